@@ -1,0 +1,349 @@
+"""Attach instances: announce, stop, send once, watch until each is running.
+
+AddExistedNodes has no idempotency token and replaces system disks. So a call whose answer is lost is never
+simply sent again: `_resolve` looks at the nodes, at the tasks that weren't there before and at the
+instances themselves, and only when all three say «not accepted» for the whole grace period it is sent anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from . import wire
+from .client import BATCH, chunks
+from .errors import (
+    ApiError,
+    AuthError,
+    CancelledError,
+    EhpcError,
+    OutcomeUnknownError,
+    WaitTimeoutError,
+    listed,
+)
+from .models import Inputs, TaskRecord
+from .operation import TAG_KEY, UNSEEN, Operation, may_have_acted
+from .waiting import wait_until
+
+#: How often one batch is sent at most (again only after it is known that it was not accepted).
+SENDS = 3
+
+
+@dataclass
+class Attaching:
+    """One attach phase of an operation."""
+
+    operation: Operation
+    inputs: Inputs
+    instances: Mapping[str, wire.Instance]
+    batch_of: dict[str, TaskRecord] = field(default_factory=dict)
+    tasks: dict[str, wire.Task | None] = field(default_factory=dict)
+    since: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def run(self, ids: Sequence[str], joined: Sequence[str]) -> None:
+        """Attach ``ids``, wait for them and for ``joined``; what fails is noted in the operation.
+
+        Raises:
+            WaitTimeoutError, CancelledError, OutcomeUnknownError, AuthError, …: nothing more is done.
+        """
+        taken = self._taken_up_before(ids)
+        rest = self._without_running([i for i in ids if i not in taken])
+        self._announce(rest)
+        self._stop_running(rest)
+        for batch in chunks(rest, BATCH):
+            self._send(batch)
+        self._watch({*self.operation.sent, *joined})
+
+    # -- before the write -----------------------------------------------------------------------
+
+    def _taken_up_before(self, ids: Sequence[str]) -> set[str]:
+        """Of the instances that an earlier run may have sent, those that its call has reached.
+
+        That run may have been killed between the call and the first sign of it. With marks, only
+        instances that carry this resource's mark can have been sent; without, any can, as long as a task
+        runs that doesn't name its instances.
+        """
+        operation = self.operation
+        if operation.mark:
+            doubtful = [i for i in ids if self._marked(i)]
+            grace = operation.grace
+        else:
+            doubtful, grace = list(ids), 0.0
+        if not doubtful:
+            return set()
+        operation.reporter.status("looking for what an interrupted run may have begun")
+        taken = self._look_for(doubtful, frozenset(), grace, fresh=False)
+        operation.sent |= taken
+        return taken
+
+    def _marked(self, instance_id: str) -> bool:
+        instance = self.instances.get(instance_id)
+        return instance is not None and instance.tag(TAG_KEY) == self.operation.mark
+
+    def _without_running(self, ids: list[str]) -> list[str]:
+        """Those that may be stopped or are; others (marked, so that preflight let them pass) fail."""
+        if self.inputs.stop_running:
+            return ids
+        running = [i for i in ids if i in self.instances and not self.instances[i].stopped]
+        self.operation.fail(
+            running, "NotStopped", "the instance is not Stopped: stop it, or set stop_running=True"
+        )
+        return [i for i in ids if i not in running]
+
+    def _announce(self, ids: Sequence[str]) -> None:
+        """Mark the instances in the cloud itself, so that a crash after the write loses none."""
+        operation = self.operation
+        if not operation.mark or not ids:
+            return
+        try:
+            operation.cloud.tag_instances(ids, TAG_KEY, operation.mark)
+        except AuthError as error:
+            operation.marks_refused(error)
+
+    def _stop_running(self, ids: Sequence[str]) -> None:
+        """ECS StopInstances for those that run (the inputs allow it: preflight saw to that)."""
+        running = [i for i in ids if i in self.instances and not self.instances[i].stopped]
+        if not running:
+            return
+        operation = self.operation
+        operation.reporter.status(f"stopping {len(running)} instances")
+        for batch in chunks(running, BATCH):
+            self._stop(batch)
+
+        def all_stopped() -> bool | None:
+            try:
+                seen = operation.cloud.describe_instances(running)
+            except UNSEEN:
+                return None
+            return True if all(instance.stopped for instance in seen) else None
+
+        if not wait_until(all_stopped, operation.deadline):
+            raise WaitTimeoutError(
+                f"instances are not Stopped yet: {listed(running)}", operation.deadline.elapsed
+            )
+
+    def _stop(self, batch: list[str]) -> None:
+        """Stop one batch. A lost answer is repeated: stopping a stopping instance does nothing."""
+        operation = self.operation
+        for attempt in range(1, SENDS + 1):
+            try:
+                answers = operation.cloud.stop_instances(batch)
+            except EhpcError as error:
+                if attempt == SENDS or not may_have_acted(error):
+                    raise
+                continue
+            operation.record("StopInstances", batch, None, "Done")
+            refused = [a for a in answers if a.code not in ("200", "Success", "")]
+            if refused:
+                first = refused[0]
+                raise ApiError(
+                    "StopInstances",
+                    first.code,
+                    f"{first.instance_id}: {first.message}",
+                    http_status=200,
+                    request_id="",
+                )
+            return
+
+    # -- the write ------------------------------------------------------------------------------
+
+    def _send(self, batch: list[str]) -> None:
+        """One AddExistedNodes. A refusal is noted for its instances; others go on."""
+        operation, inputs = self.operation, self.inputs
+        before = frozenset(task.task_id for task in self._running_tasks())
+        for attempt in range(1, SENDS + 1):
+            operation.reporter.status(f"attaching {len(batch)} instances")
+            try:
+                accepted: wire.Accepted | None = operation.cloud.add_existed_nodes(
+                    operation.cluster_id,
+                    batch,
+                    image=(inputs.image_id, inputs.image_owner_alias),
+                    queue=inputs.job_queue,
+                )
+            except (AuthError, CancelledError):
+                raise
+            except EhpcError as error:
+                if not may_have_acted(error):
+                    operation.fail_by(batch, error)
+                    return
+                operation.reporter.warning(f"{error} Looking whether it was accepted.")
+                if not self._look_for(batch, before, operation.grace, fresh=True):
+                    if attempt == SENDS:
+                        operation.fail_by(batch, error)
+                    continue
+                accepted = None
+            self._accepted(batch, accepted)
+            return
+
+    def _accepted(self, batch: list[str], accepted: wire.Accepted | None) -> None:
+        status = "Processing" if accepted else "Unknown"
+        record = self.operation.record("AddExistedNodes", batch, accepted, status)
+        self.operation.sent.update(batch)
+        self.batch_of.update(dict.fromkeys(batch, record))
+
+    def _running_tasks(self) -> list[wire.Task]:
+        return self.operation.cloud.list_running_tasks(self.operation.cluster_id)
+
+    def _look_for(
+        self, ids: Sequence[str], before: frozenset[str], grace: float, *, fresh: bool
+    ) -> set[str]:
+        """Of these instances, those that show that a call for them was accepted; empty: it was not.
+
+        Args:
+            before: ids of the tasks that ran before the call.
+            grace: seconds for which nothing must show before a call counts as not accepted.
+            fresh: the ids are one call's, made just now on Stopped instances: one sign stands for all, and
+                an instance that isn't Stopped on its old image any more is one.
+
+        Raises:
+            OutcomeUnknownError: undecided at the deadline, or ECS may not be asked.
+        """
+        operation, started = self.operation, self.operation.deadline.clock.now()
+        shown: set[str] = set()
+        why = "nothing could be seen"
+
+        def decided() -> bool | None:
+            nonlocal why, shown
+            try:
+                shown, undecided = self._signs(set(ids), before, fresh=fresh)
+            except UNSEEN as error:
+                why = str(error)
+                return None
+            why = "another task is running that may hold these instances"
+            waited = operation.deadline.clock.now() - started
+            enough = bool(shown) if fresh else len(shown) == len(set(ids))
+            return True if enough or (waited >= grace and not undecided) else None
+
+        try:
+            if wait_until(decided, operation.deadline):
+                return shown
+        except AuthError as error:
+            why = str(error)
+        raise OutcomeUnknownError("AddExistedNodes", list(ids), why)
+
+    def _signs(
+        self, ids: set[str], before: frozenset[str], *, fresh: bool
+    ) -> tuple[set[str], bool]:
+        """The instances that show an accepted call, and whether something forbids to conclude from none.
+
+        Signs are: a node, a task that names the instance, and (fresh) the instance's own status or image.
+        What forbids: a task that names no instances and may be the call's; an instance on its way.
+        """
+        cloud, cluster_id = self.operation.cloud, self.operation.cluster_id
+        shown = ids & self.operation.see_compute_nodes().keys()
+        tasks = [task for task in cloud.list_running_tasks(cluster_id) if task.may_attach]
+        shown |= ids & set().union(*(task.instance_ids for task in tasks))
+        known = before | {record.task_id for record in self.operation.records}
+        undecided = any(not t.instance_ids and t.task_id not in known for t in tasks)
+        for seen in cloud.describe_instances(sorted(ids)):
+            if fresh and (not seen.stopped or self._image_changed(seen)):
+                shown.add(seen.instance_id)
+            undecided |= seen.status.lower() in ("starting", "pending")
+        return shown, undecided
+
+    def _image_changed(self, seen: wire.Instance) -> bool:
+        known = self.instances.get(seen.instance_id)
+        return known is not None and known.image_id != seen.image_id
+
+    # -- after the write ------------------------------------------------------------------------
+
+    def _watch(self, pending: set[str]) -> None:
+        """Wait until each instance is a running node, or has failed. All are seen by the same calls."""
+        operation = self.operation
+        total = len(pending)
+        if not total:
+            return
+        last = "not looked at yet"
+
+        def look() -> bool | None:
+            nonlocal last
+            try:
+                tasks = self._running_tasks()
+                nodes = operation.see_compute_nodes()
+                self._note_tasks(tasks)
+            except UNSEEN as error:
+                last = str(error)
+                operation.reporter.status(f"waiting; the last look failed: {error}")
+                return None
+            for instance_id in sorted(pending):
+                if self._settled(instance_id, nodes.get(instance_id), tasks):
+                    pending.discard(instance_id)
+            last = self._pending_text(pending, nodes)
+            done = total - len(pending)
+            operation.reporter.status(f"{done}/{total} nodes settled; {last}" if pending else "")
+            return True if not pending else None
+
+        if not wait_until(look, operation.deadline):
+            raise WaitTimeoutError(last, operation.deadline.elapsed)
+
+    def _note_tasks(self, running: list[wire.Task]) -> None:
+        """Bring the records of this operation's tasks up to date."""
+        seen = {task.task_id: task for task in running}
+        for record in self.operation.records:
+            if record.action != "AddExistedNodes" or not record.task_id:
+                continue
+            known = self.tasks.get(record.task_id)
+            if known and known.over:
+                continue
+            task = seen.get(record.task_id) or self.operation.cloud.get_task(
+                self.operation.cluster_id, record.task_id
+            )
+            self.tasks[record.task_id] = task
+            if task:
+                record.status = task.status
+                record.error = task.reason if task.over and task.status != "Success" else ""
+
+    def _settled(self, instance_id: str, node: wire.Node | None, running: list[wire.Task]) -> bool:
+        """Whether the instance's fate is known; failures are noted.
+
+        A task that is found decides when to judge; by itself it decides nothing (a task may succeed
+        without a node, and fail with some): the node's own status does. Where no task can be found, and
+        where a task never ends, a status that holds for the grace period counts.
+        """
+        record = self.batch_of.get(instance_id)
+        task = self.tasks.get(record.task_id) if record else None
+        task = task or next((t for t in running if instance_id in t.instance_ids), None)
+        over = task is not None and task.over
+        word = node.status.lower() if node else "absent"
+        steady = self._steady(instance_id, word) >= self.operation.grace
+        if node and node.in_status(wire.NODE_READY | wire.NODE_STOPPED):
+            done = over or steady or (task is None and instance_id not in self.operation.sent)
+            if done:
+                self.operation.sent.discard(instance_id)
+            return done
+        failed_node = node is not None and node.in_status(wire.NODE_FAILED)
+        if failed_node and (over or steady):
+            self._fail(instance_id, node, task)
+            return True
+        if over and steady:
+            self._fail(instance_id, node, task)
+            if node is None:
+                self.operation.sent.discard(instance_id)
+            return True
+        return False
+
+    def _steady(self, instance_id: str, word: str) -> float:
+        """For how many seconds the instance has been seen in this status without a break."""
+        now = self.operation.deadline.clock.now()
+        key = (instance_id, word)
+        if key not in self.since:
+            for other in [k for k in self.since if k[0] == instance_id]:
+                del self.since[other]
+            self.since[key] = now
+        return now - self.since[key]
+
+    def _fail(self, instance_id: str, node: wire.Node | None, task: wire.Task | None) -> None:
+        what = f"node status {node.status}" if node else "not among the cluster's nodes"
+        told = f"; task {task.task_id} {task.status}: {task.reason}" if task else ""
+        self.operation.fail([instance_id], task.status if task else "exception", what + told)
+
+    def _pending_text(self, pending: set[str], nodes: Mapping[str, wire.Node]) -> str:
+        """Who is pending, with the last status and the tasks: ``i-1 (uninit), … ; task T step 3 of 9``."""
+        ids = sorted(pending)
+        names = [f"{i} ({nodes[i].status if i in nodes else 'not listed'})" for i in ids]
+        tasks = [
+            f"task {task_id}" + (f" step {t.current_step} of {t.total_steps}" if t else "")
+            for task_id, t in self.tasks.items()
+            if not (t and t.over)
+        ]
+        return "; ".join([f"waiting for {listed(names, 3)}", *tasks[:3]])

@@ -1,0 +1,332 @@
+"""One typed method per API operation, each list read to its end; and what is safe to repeat.
+
+E-HPC 2018-04-12 and the slice of ECS 2014-05-26 that attaching needs. A client lives as long as one
+operation of a resource: its deadline bounds every repeat.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+
+from . import wire
+from .errors import (
+    BackendError,
+    CertificateError,
+    ConflictError,
+    EhpcError,
+    NotSentError,
+    ThrottledError,
+    TransportError,
+)
+from .transport import Exchange
+from .waiting import Deadline
+
+log = logging.getLogger("ehpc_nodes.client")
+W = TypeVar("W", bound=wire.Wire)
+
+#: How many instances one write may name (AddExistedNodes, DeleteNodes, SetQueue, StopInstances).
+BATCH = 100
+TAG_BATCH = 50
+#: Seconds for which a call is repeated before it counts as failed.
+PATIENCE = 120.0
+#: How often a list is read anew when it changes while its pages are being read.
+RELISTS = 5
+
+REPEAT_READ = (ThrottledError, ConflictError, BackendError, TransportError)
+#: A write is repeated only where it is certain that it had no effect.
+REPEAT_WRITE = (ThrottledError, ConflictError, NotSentError)
+
+
+def chunks(items: Sequence[str], size: int = BATCH) -> list[list[str]]:
+    """The items in order, at most ``size`` in a piece."""
+    return [list(items[i : i + size]) for i in range(0, len(items), size)]
+
+
+def numbered(template: str, values: Iterable[str]) -> dict[str, str]:
+    """List parameters as the wire has them: ``Instance.{}.Id`` gives Instance.1.Id and so on."""
+    return {template.format(n): value for n, value in enumerate(values, start=1)}
+
+
+class Client:
+    """E-HPC and ECS as this package needs them.
+
+    Every method raises ApiError where the service says no, TransportError where no usable answer came
+    (a read: after repeats), CancelledError where the user stopped the run.
+    """
+
+    def __init__(self, ehpc: Exchange, ecs: Exchange, *, region: str, deadline: Deadline) -> None:
+        self._ehpc = ehpc
+        self._ecs = ecs
+        self._region = region
+        self._deadline = deadline
+
+    # -- E-HPC: reading -------------------------------------------------------------------------
+
+    def describe_cluster(self, cluster_id: str) -> wire.Cluster:
+        """DescribeCluster."""
+        answer = self._read("DescribeCluster", {"ClusterId": cluster_id})
+        return _one("DescribeCluster", wire.Cluster, answer.get("ClusterInfo"))
+
+    def list_nodes(self, cluster_id: str) -> list[wire.Node]:
+        """ListNodes: every node of the cluster, managers and login nodes included."""
+        params = {"ClusterId": cluster_id, "SortBy": "AddedTime"}
+        return self._pages("ListNodes", params, ("Nodes", "NodeInfo"), wire.Node, size=100)
+
+    def list_compute_nodes(self, cluster_id: str) -> list[wire.Node]:
+        """ListNodesNoPaging: the compute nodes, with host name, status and image only; one call."""
+        answer = self._read("ListNodesNoPaging", {"ClusterId": cluster_id})
+        return _many("ListNodesNoPaging", wire.Node, answer, ("Nodes", "NodeInfo"))
+
+    def list_queue_nodes(self, cluster_id: str, queue: str) -> list[wire.Node]:
+        """ListNodesByQueue: the only way to learn a node's queue."""
+        params = {"ClusterId": cluster_id, "QueueName": queue}
+        return self._pages("ListNodesByQueue", params, ("Nodes", "NodeInfo"), wire.Node, size=50)
+
+    def list_queues(self, cluster_id: str) -> list[wire.Queue]:
+        """ListQueues."""
+        answer = self._read("ListQueues", {"ClusterId": cluster_id})
+        return _many("ListQueues", wire.Queue, answer, ("Queues", "QueueInfo"))
+
+    def list_running_tasks(self, cluster_id: str) -> list[wire.Task]:
+        """ListTasks without history: the tasks that have not ended."""
+        params = {"ClusterId": cluster_id, "Archived": "false"}
+        return self._pages("ListTasks", params, ("Tasks",), wire.Task, size=50)
+
+    def get_task(self, cluster_id: str, task_id: str) -> wire.Task | None:
+        """ListTasks by id, ended or not; None where the service knows no such task."""
+        answer = self._read("ListTasks", {"ClusterId": cluster_id, "TaskId": task_id})
+        tasks = _many("ListTasks", wire.Task, answer, ("Tasks",))
+        return next((task for task in tasks if task.task_id == task_id), None)
+
+    def list_system_images(self) -> list[wire.SystemImage]:
+        """ListImages: the public images that E-HPC offers in the region."""
+        return _many(
+            "ListImages", wire.SystemImage, self._read("ListImages", {}), ("OsTags", "OsInfo")
+        )
+
+    def list_custom_images(self, owner_alias: str) -> list[wire.CustomImage]:
+        """ListCustomImages of one owner alias, ``self`` or ``others``."""
+        answer = self._read("ListCustomImages", {"ImageOwnerAlias": owner_alias})
+        return _many("ListCustomImages", wire.CustomImage, answer, ("Images", "ImageInfo"))
+
+    # -- E-HPC: writing -------------------------------------------------------------------------
+
+    def add_existed_nodes(
+        self, cluster_id: str, instance_ids: Sequence[str], *, image: tuple[str, str], queue: str
+    ) -> wire.Accepted:
+        """AddExistedNodes: replaces the instances' system disks and attaches them; at most 100.
+
+        Args:
+            image: image id and its owner alias.
+            queue: the queue's name, or empty for the cluster's default.
+        """
+        params = {
+            "ClusterId": cluster_id,
+            "ImageId": image[0],
+            "ImageOwnerAlias": image[1],
+            **numbered("Instance.{}.Id", instance_ids),
+            **({"JobQueue": queue} if queue else {}),
+        }
+        return wire.Accepted.model_validate(self._write(self._ehpc, "AddExistedNodes", params))
+
+    def delete_nodes(self, cluster_id: str, instance_ids: Sequence[str]) -> wire.Accepted:
+        """DeleteNodes, always with ReleaseInstance=false: the instances stay; at most 100."""
+        params = {
+            "ClusterId": cluster_id,
+            "ReleaseInstance": "false",
+            "Sync": "false",
+            **numbered("Instance.{}.Id", instance_ids),
+        }
+        return wire.Accepted.model_validate(self._write(self._ehpc, "DeleteNodes", params))
+
+    def set_queue(self, cluster_id: str, queue: str, host_names: Sequence[str]) -> wire.Accepted:
+        """SetQueue: moves nodes, named by host name, to a queue; at most 100; done when answered."""
+        params = {
+            "ClusterId": cluster_id,
+            "QueueName": queue,
+            **numbered("Node.{}.Name", host_names),
+        }
+        return wire.Accepted.model_validate(self._write(self._ehpc, "SetQueue", params))
+
+    # -- ECS ------------------------------------------------------------------------------------
+
+    def describe_instances(self, instance_ids: Sequence[str]) -> list[wire.Instance]:
+        """DescribeInstances of these ids, in as many calls as it needs; unknown ids are absent."""
+        found: list[wire.Instance] = []
+        for ids in chunks(instance_ids):
+            found += self._tokens({"InstanceIds": json.dumps(ids, separators=(",", ":"))})
+        return found
+
+    def instances_tagged(self, key: str, value: str) -> list[wire.Instance]:
+        """DescribeInstances by a tag."""
+        return self._tokens({"Tag.1.Key": key, "Tag.1.Value": value})
+
+    def stop_instances(self, instance_ids: Sequence[str]) -> list[wire.Stopping]:
+        """StopInstances, keeping them charged so that capacity and address are not lost; at most 100."""
+        params = {
+            "RegionId": self._region,
+            "StoppedMode": "KeepCharging",
+            "BatchOptimization": "SuccessFirst",
+            **numbered("InstanceId.{}", instance_ids),
+        }
+        answer = self._write(self._ecs, "StopInstances", params)
+        return _many(
+            "StopInstances", wire.Stopping, answer, ("InstanceResponses", "InstanceResponse")
+        )
+
+    def tag_instances(self, instance_ids: Sequence[str], key: str, value: str) -> None:
+        """TagResources on instances; repeating it changes nothing."""
+        for ids in chunks(instance_ids, TAG_BATCH):
+            params = {**self._resources(ids), "Tag.1.Key": key, "Tag.1.Value": value}
+            self._repeat(self._ecs, "TagResources", params, REPEAT_READ)
+
+    def untag_instances(self, instance_ids: Sequence[str], key: str) -> None:
+        """UntagResources on instances; repeating it changes nothing."""
+        for ids in chunks(instance_ids, TAG_BATCH):
+            params = {**self._resources(ids), "TagKey.1": key}
+            self._repeat(self._ecs, "UntagResources", params, REPEAT_READ)
+
+    # -- one call -------------------------------------------------------------------------------
+
+    def _resources(self, ids: Sequence[str]) -> dict[str, str]:
+        return {
+            "RegionId": self._region,
+            "ResourceType": "instance",
+            **numbered("ResourceId.{}", ids),
+        }
+
+    def _read(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
+        return self._repeat(self._ehpc, action, params, REPEAT_READ)
+
+    def _write(self, exchange: Exchange, action: str, params: Mapping[str, str]) -> dict[str, Any]:
+        return self._repeat(exchange, action, params, REPEAT_WRITE)
+
+    def _repeat(
+        self,
+        exchange: Exchange,
+        action: str,
+        params: Mapping[str, str],
+        on: tuple[type[EhpcError], ...],
+    ) -> dict[str, Any]:
+        """Call, and call again after such errors; a conflict until the deadline, others for PATIENCE."""
+        patience = self._deadline.at_most(PATIENCE)
+
+        def give_up(state: RetryCallState) -> bool:
+            error = state.outcome.exception() if state.outcome else None
+            if isinstance(error, CertificateError):
+                return True
+            return (self._deadline if isinstance(error, ConflictError) else patience).passed
+
+        repeating = Retrying(
+            retry=retry_if_exception_type(on),
+            wait=wait_random_exponential(multiplier=0.5, max=15),
+            stop=give_up,
+            sleep=self._deadline.clock.sleep,
+            before_sleep=lambda state: log.debug("%s: again, try %s", action, state.attempt_number),
+            reraise=True,
+        )
+        return repeating(exchange, action, params)
+
+    # -- lists ----------------------------------------------------------------------------------
+
+    def _tokens(self, params: Mapping[str, str]) -> list[wire.Instance]:
+        """DescribeInstances along its NextToken."""
+        found: list[wire.Instance] = []
+        token = ""
+        while True:
+            query = {"RegionId": self._region, "MaxResults": str(BATCH), **params}
+            query |= {"NextToken": token} if token else {}
+            answer = self._repeat(self._ecs, "DescribeInstances", query, REPEAT_READ)
+            found += _many("DescribeInstances", wire.Instance, answer, ("Instances", "Instance"))
+            token = str(answer.get("NextToken") or "")
+            if not token:
+                return found
+
+    def _pages(
+        self,
+        action: str,
+        params: Mapping[str, str],
+        path: tuple[str, ...],
+        model: type[W],
+        *,
+        size: int,
+    ) -> list[W]:
+        """All pages of a list. Read anew where it changed meanwhile, so that nothing is skipped.
+
+        Raises:
+            TransportError: the list never came whole. An entry that is missing then proves nothing.
+        """
+        for _ in range(RELISTS):
+            found = self._pages_once(action, params, path, model, size)
+            if found is not None:
+                return found
+        raise TransportError(action, "the list never came whole")
+
+    def _pages_once(
+        self,
+        action: str,
+        params: Mapping[str, str],
+        path: tuple[str, ...],
+        model: type[W],
+        size: int,
+    ) -> list[W] | None:
+        """One pass over the pages; None where the total changed or entries are missing."""
+        found: dict[str, W] = {}
+        totals: set[int] = set()
+        page = 1
+        while True:
+            query = {**params, "PageNumber": str(page), "PageSize": str(size)}
+            answer = self._read(action, query)
+            items = _many(action, model, answer, path)
+            found |= {_key(item): item for item in items}
+            total = _total(action, answer, len(found))
+            totals.add(total)
+            if len(items) < size or page * size >= total:
+                break
+            page += 1
+        return list(found.values()) if len(totals) == 1 and len(found) >= total else None
+
+
+def _key(item: wire.Wire) -> str:
+    return item.task_id if isinstance(item, wire.Task) else str(getattr(item, "id"))  # noqa: B009
+
+
+def _one(action: str, model: type[W], data: Any) -> W:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise _malformed(action, error) from error
+
+
+def _many(action: str, model: type[W], answer: Mapping[str, Any], path: tuple[str, ...]) -> list[W]:
+    """The list at a path of the answer; a wrapper may be missing.
+
+    An answer that has neither the list nor a count is no answer: it must not read as «nothing there».
+    """
+    if path[0] not in answer and "TotalCount" not in answer:
+        raise TransportError(action, f"an answer without {path[0]}")
+    data: Any = answer
+    for name in path:
+        data = data.get(name) if isinstance(data, dict) else data
+    try:
+        return TypeAdapter(list[model]).validate_python(data or [])  # type: ignore[valid-type]
+    except ValidationError as error:
+        raise _malformed(action, error) from error
+
+
+def _total(action: str, answer: Mapping[str, Any], found: int) -> int:
+    try:
+        return int(answer.get("TotalCount", found))
+    except (TypeError, ValueError) as error:
+        raise TransportError(action, "an answer whose TotalCount is no number") from error
+
+
+def _malformed(action: str, error: ValidationError) -> TransportError:
+    where = ".".join(str(part) for part in error.errors()[0]["loc"])
+    return TransportError(action, f"an answer of another form than documented, at {where}")

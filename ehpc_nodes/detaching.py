@@ -1,0 +1,230 @@
+"""Take nodes out of the cluster, and move nodes between queues. The instances always stay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from . import wire
+from .client import BATCH, chunks
+from .errors import (
+    ApiError,
+    AuthError,
+    ClusterNotFoundError,
+    EhpcError,
+    OutcomeUnknownError,
+    RefusedError,
+    WaitTimeoutError,
+    listed,
+)
+from .models import TaskRecord
+from .operation import TAG_KEY, UNSEEN, Operation, may_have_acted
+from .waiting import wait_until
+
+SENDS = 3
+
+
+def guard(nodes: Mapping[str, wire.Node], ids: Sequence[str], *, detach_busy: bool) -> None:
+    """Refuse to detach managers and login nodes ever, and busy nodes without consent.
+
+    Raises:
+        RefusedError: names the nodes and their load.
+    """
+    others = [f"{i} ({', '.join(nodes[i].roles.role)})" for i in ids if not nodes[i].is_compute]
+    if others:
+        raise RefusedError("instance_ids", f"no compute nodes, never detached: {listed(others)}")
+    busy = [
+        f"{nodes[i].host_name} ({i}; used: {nodes[i].used_resources})" for i in ids if nodes[i].busy
+    ]
+    if busy and not detach_busy:
+        raise RefusedError(
+            "detach_busy",
+            f"nodes that run jobs are not detached: {listed(busy)}."
+            " Wait until their jobs end, or set detach_busy=True.",
+        )
+
+
+def detach(operation: Operation, ids: Sequence[str]) -> None:
+    """DeleteNodes with ReleaseInstance=false, wait until the nodes are gone, take their marks away.
+
+    Nodes that are gone already are no error. What fails is noted in the operation.
+    """
+    if not ids:
+        return
+    operation.reporter.status(f"detaching {len(ids)} nodes")
+    for batch in chunks(ids, BATCH):
+        _delete(operation, batch)
+    _watch(operation, {i for i in ids if i not in operation.failed})
+    unmark(operation, sorted(operation.detached & set(ids)))
+
+
+def unmark(operation: Operation, ids: Sequence[str]) -> None:
+    """Take the ownership marks away; a missing permission is a warning."""
+    if not operation.mark or not ids:
+        return
+    try:
+        operation.cloud.untag_instances(ids, TAG_KEY)
+    except AuthError as error:
+        operation.marks_refused(error)
+    except ApiError as error:
+        operation.reporter.warning(f"The marks of {listed(list(ids))} stay: {error}")
+
+
+def _delete(operation: Operation, batch: list[str]) -> None:
+    """One DeleteNodes; sent again only for nodes that stand untouched in the cluster."""
+    remaining = batch
+    for attempt in range(1, SENDS + 1):
+        try:
+            accepted = operation.cloud.delete_nodes(operation.cluster_id, remaining)
+        except (AuthError, ClusterNotFoundError):
+            raise
+        except EhpcError as error:
+            ambiguous = may_have_acted(error)
+            if not ambiguous and not isinstance(error, ApiError):
+                raise
+            untouched = _untouched(operation, remaining, wait=ambiguous)
+            if len(untouched) < len(remaining):
+                operation.record(
+                    "DeleteNodes", sorted({*remaining} - {*untouched}), None, "Unknown"
+                )
+                remaining = untouched
+            elif not ambiguous or attempt == SENDS:
+                operation.fail_by(remaining, error)
+                return
+            if not remaining:
+                return
+            continue
+        operation.record("DeleteNodes", remaining, accepted, "Processing")
+        return
+    operation.fail(remaining, "NotDetached", "DeleteNodes was not accepted")
+
+
+def _untouched(operation: Operation, ids: list[str], *, wait: bool) -> list[str]:
+    """Of these, the nodes that still stand in the cluster as if nothing had been sent.
+
+    After a lost answer (``wait``) that is said only after the grace period: a list may lag.
+    """
+    started = operation.deadline.clock.now()
+    found: list[str] = []
+
+    def verdict() -> bool | None:
+        nonlocal found
+        try:
+            nodes = operation.see_compute_nodes()
+        except UNSEEN:
+            return None
+        found = [i for i in ids if i in nodes and not nodes[i].in_status(wire.NODE_LEAVING)]
+        waited = operation.deadline.clock.now() - started
+        return True if not wait or len(found) < len(ids) or waited >= operation.grace else None
+
+    if not wait_until(verdict, operation.deadline):
+        raise OutcomeUnknownError("DeleteNodes", ids, "the nodes could not be listed")
+    return found
+
+
+def _watch(operation: Operation, pending: set[str]) -> None:
+    """Wait until the nodes are gone from the whole list."""
+    total = len(pending)
+    over_since: dict[str, float] = {}
+
+    def look() -> bool | None:
+        try:
+            nodes = operation.see_compute_nodes()
+            _note_tasks(operation)
+        except ClusterNotFoundError:
+            nodes = {}
+        except UNSEEN as error:
+            operation.reporter.status(f"waiting; the last look failed: {error}")
+            return None
+        gone = pending - nodes.keys()
+        operation.detached |= gone
+        pending.difference_update(gone)
+        _give_up(operation, pending, nodes, over_since)
+        if pending:
+            operation.reporter.status(
+                f"{total - len(pending)}/{total} nodes detached; waiting for {listed(sorted(pending), 3)}"
+            )
+        return True if not pending else None
+
+    if not wait_until(look, operation.deadline):
+        raise WaitTimeoutError(
+            f"not detached yet: {listed(sorted(pending))}", operation.deadline.elapsed
+        )
+
+
+def _note_tasks(operation: Operation) -> None:
+    for record in operation.records:
+        if record.action == "DeleteNodes" and record.task_id and not _over(record):
+            task = operation.cloud.get_task(operation.cluster_id, record.task_id)
+            if task:
+                record.status = task.status
+                record.error = task.reason if task.over and task.status != "Success" else ""
+
+
+def _over(record: TaskRecord) -> bool:
+    return record.status.lower() in wire.TASK_OVER
+
+
+def _give_up(
+    operation: Operation,
+    pending: set[str],
+    nodes: Mapping[str, wire.Node],
+    over_since: dict[str, float],
+) -> None:
+    """Nodes that still stand there a grace period after their task has ended have failed."""
+    now = operation.deadline.clock.now()
+    for record in operation.records:
+        if record.action != "DeleteNodes" or not _over(record):
+            continue
+        since = over_since.setdefault(record.task_id, now)
+        if now - since < operation.grace:
+            continue
+        for instance_id in pending & set(record.instance_ids):
+            pending.discard(instance_id)
+            operation.fail(
+                [instance_id],
+                record.status,
+                f"still a node ({nodes[instance_id].status}) after task {record.task_id}"
+                f" {record.status} {record.error}".rstrip(),
+            )
+
+
+def move(operation: Operation, ids: Sequence[str], queue: str) -> None:
+    """SetQueue by host names, then make sure by looking; repeating it changes nothing."""
+    remaining = list(ids)
+    for _ in range(SENDS):
+        if not remaining:
+            return
+        operation.reporter.status(f"moving {len(remaining)} nodes to queue {queue}")
+        for batch in chunks(remaining, BATCH):
+            _set_queue(operation, batch, queue)
+        remaining = _not_in_queue(operation, remaining, queue)
+    operation.fail(remaining, "QueueNotSet", f"not in queue {queue} after SetQueue")
+
+
+def _set_queue(operation: Operation, batch: list[str], queue: str) -> None:
+    hosts = [operation.nodes[i].host_name for i in batch]
+    try:
+        accepted = operation.cloud.set_queue(operation.cluster_id, queue, hosts)
+    except EhpcError as error:
+        if not may_have_acted(error):
+            raise
+        operation.reporter.warning(f"{error} Looking whether the nodes were moved.")
+        return
+    operation.record("SetQueue", batch, accepted, "Done")
+
+
+def _not_in_queue(operation: Operation, ids: list[str], queue: str) -> list[str]:
+    """Of these, the nodes that are not in the queue even after the grace period."""
+    missing = list(ids)
+
+    def look() -> bool | None:
+        nonlocal missing
+        try:
+            there = {n.id for n in operation.cloud.list_queue_nodes(operation.cluster_id, queue)}
+        except UNSEEN:
+            return None
+        missing = [i for i in ids if i not in there]
+        return True if not missing else None
+
+    wait_until(look, operation.deadline.at_most(operation.grace))
+    return missing

@@ -1,0 +1,195 @@
+"""The seam to the Pulumi engine: what a dynamic provider is not given, taken from the call's own frame.
+
+The SDK hands a dynamic provider property bags and nothing else. The gRPC servicer that calls us holds the
+request and the gRPC context as locals of its frame; from these come the resource's URN, its timeouts,
+cancellation, progress on its row, one-line errors and partial state. This is private ground of the SDK, so
+it is all here, tested against the real engine, and where no such frame is found each thing falls back:
+errors to plain exceptions, messages to lines on stdout, timeouts to defaults, cancellation to none.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2, struct_pb2
+from pulumi.runtime import rpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, status_pb2
+
+PROVIDER_KEY = "__provider"
+#: gRPC's code for errors that aren't of its own making; what the SDK itself uses.
+GRPC_UNKNOWN = 2
+#: Calls served at a time by one plugin process; the engine's --parallel is the limit then.
+THREADS = 64
+LONGEST_MESSAGE = 30_000
+
+_channels: dict[str, grpc.Channel] = {}
+_channels_lock = threading.Lock()
+
+
+class CallFailedError(Exception):
+    """Ends a provider call; what the engine shows of it was put into the call's gRPC status before."""
+
+
+@dataclass
+class EngineCall:
+    """One call of the engine; also a `Reporter` that speaks on the resource's row.
+
+    Attributes:
+        urn: the resource's, or empty.
+        timeout: customTimeouts of this operation in seconds; 0 where not given.
+        old_inputs: the resource's saved inputs, where the engine sends them (delete, read, diff).
+        cancelled: set as soon as the user cancels (or the call ends).
+    """
+
+    urn: str = ""
+    timeout: float = 0.0
+    old_inputs: dict[str, Any] = field(default_factory=dict)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    _context: Any = None
+    _serialized_provider: str = ""
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether the engine's call was found."""
+        return self._context is not None
+
+    # -- speaking -------------------------------------------------------------------------------
+
+    def status(self, text: str) -> None:
+        """Progress on the resource's row; gone when the row changes."""
+        if text:
+            self._log(engine_pb2.INFO, text, ephemeral=True)
+
+    def info(self, text: str) -> None:
+        """A line that stays in the output."""
+        self._log(engine_pb2.INFO, text)
+
+    def warning(self, text: str) -> None:
+        """A warning on the resource's row."""
+        self._log(engine_pb2.WARNING, text)
+
+    def _log(self, severity: Any, text: str, *, ephemeral: bool = False) -> None:
+        engine = _engine() if self.is_attached else None
+        if engine is None:
+            print(text, flush=True)  # noqa: T201 - the engine shows a plugin's stdout
+            return
+        request = engine_pb2.LogRequest(
+            severity=severity, urn=self.urn, message=text[:LONGEST_MESSAGE], ephemeral=ephemeral
+        )
+        with suppress(grpc.RpcError):  # the engine is going away: nobody is left to tell
+            engine.Log(request, timeout=10)
+
+    # -- failing --------------------------------------------------------------------------------
+
+    def failed(self, text: str) -> CallFailedError:
+        """The exception to raise for an error that the engine shows as just this text."""
+        self._set_status(text)
+        return CallFailedError(text)
+
+    def incomplete(
+        self, resource_id: str, outputs: Mapping[str, Any], reasons: list[str]
+    ) -> CallFailedError:
+        """The exception to raise for a partial failure: the engine keeps id and outputs.
+
+        It shows each reason as a bullet, exits non-zero, and reads the resource anew before it plans the
+        next update (`refresh_before_update`), so that the next run starts from what is there.
+        """
+        properties = struct_pb2.Struct()
+        properties.update({**outputs, PROVIDER_KEY: self._serialized_provider})
+        detail = provider_pb2.ErrorResourceInitFailed(
+            id=resource_id, properties=properties, reasons=reasons
+        )
+        if "refresh_before_update" in detail.DESCRIPTOR.fields_by_name:  # newer SDKs know it
+            detail.refresh_before_update = True
+        text = "\n".join(reasons)
+        self._set_status(text, detail)
+        return CallFailedError(text)
+
+    def _set_status(self, text: str, detail: Any = None) -> None:
+        if self._context is None:
+            return
+        status = status_pb2.Status(code=GRPC_UNKNOWN, message=text)
+        if detail is not None:
+            packed = any_pb2.Any()
+            packed.Pack(detail)
+            status.details.append(packed)
+        self._context.set_trailing_metadata(
+            (("grpc-status-details-bin", status.SerializeToString()),)
+        )
+
+
+def current_call() -> EngineCall:
+    """The engine's call that this code runs in; a call without an engine where there is none."""
+    request, context = None, None
+    for frame in _frames():
+        names = frame.f_locals
+        if request is None and _is_call(names.get("request"), names.get("context")):
+            request, context = names["request"], names["context"]
+        if "executor_reference" in names:
+            _widen(names["executor_reference"])
+    if context is None:
+        return EngineCall()
+    call = EngineCall(
+        urn=str(getattr(request, "urn", "")),
+        timeout=float(getattr(request, "timeout", 0.0) or 0.0),
+        old_inputs=_first_bag(request, "old_inputs", "inputs"),
+        _context=context,
+        _serialized_provider=_serialized_provider(request),
+    )
+    if not context.add_callback(call.cancelled.set):
+        call.cancelled.set()
+    return call
+
+
+def _frames() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the seam
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_call(request: Any, context: Any) -> bool:
+    return hasattr(context, "set_trailing_metadata") and hasattr(request, "DESCRIPTOR")
+
+
+def _widen(executor_reference: Callable[[], Any]) -> None:
+    """Let the plugin's pool of 4 threads grow, so that waiting resources don't queue for a thread."""
+    executor = executor_reference()
+    if getattr(executor, "_max_workers", THREADS) < THREADS:
+        executor._max_workers = THREADS  # noqa: SLF001 - the seam
+
+
+def _first_bag(request: Any, *names: str) -> dict[str, Any]:
+    """The first of the request's property bags that is there and not empty."""
+    for name in names:
+        bag = getattr(request, name, None)
+        if bag:
+            return dict(rpc.deserialize_properties(bag, True) or {})
+    return {}
+
+
+def _serialized_provider(request: Any) -> str:
+    for name in ("news", "properties", "inputs"):
+        bag = getattr(request, name, None)
+        if bag and PROVIDER_KEY in bag:
+            return str(rpc.unwrap_rpc_secret(rpc.deserialize_properties(bag, True)[PROVIDER_KEY]))
+    return ""
+
+
+def _engine() -> Any:
+    """The engine's service; its address is the plugin's last argument."""
+    address = sys.argv[-1]
+    if ":" not in address:
+        return None
+    with _channels_lock:
+        channel = _channels.get(address)
+        if channel is None:
+            channel = _channels[address] = grpc.insecure_channel(address)
+    return engine_pb2_grpc.EngineStub(channel)

@@ -1,0 +1,218 @@
+"""What can go wrong, sorted by what the caller can do about it.
+
+EhpcError
+├─ ConfigError             the stack config, the environment or an argument is wrong: mend it and run again
+├─ CancelledError          the user stopped the run: nothing more is started
+├─ TransportError          no usable answer came: whether the call had an effect is not known
+│  ├─ NotSentError         … but the request never reached the service (refused, no such host)
+│  └─ CertificateError     … because the server's certificate can't be trusted
+├─ ApiError                the service answered with an error: code, message, action, status, request id
+│  ├─ ThrottledError       too many calls; nothing was done
+│  ├─ ConflictError        another operation is running; nothing was done
+│  ├─ BackendError         the service failed inside: a write may have had an effect
+│  ├─ AuthError            the access key, its signature or its permission
+│  └─ ClusterNotFoundError the cluster does not exist (any more)
+├─ OutcomeUnknownError     looking could not tell whether a write had an effect
+├─ RefusedError            a safety rule of this package forbids the write
+└─ WaitTimeoutError        the time was up before everything was as wanted
+
+Codes come from the API's version-level error list and the common list of Alibaba Cloud; they are
+compared whole, never as a part of a text.
+"""
+
+from __future__ import annotations
+
+THROTTLED = frozenset({"Throttling", "Rejected.Throttling"})
+CONFLICT = frozenset({"ConflictOpt", "OperationConflict"})
+BACKEND = frozenset(
+    {
+        *("ServiceUnavailable", "InternalError", "UnknownError"),
+        *("EcsError", "AliyunError", "AgentError", "DbError", "RedisError", "ManagerNotFound"),
+    }
+)
+FORBIDDEN = frozenset({"NotAuthorized", "NoPermission", "Forbidden", "Forbidden.RAM"})
+KEY_REFUSED = frozenset(
+    {
+        *("InvalidAccessKeyId.NotFound", "InvalidAccessKeyId.Inactive", "SignatureDoesNotMatch"),
+        *("IncompleteSignature", "InvalidSecurityToken.Expired", "InvalidSecurityToken.Malformed"),
+        *("MissingSecurityToken", "InvalidTimeStamp.Expired", "InvalidTimeStamp.Format"),
+    }
+)
+CLUSTER_NOT_FOUND = frozenset({"ClusterNotFound"})
+
+#: What to do about a code, for the errors that a person has to mend.
+HINTS = {
+    **dict.fromkeys(FORBIDDEN, "Give the access key's RAM user the permission {permission}."),
+    "ClusterNotFound": "Check cluster_id and the region: a cluster is seen only in its own region.",
+    "ImageNotFound": "Check image_id and image_owner_alias, in the cluster's region.",
+    "InDebt": "Settle the account's debt first.",
+    "InvalidAccessKeyId.NotFound": "Check the access key id, and that the key is active.",
+    "InvalidClusterStatus": "Wait until the cluster is running.",
+    "InvalidTimeStamp.Expired": "Set this machine's clock: it is more than 15 minutes off.",
+    "NotEnabled": "Enable E-HPC for the account first.",
+    "SignatureDoesNotMatch": "Check the access key secret.",
+    "TooManyNodes": "Attach fewer nodes, or ask for a higher node quota.",
+}
+
+
+class EhpcError(Exception):
+    """Base of all errors that this package raises on purpose. Its text is meant for people."""
+
+
+class ConfigError(EhpcError):
+    """A setting or an argument is missing or wrong; says which, and where to set it."""
+
+
+class CancelledError(EhpcError):
+    """The user cancelled the run (Ctrl-C) while something was being waited for."""
+
+
+class TransportError(EhpcError):
+    """No usable answer to a call: timeout, connection broken, a body that can't be read.
+
+    Attributes:
+        action: the API action that was called.
+        reason: what happened, in a few words.
+    """
+
+    def __init__(self, action: str, reason: str, request_id: str = "") -> None:
+        self.action = action
+        self.reason = reason
+        self.request_id = request_id
+        told = f" (RequestId {request_id})" if request_id else ""
+        super().__init__(f"{action}: no usable answer: {reason}{told}.")
+
+
+class NotSentError(TransportError):
+    """The request can't have reached the service: the connection was never made."""
+
+
+class CertificateError(TransportError):
+    """The endpoint's certificate could not be verified; the request was not sent."""
+
+
+class ApiError(EhpcError):
+    """The service answered with an error.
+
+    Attributes:
+        action, code, message, http_status, request_id: as the answer had them (action: the call's).
+    """
+
+    def __init__(
+        self, action: str, code: str, message: str, *, http_status: int, request_id: str
+    ) -> None:
+        self.action = action
+        self.code = code
+        self.message = message
+        self.http_status = http_status
+        self.request_id = request_id
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        said = self.message.strip().rstrip(".") or "no message"
+        text = f"{self.action}: {self.code}: {said} (HTTP {self.http_status}, RequestId {self.request_id})."
+        hint = HINTS.get(self.code, "").format(permission=permission(self.action))
+        return f"{text} {hint}".rstrip()
+
+
+class ThrottledError(ApiError):
+    """Too many calls: refused before anything was done. Worth repeating, later."""
+
+
+class ConflictError(ApiError):
+    """Another operation is running on the cluster or instance: nothing was done. Worth repeating."""
+
+
+class BackendError(ApiError):
+    """The service failed inside. A read is worth repeating; a write may have had an effect."""
+
+
+class AuthError(ApiError):
+    """The access key, its signature, or its permission was refused."""
+
+    @property
+    def forbidden(self) -> bool:
+        """True where the key is known but lacks the permission for this action."""
+        return self.code in FORBIDDEN
+
+
+class ClusterNotFoundError(ApiError):
+    """The cluster does not exist: the one positive answer that it is gone."""
+
+
+class OutcomeUnknownError(EhpcError):
+    """A write got no answer, and looking at nodes, tasks and instances didn't tell its outcome.
+
+    Attributes:
+        code: always ``OutcomeUnknown``.
+        instance_ids: the instances that the call named.
+    """
+
+    code = "OutcomeUnknown"
+
+    def __init__(self, action: str, instance_ids: list[str], why: str) -> None:
+        self.action = action
+        self.instance_ids = instance_ids
+        super().__init__(
+            f"{action} for {listed(instance_ids)} got no answer and its outcome could not be found out"
+            f" ({why}). Look at the cluster's nodes and tasks in the console, then run pulumi up again:"
+            " it looks first and sends nothing twice."
+        )
+
+
+class RefusedError(EhpcError):
+    """A safety rule forbids the write: nothing was sent.
+
+    Attributes:
+        property: the input that the refusal is about.
+    """
+
+    def __init__(self, property_: str, reason: str) -> None:
+        self.property = property_
+        super().__init__(reason)
+
+
+class WaitTimeoutError(EhpcError):
+    """The time was up. The text names what is pending and how long was waited."""
+
+    def __init__(self, what: str, elapsed: float) -> None:
+        self.elapsed = elapsed
+        super().__init__(
+            f"Not done after {elapsed:.0f} s: {what}. The work goes on in E-HPC;"
+            " pulumi up will go on from there (more time: customTimeouts)."
+        )
+
+
+def api_error(
+    action: str, code: str, message: str, *, http_status: int, request_id: str
+) -> ApiError:
+    """The error of the class that the code belongs to (by code; by HTTP status only from 500 up)."""
+    return _class_of(code, http_status)(
+        action, code, message, http_status=http_status, request_id=request_id
+    )
+
+
+def _class_of(code: str, http_status: int) -> type[ApiError]:
+    if code in THROTTLED or code.startswith("Throttling."):
+        return ThrottledError
+    if code in CONFLICT:
+        return ConflictError
+    if code in FORBIDDEN or code in KEY_REFUSED:
+        return AuthError
+    if code in CLUSTER_NOT_FOUND:
+        return ClusterNotFoundError
+    if code in BACKEND or code.startswith("AgentError.") or http_status >= 500:
+        return BackendError
+    return ApiError
+
+
+def permission(action: str) -> str:
+    """The RAM action name of an API action, e.g. ``ehpc:ListNodes``, ``ecs:StopInstances``."""
+    product = "ecs" if action.endswith(("Instances", "Resources")) else "ehpc"
+    return f"{product}:{action}"
+
+
+def listed(names: list[str], most: int = 10) -> str:
+    """Names joined for a sentence: ``i-1, i-2 and 40 more``."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

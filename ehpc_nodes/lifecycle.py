@@ -1,0 +1,456 @@
+"""The life of a set of attached nodes: converge to the wanted set, observe it, remove it.
+
+Convergent and resumable: each operation looks first and does only what is missing, whatever an earlier one
+left. Knows nothing of Pulumi.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from . import preflight, wire
+from .attaching import Attaching
+from .detaching import detach, guard, move, unmark
+from .errors import (
+    AuthError,
+    CancelledError,
+    ClusterNotFoundError,
+    EhpcError,
+)
+from .models import Failure, Finding, Inputs, NodeState, State
+from .operation import TAG_KEY, UNSEEN, Cloud, Operation, Reporter
+from .plan import Plan, describe, make_plan
+from .waiting import Deadline, wait_until
+
+#: More failed nodes than this are told in groups.
+BULLETS = 10
+#: The status of a node that was sent and is not among the cluster's nodes yet.
+PENDING = "attaching"
+
+
+class IncompleteError(EhpcError):
+    """Something was done, but not all: the state that holds now, and a reason a failure."""
+
+    def __init__(self, state: State, reasons: list[str]) -> None:
+        self.state = state
+        self.reasons = reasons
+        super().__init__("; ".join(reasons))
+
+
+class FindingsError(EhpcError):
+    """Preflight forbids the writes: the findings, all at once. Nothing was written."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self.findings = findings
+        super().__init__("\n".join(f"{f.property}: {f.reason}" for f in findings))
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was seen, the wish with its image resolved, what would happen, and what is wrong with it."""
+
+    sight: preflight.Sight
+    wish: preflight.Wish
+    plan: Plan
+    findings: list[Finding]
+
+    @property
+    def line(self) -> str:
+        """The plan in one line, for people."""
+        names = {node.id: node.host_name for node in (self.sight.nodes or {}).values()}
+        return describe(self.plan, names | _hosts(self.sight), self.wish.image_id)
+
+
+@dataclass
+class Lifecycle:
+    """The operations on one resource.
+
+    Attributes:
+        grace: seconds for which lists may lag, and a lost answer is looked after.
+        mark: the ownership mark's value; empty: no marks.
+    """
+
+    cloud: Cloud
+    deadline: Deadline
+    reporter: Reporter
+    grace: float
+    mark: str = ""
+
+    # -- create and update ----------------------------------------------------------------------
+
+    def converge(self, inputs: Inputs, before: State | None = None) -> State:
+        """Bring the cluster to what the inputs want, and return the state.
+
+        Args:
+            before: the state so far; None where there is none (create).
+
+        Raises:
+            FindingsError, RefusedError: nothing was written.
+            IncompleteError: something was written; it carries the state.
+            EhpcError: nothing was written, for another reason.
+        """
+        operation = self._operation(inputs.cluster_id)
+        try:
+            resolved = self._converge(operation, inputs, before)
+        except EhpcError as error:
+            if not operation.records and not operation.sent:
+                raise
+            look = not isinstance(error, CancelledError)
+            state = self._state(operation, inputs, before, look=look)
+            raise IncompleteError(state, [*_reasons(operation, state), str(error)]) from error
+        state = self._state(operation, resolved, before, look=True)
+        if not state.failed:
+            return state
+        unmark(operation, sorted(state.failed.keys() - state.nodes.keys()))
+        if operation.records or state.nodes:
+            raise IncompleteError(state, _reasons(operation, state))
+        raise EhpcError("\n".join(_reasons(operation, state)))
+
+    def _operation(self, cluster_id: str) -> Operation:
+        return Operation(
+            self.cloud, self.deadline, self.reporter, cluster_id, self.grace, self.mark
+        )
+
+    def _converge(self, operation: Operation, inputs: Inputs, before: State | None) -> Inputs:
+        owned = set(before.instance_ids) if before else set()
+        wish = preflight.Wish(**inputs.model_dump(include=set(preflight.Wish.__annotations__)))
+        survey = self._survey(operation, wish, set(inputs.instance_ids), owned)
+        stop_at(survey.findings)
+        plan, wish = survey.plan, survey.wish
+        members = [i for i in plan.detach if i in operation.nodes]
+        guard(operation.nodes, members, detach_busy=inputs.detach_busy)
+        inputs = inputs.model_copy(
+            update={"image_id": wish.image_id, "image_owner_alias": wish.image_owner_alias}
+        )
+        self._apply(operation, inputs, survey)
+        return inputs
+
+    # -- looking --------------------------------------------------------------------------------
+
+    def survey(
+        self, wish: preflight.Wish, wanted: set[str], owned: set[str], *, anew: bool = False
+    ) -> Survey:
+        """What a converge would do, found out with read-only calls.
+
+        Args:
+            anew: the owned nodes are detached before (a replacement): all wanted ones are attached anew.
+
+        Raises:
+            EhpcError: a look failed.
+        """
+        return self._survey(self._operation(wish.cluster_id), wish, wanted, owned, anew=anew)
+
+    def _survey(
+        self,
+        operation: Operation,
+        wish: preflight.Wish,
+        wanted: set[str],
+        owned: set[str],
+        *,
+        anew: bool = False,
+    ) -> Survey:
+        self.reporter.status("looking at the cluster")
+        nodes = self._nodes_if_allowed(operation, owned & wanted)
+        if nodes is not None and anew:
+            nodes = {i: node for i, node in nodes.items() if i not in wanted}
+        known = set() if anew else owned
+        sight = preflight.look(self.cloud, wish, wanted, known, mark=self.mark, nodes=nodes)
+        wish = with_image(wish, sight)
+        in_queue = None
+        if wish.job_queue and wanted & (sight.nodes or {}).keys():
+            seen = self.cloud.list_queue_nodes(wish.cluster_id, wish.job_queue)
+            in_queue = [node.id for node in seen]
+        plan = make_plan(
+            wanted,
+            known | (set() if anew else sight.marked),
+            sight.nodes or {},
+            attaching=sight.attaching,
+            in_queue=in_queue,
+        )
+        findings = preflight.findings(sight, wish, plan, self.mark)
+        return Survey(sight, wish, plan, findings)
+
+    def _nodes_if_allowed(
+        self, operation: Operation, expected: set[str]
+    ) -> dict[str, wire.Node] | None:
+        """The nodes, after the expected ones had the grace period to show up; None: preflight tells."""
+        try:
+            operation.see_nodes()
+            self._confirm(operation, expected)
+        except (AuthError, ClusterNotFoundError):
+            return None
+        return operation.nodes
+
+    # -- doing ----------------------------------------------------------------------------------
+
+    def _apply(self, operation: Operation, inputs: Inputs, survey: Survey) -> None:
+        """Attach, move, detach: in this order, so that capacity never dips without need."""
+        plan, sight = survey.plan, survey.sight
+        first = self._clashing(plan, sight)
+        detach(operation, first)
+        if operation.failed:
+            return
+        members = operation.nodes
+        unsettled = [i for i in (*plan.keep, *plan.adopt) if i in members and _pending(members[i])]
+        leaving = [i for i in plan.detach if i in sight.attaching]
+        attaching = Attaching(operation, inputs, dict(sight.instances or {}))
+        attaching.run(plan.attach, [*plan.join, *unsettled, *leaving])
+        for instance_id in plan.detach:
+            operation.failed.pop(instance_id, None)
+        if operation.failed:
+            return
+        move(operation, plan.move, inputs.job_queue)
+        detach(operation, [i for i in plan.detach if i not in first])
+
+    def _clashing(self, plan: Plan, sight: preflight.Sight) -> list[str]:
+        """Nodes to detach whose host names instances to attach need."""
+        wanted = {host.lower() for i, host in _hosts(sight).items() if i in plan.attach}
+        nodes = sight.nodes or {}
+        return [i for i in plan.detach if i in nodes and nodes[i].host_name.lower() in wanted]
+
+    # -- the state ------------------------------------------------------------------------------
+
+    def _state(
+        self, operation: Operation, inputs: Inputs, before: State | None, *, look: bool
+    ) -> State:
+        """What is attached now, as far as it can be told; never fails."""
+        ours = {*inputs.instance_ids, *(before.instance_ids if before else ())}
+        ours |= operation.sent
+        nodes = {i: node for i, node in operation.nodes.items() if i in ours}
+        queues: dict[str, str] = {}
+        if look:
+            nodes = self._final_nodes(operation, ours)
+            queues = self._queues(operation.cluster_id, nodes)
+        nodes = {i: n for i, n in nodes.items() if i not in operation.detached}
+        known = {i: node_state(n, queues.get(i, "")) for i, n in nodes.items()}
+        for instance_id in operation.sent - known.keys():
+            known[instance_id] = NodeState(status=PENDING)
+        calls = [r for r in operation.records if r.action == "AddExistedNodes"]
+        latest = calls[-1] if calls else before
+        return State(
+            **{**inputs.model_dump(), "instance_ids": sorted(known)},
+            task_id=latest.task_id if latest else "",
+            request_id=latest.request_id if latest else "",
+            tasks=operation.records,
+            nodes=known,
+            failed={
+                **_exceptions({i: n for i, n in known.items() if i in inputs.instance_ids}),
+                **operation.failed,
+            },
+        )
+
+    def _final_nodes(self, operation: Operation, ours: set[str]) -> dict[str, wire.Node]:
+        """Our nodes with all their facts, waiting a little for a list that lags behind."""
+        settled = {r for record in operation.records for r in record.instance_ids if r in ours}
+        settled -= {*operation.failed, *operation.detached, *operation.sent}
+
+        def look() -> bool | None:
+            try:
+                seen = operation.see_nodes()
+            except EhpcError as error:
+                if isinstance(error, UNSEEN):
+                    return None
+                return True
+            return True if settled <= seen.keys() else None
+
+        with suppress(CancelledError):  # what was seen so far has to do then
+            wait_until(look, self.deadline.at_most(self.grace))
+        return {i: node for i, node in operation.nodes.items() if i in ours}
+
+    def _queues(self, cluster_id: str, ids: Iterable[str]) -> dict[str, str]:
+        """The queue of each node, as far as it can be learnt."""
+        if not ids:
+            return {}
+        try:
+            names = [queue.queue_name for queue in self.cloud.list_queues(cluster_id)]
+            return {
+                node.id: name
+                for name in names
+                for node in self.cloud.list_queue_nodes(cluster_id, name)
+            }
+        except (AuthError, *UNSEEN) as error:
+            self.reporter.warning(f"The nodes' queues could not be read: {error}")
+            return {}
+
+    # -- read -----------------------------------------------------------------------------------
+
+    def observe(self, state: State) -> State | None:
+        """The set as the cluster has it now; None where it is positively gone.
+
+        Nodes that carry this resource's mark and stand in no state are taken in. An absent node counts
+        as gone only when whole lists have lacked it for the grace period, with no task attaching it.
+
+        Raises:
+            EhpcError: it could not be told; the state has to be kept.
+        """
+        operation = self._operation(state.cluster_id)
+        try:
+            nodes = operation.see_nodes()
+            wanted = {*state.instance_ids, *self._marked_members(operation)}
+            attaching = self._confirm(operation, wanted)
+        except ClusterNotFoundError:
+            return None
+        nodes = {i: n for i, n in operation.nodes.items() if i in wanted and n.is_compute}
+        known = nodes.keys() | (attaching & wanted)
+        if not known:
+            return None
+        queues = self._queues(operation.cluster_id, nodes)
+        found = {i: node_state(n, queues.get(i, "")) for i, n in nodes.items()}
+        for instance_id in known - nodes.keys():
+            found[instance_id] = NodeState(status=PENDING)
+        return state.model_copy(
+            update={
+                "instance_ids": sorted(found),
+                "nodes": found,
+                "failed": _exceptions(found),
+            }
+        )
+
+    def observe_all(self, state: State) -> State | None:
+        """The nodes of the state, or all compute nodes where it names none; for reading only."""
+        operation = self._operation(state.cluster_id)
+        try:
+            nodes = operation.see_nodes()
+        except ClusterNotFoundError:
+            return None
+        wanted = set(state.instance_ids) or {i for i, n in nodes.items() if n.is_compute}
+        queues = self._queues(state.cluster_id, nodes)
+        found = {i: node_state(n, queues.get(i, "")) for i, n in nodes.items() if i in wanted}
+        update = {"instance_ids": sorted(found), "nodes": found, "failed": _exceptions(found)}
+        return state.model_copy(update=update) if found else None
+
+    def _marked_members(self, operation: Operation) -> set[str]:
+        if not self.mark:
+            return set()
+        try:
+            marked = self.cloud.instances_tagged(TAG_KEY, self.mark)
+        except AuthError as error:
+            operation.marks_refused(error)
+            return set()
+        return {i.instance_id for i in marked if i.instance_id in operation.nodes}
+
+    def _confirm(self, operation: Operation, wanted: set[str]) -> set[str]:
+        """Look until all are listed or the grace period is over; returns those being attached."""
+        attaching: set[str] = set()
+
+        def look() -> bool | None:
+            nonlocal attaching
+            if wanted <= operation.nodes.keys():
+                return True
+            tasks = self.cloud.list_running_tasks(operation.cluster_id)
+            attaching = set().union(*(t.instance_ids for t in tasks if t.may_attach))
+            if wanted <= operation.see_nodes().keys() | attaching:
+                return True
+            return None
+
+        wait_until(look, self.deadline.at_most(self.grace))
+        return attaching
+
+    # -- delete ---------------------------------------------------------------------------------
+
+    def remove(self, state: State) -> None:
+        """Detach what is in the state, or carries the mark, and is still a node; the instances stay.
+
+        Raises:
+            RefusedError: busy nodes, or nodes that are no compute nodes; nothing was written.
+            EhpcError: not all could be detached; a later try does the rest.
+        """
+        operation = self._operation(state.cluster_id)
+        try:
+            nodes = operation.see_nodes()
+            ours = {*state.instance_ids, *self._marked_members(operation)}
+            pending = self._confirm_attaching(operation, ours)
+            ids = sorted(ours & nodes.keys())
+            guard(nodes, ids, detach_busy=state.detach_busy)
+            Attaching(operation, state, {}).run((), sorted(pending))
+            operation.failed.clear()
+            detach(operation, sorted(ours & operation.see_nodes().keys()))
+        except ClusterNotFoundError:
+            return
+        if operation.failed:
+            raise IncompleteError(state, _reasons(operation, state))
+
+    def _confirm_attaching(self, operation: Operation, ours: set[str]) -> set[str]:
+        """Of ours, those that a task is still attaching: DeleteNodes would be refused for them."""
+        if ours <= {i for i, n in operation.nodes.items() if not _pending(n)}:
+            return set()
+        tasks = self.cloud.list_running_tasks(operation.cluster_id)
+        return ours & set().union(*(t.instance_ids for t in tasks if t.may_attach))
+
+
+def stop_at(findings: list[Finding]) -> None:
+    """Raise FindingsError where one of the findings is an error."""
+    errors = [finding for finding in findings if not finding.warning]
+    if errors:
+        raise FindingsError(errors)
+
+
+def with_image(wish: preflight.Wish, sight: preflight.Sight) -> preflight.Wish:
+    """The wish with the cluster's own image where it names none."""
+    if wish.image_id or sight.cluster is None:
+        return wish
+    return replace(
+        wish,
+        image_id=sight.cluster.image_id,
+        image_owner_alias=sight.cluster.image_owner_alias or "system",
+    )
+
+
+def node_state(node: wire.Node, queue: str) -> NodeState:
+    """A node as the state keeps it."""
+    return NodeState(
+        host_name=node.host_name,
+        private_ip=node.ip_address,
+        status=node.status,
+        queue=queue,
+        image_id=node.image_id,
+        instance_type=node.instance_type,
+    )
+
+
+def _exceptions(nodes: dict[str, NodeState]) -> dict[str, Failure]:
+    """The nodes that the cluster itself calls failed."""
+    return {
+        i: Failure(code=node.status, reason=f"node status {node.status}: repair or detach it")
+        for i, node in nodes.items()
+        if node.status.lower() in wire.NODE_FAILED
+    }
+
+
+def _pending(node: wire.Node) -> bool:
+    return not node.in_status(
+        wire.NODE_READY | wire.NODE_STOPPED | wire.NODE_FAILED | wire.NODE_LEAVING
+    )
+
+
+def _hosts(sight: preflight.Sight) -> dict[str, str]:
+    return {i: instance.host_name for i, instance in (sight.instances or {}).items()}
+
+
+def _reasons(operation: Operation, state: State) -> list[str]:
+    """A line a failed node; above ten, a line a reason with the instances named."""
+    failed = state.failed
+    tasks = {i: r for r in operation.records for i in r.instance_ids}
+    if len(failed) <= BULLETS:
+        return [
+            f"{_called(i, state)}: {f.reason}{_ids(tasks.get(i), f)}" for i, f in failed.items()
+        ]
+    groups: dict[str, list[str]] = {}
+    for instance_id, failure in failed.items():
+        text = f"{failure.reason}{_ids(tasks.get(instance_id), failure)}"
+        groups.setdefault(text, []).append(_called(instance_id, state))
+    return [
+        f"{len(ids)} instances ({', '.join(ids[:5])}, …): {text}" for text, ids in groups.items()
+    ]
+
+
+def _called(instance_id: str, state: State) -> str:
+    node = state.nodes.get(instance_id)
+    return f"{node.host_name} ({instance_id})" if node and node.host_name else instance_id
+
+
+def _ids(record: object, failure: Failure) -> str:
+    request_id = getattr(record, "request_id", "")
+    return f" (RequestId {request_id})" if request_id and request_id not in failure.reason else ""

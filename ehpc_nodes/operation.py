@@ -1,0 +1,142 @@
+"""What the lifecycle stands on: the cloud and the reporter as protocols, and one operation's notes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from . import wire
+from .errors import (
+    ApiError,
+    BackendError,
+    CertificateError,
+    EhpcError,
+    NotSentError,
+    ThrottledError,
+    TransportError,
+)
+from .models import Failure, TaskRecord
+from .waiting import Deadline
+
+T = TypeVar("T")
+
+#: A write that ended with one of these may have had an effect: look before anything else.
+AMBIGUOUS = (TransportError, BackendError)
+#: A look that ended with one of these told nothing: look again.
+UNSEEN = (TransportError, BackendError, ThrottledError)
+TAG_KEY = "ehpc-nodes"
+
+
+class Cloud(Protocol):
+    """E-HPC and ECS as the lifecycle needs them; `client.Client` is one."""
+
+    def describe_cluster(self, cluster_id: str) -> wire.Cluster: ...
+    def list_nodes(self, cluster_id: str) -> list[wire.Node]: ...
+    def list_compute_nodes(self, cluster_id: str) -> list[wire.Node]: ...
+    def list_queue_nodes(self, cluster_id: str, queue: str) -> list[wire.Node]: ...
+    def list_queues(self, cluster_id: str) -> list[wire.Queue]: ...
+    def list_running_tasks(self, cluster_id: str) -> list[wire.Task]: ...
+    def get_task(self, cluster_id: str, task_id: str) -> wire.Task | None: ...
+    def list_system_images(self) -> list[wire.SystemImage]: ...
+    def list_custom_images(self, owner_alias: str) -> list[wire.CustomImage]: ...
+    def add_existed_nodes(
+        self, cluster_id: str, instance_ids: Sequence[str], *, image: tuple[str, str], queue: str
+    ) -> wire.Accepted: ...
+    def delete_nodes(self, cluster_id: str, instance_ids: Sequence[str]) -> wire.Accepted: ...
+    def set_queue(
+        self, cluster_id: str, queue: str, host_names: Sequence[str]
+    ) -> wire.Accepted: ...
+    def describe_instances(self, instance_ids: Sequence[str]) -> list[wire.Instance]: ...
+    def instances_tagged(self, key: str, value: str) -> list[wire.Instance]: ...
+    def stop_instances(self, instance_ids: Sequence[str]) -> list[wire.Stopping]: ...
+    def tag_instances(self, instance_ids: Sequence[str], key: str, value: str) -> None: ...
+    def untag_instances(self, instance_ids: Sequence[str], key: str) -> None: ...
+
+
+class Reporter(Protocol):
+    """Where an operation tells people what it does."""
+
+    def status(self, text: str) -> None:
+        """What is going on now; replaces what was said before."""
+
+    def info(self, text: str) -> None:
+        """Worth keeping in the output."""
+
+    def warning(self, text: str) -> None:
+        """Something the user should know, though it goes on."""
+
+
+@dataclass
+class Operation:
+    """One create, read, update or delete of one resource, and what it has found out so far.
+
+    Attributes:
+        grace: seconds for which a list may lag behind: one look proves nothing within them.
+        mark: the ownership mark's value; empty: no marks.
+        records: every write call that was accepted, in order.
+        failed: instances that could not be brought to where they should be.
+        nodes: the cluster's nodes as last seen, by instance id.
+        sent: instances of an accepted AddExistedNodes that have not been seen ready yet.
+        detached: instances that this operation has detached.
+    """
+
+    cloud: Cloud
+    deadline: Deadline
+    reporter: Reporter
+    cluster_id: str
+    grace: float
+    mark: str = ""
+    records: list[TaskRecord] = field(default_factory=list)
+    failed: dict[str, Failure] = field(default_factory=dict)
+    nodes: dict[str, wire.Node] = field(default_factory=dict)
+    sent: set[str] = field(default_factory=set)
+    detached: set[str] = field(default_factory=set)
+
+    def see_nodes(self) -> dict[str, wire.Node]:
+        """Every node of the cluster, by instance id; noted."""
+        self.nodes = {node.id: node for node in self.cloud.list_nodes(self.cluster_id)}
+        return self.nodes
+
+    def see_compute_nodes(self) -> dict[str, wire.Node]:
+        """The compute nodes with fewer facts, in one call whatever their number."""
+        return {node.id: node for node in self.cloud.list_compute_nodes(self.cluster_id)}
+
+    def record(
+        self, action: str, ids: Sequence[str], accepted: wire.Accepted | None, status: str
+    ) -> TaskRecord:
+        """Note an accepted write; ``accepted`` is None where its answer was lost."""
+        answer = accepted or wire.Accepted()
+        entry = TaskRecord(
+            action=action,
+            task_id=answer.task_id,
+            request_id=answer.request_id,
+            instance_ids=list(ids),
+            status=status,
+        )
+        self.records.append(entry)
+        return entry
+
+    def fail(self, ids: Collection[str], code: str, reason: str) -> None:
+        """Note instances as failed."""
+        for instance_id in ids:
+            self.failed[instance_id] = Failure(code=code, reason=reason)
+
+    def fail_by(self, ids: Collection[str], error: EhpcError) -> None:
+        """Note instances as failed by an error."""
+        code = error.code if isinstance(error, ApiError) else type(error).__name__
+        self.fail(ids, code, str(error))
+
+    def marks_refused(self, error: EhpcError) -> None:
+        """Go on without marks, and say so once."""
+        self.mark = ""
+        self.reporter.warning(
+            f"Ownership marks are off for this run: {error}"
+            " (turn them off for good: pulumi config set ehpc:ownershipTags false)."
+        )
+
+
+def may_have_acted(error: EhpcError) -> bool:
+    """Whether a write that ended with this error may have had an effect."""
+    never_sent = isinstance(error, (NotSentError, CertificateError))
+    return isinstance(error, AMBIGUOUS) and not never_sent

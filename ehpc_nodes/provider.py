@@ -1,0 +1,364 @@
+"""The dynamic provider: check, diff, create, read, update and delete, between property bags and models.
+
+Never rename or move the class: stacks name it in their state. It holds nothing but the stack config that the
+engine gives it in the plugin's process (its attributes would be readable in the state).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
+from pulumi.output import UNKNOWN, Unknown
+
+from . import __version__, settings
+from .client import Client
+from .engine import PROVIDER_KEY, EngineCall, current_call
+from .errors import ConfigError, EhpcError, RefusedError
+from .lifecycle import PENDING, FindingsError, IncompleteError, Lifecycle
+from .models import (
+    Declared,
+    Finding,
+    Inputs,
+    NodeState,
+    ResourceId,
+    State,
+    check_form,
+)
+from .ownership import mark_of
+from .preflight import Wish
+from .transport import HttpExchange
+from .waiting import Deadline, RealClock
+from .wire import NODE_READY
+
+EHPC_VERSION = "2018-04-12"
+ECS_VERSION = "2014-05-26"
+#: Seconds; customTimeouts replace those of create, update and delete.
+CREATE_TIMEOUT = UPDATE_TIMEOUT = 3600.0
+DELETE_TIMEOUT = 1800.0
+LOOK_TIMEOUT = 600.0
+
+REPLACING = ("cluster_id", "region", "image_id", "image_owner_alias")
+CONSENTS = ("replace_system_disks", "stop_running", "detach_busy")
+
+Bag = dict[str, Any]
+
+
+class AttachedNodesProvider(ResourceProvider):
+    """Implements `AttachedNodes`; see there and `lifecycle`."""
+
+    serialize_as_secret_always = False
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Keep the stack config; called once in the plugin's process."""
+        self._config = req.config
+        self._replaced: set[str] = set()
+
+    # -- check and diff -------------------------------------------------------------------------
+
+    def check(self, _olds: Bag, news: Bag) -> CheckResult:
+        """Check the form, resolve defaults, and look beforehand at what the API would refuse."""
+        with _errors_told() as call:
+            known, unknown = split_unknown(news)
+            declared, findings = check_form(known, unknown)
+            if declared.image_owner_alias and not declared.image_id and "image_id" not in unknown:
+                findings.append(
+                    Finding("image_owner_alias", "is given without image_id: give both or neither")
+                )
+            bag = checked_inputs(declared, news, unknown, _olds)
+            if not findings and "region" not in bag and "region" not in unknown:
+                try:
+                    bag["region"] = settings.resolve_region(self._get, os.environ)
+                except ConfigError as error:
+                    findings.append(Finding("region", str(error)))
+            if not findings:
+                findings = self._preflight(call, declared, bag, _olds)
+            for finding in findings:
+                if finding.warning:
+                    call.warning(f"{finding.property}: {finding.reason}")
+            return CheckResult(
+                bag, [CheckFailure(f.property, f.reason) for f in findings if not f.warning]
+            )
+
+    def _preflight(
+        self, call: EngineCall, declared: Declared, bag: Bag, olds: Bag
+    ) -> list[Finding]:
+        """Findings from a look at the cloud; fills the bag with what the look resolved."""
+        if not isinstance(bag.get("cluster_id"), str) or not isinstance(bag.get("region"), str):
+            return []
+        wanted = set(declared.instance_ids or ()) or known_ids(bag)
+        replacing = is_replacement(olds, bag) or (not olds and call.urn in self._replaced)
+        owned = known_ids(olds) if not replacing else set()
+        queue = bag.get("job_queue", "")
+        if olds and not replacing and wanted == owned and queue == olds.get("job_queue", ""):
+            return []
+        wish = Wish(**{k: v for k, v in bag.items() if k in Wish.__annotations__ and _plain(v)})
+        lifecycle = self._lifecycle(call, wish.region, LOOK_TIMEOUT)
+        survey = lifecycle.survey(wish, wanted, owned, anew=replacing)
+        bag.setdefault("image_id", survey.wish.image_id)
+        bag.setdefault("image_owner_alias", survey.wish.image_owner_alias)
+        instances = survey.sight.instances or {}
+        nodes = survey.sight.nodes or {}
+        for instance_id in known_ids(bag):
+            seen = nodes.get(instance_id) or instances.get(instance_id)
+            if seen and not bag["instance_ids"][instance_id]:
+                bag["instance_ids"][instance_id] = seen.host_name
+        findings = [*survey.findings]
+        if replacing and not wish.stop_running:
+            findings.append(
+                Finding(
+                    "stop_running",
+                    "the nodes are detached and attached anew, and detached instances run: set"
+                    " stop_running=True",
+                )
+            )
+        if not any(not f.warning for f in findings):
+            call.info(survey.line)
+        return findings
+
+    def diff(self, _id: str, _olds: Bag, _news: Bag) -> DiffResult:
+        """What a change means; everything that isn't named here means nothing."""
+        with _errors_told() as call:
+            replaces = [name for name in REPLACING if _changed(_olds, _news, name)]
+            if replaces:
+                self._replaced.add(call.urn)
+            return DiffResult(
+                changes=bool(replaces) or needs_update(_olds, _news),
+                replaces=replaces,
+                delete_before_replace=True,
+            )
+
+    # -- create, read, update, delete -----------------------------------------------------------
+
+    def create(self, props: Bag) -> CreateResult:
+        """Attach, or adopt what is attached already."""
+        with _errors_told() as call:
+            inputs = Inputs.model_validate(props)
+            self._replaced.discard(call.urn)
+            resource_id = str(ResourceId.of(inputs))
+            lifecycle = self._lifecycle(call, inputs.region, call.timeout or CREATE_TIMEOUT)
+            with _partial_state_kept(call, resource_id):
+                return CreateResult(resource_id, lifecycle.converge(inputs).model_dump())
+
+    def update(self, _id: str, _olds: Bag, _news: Bag) -> UpdateResult:
+        """Attach what was added, detach what was removed, move what is in another queue."""
+        with _errors_told() as call:
+            inputs, before = Inputs.model_validate(_news), State.model_validate(_olds)
+            lifecycle = self._lifecycle(call, inputs.region, call.timeout or UPDATE_TIMEOUT)
+            with _partial_state_kept(call, _id):
+                return UpdateResult(lifecycle.converge(inputs, before).model_dump())
+
+    def read(self, id_: str, props: Bag) -> ReadResult:
+        """What the cluster says now; for a resource of the program's own, or one that is only read."""
+        with _errors_told() as call:
+            managed = "nodes" in props
+            state = self._state_to_read(id_, props)
+            lifecycle = self._lifecycle(call, state.region, LOOK_TIMEOUT, marks=managed)
+            found = lifecycle.observe(state) if managed else lifecycle.observe_all(state)
+            if found is None:
+                return ReadResult("", {})
+            inputs = call.old_inputs if managed else {}
+            return ReadResult(id_, found.model_dump(), inputs_of(found, inputs))
+
+    def delete(self, _id: str, _props: Bag) -> None:
+        """Detach; the instances stay. What is gone already is no error."""
+        with _errors_told() as call:
+            consent = call.old_inputs.get("detach_busy", _props.get("detach_busy", False))
+            state = State.model_validate({**_props, "detach_busy": consent})
+            lifecycle = self._lifecycle(call, state.region, call.timeout or DELETE_TIMEOUT)
+            lifecycle.remove(state)
+
+    # -- what an operation stands on ------------------------------------------------------------
+
+    def _get(self, key: str) -> Any:
+        return self._config.get(key)
+
+    def _state_to_read(self, id_: str, props: Bag) -> State:
+        region = props.get("region") or settings.resolve_region(self._get, os.environ)
+        cluster_id = props.get("cluster_id") or ResourceId.parse(id_).cluster_id
+        ids = sorted(props.get("instance_ids") or ())
+        return State.model_validate(
+            {**props, "region": region, "cluster_id": cluster_id, "instance_ids": ids}
+        )
+
+    def _lifecycle(
+        self, call: EngineCall, region: str, seconds: float, *, marks: bool = True
+    ) -> Lifecycle:
+        """A lifecycle on the real cloud, for one operation."""
+        found = settings.resolve(self._get, os.environ, region=region)
+        deadline = Deadline.after(RealClock(call.cancelled), seconds)
+        exchange = partial(
+            HttpExchange,
+            credentials=found.credentials,
+            user_agent=f"ehpc-nodes/{__version__}",
+            read_timeout=found.read_timeout_seconds,
+        )
+        cloud = Client(
+            exchange(found.ehpc_endpoint, version=EHPC_VERSION, method="GET"),
+            exchange(found.ecs_endpoint, version=ECS_VERSION, method="POST"),
+            region=found.region,
+            deadline=deadline,
+        )
+        mark = mark_of(call.urn) if marks and found.ownership_tags else ""
+        return Lifecycle(cloud, deadline, call, found.grace_seconds, mark)
+
+
+# -- errors to the engine -----------------------------------------------------------------------
+
+
+@contextmanager
+def _errors_told() -> Iterator[EngineCall]:
+    """The engine's call; whatever this package raises on purpose reaches the user as plain text."""
+    call = current_call()
+    try:
+        yield call
+    except IncompleteError as error:
+        raise call.failed("\n".join(error.reasons)) from error
+    except FindingsError as error:
+        raise call.failed(str(error)) from error
+    except RefusedError as error:
+        raise call.failed(f"{error.property}: {error}") from error
+    except EhpcError as error:
+        raise call.failed(str(error)) from error
+
+
+@contextmanager
+def _partial_state_kept(call: EngineCall, resource_id: str) -> Iterator[None]:
+    try:
+        yield
+    except IncompleteError as error:
+        raise call.incomplete(resource_id, error.state.model_dump(), error.reasons) from error
+
+
+# -- property bags ------------------------------------------------------------------------------
+
+
+def split_unknown(news: Mapping[str, Any]) -> tuple[Bag, set[str]]:
+    """The arguments whose values are known, and the names of those that aren't (all) known yet.
+
+    A list of which some entries are unknown counts as unknown, with the known entries checked.
+    """
+    known: Bag = {}
+    unknown: set[str] = set()
+    for name, value in news.items():
+        if name == PROVIDER_KEY or value is None:
+            continue
+        if isinstance(value, Unknown):
+            unknown.add(name)
+        elif isinstance(value, list) and any(isinstance(item, Unknown) for item in value):
+            unknown.add(name)
+            rest = [item for item in value if not isinstance(item, Unknown)]
+            if rest:
+                known[name] = rest
+        else:
+            known[name] = value
+    return known, unknown
+
+
+def checked_inputs(declared: Declared, news: Bag, unknown: set[str], olds: Bag) -> Bag:
+    """The inputs as the engine keeps and shows them.
+
+    The set is a map keyed by instance id (value: the host name where known), because the engine shows a
+    map's added and removed entries exactly, and a list's by index. What the program leaves out keeps the
+    value that it had (region and image of the same cluster), so that nothing is replaced by an omission.
+    """
+    bag: Bag = {name: UNKNOWN for name in unknown if name != "instance_ids"}
+    bag |= declared.model_dump(exclude_none=True, exclude={"instance_ids"})
+    if bag.get("cluster_id") == olds.get("cluster_id"):
+        for name in (
+            "region",
+            *(("image_id", "image_owner_alias") if "image_id" not in bag else ()),
+        ):
+            if name not in bag and olds.get(name):
+                bag[name] = olds[name]
+    if isinstance(bag.get("image_id"), str):
+        bag.setdefault("image_owner_alias", "system")
+    for name in CONSENTS:
+        bag.setdefault(name, False)
+    bag["instance_ids"] = _set_as_map(declared, news, olds)
+    return bag
+
+
+def _set_as_map(declared: Declared, news: Bag, olds: Bag) -> Any:
+    raw = news.get("instance_ids")
+    if isinstance(raw, Unknown):
+        return raw
+    old = olds.get("instance_ids")
+    hosts = old if isinstance(old, dict) else {}
+    named: Bag = {i: str(hosts.get(i, "")).partition(" (")[0] for i in declared.instance_ids or ()}
+    unknowns = [item for item in raw if isinstance(item, Unknown)] if isinstance(raw, list) else []
+    named |= {f"(new instance {n})": item for n, item in enumerate(unknowns, start=1)}
+    return named
+
+
+def known_ids(bag: Mapping[str, Any]) -> set[str]:
+    """The instance ids of a bag of checked inputs; placeholders of unknown ones left out."""
+    ids = bag.get("instance_ids")
+    return {i for i in ids if not i.startswith("(")} if isinstance(ids, (dict, list)) else set()
+
+
+def is_replacement(olds: Bag, news: Bag) -> bool:
+    """Whether the change of inputs detaches all nodes and attaches them anew."""
+    return bool(olds) and any(_changed(olds, news, name) for name in REPLACING)
+
+
+def _changed(olds: Bag, news: Bag, name: str) -> bool:
+    """Whether a new value is given that differs; an unknown one may, so it does."""
+    new = news.get(name)
+    return (
+        new is not None and bool(olds.get(name)) and (isinstance(new, Unknown) or new != olds[name])
+    )
+
+
+def needs_update(olds: Bag, news: Bag) -> bool:
+    """Whether the state (outputs) isn't what the inputs want, for something that can be changed."""
+    wanted = news.get("instance_ids")
+    if not isinstance(wanted, dict) or set(wanted) != set(olds.get("instance_ids") or ()):
+        return True
+    queue = news.get("job_queue")
+    nodes = (olds.get("nodes") or {}).values()
+    if queue and (
+        queue != olds.get("job_queue") or any(n.get("queue") not in ("", queue) for n in nodes)
+    ):
+        return True
+    return bool(olds.get("failed")) or any(n.get("status") == PENDING for n in nodes)
+
+
+def inputs_of(state: State, old_inputs: Bag) -> Bag:
+    """The inputs that fit what was read, so that the next preview shows what has drifted.
+
+    A node that isn't as wanted says so behind its host name: ``compute3 (stopped)``.
+    """
+    kept = {k: v for k, v in old_inputs.items() if k in Inputs.model_fields} or {
+        k: v
+        for k, v in state.model_dump().items()
+        if k in Inputs.model_fields and (k in CONSENTS or v)
+    }
+    queue = kept.get("job_queue", "")
+    hosts = {i: _told(node, queue) for i, node in state.nodes.items()}
+    return {**kept, "instance_ids": hosts}
+
+
+def _told(node: NodeState, queue: str) -> str:
+    if node.status.lower() not in NODE_READY:
+        return f"{node.host_name} ({node.status})"
+    if queue and node.queue and node.queue != queue:
+        return f"{node.host_name} (queue {node.queue})"
+    return node.host_name
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, (str, bool))

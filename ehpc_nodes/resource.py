@@ -1,0 +1,117 @@
+"""`AttachedNodes`: what a program writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from .models import ResourceId
+from .provider import AttachedNodesProvider
+
+OUTPUTS = ("task_id", "request_id", "tasks", "nodes", "failed")
+
+
+class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
+    """A set of existing ECS instances, attached as compute nodes to an E-HPC cluster.
+
+    **Attaching an instance replaces its system disk.** It happens only with `replace_system_disks=True`;
+    instances that are nodes of the cluster already are adopted as they are. Removing an instance from the
+    set, or the resource from the program, detaches it; the instance stays.
+
+    Args:
+        resource_name: the resource's name in the program.
+        cluster_id: the cluster, ``ehpc-hz-…``. A change replaces the resource.
+        instance_ids: one or more ids, in any order. A change attaches and detaches just the difference.
+        image_id: the image that replaces the system disks; the cluster's own by default. A change
+            replaces the resource: all nodes are detached and attached anew.
+        image_owner_alias: ``system``, ``self``, ``others`` or ``marketplace``; ``system`` by default.
+        job_queue: the queue that the nodes belong to; by default E-HPC chooses, and moves are left alone.
+        replace_system_disks: consent to the loss of the system disks of instances that are attached anew.
+        stop_running: stop running instances before attaching instead of refusing them.
+        detach_busy: detach nodes that run jobs instead of refusing.
+        region: by default the stack config's ``ehpc:region``, then the environment's.
+        opts: Pulumi's resource options; ``custom_timeouts`` are honoured (60 minutes to create and
+            update, 30 to delete by default).
+    """
+
+    cluster_id: pulumi.Output[str]
+    region: pulumi.Output[str]
+    image_id: pulumi.Output[str]
+    image_owner_alias: pulumi.Output[str]
+    job_queue: pulumi.Output[str]
+    task_id: pulumi.Output[str]
+    """Task of the latest AddExistedNodes call; empty where all nodes were adopted."""
+    request_id: pulumi.Output[str]
+    """Request of the latest AddExistedNodes call; empty where all nodes were adopted."""
+    tasks: pulumi.Output[Sequence[Mapping[str, Any]]]
+    """Every write of the last operation: action, task_id, request_id, instance_ids, status, error."""
+    nodes: pulumi.Output[Mapping[str, Mapping[str, str]]]
+    """By instance id: host_name, private_ip, status, queue, image_id, instance_type."""
+    failed: pulumi.Output[Mapping[str, Mapping[str, str]]]
+    """By instance id: code and reason."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        cluster_id: pulumi.Input[str],
+        instance_ids: pulumi.Input[Sequence[pulumi.Input[str]]] | None,
+        image_id: pulumi.Input[str] | None = None,
+        image_owner_alias: pulumi.Input[str] | None = None,
+        job_queue: pulumi.Input[str] | None = None,
+        replace_system_disks: pulumi.Input[bool] = False,
+        stop_running: pulumi.Input[bool] = False,
+        detach_busy: pulumi.Input[bool] = False,
+        region: pulumi.Input[str] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        props = {
+            "cluster_id": cluster_id,
+            "region": region,
+            "instance_ids": instance_ids,
+            "image_id": image_id,
+            "image_owner_alias": image_owner_alias,
+            "job_queue": job_queue,
+            "replace_system_disks": replace_system_disks,
+            "stop_running": stop_running,
+            "detach_busy": detach_busy,
+            **dict.fromkeys(OUTPUTS),
+        }
+        super().__init__(AttachedNodesProvider(), resource_name, props, opts)
+
+    @property
+    def instance_ids(self) -> pulumi.Output[Sequence[str]]:
+        """The attached instances, sorted."""
+        found: pulumi.Output[Any] = pulumi.get(self, "instance_ids")
+        return found.apply(sorted)
+
+    @staticmethod
+    def get(
+        resource_name: str,
+        id: pulumi.Input[str],  # noqa: A002 - Pulumi's own word
+        *,
+        instance_ids: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
+        region: pulumi.Input[str] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> AttachedNodes:
+        """Read nodes without managing them.
+
+        Args:
+            resource_name: the name in the program.
+            id: a cluster id, or the id of an `AttachedNodes` resource.
+            instance_ids: which nodes; by default all compute nodes of the cluster.
+            region: as for the resource.
+            opts: Pulumi's resource options.
+        """
+        return AttachedNodes(
+            resource_name,
+            cluster_id=pulumi.Output.from_input(id).apply(
+                lambda text: ResourceId.parse(text).cluster_id
+            ),
+            instance_ids=instance_ids,
+            region=region,
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id)),
+        )

@@ -1,0 +1,228 @@
+"""Region, endpoints, credentials: from the stack config, then the environment.
+
+In this order, the first that is set wins (per setting; a key and its secret always from one place):
+stack config ``ehpc:*``, stack config ``alicloud:*`` (Pulumi's alicloud provider), environment variables
+(three families of names), the default chain of ``alibabacloud-credentials``.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from .errors import ConfigError
+from .signing import Credentials
+
+ConfigGet = Callable[[str], Any]
+
+REGION_VARIABLES = (
+    *("ALIBABA_CLOUD_REGION_ID", "ALIBABA_CLOUD_REGION", "ALIBABACLOUD_REGION_ID"),
+    *("ALICLOUD_REGION", "ALICLOUD_REGION_ID"),
+)
+#: Key id, secret and token of one family each.
+KEY_VARIABLES = (
+    (
+        "ALIBABA_CLOUD_ACCESS_KEY_ID",
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+        "ALIBABA_CLOUD_SECURITY_TOKEN",
+    ),
+    (
+        "ALIBABACLOUD_ACCESS_KEY_ID",
+        "ALIBABACLOUD_ACCESS_KEY_SECRET",
+        "ALIBABACLOUD_SECURITY_TOKEN",
+    ),
+    ("ALICLOUD_ACCESS_KEY", "ALICLOUD_SECRET_KEY", "ALICLOUD_SECURITY_TOKEN"),
+    ("ALICLOUD_ACCESS_KEY_ID", "ALICLOUD_ACCESS_KEY_SECRET", "ALICLOUD_SECURITY_TOKEN"),
+)
+#: The same as stack config keys, and the key of a profile of the aliyun command line tool.
+KEY_CONFIG = (
+    ("ehpc:accessKeyId", "ehpc:accessKeySecret", "ehpc:securityToken"),
+    ("alicloud:accessKey", "alicloud:secretKey", "alicloud:securityToken"),
+)
+PROFILE_CONFIG = ("ehpc:profile", "alicloud:profile")
+#: ECS endpoints off the rule ``ecs.<region>.aliyuncs.com`` (the official ECS SDK's map).
+ECS_ENDPOINTS = {
+    "cn-hangzhou": "ecs-cn-hangzhou.aliyuncs.com",
+    "cn-hangzhou-finance": "ecs.aliyuncs.com",
+    "cn-shanghai-finance-1": "ecs-cn-hangzhou.aliyuncs.com",
+    "cn-shenzhen-finance-1": "ecs-cn-hangzhou.aliyuncs.com",
+    "cn-north-2-gov-1": "ecs.aliyuncs.com",
+}
+GRACE_SECONDS = 30.0
+READ_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that the outside gives.
+
+    Attributes:
+        region: of the cluster and its instances.
+        ehpc_endpoint, ecs_endpoint: base addresses, with scheme.
+        credentials: called for each request; raises ConfigError where there are none.
+        ownership_tags: whether instances are marked with an ECS tag before they are attached.
+        grace_seconds: for how long a lost answer is looked after before a write counts as not accepted.
+        read_timeout_seconds: how long one answer is waited for.
+    """
+
+    region: str
+    ehpc_endpoint: str
+    ecs_endpoint: str
+    credentials: Callable[[], Credentials]
+    ownership_tags: bool = True
+    grace_seconds: float = GRACE_SECONDS
+    read_timeout_seconds: float = READ_TIMEOUT_SECONDS
+
+
+def resolve(get: ConfigGet, environ: Mapping[str, str], *, region: str = "") -> Settings:
+    """The settings of one operation.
+
+    Args:
+        get: the stack config: a full key (``ehpc:region``) to its value, or None.
+        region: the resource's own, which goes first.
+
+    Raises:
+        ConfigError: no region; an endpoint or a value that can't be used; half a key.
+    """
+    chosen = region or resolve_region(get, environ)
+    return Settings(
+        region=chosen,
+        ehpc_endpoint=_endpoint(get, "ehpc:endpoint", f"ehpc.{chosen}.aliyuncs.com"),
+        ecs_endpoint=_endpoint(
+            get, "ehpc:ecsEndpoint", ECS_ENDPOINTS.get(chosen, f"ecs.{chosen}.aliyuncs.com")
+        ),
+        credentials=_credentials(get, environ),
+        ownership_tags=_boolean(get, "ehpc:ownershipTags", default=True),
+        grace_seconds=_seconds(get, "ehpc:graceSeconds", GRACE_SECONDS),
+        read_timeout_seconds=_seconds(get, "ehpc:readTimeoutSeconds", READ_TIMEOUT_SECONDS),
+    )
+
+
+def resolve_region(get: ConfigGet, environ: Mapping[str, str]) -> str:
+    """The region that holds where a resource names none."""
+    found = _text(get, "ehpc:region") or _text(get, "alicloud:region")
+    found = found or next((environ[name] for name in REGION_VARIABLES if environ.get(name)), "")
+    if not found:
+        raise ConfigError(
+            "No region is set. Run: pulumi config set ehpc:region cn-hangzhou (or set"
+            " ALIBABA_CLOUD_REGION_ID, or the region argument)."
+        )
+    if not re.fullmatch(r"[a-z0-9-]+", found):
+        raise ConfigError(f"The region {found!r} has not the form of one, such as cn-hangzhou.")
+    return found
+
+
+def _text(get: ConfigGet, key: str) -> str:
+    value = get(key)
+    return "" if value is None else str(value)
+
+
+def _boolean(get: ConfigGet, key: str, *, default: bool) -> bool:
+    value = _text(get, key).lower()
+    if value not in ("", "true", "false"):
+        raise ConfigError(f"{key} is {value!r}; it has to be true or false.")
+    return value == "true" if value else default
+
+
+def _seconds(get: ConfigGet, key: str, default: float) -> float:
+    value = _text(get, key)
+    try:
+        seconds = float(value) if value else default
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= 3600:
+        raise ConfigError(f"{key} is {value!r}; it has to be a number of seconds from 0 to 3600.")
+    return seconds
+
+
+def _endpoint(get: ConfigGet, key: str, default_host: str) -> str:
+    value = _text(get, key) or f"https://{default_host}"
+    address = value if "://" in value else f"https://{value}"
+    url = urlsplit(address)
+    if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query:
+        raise ConfigError(f"{key} is {value!r}; it has to be a host name or https://host.")
+    if url.scheme == "http" and not _loopback(url.hostname):
+        raise ConfigError(
+            f"{key} is {value!r}: plain http is allowed for a loopback address only. Use https."
+        )
+    return f"{url.scheme}://{url.netloc}"
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _credentials(get: ConfigGet, environ: Mapping[str, str]) -> Callable[[], Credentials]:
+    for names, profile_key in zip(KEY_CONFIG, PROFILE_CONFIG, strict=True):
+        key = _key(*((name, _text(get, name)) for name in names))
+        if key:
+            return _always(key)
+        profile = _text(get, profile_key)
+        if profile:
+            return _from_library(profile)
+    for names in KEY_VARIABLES:
+        key = _key(*((name, environ.get(name, "")) for name in names))
+        if key:
+            return _always(key)
+    return _from_library(environ.get("ALICLOUD_PROFILE", ""))
+
+
+def _always(key: Credentials) -> Callable[[], Credentials]:
+    return lambda: key
+
+
+def _key(*parts: tuple[str, str]) -> Credentials | None:
+    """A key of its three named parts; None where neither id nor secret is set."""
+    (id_name, key_id), (secret_name, secret), (_, token) = parts
+    if not key_id and not secret:
+        return None
+    if not key_id or not secret:
+        missing, present = (id_name, secret_name) if not key_id else (secret_name, id_name)
+        raise ConfigError(f"{present} is set, but {missing} is not: set both.")
+    return Credentials(key_id, secret, token)
+
+
+def _from_library(profile: str) -> Callable[[], Credentials]:
+    """Credentials by the official library: a profile's, or its default chain's. Imported when used."""
+    provider: Any = None
+
+    def get() -> Credentials:
+        nonlocal provider
+        try:
+            provider = provider or _provider(profile)
+            found = provider.get_credentials()
+        except Exception as error:
+            wanted = f"profile {profile!r}" if profile else "credentials"
+            raise ConfigError(
+                f"No usable {wanted}: {_first_line(error)} Set ALIBABA_CLOUD_ACCESS_KEY_ID and"
+                " ALIBABA_CLOUD_ACCESS_KEY_SECRET, or run: aliyun configure."
+            ) from error
+        return Credentials(
+            found.get_access_key_id() or "",
+            found.get_access_key_secret() or "",
+            found.get_security_token() or "",
+        )
+
+    return get
+
+
+def _provider(profile: str) -> Any:
+    from alibabacloud_credentials import provider as library
+
+    logging.getLogger("credentials").setLevel(logging.CRITICAL)  # it prints tracebacks on stderr
+    if profile:
+        return library.CLIProfileCredentialsProvider(profile_name=profile)
+    return library.DefaultCredentialsProvider()
+
+
+def _first_line(error: Exception) -> str:
+    line = (str(error) or type(error).__name__).splitlines()[0][:200].rstrip(".")
+    return f"{line}."

@@ -1,0 +1,98 @@
+"""Time: the clock, deadlines, the one wait loop. Nothing else in the package sleeps or reads a clock."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from .errors import CancelledError
+
+T = TypeVar("T")
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 15.0
+
+
+class Clock(Protocol):
+    """What the package knows of time. Seconds; monotonic."""
+
+    def now(self) -> float:
+        """Seconds since some moment; never runs backwards."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return after so many seconds; raise CancelledError as soon as the user cancels."""
+
+
+class RealClock:
+    """The machine's monotonic clock. ``cancelled`` is an event that ends every sleep at once."""
+
+    def __init__(self, cancelled: threading.Event | None = None) -> None:
+        self.cancelled = cancelled or threading.Event()
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        if self.cancelled.wait(max(0.0, seconds)):
+            raise CancelledError("Cancelled while waiting.")
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """The moment by which an operation has to be done."""
+
+    clock: Clock
+    started: float
+    at: float
+
+    @classmethod
+    def after(cls, clock: Clock, seconds: float) -> Deadline:
+        """So many seconds from now."""
+        now = clock.now()
+        return cls(clock, now, now + seconds)
+
+    def at_most(self, seconds: float) -> Deadline:
+        """The same, or so many seconds from now, whichever is sooner."""
+        now = self.clock.now()
+        return Deadline(self.clock, now, min(self.at, now + seconds))
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self.clock.now() - self.started
+
+    @property
+    def left(self) -> float:
+        """Seconds left; never below zero."""
+        return max(0.0, self.at - self.clock.now())
+
+    @property
+    def passed(self) -> bool:
+        return self.left <= 0.0
+
+
+def pauses(first: float = FIRST_PAUSE, longest: float = LONGEST_PAUSE) -> Iterator[float]:
+    """Pauses between two looks, in seconds: growing by half, with a jitter of a tenth."""
+    pause = first
+    while True:
+        yield pause * random.uniform(0.9, 1.1)  # noqa: S311 - a jitter, not a secret
+        pause = min(pause * 1.5, longest)
+
+
+def wait_until(look: Callable[[], T | None], deadline: Deadline) -> T | None:
+    """Look at once and then again and again, until a look returns something; None when time is up.
+
+    The last look is at the deadline itself, so that a limit is honoured to the second.
+    """
+    for pause in pauses():
+        found = look()
+        if found is not None:
+            return found
+        if deadline.passed:
+            return None
+        deadline.clock.sleep(min(pause, deadline.left))
+    raise AssertionError("pauses never end")

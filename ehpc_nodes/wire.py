@@ -1,0 +1,255 @@
+"""What the API sends, and its status words sorted.
+
+The models are tolerant: unknown fields are ignored, absent or null ones take a default, and statuses stay
+text, so that a word which the service learns tomorrow can't break a refresh. Field names are those of the
+official SDKs' models (`alibabacloud-ehpc20180412`, `alibabacloud-ecs20140526`).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+NODE_READY = frozenset({"running", "ready"})
+NODE_FAILED = frozenset({"exception"})
+NODE_STOPPED = frozenset({"stopped"})
+NODE_LEAVING = frozenset({"releasing"})
+TASK_SUCCESS = frozenset({"success"})
+TASK_FAILED = frozenset({"failed", "fail"})
+TASK_PARTIAL = frozenset({"partialfail"})
+TASK_OVER = TASK_SUCCESS | TASK_FAILED | TASK_PARTIAL
+#: Task types that are known to attach nothing. AddExistedNodes' own type is not documented.
+TASK_TYPES_OF_OTHERS = frozenset(
+    {
+        *("createcluster", "startcluster", "stopcluster", "deletecluster", "startcomputes"),
+        *("resetcompute", "resetcomputes", "stopcomputes", "deletecomputes"),
+    }
+)
+COMPUTE_ROLE = "compute"
+
+
+def _pascal(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+class Wire(BaseModel):
+    """Base of the answers' parts."""
+
+    model_config = ConfigDict(
+        extra="ignore", alias_generator=_pascal, populate_by_name=True, coerce_numbers_to_str=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {name: value for name, value in data.items() if value is not None}
+        return data
+
+
+class Resources(Wire):
+    """Cores, GPUs and memory of a node: in all, or used by jobs."""
+
+    cpu: int = 0
+    gpu: int = 0
+    memory: int = 0
+
+    def __str__(self) -> str:
+        parts = {"CPU": self.cpu, "GPU": self.gpu, "memory": self.memory}
+        return ", ".join(f"{amount} {name}" for name, amount in parts.items() if amount) or "none"
+
+
+class _Roles(Wire):
+    role: list[str] = []
+
+
+class Node(Wire):
+    """An entry of ListNodes, ListNodesByQueue or ListNodesNoPaging (which send fewer fields)."""
+
+    id: str
+    host_name: str = ""
+    ip_address: str = ""
+    status: str = ""
+    image_id: str = ""
+    instance_type: str = ""
+    roles: _Roles = _Roles()
+    used_resources: Resources = Resources()
+
+    @property
+    def is_compute(self) -> bool:
+        """Whether every role that is told is the compute role (none told: it is)."""
+        return all(role.lower() == COMPUTE_ROLE for role in self.roles.role)
+
+    @property
+    def busy(self) -> bool:
+        """Whether jobs use it."""
+        used = self.used_resources
+        return used.cpu > 0 or used.gpu > 0 or used.memory > 0
+
+    def in_status(self, words: frozenset[str]) -> bool:
+        return self.status.lower() in words
+
+
+class Task(Wire):
+    """An entry of ListTasks. ``result`` and ``errors`` are JSON in a string."""
+
+    task_id: str
+    task_type: str = ""
+    status: str = ""
+    current_step: int = 0
+    total_steps: int = 0
+    result: str = ""
+    errors: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, well or not; an unknown word counts as running."""
+        return self.status.lower() in TASK_OVER
+
+    @property
+    def may_attach(self) -> bool:
+        """Whether it could be an attach: not of a type that is known to be something else."""
+        return self.task_type.lower() not in TASK_TYPES_OF_OTHERS
+
+    @property
+    def instance_ids(self) -> frozenset[str]:
+        """The instances that its result names; empty where it names none."""
+        try:
+            told = json.loads(self.result or "{}").get("Instances") or []
+            return frozenset(str(item["InstanceId"]) for item in told)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return frozenset()
+
+    @property
+    def reason(self) -> str:
+        """What the task says of its failure: its errors where it tells any, else its last step."""
+        if self.errors and self.errors not in ("[]", "{}"):
+            return self.errors
+        return f"step {self.current_step} of {self.total_steps}"
+
+
+class Queue(Wire):
+    """An entry of ListQueues."""
+
+    queue_name: str
+    enable_auto_grow: bool = False
+
+
+class Cluster(Wire):
+    """DescribeCluster's ClusterInfo, as far as it is needed here."""
+
+    id: str = ""
+    name: str = ""
+    status: str = ""
+    region_id: str = ""
+    vpc_id: str = ""
+    image_id: str = ""
+    image_owner_alias: str = ""
+    os_tag: str = ""
+    base_os_tag: str = ""
+    scheduler_type: str = ""
+    location: str = ""
+
+
+class OsTag(Wire):
+    """The operating system of a custom image."""
+
+    os_tag: str = ""
+    platform: str = ""
+    version: str = ""
+    architecture: str = ""
+
+
+class SystemImage(Wire):
+    """An entry of ListImages."""
+
+    image_id: str
+    os_tag: str = ""
+    platform: str = ""
+    version: str = ""
+    architecture: str = ""
+
+
+class CustomImage(Wire):
+    """An entry of ListCustomImages."""
+
+    image_id: str
+    image_name: str = ""
+    image_owner_alias: str = ""
+    status: str = ""
+    os_tag: OsTag = OsTag()
+    base_os_tag: OsTag = OsTag()
+
+
+class _Lock(Wire):
+    lock_reason: str = ""
+
+
+class _Locks(Wire):
+    lock_reason: list[_Lock] = []
+
+
+class _Addresses(Wire):
+    ip_address: list[str] = []
+
+
+class _VpcAttributes(Wire):
+    vpc_id: str = ""
+    private_ip_address: _Addresses = _Addresses()
+
+
+class _Tag(Wire):
+    tag_key: str = ""
+    tag_value: str = ""
+
+
+class _Tags(Wire):
+    tag: list[_Tag] = []
+
+
+class Instance(Wire):
+    """An entry of ECS DescribeInstances."""
+
+    instance_id: str
+    host_name: str = ""
+    status: str = ""
+    image_id: str = ""
+    instance_type: str = ""
+    instance_network_type: str = ""
+    vpc_attributes: _VpcAttributes = _VpcAttributes()
+    operation_locks: _Locks = _Locks()
+    tags: _Tags = _Tags()
+
+    @property
+    def vpc_id(self) -> str:
+        return self.vpc_attributes.vpc_id
+
+    @property
+    def stopped(self) -> bool:
+        return self.status.lower() == "stopped"
+
+    @property
+    def locks(self) -> list[str]:
+        """Why the instance is locked (financial, security, …); empty where it isn't."""
+        return [lock.lock_reason for lock in self.operation_locks.lock_reason if lock.lock_reason]
+
+    def tag(self, key: str) -> str:
+        """The value of a tag; empty where it isn't there."""
+        return next((tag.tag_value for tag in self.tags.tag if tag.tag_key == key), "")
+
+
+class Accepted(Wire):
+    """The answer to a write: what the service calls the work that it began."""
+
+    request_id: str = ""
+    task_id: str = ""
+
+
+class Stopping(Wire):
+    """One instance's part in the answer to StopInstances."""
+
+    instance_id: str
+    code: str = Field(default="200")
+    message: str = ""
