@@ -1,0 +1,60 @@
+# What people and CI call. Everything that is made stands in ignored folders: .venv, .venv-lowest, .engine.
+# PYTHON=… chooses the interpreter of the virtualenv (3.10 or later).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LOWEST := .venv-lowest
+# The lowest Pulumi SDK that is supported: the lower bound in pyproject.toml.
+LOWEST_PULUMI := $(shell sed -n 's/^ *"pulumi>=\([0-9.]*\),.*/\1/p' pyproject.toml)
+PYTEST_ARGS ?=
+.DEFAULT_GOAL := help
+.PHONY: help venv venv-lowest engine demo check test constraints clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+venv: $(STAMP) ## make the virtualenv .venv with the package and all that its development needs
+
+# stdout stays clean everywhere below `engine`: its last line is the path of the binary
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed: make PYTHON=…")'
+	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); } >&2
+	@echo "installing the package and its tools into $(VENV)" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt >&2
+	@touch $@
+
+venv-lowest: $(LOWEST)/.installed ## make .venv-lowest: the same with the lowest supported Pulumi SDK
+
+$(LOWEST)/.installed: pyproject.toml constraints.txt
+	@test -x $(LOWEST)/bin/python || { echo "making $(LOWEST)"; $(PYTHON) -m venv $(LOWEST); } >&2
+	@echo "installing the package with pulumi $(LOWEST_PULUMI) into $(LOWEST)" >&2
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-e '.[emulator]' pytest pytest-timeout pytest-xdist hypothesis 'pulumi==$(LOWEST_PULUMI)' >&2
+	@touch $@
+
+engine: venv ## get the Pulumi engine if need be; the last line on stdout is the path of `pulumi`
+	@$(BIN)/python tools/engine/get.py
+
+demo: venv ## attach, change and detach nodes of an emulated cluster with a real `pulumi up`
+	@$(BIN)/python tools/demo.py
+
+check: venv ## lint, format, types, layers, unit tests: in less than 30 seconds
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest -q tests/unit $(PYTEST_ARGS)
+
+test: venv venv-lowest engine ## all tests, the seam's also with the lowest supported Pulumi SDK
+	@echo '== the seam, with pulumi $(LOWEST_PULUMI)'
+	$(LOWEST)/bin/python -m pytest -q tests/engine -m seam $(PYTEST_ARGS) || \
+		{ code=$$?; test $$code = 5 && echo '== no test is marked `seam` yet'; }
+	@echo '== everything, with pulumi '"$$($(BIN)/python -c 'import importlib.metadata as m; print(m.version("pulumi"))')"
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+
+constraints: ## write constraints.txt anew: the newest versions of everything, from a fresh environment
+	@tools/constraints.sh $(PYTHON)
+
+clean: ## take away all that make has made
+	rm -rf $(VENV) $(LOWEST) .engine .demo dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
