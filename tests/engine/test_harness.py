@@ -1,0 +1,285 @@
+"""The harness itself, the language host and the starter of dynamic providers, with a provider that does nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+import venv
+
+import pytest
+from harness import PulumiStack, scrubbed
+
+PROVIDER = '''
+"""A dynamic provider in a module of its own: pickled by reference."""
+import os, pathlib, time
+from pulumi.dynamic import *
+
+class NothingProvider(ResourceProvider):
+    serialize_as_secret_always = False
+
+    def configure(self, req):
+        self.secret = req.config.get("other:secret")
+
+    def check(self, olds, news):
+        bad = [CheckFailure("size", "a size has no minus")] if news["size"] < 0 else []
+        return CheckResult(news, bad)
+
+    def diff(self, id, olds, news):
+        return DiffResult(changes=olds["size"] != news["size"], replaces=["colour"] if olds["colour"] != news["colour"] else [])
+
+    def create(self, props):
+        if slow := os.environ.get("SLOW"):
+            pathlib.Path(slow).touch()
+            time.sleep(30)
+        return CreateResult("the-id", {**props, "secret_seen": self.secret == "hush", "pid": os.getpid()})
+
+    def update(self, id, olds, news):
+        return UpdateResult({**olds, **news})
+
+    def read(self, id, props):
+        return ReadResult(id, props)
+
+class Nothing(Resource, module="test", name="Nothing"):
+    def __init__(self, name, size, colour="red", opts=None):
+        super().__init__(NothingProvider(), name, {"size": size, "colour": colour, "secret_seen": None, "pid": None}, opts)
+'''
+
+PROGRAM = """
+import pulumi
+from nothing import Nothing
+it = Nothing("it", SIZE)
+pulumi.export("size", it.size)
+pulumi.export("seen", it.secret_seen)
+"""
+
+
+@pytest.fixture
+def nothing(pulumi_stack, tmp_path):
+    (tmp_path / "nothing.py").write_text(PROVIDER)
+
+    def make(**options) -> PulumiStack:
+        return pulumi_stack(PROGRAM.replace("SIZE", "1"), pythonpath=[tmp_path], **options)
+
+    return make
+
+
+def test_a_life(nothing):
+    stack = nothing()
+    stack.config("other:secret", "hush", secret=True)
+    preview = stack.preview()
+    assert preview.changes == {"create": 2}
+    assert preview.ops("it") == ["create"]
+    assert stack.resources() == {}
+
+    up = stack.up()
+    assert up.changes == {"create": 2}
+    assert up.errors == []
+    assert stack.outputs() == {"size": 1, "seen": True}
+    assert stack.resources()["it"]["id"] == "the-id"
+    assert not any("hush" in text for text in stack.state_files().values())
+
+    assert stack.preview().changes == {"same": 2}
+    stack.write(PROGRAM.replace("SIZE", "2"))
+    up = stack.up()
+    assert up.changes == {"same": 1, "update": 1}
+    assert up.ops("it") == ["update"]
+    assert stack.outputs()["size"] == 2
+
+    stack.write(PROGRAM.replace("SIZE", '2, "blue"'))
+    assert stack.preview().changes == {"same": 1, "replace": 1}
+    assert stack.refresh().errors == []
+    assert stack.destroy().changes == {"delete": 2}
+    assert stack.resources() == {}
+
+
+def test_a_check_failure_is_a_diagnostic_of_the_resource(nothing):
+    stack = nothing()
+    stack.write(PROGRAM.replace("SIZE", "-1"))
+    preview = stack.preview(expect_failure=True)
+    assert preview.errors == [
+        "nothing property 'size' value {-1} has a problem: a size has no minus"
+    ]
+
+
+def test_an_unexpected_end_shows_the_whole_text(pulumi_stack):
+    stack = pulumi_stack("raise ValueError('what a pity')")
+    with pytest.raises(
+        AssertionError, match=r"success was expected(?s:.*)ended with(?s:.*)what a pity"
+    ):
+        stack.up()
+    stack.write("")
+    with pytest.raises(AssertionError, match="a failure was expected"):
+        stack.up(expect_failure=True)
+
+
+FAILING = {
+    "in the program": (
+        "def f():\n    raise ValueError('what a pity')\nf()",
+        """Program failed with an unhandled exception:
+Traceback (most recent call last):
+  File "PROGRAM", line 3, in <module>
+    f()
+  File "PROGRAM", line 2, in f
+    raise ValueError('what a pity')
+ValueError: what a pity""",
+    ),
+    "in an apply": (
+        "import pulumi\npulumi.export('x', pulumi.Output.from_input(0).apply(lambda v: int('one')))",
+        """Program failed with an unhandled exception:
+Traceback (most recent call last):
+  File "PROGRAM", line 2, in <lambda>
+    pulumi.export('x', pulumi.Output.from_input(0).apply(lambda v: int('one')))
+ValueError: invalid literal for int() with base 10: 'one'""",
+    ),
+    "in the syntax": (
+        "x = = 1",
+        """Program failed with an unhandled exception:
+  File "PROGRAM", line 1
+    x = = 1
+        ^
+SyntaxError: invalid syntax""",
+    ),
+    "said by the program": (
+        "import pulumi\nraise pulumi.RunError('not like this')",
+        "not like this",
+    ),
+    "exit code": (
+        "import sys\nsys.exit(3)",
+        "an unhandled error occurred: Program exited with non-zero exit code: 3",
+    ),
+}
+
+
+@pytest.mark.parametrize(("program", "message"), FAILING.values(), ids=FAILING)
+def test_a_failing_program_shows_one_clean_error(pulumi_stack, program, message):
+    stack = pulumi_stack(program)
+    up = stack.up(expect_failure=True)
+    (error,) = up.errors
+    lines = [
+        line for line in error.splitlines() if not set(line) <= set(" ^~")
+    ]  # Python 3.11 underlines
+    expected = message.replace("PROGRAM", str(stack.program))
+    assert lines == [line for line in expected.splitlines() if not set(line) <= set(" ^~")]
+
+
+def test_a_folder_without_a_program(pulumi_stack):
+    stack = pulumi_stack()
+    stack.program.unlink()
+    (error,) = stack.up(expect_failure=True).errors
+    assert error == f"unable to find the program `__main__.py` in {stack.directory}"
+
+
+def test_the_program_finds_its_neighbours_and_its_folder(pulumi_stack):
+    stack = pulumi_stack(
+        "import os, pulumi, neighbour\n"
+        "def late(_):\n    import later\n    return later.x\n"
+        "pulumi.export('x', [neighbour.x, pulumi.Output.from_input(0).apply(late)])\n"
+        "pulumi.export('cwd', os.getcwd())",
+        main="inner",
+    )
+    (stack.program.parent / "neighbour.py").write_text("x = 1")
+    (stack.program.parent / "later.py").write_text("x = 2")
+    stack.up()
+    assert stack.outputs() == {"x": [1, 2], "cwd": str(stack.program.parent)}
+
+
+def test_the_preview_and_the_update_after_it_run_the_program_afresh(pulumi_stack):
+    """The engine keeps one language host for both."""
+    stack = pulumi_stack("import neighbour")
+    (stack.directory / "neighbour.py").write_text("import pulumi; pulumi.export('x', 1)")
+    stack.run("up", "--yes")
+    assert stack.outputs() == {"x": 1}
+
+
+def test_the_virtualenv_of_the_project_runs_program_and_provider(nothing, tmp_path):
+    venv.create(tmp_path / "other", with_pip=False)
+    (site,) = (tmp_path / "other" / "lib").glob("python*/site-packages")
+    (site / "packages.pth").write_text(
+        "\n".join(p for p in sys.path if p.endswith("site-packages"))
+    )
+    stack = nothing(virtualenv="../other", python="/nowhere/python")
+    stack.write(PROGRAM.replace("SIZE", "1") + "import sys; pulumi.export('prefix', sys.prefix)")
+    stack.up()
+    assert stack.outputs()["prefix"] == str(tmp_path / "other")
+
+
+def test_a_virtualenv_that_does_not_exist_is_named(pulumi_stack):
+    stack = pulumi_stack(virtualenv="missing")
+    (error,) = stack.up(expect_failure=True).errors
+    assert (
+        f"Pulumi.yaml names the virtualenv missing, but {stack.directory}/missing/bin/python does not exist"
+        in error
+    )
+
+
+def test_other_commands_work(pulumi_stack):
+    stack = pulumi_stack()
+    stack.up()
+    about = stack.run("about").text
+    assert f"This project is written in python: executable='{sys.executable}'" in about
+    assert "pulumi" in about.partition("Dependencies")[2]
+    assert "dev" in stack.run("stack").text
+    assert "Current stack is dev" in stack.run("stack").text
+
+
+@pytest.fixture
+def creating(nothing, tmp_path):
+    """A stack and an `up` that is in the middle of a create of 30 s."""
+    slow = tmp_path / "slow"
+    stack = nothing(env={"SLOW": str(slow)})
+    running = stack.start("up", "--yes", "--skip-preview")
+    running.wait_until(slow.exists)
+    del stack.env["SLOW"]
+    return stack, running
+
+
+def test_an_interrupt_ends_a_program_that_is_waiting(pulumi_stack, tmp_path):
+    mark = tmp_path / "mark"
+    stack = pulumi_stack(
+        f"import pathlib, time\npathlib.Path({str(mark)!r}).touch()\ntime.sleep(60)"
+    )
+    running = stack.start("up", "--yes", "--skip-preview")
+    running.wait_until(mark.exists)
+    begun = time.monotonic()
+    running.interrupt()
+    result = running.wait(20)
+    assert time.monotonic() - begun < 15
+    assert result.exit_code != 0
+    assert "cancelling" in result.text
+    assert "Traceback" not in result.text
+    assert running.leftovers() == []
+
+
+def test_a_killed_operation_is_cancelled_and_done_again(creating):
+    stack, running = creating
+    running.kill()
+    assert (
+        running.leftovers()
+    )  # the provider is still creating: the harness can tell and can end it
+    running.kill_all()
+    assert running.leftovers() == []
+    assert "the stack is currently locked" in stack.up(expect_failure=True).text
+    stack.cancel()
+    up = stack.up()
+    assert up.ops("it") == ["create"]
+    assert stack.outputs()["size"] == 1
+
+
+def test_closing_ends_what_was_left(creating):
+    stack, running = creating
+    stack.close()
+    assert running.leftovers() == []
+
+
+def test_nothing_of_the_callers_account_reaches_the_cli():
+    mine = {
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": "x",
+        "https_proxy": "x",
+        "PULUMI_ACCESS_TOKEN": "x",
+        "AWS_PROFILE": "x",
+        "PATH": "kept",
+    }
+    kept = scrubbed(mine)
+    assert kept.pop("PATH") == "kept"
+    assert not set(mine) & set(kept)
+    assert kept["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] == "true"
