@@ -14,7 +14,11 @@ def resolved(config=None, environ=None, **kwargs):
 
 
 REGIONS = [
-    ({"ehpc:region": "cn-a", "alicloud:region": "cn-b"}, {"ALIBABA_CLOUD_REGION_ID": "cn-c"}, "cn-a"),
+    (
+        {"ehpc:region": "cn-a", "alicloud:region": "cn-b"},
+        {"ALIBABA_CLOUD_REGION_ID": "cn-c"},
+        "cn-a",
+    ),
     ({"alicloud:region": "cn-b"}, {"ALIBABA_CLOUD_REGION_ID": "cn-c"}, "cn-b"),
     ({}, {"ALIBABA_CLOUD_REGION_ID": "cn-c", "ALICLOUD_REGION": "cn-d"}, "cn-c"),
     ({}, {"ALIBABA_CLOUD_REGION": "cn-c"}, "cn-c"),
@@ -121,7 +125,9 @@ def test_credentials_order(config, environ, key):
 def test_half_a_key_names_the_other_half():
     with pytest.raises(ConfigError) as caught:
         resolved({"ehpc:accessKeyId": "a"}, region="cn-x")
-    assert str(caught.value) == "ehpc:accessKeyId is set, but ehpc:accessKeySecret is not: set both."
+    assert (
+        str(caught.value) == "ehpc:accessKeyId is set, but ehpc:accessKeySecret is not: set both."
+    )
 
 
 def test_no_credentials_at_all_say_what_to_do():
@@ -150,7 +156,5 @@ def test_seconds_have_to_be_some(value):
 
 
 def test_repr_of_the_settings_shows_no_secret():
-    found = resolved(
-        {"ehpc:accessKeyId": "a", "ehpc:accessKeySecret": "the-secret"}, region="cn-x"
-    )
+    found = resolved({"ehpc:accessKeyId": "a", "ehpc:accessKeySecret": "the-secret"}, region="cn-x")
     assert "the-secret" not in repr(found)

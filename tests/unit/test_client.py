@@ -1,0 +1,265 @@
+"""The client: what it sends, how it pages, what it repeats."""
+
+import json
+
+import pytest
+from fakes import FakeClock
+
+from ehpc_nodes.client import Client, chunks
+from ehpc_nodes.errors import (
+    BackendError,
+    CertificateError,
+    ConflictError,
+    NotSentError,
+    ThrottledError,
+    TransportError,
+    api_error,
+)
+from ehpc_nodes.waiting import Deadline
+
+
+class Answers:
+    """An exchange that gives answers in order (the last one again and again) and notes the calls."""
+
+    def __init__(self, *answers):
+        self.answers, self.calls = list(answers), []
+
+    def __call__(self, action, params):
+        self.calls.append((action, dict(params)))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if callable(answer):
+            answer = answer(params)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def client(ehpc=None, ecs=None, seconds=3600):
+    clock = FakeClock()
+    unused = Answers(AssertionError("not to be called"))
+    return Client(
+        ehpc or unused, ecs or unused, region="cn-x", deadline=Deadline.after(clock, seconds)
+    ), clock
+
+
+def error(code, status=400):
+    return api_error("X", code, "m", http_status=status, request_id="R")
+
+
+def nodes(*ids, total=None):
+    listed = [{"Id": i} for i in ids]
+    return {"Nodes": {"NodeInfo": listed}, "TotalCount": len(ids) if total is None else total}
+
+
+def paged(all_ids):
+    def answer(params):
+        size, page = int(params["PageSize"]), int(params["PageNumber"])
+        return nodes(*all_ids[(page - 1) * size : page * size], total=len(all_ids))
+
+    return answer
+
+
+# -- what is sent ---------------------------------------------------------------------------------
+
+
+def test_attach_sends_numbered_ids_and_the_image():
+    exchange = Answers({"TaskId": "T", "RequestId": "R"})
+    accepted = client(exchange)[0].add_existed_nodes(
+        "ehpc-hz-a", ["i-1", "i-2"], image=("img", "self"), queue="workq"
+    )
+    assert (accepted.task_id, accepted.request_id) == ("T", "R")
+    assert exchange.calls == [
+        (
+            "AddExistedNodes",
+            {
+                "ClusterId": "ehpc-hz-a",
+                "ImageId": "img",
+                "ImageOwnerAlias": "self",
+                "Instance.1.Id": "i-1",
+                "Instance.2.Id": "i-2",
+                "JobQueue": "workq",
+            },
+        )
+    ]
+
+
+def test_no_queue_sends_none():
+    exchange = Answers({})
+    client(exchange)[0].add_existed_nodes("c", ["i-1"], image=("a", "system"), queue="")
+    assert "JobQueue" not in exchange.calls[0][1]
+
+
+def test_detach_never_releases():
+    exchange = Answers({})
+    client(exchange)[0].delete_nodes("c", ["i-1"])
+    assert exchange.calls[0][1]["ReleaseInstance"] == "false"
+
+
+def test_stop_keeps_the_instance_charged():
+    exchange = Answers({"InstanceResponses": {"InstanceResponse": []}})
+    client(ecs=exchange)[0].stop_instances(["i-1"])
+    assert exchange.calls[0][1]["StoppedMode"] == "KeepCharging"
+
+
+def test_instances_are_described_a_hundred_at_a_time_along_the_token():
+    pages = [
+        {"Instances": {"Instance": [{"InstanceId": "i-1"}]}, "NextToken": "more"},
+        {"Instances": {"Instance": [{"InstanceId": "i-2"}]}, "NextToken": ""},
+        {"Instances": {"Instance": [{"InstanceId": "i-3"}]}},
+    ]
+    exchange = Answers(*pages)
+    ids = [f"i-{n}" for n in range(150)]
+    found = client(ecs=exchange)[0].describe_instances(ids)
+    assert [instance.instance_id for instance in found] == ["i-1", "i-2", "i-3"]
+    sent = [params for _, params in exchange.calls]
+    assert json.loads(sent[0]["InstanceIds"]) == json.loads(sent[1]["InstanceIds"]) == ids[:100]
+    assert sent[1]["NextToken"] == "more"
+    assert json.loads(sent[2]["InstanceIds"]) == ids[100:]
+
+
+def test_tags_go_fifty_at_a_time():
+    exchange = Answers({})
+    client(ecs=exchange)[0].tag_instances([f"i-{n}" for n in range(120)], "k", "v")
+    assert len(exchange.calls) == 3
+    assert exchange.calls[0][1]["ResourceId.50"] == "i-49"
+    assert "ResourceId.51" not in exchange.calls[0][1]
+
+
+# -- lists ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 200, 250])
+def test_lists_are_read_to_their_end(count):
+    ids = [f"i-{n}" for n in range(count)]
+    exchange = Answers(paged(ids))
+    assert [n.id for n in client(exchange)[0].list_nodes("c")] == ids
+    assert len(exchange.calls) == max(1, -(-count // 100))
+
+
+def test_a_list_that_changes_while_it_is_read_is_read_anew():
+    ids = [f"i-{n}" for n in range(150)]
+    shrunk = paged(ids[1:])
+    exchange = Answers(paged(ids), shrunk, shrunk)
+    assert [n.id for n in client(exchange)[0].list_nodes("c")] == ids[1:]
+    assert len(exchange.calls) == 4
+
+
+def test_half_a_page_is_no_list():
+    exchange = Answers(nodes("i-1", "i-2", total=3))
+    with pytest.raises(TransportError, match="the list never came whole"):
+        client(exchange)[0].list_nodes("c")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"RequestId": "R"}, {"Nodes": {"NodeInfo": [{"HostName": "x"}]}}, {"Nodes": 7}],
+)
+def test_an_answer_without_its_list_is_not_an_empty_list(answer):
+    with pytest.raises(TransportError):
+        client(Answers(answer), seconds=5)[0].list_nodes("c")
+    with pytest.raises(TransportError):
+        client(Answers(answer), seconds=5)[0].list_compute_nodes("c")
+
+
+def test_a_count_that_is_no_number_is_no_list():
+    answer = {"Nodes": {"NodeInfo": []}, "TotalCount": "many"}
+    with pytest.raises(TransportError, match="TotalCount"):
+        client(Answers(answer), seconds=5)[0].list_nodes("c")
+
+
+def test_tasks_are_a_flat_list():
+    exchange = Answers({"Tasks": [{"TaskId": "T-1"}, {"TaskId": "T-2"}], "TotalCount": 2})
+    the_client = client(exchange)[0]
+    assert [t.task_id for t in the_client.list_running_tasks("c")] == ["T-1", "T-2"]
+    assert the_client.get_task("c", "T-2").task_id == "T-2"
+    assert the_client.get_task("c", "T-3") is None
+
+
+# -- repeats --------------------------------------------------------------------------------------
+
+READS_REPEATED = [
+    error("Throttling.User"),
+    error("ConflictOpt", 403),
+    error("ServiceUnavailable", 503),
+    TransportError("X", "reset"),
+    NotSentError("X", "refused"),
+]
+
+
+@pytest.mark.parametrize("first", READS_REPEATED, ids=lambda e: type(e).__name__)
+def test_reads_are_repeated(first):
+    exchange = Answers(first, nodes("i-1"))
+    the_client, clock = client(exchange)
+    assert len(the_client.list_nodes("c")) == 1
+    assert len(exchange.calls) == 2
+    assert len(clock.slept) == 1
+
+
+@pytest.mark.parametrize(
+    "first", [error("Throttling"), error("ConflictOpt"), NotSentError("X", "refused")]
+)
+def test_writes_are_repeated_only_where_nothing_was_done(first):
+    exchange = Answers(first, {"TaskId": "T"})
+    the_client = client(exchange)[0]
+    assert the_client.add_existed_nodes("c", ["i-1"], image=("a", "b"), queue="").task_id == "T"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        error("ServiceUnavailable", 503),
+        error("EcsError", 406),
+        error("InvalidParams"),
+        TransportError("X", "no answer within the read timeout"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("write", ["add", "delete", "set_queue"])
+def test_writes_that_may_have_acted_are_sent_once(first, write):
+    exchange = Answers(first)
+    the_client = client(exchange)[0]
+    calls = {
+        "add": lambda: the_client.add_existed_nodes("c", ["i-1"], image=("a", "b"), queue=""),
+        "delete": lambda: the_client.delete_nodes("c", ["i-1"]),
+        "set_queue": lambda: the_client.set_queue("c", "q", ["h"]),
+    }
+    with pytest.raises(type(first)):
+        calls[write]()
+    assert len(exchange.calls) == 1
+
+
+def test_throttling_is_repeated_for_two_minutes_then_told():
+    exchange = Answers(error("Throttling"))
+    the_client, clock = client(exchange)
+    with pytest.raises(ThrottledError):
+        the_client.list_nodes("c")
+    assert 1120 <= clock.time <= 1140
+    assert len(exchange.calls) < 60
+
+
+def test_a_conflict_is_repeated_until_the_deadline():
+    exchange = Answers(error("ConflictOpt", 403))
+    the_client, clock = client(exchange, seconds=900)
+    with pytest.raises(ConflictError):
+        the_client.delete_nodes("c", ["i-1"])
+    assert 1900 <= clock.time <= 1920
+
+
+def test_a_certificate_error_is_not_repeated():
+    exchange = Answers(CertificateError("X", "untrusted"))
+    with pytest.raises(CertificateError):
+        client(exchange)[0].list_nodes("c")
+    assert len(exchange.calls) == 1
+
+
+def test_a_backend_error_of_a_read_ends_at_the_deadline_when_that_is_sooner():
+    exchange = Answers(error("UnknownError", 500))
+    the_client, clock = client(exchange, seconds=10)
+    with pytest.raises(BackendError):
+        the_client.list_nodes("c")
+    assert clock.time <= 1026
+
+
+def test_chunks_keep_order_and_size():
+    assert chunks(["a", "b", "c"], 2) == [["a", "b"], ["c"]]
+    assert chunks([], 2) == []

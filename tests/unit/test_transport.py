@@ -1,0 +1,257 @@
+"""One exchange, against a plain HTTP server on loopback."""
+
+import logging
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from ehpc_nodes.errors import (
+    ApiError,
+    CertificateError,
+    ConfigError,
+    NotSentError,
+    ThrottledError,
+    TransportError,
+)
+from ehpc_nodes.signing import Credentials
+from ehpc_nodes.transport import HttpExchange, redacted
+
+KEY = Credentials("fake-id", "fake-secret", "fake-token")
+XML_ERROR = (
+    b'<?xml version="1.0"?><Error><RequestId>R-9</RequestId><HostId>h</HostId>'
+    b"<Code>Throttling.User</Code><Message>Slow down.</Message></Error>"
+)
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.requests, self.answer = [], (200, b"{}", {})
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.server.requests.append((self.command, self.path, dict(self.headers)))
+        status, body, headers = self.server.answer
+        if status == 0:
+            self.close_connection = True
+            self.connection.close()
+            return
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815 - the library's name
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    with Server() as running:
+        yield running
+        running.shutdown()
+
+
+def exchange(url, method="GET", credentials=lambda: KEY, read_timeout=5.0):
+    return HttpExchange(
+        url,
+        version="2018-04-12",
+        method=method,
+        credentials=credentials,
+        user_agent="ehpc-nodes/test",
+        read_timeout=read_timeout,
+    )
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_parameters_stand_in_the_query_and_the_rest_in_signed_headers(server, method):
+    exchange(server.url, method)("ListNodes", {"ClusterId": "a b*~ü/", "PageSize": "100"})
+    command, path, headers = server.requests[0]
+    assert command == method
+    assert parse_qs(urlsplit(path).query) == {"ClusterId": ["a b*~ü/"], "PageSize": ["100"]}
+    assert headers["x-acs-action"] == "ListNodes"
+    assert headers["x-acs-version"] == "2018-04-12"
+    assert headers["x-acs-security-token"] == "fake-token"
+    assert headers["Authorization"].startswith("ACS3-HMAC-SHA256 Credential=fake-id,SignedHeaders=")
+
+
+def test_each_exchange_is_signed_afresh_on_one_connection(server):
+    call = exchange(server.url)
+    call("ListNodes", {})
+    call("ListNodes", {})
+    first, second = (headers for _, _, headers in server.requests)
+    assert first["x-acs-signature-nonce"] != second["x-acs-signature-nonce"]
+    assert first["Authorization"] != second["Authorization"]
+
+
+def test_an_answer_is_its_object(server):
+    server.answer = (200, b'{"RequestId": "R-1"}', {})
+    assert exchange(server.url)("ListNodes", {}) == {"RequestId": "R-1"}
+
+
+def test_an_error_in_json_is_told_with_code_and_request_id(server):
+    server.answer = (404, b'{"Code":"ClusterNotFound","Message":"No.","RequestId":"R-2"}', {})
+    with pytest.raises(ApiError) as caught:
+        exchange(server.url)("ListNodes", {})
+    assert (caught.value.code, caught.value.request_id, caught.value.http_status) == (
+        *("ClusterNotFound", "R-2"),
+        404,
+    )
+
+
+@pytest.mark.parametrize("content_type", ["text/xml;charset=utf-8", "text/xml", "text/html"])
+def test_an_error_in_xml_is_understood_whatever_its_content_type(server, content_type):
+    server.answer = (400, XML_ERROR, {"Content-Type": content_type})
+    with pytest.raises(ThrottledError) as caught:
+        exchange(server.url)("ListNodes", {})
+    assert caught.value.request_id == "R-9"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ((502, b"<html><body>Bad gateway</body></html>", {}), "HTTP 502 with a body that can't be"),
+        ((200, b'{"RequestId": ', {}), "HTTP 200 with a body that can't be read"),
+        ((200, b"[]", {}), "HTTP 200 with a body that can't be read"),
+        ((200, b"\xff\xfe\x00", {}), "HTTP 200 with a body that can't be read"),
+        ((200, b"<Ok/>", {}), "HTTP 200 with a body that can't be read"),
+        ((500, b"{}", {}), "HTTP 500 without an error code"),
+        (
+            (
+                400,
+                b'<!DOCTYPE x [<!ENTITY a "b">]><Error><Code>&a;</Code></Error>',
+                {},
+            ),
+            "HTTP 400 with a body that can't be read",
+        ),
+    ],
+)
+def test_an_answer_that_cant_be_read_is_no_answer(server, answer, reason):
+    server.answer = answer
+    with pytest.raises(TransportError, match=reason):
+        exchange(server.url)("ListNodes", {})
+
+
+def test_a_redirect_is_not_followed(server):
+    server.answer = (302, b"", {"Location": "http://elsewhere.example/"})
+    with pytest.raises(
+        TransportError, match="redirected to http://elsewhere.example/, not followed"
+    ):
+        exchange(server.url)("ListNodes", {})
+    assert len(server.requests) == 1
+
+
+def test_a_broken_connection_may_have_been_an_effect(server):
+    server.answer = (0, b"", {})
+    with pytest.raises(TransportError) as caught:
+        exchange(server.url)("AddExistedNodes", {})
+    assert not isinstance(caught.value, NotSentError)
+    assert len(server.requests) == 1, "never repeated by the HTTP library"
+
+
+def test_a_slow_answer_ends_at_the_read_timeout(server):
+    blocked = threading.Event()
+    Handler_answer = server.answer  # noqa: N806
+
+    class Slow(tuple):
+        def __iter__(self):
+            blocked.wait(3)
+            return iter(Handler_answer)
+
+    server.answer = Slow()
+    with pytest.raises(TransportError, match="no answer within the read timeout"):
+        exchange(server.url, read_timeout=0.2)("ListNodes", {})
+    blocked.set()
+
+
+def test_a_refused_connection_was_never_sent():
+    with Server() as closed:
+        url = closed.url
+        closed.shutdown()
+    with pytest.raises(NotSentError, match="no connection"):
+        exchange(url)("ListNodes", {})
+
+
+def test_an_untrusted_certificate_is_one_clear_line(tmp_path):
+    server = Server()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate = self_signed(tmp_path)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    try:
+        with pytest.raises(CertificateError) as caught:
+            exchange(f"https://localhost:{server.server_port}")("ListNodes", {})
+    finally:
+        server.shutdown()
+        server.server_close()
+    text = str(caught.value)
+    assert text.startswith("ListNodes: no usable answer: the endpoint's certificate isn't trusted")
+    assert "\n" not in text
+    assert server.requests == []
+
+
+def self_signed(folder):
+    """A certificate that nobody trusts, made by the cryptography package of the official SDK."""
+    import datetime
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "certificate.pem"
+    pem = serialization.Encoding.PEM
+    path.write_bytes(
+        made.public_bytes(pem)
+        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return path
+
+
+def test_missing_credentials_stop_before_anything_is_sent(server):
+    def none():
+        raise ConfigError("No usable credentials.")
+
+    with pytest.raises(ConfigError):
+        exchange(server.url, credentials=none)("ListNodes", {})
+    assert server.requests == []
+
+
+def test_logs_hide_what_could_be_secret_by_name(server, caplog):
+    caplog.set_level(logging.DEBUG, logger="ehpc_nodes")
+    params = {"ClusterId": "c", "SecurityToken": "hidden-1", "AccessKeyId": "hidden-2"}
+    exchange(server.url)("ListNodes", params)
+    assert (
+        "ListNodes {'ClusterId': 'c', 'SecurityToken': '***', 'AccessKeyId': '***'}" in caplog.text
+    )
+    for secret in ("hidden", "fake-secret", "fake-token"):
+        assert secret not in caplog.text
+    assert redacted({"Password": "x"}) == {"Password": "***"}

@@ -1,0 +1,84 @@
+"""What the API sends is read tolerantly, and statuses are sorted in one place."""
+
+import pytest
+
+from ehpc_nodes import wire
+
+
+def test_nulls_unknown_fields_and_absent_ones_do_no_harm():
+    node = wire.Node.model_validate(
+        {"Id": "i-1", "HostName": None, "Status": "brand-new-word", "Shiny": {"New": 1}}
+    )
+    assert (node.host_name, node.status) == ("", "brand-new-word")
+    assert node.is_compute
+    assert not node.busy
+
+
+@pytest.mark.parametrize(
+    ("roles", "compute"),
+    [
+        ([], True),
+        (["Compute"], True),
+        (["compute"], True),
+        (["Login"], False),
+        (["Scheduler", "Account"], False),
+        (["Compute", "Scheduler"], False),
+    ],
+)
+def test_only_pure_compute_nodes_are_compute(roles, compute):
+    assert wire.Node.model_validate({"Id": "i-1", "Roles": {"Role": roles}}).is_compute is compute
+
+
+def test_load_is_told_in_words():
+    node = wire.Node.model_validate(
+        {"Id": "i-1", "UsedResources": {"Cpu": 4, "Gpu": 0, "Memory": 2048}}
+    )
+    assert node.busy
+    assert str(node.used_resources) == "4 CPU, 2048 memory"
+
+
+@pytest.mark.parametrize(
+    ("status", "over"),
+    [
+        *(("Success", True), ("Failed", True), ("Fail", True), ("PartialFail", True)),
+        *(("Processing", False), ("Thinking", False), ("", False)),
+    ],
+)
+def test_unknown_task_words_count_as_running(status, over):
+    assert wire.Task(task_id="T", status=status).over is over
+
+
+@pytest.mark.parametrize(
+    ("result", "ids"),
+    [
+        ('{"Instances":[{"InstanceId":"i-1"},{"InstanceId":"i-2"}]}', {"i-1", "i-2"}),
+        *(
+            ("{}", set()),
+            ("", set()),
+            ("not json", set()),
+            ("[]", set()),
+            ('{"Instances":7}', set()),
+        ),
+        *(('{"Instances":null}', set()), ('{"Instances":[{}]}', set()), ('"text"', set())),
+    ],
+)
+def test_a_tasks_result_names_instances_or_none(result, ids):
+    assert wire.Task(task_id="T", result=result).instance_ids == ids
+
+
+def test_image_versions_may_be_numbers():
+    assert wire.SystemImage.model_validate({"ImageId": "m-1", "Version": 7.2}).version == "7.2"
+
+
+def test_instances_tell_vpc_locks_and_tags():
+    instance = wire.Instance.model_validate(
+        {
+            "InstanceId": "i-1",
+            "Status": "Stopped",
+            "VpcAttributes": {"VpcId": "vpc-1"},
+            "OperationLocks": {"LockReason": [{"LockReason": "financial"}]},
+            "Tags": {"Tag": [{"TagKey": "k", "TagValue": "v"}]},
+        }
+    )
+    assert (instance.vpc_id, instance.locks, instance.stopped) == ("vpc-1", ["financial"], True)
+    assert (instance.tag("k"), instance.tag("other")) == ("v", "")
