@@ -149,8 +149,17 @@ def processes_of_session(session: int) -> Iterator[int]:
         numbers = subprocess.check_output(["ps", "-A", "-o", "pid="], text=True).split()
     for number in map(int, numbers):
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            if os.getsid(number) == session:
+            if os.getsid(number) == session and not is_zombie(number):
                 yield number
+
+
+def is_zombie(number: int) -> bool:
+    """Whether it has ended and nobody asks how: in a container there may be no init that does."""
+    try:
+        stat = Path(f"/proc/{number}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "Z"
 
 
 class Running:

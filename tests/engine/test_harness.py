@@ -25,7 +25,8 @@ class NothingProvider(ResourceProvider):
         return CheckResult(news, bad)
 
     def diff(self, id, olds, news):
-        return DiffResult(changes=olds["size"] != news["size"], replaces=["colour"] if olds["colour"] != news["colour"] else [])
+        replaces = [name for name in ["colour"] if olds[name] != news[name]]
+        return DiffResult(changes=bool(replaces) or olds["size"] != news["size"], replaces=replaces)
 
     def create(self, props):
         if slow := os.environ.get("SLOW"):
@@ -97,7 +98,8 @@ def test_a_check_failure_is_a_diagnostic_of_the_resource(nothing):
     stack.write(PROGRAM.replace("SIZE", "-1"))
     preview = stack.preview(expect_failure=True)
     assert preview.errors == [
-        "nothing property 'size' value {-1} has a problem: a size has no minus"
+        "pulumi-python:dynamic/test:Nothing resource 'it': "
+        "property size value {-1} has a problem: a size has no minus"
     ]
 
 

@@ -12,6 +12,7 @@ starter of dynamic providers. Both are written beside it; language_host.py expla
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shlex
@@ -170,17 +171,24 @@ def write_helpers(pulumi: Path) -> None:
         unfinished.replace(helper)
 
 
-def get() -> Path:
-    ways: list[Callable[[], Path]] = [from_path, from_cache, from_go, from_download]
+def first(*ways: Callable[[], Path]) -> Path | None:
     for way in ways:
         try:
-            pulumi = way()
+            return way()
         except NotTakenError as reason:
             say(str(reason))
-            continue
-        if way is not from_path:
-            write_helpers(pulumi)
+    return None
+
+
+def get() -> Path:
+    if pulumi := first(from_path):
         return pulumi
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:  # two at a time would build it twice
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if pulumi := first(from_cache, from_go, from_download):
+            write_helpers(pulumi)
+            return pulumi
     needed = go_mod(r"^go (\S+)")
     raise SystemExit(
         "engine: no Pulumi engine could be had. "

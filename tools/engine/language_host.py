@@ -121,7 +121,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             dependencies=[
                 language_pb2.DependencyInfo(name=name, version=version)
                 for name, version, direct in self._ask(request.info, LIST_PACKAGES)
-                if direct or request.transitiveDependencies
+                if direct or request.transitiveDependencies or name == "pulumi"
             ]
         )
 
@@ -209,19 +209,17 @@ def configure(request: Any, engine: str) -> None:
     runtime.configure(runtime.Settings(**{k: v for k, v in settings.items() if k in known}))
 
 
-def user_traceback(error: BaseException) -> str:
-    """The traceback from the program's first frame on: ours, runpy's and the SDK's above it say nothing."""
+def user_traceback(error: BaseException, directory: str) -> str:
+    """The traceback from the program's own first line on: what is above it (asyncio, the SDK, runpy) says nothing."""
     trace = error.__traceback__
-    skipped = (__file__, runpy.__file__, "<frozen runpy>")
-    sdk = str(Path(pulumi.__file__).parent)
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
-        if name not in skipped and not name.startswith(sdk):
+        if name.startswith(directory) and "site-packages" not in name:  # a .venv may stand in it
             break
         trace = trace.tb_next
     if trace is None and not isinstance(
         error, SyntaxError
-    ):  # not in the program's own lines: all of it
+    ):  # none of the program's lines: all of it
         trace = error.__traceback__
     return "".join(traceback.format_exception(type(error), error, trace))
 
@@ -240,6 +238,8 @@ def run(engine: str) -> int:
     sys.argv = [str(program), *request.args]
 
     def execute() -> None:
+        if program.is_dir() and not (program / "__main__.py").exists():
+            raise pulumi.RunError(f"unable to find the program `__main__.py` in {program}")
         runpy.run_path(str(program), run_name="__main__")
 
     loop = asyncio.new_event_loop()
@@ -252,7 +252,7 @@ def run(engine: str) -> int:
         pulumi.log.error(str(error))
         return ALREADY_SAID
     except Exception as error:  # noqa: BLE001 - it is the program's, and is shown
-        text = user_traceback(error)
+        text = user_traceback(error, request.info.program_directory)
         pulumi.log.error(f"Program failed with an unhandled exception:\n{text}")
         return ALREADY_SAID
     finally:

@@ -1,0 +1,91 @@
+"""How the emulated cloud behaves where the real one isn't documented, and how fast it works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from .codec import dump, load
+
+PaceKind = Literal["instant", "looks", "seconds", "held", "never"]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When work ends: at once, at the n-th look at it, after seconds, when told, or never.
+
+    Written as `instant`, `held`, `never`, `{looks: 3}` or `{seconds: 2}`.
+    """
+
+    kind: PaceKind = "instant"
+    amount: float = 0.0
+
+    @classmethod
+    def parse(cls, data: object) -> Pace:
+        if data in ("instant", "held", "never"):
+            return cls(data)  # type: ignore[arg-type]  # checked in the line above
+        if isinstance(data, dict) and len(data) == 1:
+            ((kind, amount),) = data.items()
+            number = isinstance(amount, (int, float)) and not isinstance(amount, bool)
+            if kind in ("looks", "seconds") and number and amount >= 0:
+                return cls(kind, float(amount))
+        raise ValueError(
+            f"expected instant, held, never, {{looks: n}} or {{seconds: s}}, got {data!r}"
+        )
+
+    def dump(self) -> object:
+        if self.kind in ("looks", "seconds"):
+            return {self.kind: self.amount}
+        return self.kind
+
+    def progress(self, looks: int, elapsed: float) -> float:
+        """The part of the work that is done, 0 to 1."""
+        if self.kind == "instant":
+            return 1.0
+        done = {"looks": float(looks), "seconds": elapsed}.get(self.kind)
+        if done is None:
+            return 0.0
+        return 1.0 if done >= self.amount else done / self.amount
+
+
+INSTANT = Pace()
+
+
+@dataclass
+class Knobs:
+    """Each default is the most plausible reading of the public pages.
+
+    task_pace: when an E-HPC task ends; looks are ListTasks and ListNodes* calls.
+    instance_pace: when an instance is stopped or started; looks are DescribeInstances calls.
+    nodes_listed: whether node entries appear when AddExistedNodes is accepted or when it ends.
+    task_listed: whether ListTasks knows the tasks of AddExistedNodes.
+    task_type: the TaskType word of AddExistedNodes.
+    task_result_names_instances: whether such a task's Result names its instances from the start.
+    failed_word: the status of a task of which nothing succeeded.
+    task_id_is_request_id: as in the published sample.
+    list_lag: node and task lists show the world as it was; `{looks: n}` or `{seconds: s}`.
+    detached_instance_status: Running leaves the instance as it is, Stopped stops it.
+    throttle_per_second: more calls than this of one key in a second get Throttling.User.
+    absent_nodes_refused: whether DeleteNodes refuses ids that are no nodes of the cluster.
+    one_task_at_a_time: whether writes are refused (ConflictOpt) while the cluster has a task.
+    signature_clock_skew: seconds by which the check of timestamps sees another time than this.
+    """
+
+    task_pace: Pace = field(default_factory=Pace)
+    instance_pace: Pace = field(default_factory=Pace)
+    nodes_listed: Literal["at_acceptance", "at_end"] = "at_acceptance"
+    task_listed: bool = True
+    task_type: str = "AddComputes"
+    task_result_names_instances: bool = True
+    failed_word: Literal["Failed", "Fail"] = "Failed"
+    task_id_is_request_id: bool = True
+    list_lag: Pace | None = None
+    detached_instance_status: Literal["Running", "Stopped"] = "Running"
+    throttle_per_second: int | None = None
+    absent_nodes_refused: bool = True
+    one_task_at_a_time: bool = False
+    signature_clock_skew: float = 0.0
+
+    def changed(self, changes: dict[str, Any]) -> Knobs:
+        """A copy with some knobs turned."""
+        return load(Knobs, {**dump(replace(self)), **changes}, "knobs")

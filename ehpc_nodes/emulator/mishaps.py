@@ -1,0 +1,108 @@
+"""What a fault does to a call: before its effect, or to its answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from .answers import Answer, ApiError, Body, Dropped, throttled
+from .declared import LISTS
+from .faults import Fault
+
+_UNAVAILABLE = "The request has failed due to a temporary failure of the server"
+
+
+def before_effect(fault: Fault | None) -> Answer | None:
+    """Raise or answer instead of acting; None lets the call go on."""
+    if fault is None:
+        return None
+    options = fault.options
+    if fault.kind == "throttle":
+        raise throttled(options.get("retry_after"))
+    if fault.kind == "error":
+        raise _error(options)
+    if fault.kind == "reset_before":
+        raise Dropped("reset", after_effect=False)
+    if fault.kind == "redirect":
+        location = options.get("location", "http://127.0.0.1:9/")
+        return Answer(302, {}, {"Location": location}, raw=b"", content_type="text/html")
+    if fault.kind == "garbage" and not options.get("after_effect", False):
+        return _garbage(options)
+    return None
+
+
+def after_effect(fault: Fault | None, action: str, answer: Answer) -> Answer:
+    """Spoil the answer, or raise instead of giving it."""
+    if fault is None:
+        return answer
+    spoil = _SPOILS.get(fault.kind)
+    return spoil(fault.options, action, answer) if spoil else answer
+
+
+def _error(options: dict[str, Any]) -> ApiError:
+    return ApiError(
+        options.get("status", 503),
+        options.get("code", "ServiceUnavailable"),
+        options.get("message", _UNAVAILABLE),
+    )
+
+
+def _garbage(options: dict[str, Any]) -> Answer:
+    raw = options.get("body", "<html><body>Bad Gateway</body></html>").encode()
+    content_type = options.get("content_type", "text/html")
+    return Answer(options.get("status", 502), {}, raw=raw, content_type=content_type)
+
+
+def _garbage_after(options: dict[str, Any], action: str, answer: Answer) -> Answer:
+    return _garbage(options) if options.get("after_effect", False) else answer
+
+
+def _error_after(options: dict[str, Any], action: str, answer: Answer) -> Answer:
+    raise _error(options)
+
+
+def _reset(options: dict[str, Any], action: str, answer: Answer) -> Answer:
+    raise Dropped("reset", after_effect=True)
+
+
+def _lost(options: dict[str, Any], action: str, answer: Answer) -> Answer:
+    raise Dropped("lost", after_effect=True, seconds=options.get("seconds", 60.0))
+
+
+def _truncated(options: dict[str, Any], action: str, answer: Answer) -> Answer:
+    text = json.dumps(answer.body).encode()
+    answer.raw, answer.truncated = text[: len(text) // 2], True
+    return answer
+
+
+def _half_page(options: dict[str, Any], action: str, answer: Answer) -> Answer:
+    rows = _rows(action, answer.body)
+    del rows[len(rows) // 2 :]
+    return answer
+
+
+def _unknown_status(options: dict[str, Any], action: str, answer: Answer) -> Answer:
+    for row in _rows(action, answer.body):
+        if "Status" in row:
+            row["Status"] = options.get("word", "migrating")
+    return answer
+
+
+def _rows(action: str, body: Body) -> list[Body]:
+    """The items of a list answer, in place; an error answer has none."""
+    found: Any = body
+    for name in LISTS.get(action, ("",)):
+        found = found.get(name, {})
+    return found if isinstance(found, list) else []
+
+
+_SPOILS: dict[str, Callable[[dict[str, Any], str, Answer], Answer]] = {
+    "garbage": _garbage_after,
+    "error_after": _error_after,
+    "reset_after": _reset,
+    "lost": _lost,
+    "truncated": _truncated,
+    "half_page": _half_page,
+    "unknown_status": _unknown_status,
+}

@@ -1,0 +1,266 @@
+"""What exists in the emulated cloud. A world is plain data: load it, change it, dump it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from .codec import WorldError, dump, keyed, load
+from .knobs import INSTANT, Knobs, Pace
+
+TaskKind = Literal["attach", "detach", "stop", "start"]
+Outcome = Literal["exception", "absent"]
+
+
+@dataclass
+class AccessKey:
+    """Who may call. `token` makes it an STS key; `allow` holds patterns like `ehpc:*`."""
+
+    id: str
+    secret: str
+    token: str | None = None
+    allow: list[str] = field(default_factory=lambda: ["*"])
+
+
+@dataclass
+class Image:
+    """A system disk image; `os_tag` reads `CentOS_7.6_64`."""
+
+    id: str
+    os_tag: str
+    owner_alias: Literal["system", "self", "others", "marketplace"] = "system"
+    platform: str = "CentOS"
+    version: str = ""
+    architecture: str = "x86_64"
+    status: str = "Available"
+    name: str = ""
+    description: str = ""
+    size: int = 40
+    os_name: str = ""
+
+    def __post_init__(self) -> None:
+        parts = self.os_tag.split("_")
+        self.version = self.version or (parts[1] if len(parts) > 1 else "")
+        self.name = self.name or self.id
+        self.os_name = self.os_name or f"{self.platform} {self.version} 64 bit"
+
+    @property
+    def is_windows(self) -> bool:
+        return self.platform.lower().startswith("windows")
+
+
+@dataclass
+class Instance:
+    """An ECS instance. `heading` is the status it is on its way to."""
+
+    id: str
+    host_name: str
+    vpc_id: str
+    image_id: str
+    status: str = "Stopped"
+    private_ip: str = "192.168.0.1"
+    vswitch_id: str = "vsw-demo"
+    zone_id: str = ""
+    instance_type: str = "ecs.c5.large"
+    network_type: Literal["vpc", "classic"] = "vpc"
+    os_name: str = ""
+    os_type: Literal["linux", "windows"] = "linux"
+    stopped_mode: str = "Not-applicable"
+    locks: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    security_group_ids: list[str] = field(default_factory=list)
+    cpu: int = 2
+    memory: int = 4096
+    gpu: int = 0
+    creation_time: str = "2024-01-01T00:00Z"
+    heading: str | None = None
+    pace: Pace = INSTANT
+    since: float = 0.0
+    looks: int = 0
+
+
+@dataclass
+class Resources:
+    """Cpu, gpu and memory, of a node or used on it."""
+
+    cpu: int = 0
+    gpu: int = 0
+    memory: int = 0
+
+
+@dataclass
+class Node:
+    """A member of a cluster. `listed` is False for one that no list shows yet."""
+
+    id: str
+    host_name: str
+    status: str = "running"
+    queue: str = ""
+    ip: str = ""
+    image_id: str = ""
+    image_owner_alias: str = "system"
+    instance_type: str = "ecs.c5.large"
+    roles: list[str] = field(default_factory=lambda: ["Compute"])
+    state_in_sched: str = "active"
+    create_mode: str = "manual"
+    created_by_ehpc: bool = False
+    add_time: str = "2024-01-01T00:00:00.000Z"
+    lock_reason: str = ""
+    total: Resources = field(default_factory=lambda: Resources(2, 0, 4096))
+    used: Resources = field(default_factory=Resources)
+    listed: bool = True
+
+    @property
+    def is_compute(self) -> bool:
+        return self.roles == ["Compute"]
+
+
+@dataclass
+class Queue:
+    """A queue of the cluster's scheduler."""
+
+    name: str
+    auto_grow: bool = False
+    type: Literal["Execution", "Router"] = "Execution"
+    image_id: str = ""
+    instance_types: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Cluster:
+    """An E-HPC cluster. `multi_os` marks a hybrid cluster that takes several operating systems;
+    the default queue is the one of that name, or the first."""
+
+    id: str
+    vpc_id: str
+    image_id: str
+    os_tag: str
+    name: str = ""
+    status: str = "running"
+    image_owner_alias: str = "system"
+    vswitch_id: str = "vsw-demo"
+    zone_id: str = ""
+    security_group_id: str = "sg-demo"
+    scheduler: str = "pbs"
+    deploy_mode: str = "Standard"
+    location: str = "PublicCloud"
+    multi_os: bool = False
+    node_quota: int = 500
+    default_queue: str = ""
+    create_time: str = "2024-01-01T00:00:00.000Z"
+    queues: dict[str, Queue] = keyed("name")
+    nodes: dict[str, Node] = keyed("id")
+
+    def __post_init__(self) -> None:
+        self.name = self.name or self.id
+        self.default_queue = self.default_queue or next(iter(self.queues), "")
+
+
+@dataclass
+class Task:
+    """Work that E-HPC does. `outcomes` holds the nodes that will fail, and how."""
+
+    id: str
+    cluster_id: str
+    kind: TaskKind
+    type: str
+    instance_ids: list[str]
+    status: str = "Processing"
+    request_id: str = ""
+    current_step: int = 1
+    total_steps: int = 8
+    queue: str = ""
+    release: bool = False
+    listed: bool = True
+    names_instances: bool = True
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    failed_status: str | None = None
+    failure_text: str = ""
+    pace: Pace = INSTANT
+    since: float = 0.0
+    looks: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self.status == "Processing"
+
+
+@dataclass
+class World:
+    """Everything, of one region and one account."""
+
+    region: str = "cn-hangzhou"
+    account_uid: str = "1609982529920000"
+    access_keys: dict[str, AccessKey] = keyed("id")
+    images: dict[str, Image] = keyed("id")
+    clusters: dict[str, Cluster] = keyed("id")
+    instances: dict[str, Instance] = keyed("id")
+    tasks: dict[str, Task] = keyed("id")
+    knobs: Knobs = field(default_factory=Knobs)
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    member_of: dict[str, str] = field(init=False, repr=False)
+    open_tasks: dict[str, Task] = field(init=False, repr=False)
+    moving: dict[str, Instance] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.access_keys:
+            default = AccessKey("emulator-access-key-id", "emulator-access-key-secret")
+            self.access_keys[default.id] = default
+        self.member_of = {}
+        for cluster in self.clusters.values():
+            for node_id in cluster.nodes:
+                if node_id in self.member_of:
+                    raise WorldError(f"{node_id} is a node of two clusters")
+                self.member_of[node_id] = cluster.id
+        self.open_tasks = {task.id: task for task in self.tasks.values() if task.is_open}
+        self.moving = {item.id: item for item in self.instances.values() if item.heading}
+
+    @classmethod
+    def from_dict(cls, data: object) -> World:
+        """Build a world from plain data; errors name the place."""
+        return load(cls, data)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> World:
+        """Read a YAML or JSON file (JSON is YAML)."""
+        return cls.from_dict(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+
+    @classmethod
+    def demo(cls) -> World:
+        """The world that ships with the package."""
+        text = resources.files(__package__ or "").joinpath("demo.yaml").read_text("utf-8")
+        return cls.from_dict(yaml.safe_load(text))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that `from_dict` reads again."""
+        data: dict[str, Any] = dump(self)
+        return data
+
+    def to_json(self) -> str:
+        """The same as text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    @property
+    def default_key(self) -> AccessKey:
+        """The key that callers in the same process use unless they say another."""
+        return next(iter(self.access_keys.values()))
+
+    def add_node(self, cluster: Cluster, node: Node) -> None:
+        """Make an instance a member of a cluster."""
+        cluster.nodes[node.id] = node
+        self.member_of[node.id] = cluster.id
+
+    def remove_node(self, instance_id: str) -> Node | None:
+        """End a membership, if there is one."""
+        cluster = self.clusters.get(self.member_of.pop(instance_id, ""))
+        return cluster.nodes.pop(instance_id, None) if cluster else None
+
+    def node(self, instance_id: str) -> Node | None:
+        """The membership of an instance, if any."""
+        cluster = self.clusters.get(self.member_of.get(instance_id, ""))
+        return cluster.nodes.get(instance_id) if cluster else None
