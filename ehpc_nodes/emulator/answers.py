@@ -68,7 +68,9 @@ class ApiError(Exception):
 
 def missing(name: str) -> ApiError:
     """A mandatory parameter isn't there."""
-    text = f"The input parameter {name} that is mandatory for processing this request is not supplied."
+    text = (
+        f"The input parameter {name} that is mandatory for processing this request is not supplied."
+    )
     return ApiError(400, "MissingParameter", text)
 
 

@@ -124,9 +124,7 @@ def _matches(item: Instance, args: Args) -> bool:
 
 
 def _tagged(item: Instance, wanted: list[tuple[str, str | None]]) -> bool:
-    return all(
-        key in item.tags and value in (None, "", item.tags[key]) for key, value in wanted
-    )
+    return all(key in item.tags and value in (None, "", item.tags[key]) for key, value in wanted)
 
 
 def _tag_key_ok(key: str) -> bool:

@@ -123,9 +123,7 @@ def _note_touched(state: State, cluster: Cluster, action: str, found: list[Node]
             )
 
 
-def _task(
-    state: State, cluster: Cluster, chosen: list[Node], kind: TaskKind, type_: str
-) -> Task:
+def _task(state: State, cluster: Cluster, chosen: list[Node], kind: TaskKind, type_: str) -> Task:
     ids = [node.id for node in chosen]
     return Task(tasks.task_id(state), cluster.id, kind, type_, ids)
 

@@ -99,9 +99,7 @@ def named_ids(given: Mapping[str, str]) -> set[str]:
     return names
 
 
-def _collect(
-    values: dict[str, Any], param: Param, name: str, text: str, refuse: Refuse
-) -> None:
+def _collect(values: dict[str, Any], param: Param, name: str, text: str, refuse: Refuse) -> None:
     found = _INDEX.search(name)
     digits = found.group(1) if found else ""
     if digits.startswith("0") or len(digits) > 5 or not (text or param.sparse):

@@ -174,4 +174,3 @@ def _switched(state: State, task: Task, node: Node, status: str, instance_status
 
 
 _ENDINGS = {"attach": _attached, "detach": _detached, "stop": _stopped, "start": _started}
-
