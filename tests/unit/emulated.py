@@ -1,0 +1,165 @@
+"""The lifecycle on the emulator, in process and on a clock that only waiting advances."""
+
+import json
+
+from fakes import FakeClock, Said
+
+from ehpc_nodes import errors
+from ehpc_nodes.client import Client
+from ehpc_nodes.emulator import Dropped, Emulator, World
+from ehpc_nodes.lifecycle import Lifecycle
+from ehpc_nodes.models import Inputs
+from ehpc_nodes.transport import read_answer
+from ehpc_nodes.waiting import Deadline
+
+CLUSTER, VPC = "ehpc-hz-test", "vpc-test"
+IMAGE, OLD_IMAGE = "centos_7_06.vhd", "centos_7_02.vhd"
+MARK = "project/stack/nodes"
+WRITES = ("AddExistedNodes", "DeleteNodes", "SetQueue", "StopInstances")
+
+
+def iid(number):
+    return f"i-bp1test{number:04d}"
+
+
+def ids(*numbers):
+    return [iid(n) for n in numbers]
+
+
+def world(instances=6, attached=(), *, pace="instant", queues=("workq", "gpu"), **knobs):
+    """One cluster with a manager and a login node, and stopped instances; some attached."""
+    hosts = [
+        {
+            "id": iid(n),
+            "host_name": f"compute{n}",
+            "vpc_id": VPC,
+            "image_id": IMAGE if n in attached else OLD_IMAGE,
+            "status": "Running" if n in attached else "Stopped",
+            "private_ip": f"10.0.{n // 250}.{n % 250}",
+        }
+        for n in range(1, instances + 1)
+    ]
+    heads = [("i-bp1manager", "scheduler0", ["Scheduler"]), ("i-bp1login", "login0", ["Login"])]
+    members = [{"id": i, "host_name": h, "roles": r, "image_id": IMAGE} for i, h, r in heads]
+    members += [
+        {"id": iid(n), "host_name": f"compute{n}", "queue": queues[0], "image_id": IMAGE}
+        for n in attached
+    ]
+    heads_too = [
+        {"id": i, "host_name": h, "vpc_id": VPC, "image_id": IMAGE, "status": "Running"}
+        for i, h, _ in heads
+    ]
+    return World.from_dict(
+        {
+            "knobs": {"task_pace": pace, **knobs},
+            "images": [
+                {"id": IMAGE, "os_tag": "CentOS_7.6_64"},
+                {"id": OLD_IMAGE, "os_tag": "CentOS_7.2_64"},
+                {"id": "centos_8_0.vhd", "os_tag": "CentOS_8.0_64"},
+                {"id": "m-bp1own", "os_tag": "CentOS_7.6_64", "owner_alias": "self"},
+            ],
+            "clusters": [
+                {
+                    "id": CLUSTER,
+                    "vpc_id": VPC,
+                    "image_id": IMAGE,
+                    "os_tag": "CentOS_7.6_64",
+                    "queues": [{"name": name} for name in queues],
+                    "nodes": members,
+                    "node_quota": 20_000,
+                }
+            ],
+            "instances": [*heads_too, *hosts],
+        }
+    )
+
+
+class Both(FakeClock):
+    """One time for the package and for the emulator (which asks for `advance`)."""
+
+    advance = None
+
+    def __init__(self, start=1_750_000_000.0):
+        super().__init__()
+        self.time = start
+        self.advance = self._advance
+
+    def _advance(self, seconds):
+        self.time += seconds
+
+
+class Bench:
+    """An emulator, and lifecycles on it."""
+
+    def __init__(self, instances=6, attached=(), *, grace=30.0, mark=MARK, **knobs):
+        self.clock = Both()
+        self.emulator = Emulator(world(instances, attached, **knobs), self.clock)
+        self.grace, self.mark = grace, mark
+        self.said = Said()
+
+    # -- what the tests look at
+
+    @property
+    def harm(self):
+        return self.emulator.harm
+
+    @property
+    def nodes(self):
+        """Compute node id -> node, as the cluster really has them."""
+        nodes = self.emulator.world.clusters[CLUSTER].nodes
+        return {i: n for i, n in nodes.items() if n.is_compute}
+
+    @property
+    def marked(self):
+        return {
+            i: x.tags["ehpc-nodes"]
+            for i, x in self.emulator.world.instances.items()
+            if "ehpc-nodes" in x.tags
+        }
+
+    def calls(self, *actions):
+        """The journal's actions in order; of these only, where some are named."""
+        return [e.action for e in self.emulator.journal.entries if not actions or e.action in actions]
+
+    def writes(self):
+        return self.calls(*WRITES)
+
+    def fault(self, kind, action, **options):
+        self.emulator.faults.add({"kind": kind, "action": action, **options})
+
+    # -- what they do
+
+    def exchange(self, version):
+        def call(action, params):
+            try:
+                answer = self.emulator.call(action, version, dict(params))
+            except Dropped as dropped:
+                self.clock._advance(dropped.seconds)
+                raise errors.TransportError(action, "connection reset") from None
+            self.clock._advance(answer.delay)
+            raw = answer.raw if answer.raw is not None else json.dumps(answer.body).encode()
+            return read_answer(action, answer.status, raw, answer.headers)
+
+        return call
+
+    def lifecycle(self, seconds=3600.0, **changes):
+        deadline = Deadline.after(self.clock, seconds)
+        ehpc, ecs = self.exchange("2018-04-12"), self.exchange("2014-05-26")
+        cloud = Client(ehpc, ecs, region="cn-hangzhou", deadline=deadline)
+        mark = changes.get("mark", self.mark)
+        return Lifecycle(cloud, deadline, self.said, self.grace, mark)
+
+    def inputs(self, *numbers, **changes):
+        return Inputs(
+            **{
+                "cluster_id": CLUSTER,
+                "region": "cn-hangzhou",
+                "instance_ids": ids(*numbers),
+                "replace_system_disks": True,
+                **changes,
+            }
+        )
+
+    def up(self, *numbers, before=None, seconds=3600.0, **changes):
+        """Converge to these instances; the state, or the error."""
+        return self.lifecycle(seconds).converge(self.inputs(*numbers, **changes), before)

@@ -1,0 +1,208 @@
+"""The lifecycle in process, on the emulator: what each operation does to the cluster, call by call."""
+
+import pytest
+from emulated import CLUSTER, IMAGE, MARK, Bench, ids
+
+from ehpc_nodes.errors import EhpcError, RefusedError, WaitTimeoutError
+from ehpc_nodes.lifecycle import FindingsError, IncompleteError
+
+
+def test_create_attaches_all_in_one_call_and_knows_its_task():
+    bench = Bench()
+    state = bench.up(1, 2, 3)
+    assert bench.writes() == ["AddExistedNodes"]
+    assert sorted(bench.nodes) == state.instance_ids == ids(1, 2, 3)
+    (sent,) = [e for e in bench.emulator.journal.entries if e.action == "AddExistedNodes"]
+    assert (state.task_id, state.request_id) == (sent.task_id, sent.request_id)
+    assert state.nodes[ids(1)[0]].model_dump() == {
+        "host_name": "compute1",
+        "private_ip": "10.0.0.1",
+        "status": "running",
+        "queue": "workq",
+        "image_id": IMAGE,
+        "instance_type": "ecs.c5.large",
+    }
+    assert [t.status for t in state.tasks] == ["Success"]
+    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
+    assert bench.marked == dict.fromkeys(ids(1, 2, 3), MARK)
+
+
+def test_create_adopts_members_without_a_write():
+    bench = Bench(attached=(1, 2))
+    state = bench.up(1, 2, replace_system_disks=False)
+    assert bench.writes() == []
+    assert state.instance_ids == ids(1, 2)
+    assert (state.task_id, state.request_id, state.tasks) == ("", "", [])
+    assert bench.harm.disk_replacements == {}
+
+
+def test_without_consent_nothing_is_called_that_writes():
+    bench = Bench(attached=(1,))
+    with pytest.raises(FindingsError, match=r"replace_system_disks: .*compute2 .*compute3"):
+        bench.up(1, 2, 3, replace_system_disks=False)
+    assert bench.writes() == [] and bench.marked == {}
+
+
+def test_250_instances_go_in_three_calls():
+    bench = Bench(250)
+    state = bench.up(*range(1, 251))
+    assert bench.writes() == ["AddExistedNodes"] * 3
+    assert len(state.nodes) == 250 and {n.status for n in state.nodes.values()} == {"running"}
+
+
+def test_update_attaches_and_detaches_just_the_difference():
+    bench = Bench()
+    before = bench.up(1, 2, 3)
+    bench.emulator.journal.entries.clear()
+    state = bench.up(2, 3, 4, before=before)
+    assert bench.writes() == ["AddExistedNodes", "DeleteNodes"]
+    assert sorted(bench.nodes) == state.instance_ids == ids(2, 3, 4)
+    assert bench.harm.releases == []
+    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3, 4), 1)
+    assert bench.marked == dict.fromkeys(ids(2, 3, 4), MARK)
+
+
+def test_a_queue_change_moves_by_host_name():
+    bench = Bench()
+    before = bench.up(1, 2, job_queue="workq")
+    state = bench.up(1, 2, job_queue="gpu", before=before)
+    assert bench.writes()[1:] == ["SetQueue"]
+    assert {n.queue for n in bench.nodes.values()} == {"gpu"}
+    assert {n.queue for n in state.nodes.values()} == {"gpu"}
+
+
+def test_a_clash_of_host_names_makes_detaching_first_necessary():
+    bench = Bench()
+    before = bench.up(1)
+    bench.emulator.world.instances[ids(2)[0]].host_name = "compute1"
+    state = bench.up(2, before=before)
+    assert bench.writes()[1:] == ["DeleteNodes", "AddExistedNodes"]
+    assert state.instance_ids == ids(2)
+
+
+def test_running_instances_are_stopped_first_where_that_is_allowed():
+    bench = Bench(instance_pace={"looks": 2})
+    bench.emulator.world.instances[ids(2)[0]].status = "Running"
+    with pytest.raises(FindingsError, match="compute2 .* is Running, not Stopped"):
+        bench.up(1, 2)
+    state = bench.up(1, 2, stop_running=True)
+    assert bench.writes() == ["StopInstances", "AddExistedNodes"]
+    assert bench.emulator.journal.of("StopInstances")[0].params["StoppedMode"] == "KeepCharging"
+    assert state.instance_ids == ids(1, 2)
+
+
+def test_it_waits_for_nodes_and_not_only_for_the_task():
+    bench = Bench(pace={"seconds": 200})
+    state = bench.up(1, 2)
+    assert {n.status for n in state.nodes.values()} == {"running"}
+    assert 200 <= sum(bench.clock.slept) <= 225
+    assert any("0/2 nodes settled" in text for text in bench.said.statuses)
+
+
+def test_the_deadline_keeps_what_is_pending_in_the_state_and_the_next_up_joins():
+    bench = Bench(pace={"seconds": 500})
+    with pytest.raises(IncompleteError, match="Not done after 100 s: waiting for .*uninit") as caught:
+        bench.up(1, 2, seconds=100.0)
+    assert caught.value.state.instance_ids == ids(1, 2)
+    assert isinstance(caught.value.__cause__, WaitTimeoutError)
+    state = bench.up(1, 2, before=caught.value.state)
+    assert bench.writes() == ["AddExistedNodes"]
+    assert {n.status for n in state.nodes.values()} == {"running"}
+
+
+def test_a_failed_node_is_told_and_the_others_stay():
+    bench = Bench()
+    bench.fault("fail_nodes", "AddExistedNodes", instances=ids(2), errors='["disk broken"]')
+    with pytest.raises(IncompleteError) as caught:
+        bench.up(1, 2, 3)
+    state = caught.value.state
+    assert state.instance_ids == ids(1, 2, 3)
+    assert list(state.failed) == ids(2)
+    assert state.failed[ids(2)[0]].code == "PartialFail"
+    (reason,) = caught.value.reasons
+    assert reason.startswith("compute2 (") and "disk broken" in reason
+
+
+def test_a_failed_node_that_vanished_can_be_retried():
+    bench = Bench()
+    bench.fault("fail_nodes", "AddExistedNodes", instances=ids(2), status="absent")
+    with pytest.raises(IncompleteError) as caught:
+        bench.up(1, 2)
+    assert caught.value.state.instance_ids == ids(1)
+    assert bench.marked == dict.fromkeys(ids(1), MARK)
+    bench.emulator.world.instances[ids(2)[0]].status = "Stopped"
+    state = bench.up(1, 2, before=caught.value.state)
+    assert state.instance_ids == ids(1, 2) and state.failed == {}
+    assert bench.harm.disk_replacements == {ids(1)[0]: 1, ids(2)[0]: 2}
+
+
+def test_remove_detaches_and_releases_nothing():
+    bench = Bench()
+    state = bench.up(1, 2)
+    bench.lifecycle().remove(state)
+    assert bench.nodes == {}
+    assert bench.harm.releases == []
+    assert set(ids(1, 2)) <= bench.emulator.world.instances.keys()
+    assert bench.emulator.journal.of("DeleteNodes")[0].params["ReleaseInstance"] == "false"
+    assert bench.marked == {}
+
+
+def test_remove_of_what_is_gone_is_success():
+    bench = Bench()
+    state = bench.up(1)
+    bench.emulator.world.remove_node(ids(1)[0])
+    bench.lifecycle().remove(state)
+    del bench.emulator.world.clusters[CLUSTER]
+    bench.lifecycle().remove(state)
+    assert bench.writes() == ["AddExistedNodes"]
+
+
+def test_busy_nodes_are_not_detached_without_consent():
+    bench = Bench()
+    state = bench.up(1, 2)
+    bench.nodes[ids(1)[0]].used.cpu = 2
+    with pytest.raises(RefusedError, match=r"compute1 \(i-bp1test0001; used: 2 CPU\)"):
+        bench.lifecycle().remove(state)
+    with pytest.raises(RefusedError, match="set detach_busy=True"):
+        bench.up(2, before=state)
+    assert len(bench.nodes) == 2
+    bench.lifecycle().remove(state.model_copy(update={"detach_busy": True}))
+    assert bench.nodes == {}
+
+
+def test_observe_tells_what_the_cluster_says():
+    bench = Bench()
+    state = bench.up(1, 2, 3)
+    bench.emulator.world.remove_node(ids(1)[0])
+    bench.nodes[ids(2)[0]].status = "stopped"
+    seen = bench.lifecycle().observe(state)
+    assert seen.instance_ids == ids(2, 3)
+    assert seen.nodes[ids(2)[0]].status == "stopped"
+    assert (seen.task_id, seen.request_id) == (state.task_id, state.request_id)
+
+
+def test_observe_says_gone_only_for_what_is_gone():
+    bench = Bench()
+    state = bench.up(1)
+    bench.fault("error", "ListNodes", times=None, code="ServiceUnavailable")
+    with pytest.raises(EhpcError, match="ServiceUnavailable"):
+        bench.lifecycle().observe(state)
+    bench.emulator.faults.clear()
+    bench.emulator.world.remove_node(ids(1)[0])
+    assert bench.lifecycle().observe(state) is None
+
+
+def test_nodes_that_a_killed_run_attached_are_found_by_their_mark():
+    bench = Bench()
+    state = bench.up(1)
+    bench.lifecycle().converge(bench.inputs(1, 2), state)  # killed: its state was never saved
+    assert bench.lifecycle().observe(state).instance_ids == ids(1, 2)
+    after = bench.up(1, before=state)
+    assert sorted(bench.nodes) == after.instance_ids == ids(1)
+
+
+def test_managers_and_login_nodes_are_never_touched():
+    bench = Bench()
+    with pytest.raises(FindingsError, match="it is never touched"):
+        bench.lifecycle().converge(bench.inputs(1, instance_ids=["i-bp1manager"]))
+    assert bench.writes() == [] and bench.harm.touched == []
