@@ -17,6 +17,7 @@ from .faults import CallFaults, Faults
 from .harm import Harm
 from .journal import Journal
 from .lag import Lag
+from .outside import Outside
 from .params import Args, Param, named_ids, parse
 from .state import NodeFaults, State
 from .world import AccessKey, World
@@ -90,6 +91,11 @@ class Emulator:
     def harm(self) -> Harm:
         """What calls did that can't be undone."""
         return self.state.harm
+
+    @property
+    def outside(self) -> Outside:
+        """What people do past the API."""
+        return Outside(self.state)
 
     def call(
         self,

@@ -88,8 +88,15 @@ class Both(FakeClock):
         self.time += seconds
 
 
+class Killed(BaseException):
+    """The plugin's process is gone: nothing after this line of it runs."""
+
+
 class Bench:
-    """An emulator, and lifecycles on it."""
+    """An emulator, and lifecycles on it. ``kill_in`` calls from now the process dies, before or after
+    the call's effect."""
+
+    kill_in, kill_after_effect = None, False
 
     def __init__(self, instances=6, attached=(), *, grace=30.0, mark=MARK, **knobs):
         self.clock = Both()
@@ -131,16 +138,27 @@ class Bench:
 
     def exchange(self, version):
         def call(action, params):
+            self._maybe_die(before=True)
             try:
                 answer = self.emulator.call(action, version, dict(params))
             except Dropped as dropped:
                 self.clock._advance(dropped.seconds)
                 raise errors.TransportError(action, "connection reset") from None
+            finally:
+                self._maybe_die(before=False)
             self.clock._advance(answer.delay)
             raw = answer.raw if answer.raw is not None else json.dumps(answer.body).encode()
             return read_answer(action, answer.status, raw, answer.headers)
 
         return call
+
+    def _maybe_die(self, *, before):
+        if self.kill_in is None or before == self.kill_after_effect:
+            return
+        self.kill_in -= 1
+        if self.kill_in < 0:
+            self.kill_in = None
+            raise Killed
 
     def lifecycle(self, seconds=3600.0, **changes):
         deadline = Deadline.after(self.clock, seconds)

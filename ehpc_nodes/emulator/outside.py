@@ -1,0 +1,90 @@
+"""What people do in a console, past the program that manages the nodes. Takes effect at once, harms nothing."""
+
+from __future__ import annotations
+
+
+from . import attach
+from .codec import WorldError
+from .state import State
+from .world import Cluster, Instance, Node
+
+
+class Outside:
+    """Changes of the world that no call made. Unknown ids raise `WorldError`."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def stop(self, instance_id: str) -> None:
+        """Stop an instance; a member's node shows it."""
+        self._state.arrive(self._instance(instance_id), "Stopped")
+
+    def start(self, instance_id: str) -> None:
+        """Start an instance; a member's node runs again."""
+        self._state.arrive(self._instance(instance_id), "Running")
+        node = self._state.world.node(instance_id)
+        if node is not None and node.status == "stopped":
+            node.status, node.state_in_sched = "running", "active"
+
+    def attach(self, instance_id: str, cluster_id: str, queue: str = "") -> None:
+        """Make an instance a running node of a cluster."""
+        world, instance = self._state.world, self._instance(instance_id)
+        cluster = self._cluster(cluster_id)
+        if instance_id in world.member_of:
+            raise WorldError(f"{instance_id} is a node of {world.member_of[instance_id]} already")
+        node = attach.member(
+            self._state, instance, cluster.image_owner_alias, queue or cluster.default_queue
+        )
+        world.add_node(cluster, node)
+        self._state.arrive(instance, "Running")
+
+    def detach(self, instance_id: str) -> None:
+        """Take a node out of its cluster; the instance stays."""
+        self._node(instance_id)
+        self._state.world.remove_node(instance_id)
+
+    def move(self, instance_id: str, queue: str) -> None:
+        """Put a node into another queue of its cluster."""
+        node = self._node(instance_id)
+        if queue not in self._cluster(self._state.world.member_of[instance_id]).queues:
+            raise WorldError(f"no queue {queue}")
+        node.queue = queue
+
+    def remove_instance(self, instance_id: str) -> None:
+        """Delete an ECS instance; a node of it stays in exception."""
+        self._instance(instance_id)
+        del self._state.world.instances[instance_id]
+        self._state.world.moving.pop(instance_id, None)
+        node = self._state.world.node(instance_id)
+        if node is not None:
+            node.status, node.state_in_sched = "exception", "down"
+
+    def set_node_status(self, instance_id: str, status: str) -> None:
+        """Force the word that lists say of a node."""
+        self._node(instance_id).status = status
+
+    def set_cluster_status(self, cluster_id: str, status: str) -> None:
+        """Force a cluster's status."""
+        self._cluster(cluster_id).status = status
+
+    def use(self, instance_id: str, cpu: int) -> None:
+        """Let jobs use so many cores of a node; 0 ends them."""
+        self._node(instance_id).used.cpu = cpu
+
+    def _instance(self, instance_id: str) -> Instance:
+        found = self._state.world.instances.get(instance_id)
+        if found is None:
+            raise WorldError(f"no instance {instance_id}")
+        return found
+
+    def _node(self, instance_id: str) -> Node:
+        found = self._state.world.node(instance_id)
+        if found is None:
+            raise WorldError(f"{instance_id} is a node of no cluster")
+        return found
+
+    def _cluster(self, cluster_id: str) -> Cluster:
+        found = self._state.world.clusters.get(cluster_id)
+        if found is None:
+            raise WorldError(f"no cluster {cluster_id}")
+        return found

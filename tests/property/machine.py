@@ -1,0 +1,191 @@
+"""Histories of one resource under attack: ups, refreshes and destroys, with faults, kills and people in between.
+
+The machine plays the engine's part (what is saved when), the emulator the cloud's. The promises are
+checked at every step, and at the end a clean `up` has to make state = cluster = program.
+"""
+
+from emulated import CLUSTER, Bench, Killed, iid
+from hypothesis import event
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from ehpc_nodes.errors import EhpcError
+from ehpc_nodes.lifecycle import IncompleteError
+from ehpc_nodes.provider import needs_update
+
+SIZE = 6
+GRACE = 30.0
+ALL = [iid(n) for n in range(1, SIZE + 1)]
+NUMBERS = st.sets(st.integers(1, SIZE), min_size=1, max_size=SIZE)
+ONE = st.sampled_from(ALL)
+ACTIONS = st.sampled_from(
+    [
+        *("AddExistedNodes", "DeleteNodes", "SetQueue", "StopInstances", "ListNodes", "ListTasks"),
+        *("ListNodesNoPaging", "ListNodesByQueue", "DescribeInstances", "DescribeCluster"),
+        *("TagResources", "UntagResources", "ListQueues", "*"),
+    ]
+)
+KINDS = st.sampled_from(
+    [
+        *("throttle", "error", "error_after", "reset_before", "reset_after", "lost", "garbage"),
+        *("truncated", "half_page", "unknown_status", "slow"),
+    ]
+)
+KNOBS = st.fixed_dictionaries(
+    {
+        "pace": st.sampled_from(["instant", {"looks": 3}, {"seconds": 40}, {"seconds": 300}]),
+        "instance_pace": st.sampled_from(["instant", {"seconds": 20}]),
+        "nodes_listed": st.sampled_from(["at_acceptance", "at_end"]),
+        "task_listed": st.booleans(),
+        "task_type": st.sampled_from(["AddComputes", "AddExistedNodes"]),
+        "task_result_names_instances": st.booleans(),
+        "failed_word": st.sampled_from(["Failed", "Fail"]),
+        "task_id_is_request_id": st.booleans(),
+        "list_lag": st.sampled_from([None, {"seconds": 10}, {"seconds": 25}]),
+        "detached_instance_status": st.sampled_from(["Running", "Stopped"]),
+        "absent_nodes_refused": st.booleans(),
+        "one_task_at_a_time": st.booleans(),
+    }
+)
+
+
+class Histories(RuleBasedStateMachine):
+    """One resource, one cluster."""
+
+    mark = "project/stack/nodes"
+
+    @initialize(knobs=KNOBS)
+    def begin(self, knobs):
+        self.bench = Bench(SIZE, grace=GRACE, mark=self.mark, **knobs)
+        self.saved = None
+        self.by_others = set()
+
+    # -- the engine's part ----------------------------------------------------------------------
+
+    @rule(numbers=NUMBERS, queue=st.sampled_from(["", "workq", "gpu"]))
+    def up(self, numbers, queue):
+        try:
+            if self.saved and self.saved.failed:  # refresh_before_update
+                self.saved = self.bench.lifecycle().observe(self.saved)
+            self.saved = self.bench.up(*numbers, before=self.saved, **self._options(queue))
+        except IncompleteError as error:
+            self.saved = error.state
+            event("up: incomplete")
+        except EhpcError as error:
+            event(f"up: {type(error).__name__}")
+        except Killed:
+            event("up: killed")
+        else:
+            event("up: done")
+
+    @staticmethod
+    def _options(queue):
+        return {"stop_running": True, "detach_busy": True, "job_queue": queue}
+
+    @precondition(lambda self: self.saved)
+    @rule()
+    def refresh(self):
+        members = {i for i in self.saved.instance_ids if i in self.bench.nodes}
+        try:
+            self.saved = self.bench.lifecycle().observe(self.saved)
+        except (EhpcError, Killed):
+            return
+        kept = set(self.saved.instance_ids) if self.saved else set()
+        lost = {i for i in members - kept if i in self.bench.nodes}
+        assert not lost, f"refresh dropped members: {lost}"
+
+    @precondition(lambda self: self.saved)
+    @rule()
+    def destroy(self):
+        try:
+            self.bench.lifecycle().remove(self.saved.model_copy(update={"detach_busy": True}))
+        except (EhpcError, Killed):
+            return
+        left = {i for i in self.saved.instance_ids if i in self.bench.nodes}
+        assert not left, f"destroy left {left}"
+        self.saved = None
+
+    # -- misfortune -----------------------------------------------------------------------------
+
+    @rule(kind=KINDS, action=ACTIONS, after=st.integers(0, 3), times=st.integers(1, 2))
+    def fault(self, kind, action, after, times):
+        self.bench.fault(kind, action, after=after, times=times)
+
+    @rule(status=st.sampled_from(["exception", "absent"]), count=st.integers(1, 3))
+    def nodes_fail(self, status, count):
+        self.bench.fault("fail_nodes", "AddExistedNodes", status=status, count=count)
+
+    @rule(calls=st.integers(0, 25), after_effect=st.booleans())
+    def kill(self, calls, after_effect):
+        self.bench.kill_in, self.bench.kill_after_effect = calls, after_effect
+
+    # -- other people ---------------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([1, 60, 600]))
+    def time_passes(self, seconds):
+        self.bench.emulator.advance(seconds)
+
+    @rule(instance=ONE)
+    def detached_outside(self, instance):
+        if self._settled(instance):
+            self.bench.emulator.outside.detach(instance)
+            self.by_others.discard(instance)
+
+    @rule(instance=ONE)
+    def attached_outside(self, instance):
+        if instance not in self.bench.nodes:
+            self.bench.emulator.outside.attach(instance, CLUSTER)
+            self.by_others.add(instance)
+
+    @rule(instance=ONE)
+    def stopped_outside(self, instance):
+        if self._settled(instance) and self.bench.nodes[instance].status == "running":
+            self.bench.emulator.outside.stop(instance)
+
+    @rule(instance=ONE, queue=st.sampled_from(["workq", "gpu"]))
+    def moved_outside(self, instance, queue):
+        if self._settled(instance):
+            self.bench.emulator.outside.move(instance, queue)
+
+    def _settled(self, instance):
+        node = self.bench.nodes.get(instance)
+        return node is not None and node.status in ("running", "stopped", "exception")
+
+    # -- the promises ---------------------------------------------------------------------------
+
+    @invariant()
+    def nothing_is_wiped_twice_released_or_touched(self):
+        harm = self.bench.harm
+        assert harm.double_attach == [], "P1"
+        assert harm.releases == [], "P2"
+        assert harm.touched == [], "P2"
+
+    def teardown(self):
+        if not hasattr(self, "bench"):
+            return
+        bench = self.bench
+        self.nothing_is_wiped_twice_released_or_touched()
+        bench.emulator.faults.clear()
+        bench.kill_in = None
+        bench.emulator.advance(3600)
+        for node in bench.nodes.values():  # people repair what failed
+            if node.status == "exception":
+                node.status = "running"
+        if self.saved and self.saved.failed:
+            self.saved = bench.lifecycle().observe(self.saved)
+        state = bench.up(1, 2, 3, before=self.saved, **self._options("workq"))
+        self.nothing_is_wiped_twice_released_or_touched()
+        self._state_is_the_cluster_and_the_program(state, {iid(n) for n in (1, 2, 3)})
+
+    def _state_is_the_cluster_and_the_program(self, state, wanted):
+        bench = self.bench
+        assert set(state.instance_ids) == set(state.nodes) == wanted
+        assert wanted <= bench.nodes.keys()
+        if self.mark:
+            left = bench.nodes.keys() - wanted - self.by_others
+            assert not left, f"attached by this resource and in no state: {left}"
+        assert {n.queue for n in state.nodes.values()} == {"workq"}
+        assert state.failed == {}
+        news = bench.inputs(1, 2, 3, **self._options("workq")).model_dump()
+        news["instance_ids"] = dict.fromkeys(news["instance_ids"], "")
+        assert not needs_update(state.model_dump(), news)

@@ -1,0 +1,24 @@
+"""The promises hold in every history that hypothesis thinks of."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+from machine import Histories
+
+EXAMPLES = int(os.environ.get("EHPC_HISTORIES", "150"))
+SETTINGS = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=15,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+class HistoriesWithoutMarks(Histories):
+    mark = ""
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = SETTINGS
+TestHistoriesWithoutMarks = HistoriesWithoutMarks.TestCase
+TestHistoriesWithoutMarks.settings = SETTINGS
