@@ -8,6 +8,7 @@ in it. On the command line: ``python -m ehpc_nodes.emulator --port 0 --world FIL
 from .answers import Answer, ApiError, Dropped
 from .clock import ManualClock, SystemClock
 from .codec import WorldError
+from .server import EmulatorServer
 from .service import Emulator
 from .world import World
 
@@ -16,6 +17,7 @@ __all__ = [
     "ApiError",
     "Dropped",
     "Emulator",
+    "EmulatorServer",
     "ManualClock",
     "SystemClock",
     "World",

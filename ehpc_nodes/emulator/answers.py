@@ -30,9 +30,10 @@ class Answer:
         return self.status == 200 and self.raw is None and not self.truncated
 
 
-class Dropped(Exception):
+class Dropped(Exception):  # noqa: N818  # what was asked for isn't an error
     """The caller gets no answer: `reset` breaks the connection at once, `lost` holds it open
-    for `seconds` and closes it in silence. `after_effect` says whether the call took effect."""
+    for `seconds` and closes it in silence. `after_effect` says whether the call took effect.
+    """
 
     def __init__(
         self, kind: Literal["reset", "lost"], *, after_effect: bool, seconds: float = 0.0

@@ -1,12 +1,12 @@
 """Dataclasses from and to plain data (JSON or YAML), strictly: a typing slip in a world file is
-an error that names its place, never a silently ignored key."""
+an error that names its place, never a silently ignored key.
+"""
 
 from __future__ import annotations
 
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import Field, field, fields, is_dataclass
-from functools import lru_cache
+from dataclasses import Field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -29,7 +29,8 @@ def load(cls: type[T], data: object, where: str = "") -> T:
     values = {}
     for name, item in data.items():
         place = f"{where}.{name}" if where else name
-        read = _keyed(keys[name]) if keys[name] else _value
+        key = keys[name]
+        read = _keyed(key) if key else _value
         values[name] = read(specs[name], item, place)
     try:
         return cls(**values)
@@ -50,9 +51,9 @@ def dump(value: Any) -> Any:
     return value
 
 
-def keyed(key: str) -> Any:
-    """A dict field that is written as a list of its values, each of which knows its key."""
-    return field(default_factory=dict, metadata={"key": key})
+def keyed(key: str) -> dict[str, str]:
+    """The metadata of a dict field that is written as a list of its values, each of which knows its key."""
+    return {"key": key}
 
 
 def _dump_field(spec: Field[Any], owner: Any) -> Any:
@@ -60,13 +61,16 @@ def _dump_field(spec: Field[Any], owner: Any) -> Any:
     return dump(list(value.values()) if "key" in spec.metadata else value)
 
 
-@lru_cache(maxsize=None)
+_SPECS: dict[type[Any], dict[str, Any]] = {}
+
+
 def _specs(cls: type[Any]) -> dict[str, Any]:
-    hints = get_type_hints(cls)
-    return {spec.name: hints[spec.name] for spec in _public(cls)}
+    if cls not in _SPECS:
+        hints = get_type_hints(cls)
+        _SPECS[cls] = {spec.name: hints[spec.name] for spec in _public(cls)}
+    return _SPECS[cls]
 
 
-@lru_cache(maxsize=None)
 def _public(cls: type[Any]) -> list[Field[Any]]:
     return [spec for spec in fields(cls) if spec.init]
 
@@ -110,9 +114,13 @@ def _literal(hint: Any, data: Any, where: str) -> Any:
 
 
 def _list(hint: Any, data: Any, where: str) -> Any:
+    (item,) = get_args(hint)
+    return _items(item, data, where)
+
+
+def _items(item: Any, data: Any, where: str) -> list[Any]:
     if not isinstance(data, (list, tuple)):
         raise WorldError(f"{where}: expected a list, got {data!r}")
-    (item,) = get_args(hint)
     return [_value(item, entry, f"{where}[{index}]") for index, entry in enumerate(data)]
 
 
@@ -120,7 +128,7 @@ def _keyed(key: str) -> Callable[[Any, Any, str], Any]:
     def read(hint: Any, data: Any, where: str) -> Any:
         _, item = get_args(hint)
         values = {}
-        for entry in _list(list[item], data, where):
+        for entry in _items(item, data, where):
             name = getattr(entry, key)
             if name in values:
                 raise WorldError(f"{where}: {name} is there twice")

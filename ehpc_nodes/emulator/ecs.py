@@ -49,7 +49,7 @@ def stop_instances(state: State, args: Args) -> Body:
     first = next((why for why in refusals.values() if why), None)
     if first and args.text("BatchOptimization", "AllTogether") == "AllTogether":
         raise first
-    if args.flag("DryRun", False):
+    if args.flag("DryRun"):
         text = "Request validation has been passed with DryRun flag set."
         raise ApiError(400, "DryRunOperation", text)
     rows = []
@@ -77,7 +77,7 @@ def tag_resources(state: State, args: Args) -> Body:
 def untag_resources(state: State, args: Args) -> Body:
     check_region(state, args)
     keys = args.items("TagKey.N")
-    if not keys and not args.flag("All", False):
+    if not keys and not args.flag("All"):
         raise missing("TagKey.1")
     for instance in [_resource(state, item) for item in args.items("ResourceId.N")]:
         for key in keys or list(instance.tags):

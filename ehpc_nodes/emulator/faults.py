@@ -179,7 +179,7 @@ class CallFaults:
 
     @property
     def delay(self) -> float:
-        return sum(rule.options.get("seconds", 1.0) for rule in self._of_kind("slow"))
+        return sum(float(rule.options.get("seconds", 1.0)) for rule in self._of_kind("slow"))
 
     @property
     def fail_nodes(self) -> list[dict[str, Any]]:

@@ -13,7 +13,8 @@ class Harm:
     """disk_replacements: how often each instance's system disk was replaced (once per
     AddExistedNodes that was accepted); releases: instances that DeleteNodes released;
     double_attach: AddExistedNodes calls naming instances that were attached or attaching;
-    touched: Manager and Login nodes named by DeleteNodes, SetQueue or StopNodes."""
+    touched: Manager and Login nodes named by DeleteNodes, SetQueue or StopNodes.
+    """
 
     disk_replacements: dict[str, int] = field(default_factory=dict)
     releases: list[str] = field(default_factory=list)

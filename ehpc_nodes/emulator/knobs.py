@@ -23,7 +23,7 @@ class Pace:
     @classmethod
     def parse(cls, data: object) -> Pace:
         if data in ("instant", "held", "never"):
-            return cls(data)  # type: ignore[arg-type]  # checked in the line above
+            return cls(data)
         if isinstance(data, dict) and len(data) == 1:
             ((kind, amount),) = data.items()
             number = isinstance(amount, (int, float)) and not isinstance(amount, bool)

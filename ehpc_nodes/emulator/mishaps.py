@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from .answers import Answer, ApiError, Body, Dropped, throttled
@@ -34,10 +33,27 @@ def before_effect(fault: Fault | None) -> Answer | None:
 
 def after_effect(fault: Fault | None, action: str, answer: Answer) -> Answer:
     """Spoil the answer, or raise instead of giving it."""
-    if fault is None:
-        return answer
-    spoil = _SPOILS.get(fault.kind)
-    return spoil(fault.options, action, answer) if spoil else answer
+    options = fault.options if fault else {}
+    match fault.kind if fault else "":
+        case "error_after":
+            raise _error(options)
+        case "reset_after":
+            raise Dropped("reset", after_effect=True)
+        case "lost":
+            raise Dropped("lost", after_effect=True, seconds=options.get("seconds", 60.0))
+        case "garbage" if options.get("after_effect", False):
+            return _garbage(options)
+        case "truncated":
+            text = json.dumps(answer.body).encode()
+            answer.raw, answer.truncated = text[: len(text) // 2], True
+        case "half_page":
+            rows = _rows(action, answer.body)
+            del rows[len(rows) // 2 :]
+        case "unknown_status":
+            for row in _rows(action, answer.body):
+                if "Status" in row:
+                    row["Status"] = options.get("word", "migrating")
+    return answer
 
 
 def _error(options: dict[str, Any]) -> ApiError:
@@ -54,55 +70,9 @@ def _garbage(options: dict[str, Any]) -> Answer:
     return Answer(options.get("status", 502), {}, raw=raw, content_type=content_type)
 
 
-def _garbage_after(options: dict[str, Any], action: str, answer: Answer) -> Answer:
-    return _garbage(options) if options.get("after_effect", False) else answer
-
-
-def _error_after(options: dict[str, Any], action: str, answer: Answer) -> Answer:
-    raise _error(options)
-
-
-def _reset(options: dict[str, Any], action: str, answer: Answer) -> Answer:
-    raise Dropped("reset", after_effect=True)
-
-
-def _lost(options: dict[str, Any], action: str, answer: Answer) -> Answer:
-    raise Dropped("lost", after_effect=True, seconds=options.get("seconds", 60.0))
-
-
-def _truncated(options: dict[str, Any], action: str, answer: Answer) -> Answer:
-    text = json.dumps(answer.body).encode()
-    answer.raw, answer.truncated = text[: len(text) // 2], True
-    return answer
-
-
-def _half_page(options: dict[str, Any], action: str, answer: Answer) -> Answer:
-    rows = _rows(action, answer.body)
-    del rows[len(rows) // 2 :]
-    return answer
-
-
-def _unknown_status(options: dict[str, Any], action: str, answer: Answer) -> Answer:
-    for row in _rows(action, answer.body):
-        if "Status" in row:
-            row["Status"] = options.get("word", "migrating")
-    return answer
-
-
 def _rows(action: str, body: Body) -> list[Body]:
     """The items of a list answer, in place; an error answer has none."""
     found: Any = body
     for name in LISTS.get(action, ("",)):
         found = found.get(name, {})
     return found if isinstance(found, list) else []
-
-
-_SPOILS: dict[str, Callable[[dict[str, Any], str, Answer], Answer]] = {
-    "garbage": _garbage_after,
-    "error_after": _error_after,
-    "reset_after": _reset,
-    "lost": _lost,
-    "truncated": _truncated,
-    "half_page": _half_page,
-    "unknown_status": _unknown_status,
-}

@@ -29,12 +29,12 @@ def delete_nodes(state: State, args: Args) -> Body:
             raise invalid("Instance.N.Id", f"{node.id} is not a compute node.")
         if node.status in _BUSY:
             raise conflict()
-    release = args.flag("ReleaseInstance", True)
+    release = args.flag("ReleaseInstance", default=True)
     if release:
         state.harm.releases.extend(node.id for node in chosen)
     for node in chosen:
         node.status = "releasing"
-    synchronous = args.flag("Sync", False)
+    synchronous = args.flag("Sync")
     task = _task(state, cluster, chosen, "detach", "DeleteComputes")
     task.release = release
     task.listed = not synchronous

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from . import attach
 from .codec import WorldError
 from .state import State

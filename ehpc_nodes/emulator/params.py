@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -19,7 +20,8 @@ _INDEX = re.compile(r"\.(\d+)(?=\.|$)")
 @dataclass(frozen=True)
 class Param:
     """One parameter. A name with `.N` is a list, numbered from 1 without gaps (`sparse` lists
-    may have gaps: the values of a list of pairs); `ids` is a JSON array in one text."""
+    may have gaps: the values of a list of pairs); `ids` is a JSON array in one text.
+    """
 
     name: str
     kind: Kind = "text"
@@ -46,7 +48,7 @@ class Args:
     def number(self, name: str, default: int) -> int:
         return int(self._values.get(name, default))
 
-    def flag(self, name: str, default: bool) -> bool:
+    def flag(self, name: str, *, default: bool = False) -> bool:
         return bool(self._values.get(name, default))
 
     def items(self, name: str) -> list[str]:
@@ -92,10 +94,8 @@ def parse(declared: Mapping[str, Param], given: Mapping[str, str], refuse: Refus
 def named_ids(given: Mapping[str, str]) -> set[str]:
     """Every instance id or host name that a call names, whatever its parameter is called."""
     names = {text for name, text in given.items() if _INDEX.search(name)}
-    try:
+    with contextlib.suppress(ValueError, TypeError):
         names.update(map(str, json.loads(given.get("InstanceIds", "[]"))))
-    except (ValueError, TypeError):
-        pass
     return names
 
 

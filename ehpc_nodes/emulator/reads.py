@@ -29,7 +29,7 @@ def list_tasks(state: State, args: Args) -> Body:
     found = _tasks(state, cluster)
     if args.text("TaskId"):
         found = [task for task in found if task.id == args.text("TaskId")]
-    elif not args.flag("Archived", False):
+    elif not args.flag("Archived"):
         found = [task for task in found if task.is_open]
     rows, fields = page(args, found)
     return {"Tasks": [_task(state, task) for task in rows], **fields}

@@ -11,7 +11,8 @@ from .world import Node, Task, World
 
 def start(state: State, task: Task, pace: Pace | None = None) -> Task:
     """Begin work, at the world's pace unless told another; with `instant` it has ended when this
-    returns."""
+    returns.
+    """
     never = Pace("never") if state.node_faults.never_ends else None
     task.pace = pace or never or state.world.knobs.task_pace
     task.since = state.clock.now()

@@ -8,8 +8,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from .codec import WorldError, dump, keyed, load
 from .knobs import INSTANT, Knobs, Pace
 
@@ -134,7 +132,8 @@ class Queue:
 @dataclass
 class Cluster:
     """An E-HPC cluster. `multi_os` marks a hybrid cluster that takes several operating systems;
-    the default queue is the one of that name, or the first."""
+    the default queue is the one of that name, or the first.
+    """
 
     id: str
     vpc_id: str
@@ -153,8 +152,8 @@ class Cluster:
     node_quota: int = 500
     default_queue: str = ""
     create_time: str = "2024-01-01T00:00:00.000Z"
-    queues: dict[str, Queue] = keyed("name")
-    nodes: dict[str, Node] = keyed("id")
+    queues: dict[str, Queue] = field(default_factory=dict, metadata=keyed("name"))
+    nodes: dict[str, Node] = field(default_factory=dict, metadata=keyed("id"))
 
     def __post_init__(self) -> None:
         self.name = self.name or self.id
@@ -196,11 +195,11 @@ class World:
 
     region: str = "cn-hangzhou"
     account_uid: str = "1609982529920000"
-    access_keys: dict[str, AccessKey] = keyed("id")
-    images: dict[str, Image] = keyed("id")
-    clusters: dict[str, Cluster] = keyed("id")
-    instances: dict[str, Instance] = keyed("id")
-    tasks: dict[str, Task] = keyed("id")
+    access_keys: dict[str, AccessKey] = field(default_factory=dict, metadata=keyed("id"))
+    images: dict[str, Image] = field(default_factory=dict, metadata=keyed("id"))
+    clusters: dict[str, Cluster] = field(default_factory=dict, metadata=keyed("id"))
+    instances: dict[str, Instance] = field(default_factory=dict, metadata=keyed("id"))
+    tasks: dict[str, Task] = field(default_factory=dict, metadata=keyed("id"))
     knobs: Knobs = field(default_factory=Knobs)
     faults: list[dict[str, Any]] = field(default_factory=list)
     member_of: dict[str, str] = field(init=False, repr=False)
@@ -227,14 +226,17 @@ class World:
 
     @classmethod
     def from_file(cls, path: str | Path) -> World:
-        """Read a YAML or JSON file (JSON is YAML)."""
-        return cls.from_dict(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+        """Read a YAML or JSON file (JSON is YAML); errors name the file and the place."""
+        try:
+            return cls.from_dict(_read_yaml(Path(path).read_text(encoding="utf-8")))
+        except ValueError as error:  # WorldError, or bytes that are no text
+            raise WorldError(f"{path}: {error}") from error
 
     @classmethod
     def demo(cls) -> World:
         """The world that ships with the package."""
         text = resources.files(__package__ or "").joinpath("demo.yaml").read_text("utf-8")
-        return cls.from_dict(yaml.safe_load(text))
+        return cls.from_dict(_read_yaml(text))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that `from_dict` reads again."""
@@ -264,3 +266,16 @@ class World:
         """The membership of an instance, if any."""
         cluster = self.clusters.get(self.member_of.get(instance_id, ""))
         return cluster.nodes.get(instance_id) if cluster else None
+
+
+def _read_yaml(text: str) -> object:
+    try:
+        import yaml
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{error}: pip install 'ehpc-nodes[emulator]'") from error
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise WorldError(f"{place}{getattr(error, 'problem', error)}") from error

@@ -1,0 +1,69 @@
+"""``python -m ehpc_nodes.emulator``: serve until told to stop.
+
+On stdout stands one line, once calls are answered: JSON with url, access_key_id, access_key_secret
+and region. SIGINT and SIGTERM end it with exit code 0; 2 means that it could not start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from . import Emulator, EmulatorServer, World
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve; the exit code."""
+    options = _parser().parse_args(arguments)
+    ended = threading.Event()
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        world = World.from_file(options.world) if options.world else World.demo()
+        server = EmulatorServer(Emulator(world), options.port, options.host, options.verbose)
+        server.start()
+    except OverflowError:
+        return _failed(f"no port can be {options.port}")
+    except (ModuleNotFoundError, OSError, ValueError) as error:
+        return _failed(str(error).removeprefix(f"[Errno {getattr(error, 'errno', '')}] "))
+    with server:
+        sys.stdout.write(f"{json.dumps(_ready(server))}\n")
+        sys.stdout.flush()
+        ended.wait()
+    return 0
+
+
+def _ready(server: EmulatorServer) -> dict[str, str]:
+    return {
+        "url": server.url,
+        "access_key_id": server.access_key_id,
+        "access_key_secret": server.access_key_secret,
+        "region": server.emulator.world.region,
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m ehpc_nodes.emulator",
+        description="An emulator of Alibaba Cloud's E-HPC and ECS, on a loopback port.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
+    parser.add_argument("--port", type=int, default=0, help="default: one that is free")
+    parser.add_argument("--world", metavar="FILE", help="YAML or JSON; default: the demo world")
+    parser.add_argument("--verbose", action="store_true", help="a line on stderr for each request")
+    return parser
+
+
+def _failed(why: str) -> int:
+    sys.stderr.write(f"ehpc_nodes.emulator: {why}\n")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""From an HTTP request to the bytes of its reply, without sockets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .answers import Answer, ApiError, missing
+from .formats import encode
+from .journal import COMMON_PARAMETERS
+from .request import Request
+from .service import Emulator
+from .signatures import Gate, claimed_key_id
+
+
+@dataclass
+class Reply:
+    """What goes over the wire: after `delay` seconds; `truncated` announces more than it sends."""
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+    truncated: bool = False
+
+
+class Gateway:
+    """The front of an emulator: reads requests, checks signatures, writes answers."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+        self._gate = Gate()
+
+    def reply(self, request: Request) -> Reply:
+        """Answer a request.
+
+        Raises:
+            Dropped: the caller gets no answer.
+        """
+        answer = self._answer(request)
+        content_type, body = encode(answer, request.action, as_xml=request.wants_xml)
+        request_id = answer.body.get("RequestId", "")
+        headers = {"x-acs-request-id": request_id} if request_id else {}
+        return Reply(
+            answer.status,
+            content_type,
+            body,
+            {**headers, **answer.headers},
+            answer.delay,
+            answer.truncated,
+        )
+
+    def _answer(self, request: Request) -> Answer:
+        try:
+            request.check()
+            key = self._gate.admit(request, self.emulator.world)
+            for name, value in (("Action", request.action), ("Version", request.version)):
+                if not value:
+                    raise missing(name)
+        except ApiError as error:
+            return self.emulator.refuse(error, request.action, claimed_key_id(request))
+        params = {k: v for k, v in request.params.items() if k not in COMMON_PARAMETERS}
+        return self.emulator.call(request.action, request.version, params, key)

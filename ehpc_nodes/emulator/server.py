@@ -1,0 +1,220 @@
+"""The emulator on a loopback port. Sockets of its own rather than a framework's: connections stay
+open between calls, and faults need to break them in ways that frameworks prevent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+import struct
+import sys
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from .answers import Dropped
+from .gateway import Gateway, Reply
+from .request import Request
+from .service import Emulator
+
+MAX_BODY = 64 * 1024 * 1024
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_PATIENCE = 5.0
+
+
+class EmulatorServer:
+    """Serves an `Emulator` (default: the demo world) over HTTP, each connection in a thread.
+
+    A context manager; `url`, `port` and the first access key are what clients need. Only loopback
+    addresses are served: the emulator's keys are no secrets.
+    """
+
+    def __init__(
+        self,
+        emulator: Emulator | None = None,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        verbose: bool = False,  # noqa: FBT001, FBT002  # a flag by nature, given by name
+    ) -> None:
+        self.host = _loopback(host)
+        self.emulator = emulator or Emulator()
+        self.verbose = verbose
+        self.stopping = threading.Event()
+        self.gateway = Gateway(self.emulator)
+        self._wanted_port = port
+        self._lock = threading.Lock()
+        self._connections: dict[threading.Thread, socket.socket] = {}
+        self._listener: socket.socket | None = None
+        self._acceptor = threading.Thread()
+
+    def start(self) -> EmulatorServer:
+        """Listen, unless it does already; OSError where the port is taken."""
+        if self._listener is not None:
+            return self
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        address = (self.host, self._wanted_port)
+        try:
+            self._listener = socket.create_server(address, family=family, backlog=256)
+        except OSError as error:
+            place = f"{self.host}:{self._wanted_port}"
+            raise OSError(f"can't listen on {place}: {error.strerror}") from error
+        self.stopping.clear()
+        self._acceptor = threading.Thread(target=self._accept, name="emulator", daemon=True)
+        self._acceptor.start()
+        return self
+
+    def stop(self) -> None:
+        """Break all connections and end; at once, however long an answer was to be delayed."""
+        if self._listener is None:
+            return
+        self.stopping.set()
+        with contextlib.suppress(OSError):  # wakes the thread that waits for connections
+            socket.create_connection((self.host, self.port), timeout=_PATIENCE).close()
+        self._acceptor.join(_PATIENCE)
+        self._listener.close()
+        self._listener = None
+        with self._lock:
+            connections = dict(self._connections)
+        for connection in connections.values():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in connections:
+            thread.join(_PATIENCE)
+
+    def __enter__(self) -> EmulatorServer:  # noqa: PYI034  # Self is newer than Python 3.10
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        if self._listener is None:
+            raise RuntimeError("the emulator's server isn't running")
+        return int(self._listener.getsockname()[1])
+
+    @property
+    def address(self) -> str:
+        """Host and port, as an SDK's `endpoint` wants them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    @property
+    def access_key_id(self) -> str:
+        return self.emulator.world.default_key.id
+
+    @property
+    def access_key_secret(self) -> str:
+        return self.emulator.world.default_key.secret
+
+    def _accept(self) -> None:
+        listener = self._listener
+        while listener is not None:
+            try:
+                connection, _ = listener.accept()
+            except OSError:  # the caller has gone, or files are short: the next one may do better
+                self.stopping.wait(0.05)
+                continue
+            if self.stopping.is_set():
+                connection.close()
+                return
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            with self._lock:
+                self._connections[thread] = connection
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # a caller that breaks the connection ends it, whatever the answer was
+            with contextlib.suppress(OSError):
+                _Conversation(connection, self)
+        finally:
+            connection.close()
+            with self._lock:
+                self._connections.pop(threading.current_thread(), None)
+
+
+class _Conversation(BaseHTTPRequestHandler):
+    """The requests of one connection."""
+
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, connection: socket.socket, owner: EmulatorServer) -> None:
+        self._owner = owner
+        super().__init__(connection, connection.getpeername(), None)  # type: ignore[arg-type]  # of the server only BaseServer's own loop makes use
+
+    def _exchange(self) -> None:
+        body = self._body()
+        if body is None:
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request.of(self.command, self.path, headers, body)
+        try:
+            reply = self._owner.gateway.reply(request)
+        except Dropped as dropped:
+            self._drop(dropped)
+            return
+        if reply.delay:
+            self._owner.stopping.wait(reply.delay)
+        self._send(reply)
+
+    # the names are http.server's
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _exchange  # noqa: N815
+
+    def _body(self) -> bytes | None:
+        """The request's body; None where it can't be read and the caller was told so."""
+        length = self.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.headers or not length.isdecimal():
+            self.send_error(HTTPStatus.LENGTH_REQUIRED)
+        elif int(length) > MAX_BODY:
+            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        else:
+            return self.rfile.read(int(length))
+        self.close_connection = True
+        return None
+
+    def _drop(self, dropped: Dropped) -> None:
+        self.log_message("%s %s: %s", self.command, self.path, dropped)
+        self.close_connection = True
+        if dropped.kind == "lost":
+            self._owner.stopping.wait(dropped.seconds)
+        else:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+    def _send(self, reply: Reply) -> None:
+        """Head and body in one piece: a second one would wait for the first one's receipt."""
+        self.close_connection = self.close_connection or reply.truncated
+        announced = len(reply.body) * 2 + 1 if reply.truncated else len(reply.body)
+        lines = [
+            f"HTTP/1.1 {reply.status} {self.responses.get(reply.status, ('Unknown',))[0]}",
+            f"Content-Type: {reply.content_type}",
+            f"Content-Length: {announced}",
+            *(f"{name}: {value}" for name, value in reply.headers.items()),
+            *(["Connection: close"] if self.close_connection else []),
+        ]
+        head = "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n"
+        self.wfile.write(head + (b"" if self.command == "HEAD" else reply.body))
+        self.log_message("%s %s: %s", self.command, self.path, reply.status)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class names it so
+        if self._owner.verbose:
+            sys.stderr.write(f"{format % args}\n")
+
+
+def _loopback(host: str) -> str:
+    """The address of a loopback host; any other is refused."""
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        raise ValueError(f"{host} is not a loopback address") from None
+    if not address.is_loopback:
+        raise ValueError(f"{host} is not a loopback address")
+    return str(address)
