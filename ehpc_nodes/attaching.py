@@ -7,7 +7,7 @@ instances themselves, and only when all three say «not accepted» for the whole
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from . import wire
@@ -18,11 +18,12 @@ from .errors import (
     CancelledError,
     EhpcError,
     OutcomeUnknownError,
+    TransportError,
     WaitTimeoutError,
     listed,
 )
 from .models import Inputs, TaskRecord
-from .operation import TAG_KEY, UNSEEN, Operation, may_have_acted
+from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Operation, may_have_acted
 from .waiting import wait_until
 
 #: How often one batch is sent at most (again only after it is known that it was not accepted).
@@ -31,74 +32,90 @@ SENDS = 3
 
 @dataclass
 class Attaching:
-    """One attach phase of an operation."""
+    """One attach phase of an operation.
+
+    Attributes:
+        instances: what ECS said of the instances before, by id.
+        begun: instances that an interrupted run announced, and may have sent.
+    """
 
     operation: Operation
     inputs: Inputs
     instances: Mapping[str, wire.Instance]
+    begun: Collection[str] = frozenset()
+    announced: list[str] = field(default_factory=list)
     batch_of: dict[str, TaskRecord] = field(default_factory=dict)
     tasks: dict[str, wire.Task | None] = field(default_factory=dict)
     since: dict[tuple[str, str], float] = field(default_factory=dict)
 
-    def run(self, ids: Sequence[str], joined: Sequence[str]) -> None:
+    def run(self, ids: Sequence[str], joined: Collection[str], strays: Sequence[str]) -> set[str]:
         """Attach ``ids``, wait for them and for ``joined``; what fails is noted in the operation.
+
+        Args:
+            ids: no nodes, and named by no task; each is sent unless an interrupted run has sent it.
+            joined: nodes or tasks' instances whose fate isn't known yet.
+            strays: not wanted (any more), but perhaps sent by an interrupted run: waited for if so.
+
+        Returns:
+            Of the strays, those that were sent.
 
         Raises:
             WaitTimeoutError, CancelledError, OutcomeUnknownError, AuthError, …: nothing more is done.
         """
-        taken = self._taken_up_before(ids)
-        rest = self._without_running([i for i in ids if i not in taken])
-        self._announce(rest)
+        taken = self._taken_up_before([*ids, *strays])
+        rest = [i for i in ids if i not in taken]
         self._stop_running(rest)
+        self._announce(rest)
         for batch in chunks(rest, BATCH):
             self._send(batch)
-        self._watch({*self.operation.sent, *joined})
+        pending = {*self.operation.sent, *joined}
+        self._watch(pending)
+        self._unannounce()
+        return taken & set(strays)
 
     # -- before the write -----------------------------------------------------------------------
 
     def _taken_up_before(self, ids: Sequence[str]) -> set[str]:
         """Of the instances that an earlier run may have sent, those that its call has reached.
 
-        That run may have been killed between the call and the first sign of it. With marks, only
-        instances that carry this resource's mark can have been sent; without, any can, as long as a task
-        runs that doesn't name its instances.
+        That run may have been killed between the call and the first sign of it, a moment ago. With marks,
+        only instances that it had announced can have been sent; without, any can.
         """
         operation = self.operation
-        if operation.mark:
-            doubtful = [i for i in ids if self._marked(i)]
-            grace = operation.grace
-        else:
-            doubtful, grace = list(ids), 0.0
+        doubtful = sorted(set(self.begun) & set(ids)) if operation.mark else list(ids)
         if not doubtful:
             return set()
         operation.reporter.status("looking for what an interrupted run may have begun")
-        taken = self._look_for(doubtful, frozenset(), grace, fresh=False)
+        taken = self._look_for(doubtful, frozenset(), fresh=False)
         operation.sent |= taken
         return taken
 
-    def _marked(self, instance_id: str) -> bool:
-        instance = self.instances.get(instance_id)
-        return instance is not None and instance.tag(TAG_KEY) == self.operation.mark
-
-    def _without_running(self, ids: list[str]) -> list[str]:
-        """Those that may be stopped or are; others (marked, so that preflight let them pass) fail."""
-        if self.inputs.stop_running:
-            return ids
-        running = [i for i in ids if i in self.instances and not self.instances[i].stopped]
-        self.operation.fail(
-            running, "NotStopped", "the instance is not Stopped: stop it, or set stop_running=True"
-        )
-        return [i for i in ids if i not in running]
-
     def _announce(self, ids: Sequence[str]) -> None:
-        """Mark the instances in the cloud itself, so that a crash after the write loses none."""
+        """Mark the instances in the cloud itself, so that a crash after the write loses none.
+
+        They are Stopped by now: one that is announced and isn't Stopped has been sent.
+        """
         operation = self.operation
         if not operation.mark or not ids:
             return
         try:
-            operation.cloud.tag_instances(ids, TAG_KEY, operation.mark)
+            operation.cloud.tag_instances(ids, {TAG_KEY: operation.mark, ATTACHING_KEY: "yes"})
+            self.announced = [*ids]
         except AuthError as error:
             operation.marks_refused(error)
+
+    def _unannounce(self) -> None:
+        """The fate of all is known: what is marked now is attached, not being attached."""
+        operation = self.operation
+        ids = sorted({*self.announced, *self.begun} - operation.sent)
+        if not operation.mark or not ids:
+            return
+        try:
+            operation.cloud.untag_instances(ids, ATTACHING_KEY)
+        except (ApiError, TransportError) as error:
+            operation.reporter.warning(
+                f"The tag {ATTACHING_KEY} stays on {listed(ids)} until the next change: {error}"
+            )
 
     def _stop_running(self, ids: Sequence[str]) -> None:
         """ECS StopInstances for those that run (the inputs allow it: preflight saw to that)."""
@@ -167,7 +184,7 @@ class Attaching:
                     operation.fail_by(batch, error)
                     return
                 operation.reporter.warning(f"{error} Looking whether it was accepted.")
-                if not self._look_for(batch, before, operation.grace, fresh=True):
+                if not self._look_for(batch, before, fresh=True):
                     if attempt == SENDS:
                         operation.fail_by(batch, error)
                     continue
@@ -185,13 +202,12 @@ class Attaching:
         return self.operation.cloud.list_running_tasks(self.operation.cluster_id)
 
     def _look_for(
-        self, ids: Sequence[str], before: frozenset[str], grace: float, *, fresh: bool
+        self, ids: Sequence[str], before: frozenset[str], *, fresh: bool
     ) -> set[str]:
         """Of these instances, those that show that a call for them was accepted; empty: it was not.
 
         Args:
             before: ids of the tasks that ran before the call.
-            grace: seconds for which nothing must show before a call counts as not accepted.
             fresh: the ids are one call's, made just now on Stopped instances: one sign stands for all, and
                 an instance that isn't Stopped on its old image any more is one.
 
@@ -212,7 +228,7 @@ class Attaching:
             why = "another task is running that may hold these instances"
             waited = operation.deadline.clock.now() - started
             enough = bool(shown) if fresh else len(shown) == len(set(ids))
-            return True if enough or (waited >= grace and not undecided) else None
+            return True if enough or (waited >= operation.grace and not undecided) else None
 
         try:
             if wait_until(decided, operation.deadline):
@@ -226,7 +242,8 @@ class Attaching:
     ) -> tuple[set[str], bool]:
         """The instances that show an accepted call, and whether something forbids to conclude from none.
 
-        Signs are: a node, a task that names the instance, and (fresh) the instance's own status or image.
+        Signs are: a node, a task that names the instance, its status (announced instances were Stopped),
+        and (fresh) its image.
         What forbids: a task that names no instances and may be the call's; an instance on its way.
         """
         cloud, cluster_id = self.operation.cloud, self.operation.cluster_id
@@ -236,7 +253,8 @@ class Attaching:
         known = before | {record.task_id for record in self.operation.records}
         undecided = any(not t.instance_ids and t.task_id not in known for t in tasks)
         for seen in cloud.describe_instances(sorted(ids)):
-            if fresh and (not seen.stopped or self._image_changed(seen)):
+            begun = fresh or seen.instance_id in self.begun
+            if (begun and not seen.stopped) or (fresh and self._image_changed(seen)):
                 shown.add(seen.instance_id)
             undecided |= seen.status.lower() in ("starting", "pending")
         return shown, undecided
@@ -346,4 +364,7 @@ class Attaching:
             for task_id, t in self.tasks.items()
             if not (t and t.over)
         ]
-        return "; ".join([f"waiting for {listed(names, 3)}", *tasks[:3]])
+        text = "; ".join([f"waiting for {listed(names, 3)}", *tasks[:3]])
+        if not tasks and not pending & nodes.keys():
+            text += "; where the console shows no task for it, stop the instance: it is then sent anew"
+        return text

@@ -180,16 +180,17 @@ class Client:
             "StopInstances", wire.Stopping, answer, ("InstanceResponses", "InstanceResponse")
         )
 
-    def tag_instances(self, instance_ids: Sequence[str], key: str, value: str) -> None:
+    def tag_instances(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None:
         """TagResources on instances; repeating it changes nothing."""
+        pairs = numbered("Tag.{}.Key", tags) | numbered("Tag.{}.Value", tags.values())
         for ids in chunks(instance_ids, TAG_BATCH):
-            params = {**self._resources(ids), "Tag.1.Key": key, "Tag.1.Value": value}
+            params = {**self._resources(ids), **pairs}
             self._repeat(self._ecs, "TagResources", params, REPEAT_READ)
 
-    def untag_instances(self, instance_ids: Sequence[str], key: str) -> None:
+    def untag_instances(self, instance_ids: Sequence[str], *keys: str) -> None:
         """UntagResources on instances; repeating it changes nothing."""
         for ids in chunks(instance_ids, TAG_BATCH):
-            params = {**self._resources(ids), "TagKey.1": key}
+            params = {**self._resources(ids), **numbered("TagKey.{}", keys)}
             self._repeat(self._ecs, "UntagResources", params, REPEAT_READ)
 
     # -- one call -------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from .errors import (
     listed,
 )
 from .models import TaskRecord
-from .operation import TAG_KEY, UNSEEN, Operation, may_have_acted
+from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Operation, may_have_acted
 from .waiting import wait_until
 
 SENDS = 3
@@ -62,7 +62,7 @@ def unmark(operation: Operation, ids: Sequence[str]) -> None:
     if not operation.mark or not ids:
         return
     try:
-        operation.cloud.untag_instances(ids, TAG_KEY)
+        operation.cloud.untag_instances(ids, TAG_KEY, ATTACHING_KEY)
     except AuthError as error:
         operation.marks_refused(error)
     except ApiError as error:

@@ -20,7 +20,7 @@ from .errors import (
     EhpcError,
 )
 from .models import Failure, Finding, Inputs, NodeState, State
-from .operation import TAG_KEY, UNSEEN, Cloud, Operation, Reporter
+from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Cloud, Operation, Reporter
 from .plan import Plan, describe, make_plan
 from .waiting import Deadline, wait_until
 
@@ -101,6 +101,10 @@ class Lifecycle:
             state = self._state(operation, inputs, before, look=look)
             raise IncompleteError(state, [*_reasons(operation, state), str(error)]) from error
         state = self._state(operation, resolved, before, look=True)
+        for instance_id in {*inputs.instance_ids} - {*state.instance_ids, *state.failed}:
+            state.failed[instance_id] = Failure(
+                code="Vanished", reason="was a node, and is none any more: run pulumi up again"
+            )
         if not state.failed:
             return state
         unmark(operation, sorted(state.failed.keys() - state.nodes.keys()))
@@ -124,7 +128,8 @@ class Lifecycle:
         inputs = inputs.model_copy(
             update={"image_id": wish.image_id, "image_owner_alias": wish.image_owner_alias}
         )
-        self._apply(operation, inputs, survey)
+        pending = {i for i, n in before.nodes.items() if n.status == PENDING} if before else set()
+        self._apply(operation, inputs, survey, pending)
         return inputs
 
     # -- looking --------------------------------------------------------------------------------
@@ -185,24 +190,28 @@ class Lifecycle:
 
     # -- doing ----------------------------------------------------------------------------------
 
-    def _apply(self, operation: Operation, inputs: Inputs, survey: Survey) -> None:
+    def _apply(
+        self, operation: Operation, inputs: Inputs, survey: Survey, pending: set[str]
+    ) -> None:
         """Attach, move, detach: in this order, so that capacity never dips without need."""
-        plan, sight = survey.plan, survey.sight
+        plan, sight, members = survey.plan, survey.sight, operation.nodes
         first = self._clashing(plan, sight)
         detach(operation, first)
         if operation.failed:
             return
-        members = operation.nodes
         unsettled = [i for i in (*plan.keep, *plan.adopt) if i in members and _pending(members[i])]
         leaving = [i for i in plan.detach if i in sight.attaching]
-        attaching = Attaching(operation, inputs, dict(sight.instances or {}))
-        attaching.run(plan.attach, [*plan.join, *unsettled, *leaving])
-        for instance_id in plan.detach:
+        strays = sight.begun - {*inputs.instance_ids, *members, *leaving}
+        attaching = Attaching(operation, inputs, dict(sight.instances or {}), sight.begun | pending)
+        taken = attaching.run(plan.attach, [*plan.join, *unsettled, *leaving], sorted(strays))
+        for instance_id in {*plan.detach, *taken}:
             operation.failed.pop(instance_id, None)
         if operation.failed:
             return
         move(operation, plan.move, inputs.job_queue)
-        detach(operation, [i for i in plan.detach if i not in first])
+        detach(operation, [i for i in (*plan.detach, *sorted(taken)) if i not in first])
+        stale = sight.marked - {*inputs.instance_ids, *members, *leaving, *taken}
+        unmark(operation, sorted(stale))
 
     def _clashing(self, plan: Plan, sight: preflight.Sight) -> list[str]:
         """Nodes to detach whose host names instances to attach need."""
@@ -288,7 +297,7 @@ class Lifecycle:
         operation = self._operation(state.cluster_id)
         try:
             nodes = operation.see_nodes()
-            wanted = {*state.instance_ids, *self._marked_members(operation)}
+            wanted = {*state.instance_ids, *(self._marked(operation).keys() & nodes.keys())}
             attaching = self._confirm(operation, wanted)
         except ClusterNotFoundError:
             return None
@@ -321,15 +330,16 @@ class Lifecycle:
         update = {"instance_ids": sorted(found), "nodes": found, "failed": _exceptions(found)}
         return state.model_copy(update=update) if found else None
 
-    def _marked_members(self, operation: Operation) -> set[str]:
+    def _marked(self, operation: Operation) -> dict[str, wire.Instance]:
+        """The instances that carry this resource's mark."""
         if not self.mark:
-            return set()
+            return {}
         try:
             marked = self.cloud.instances_tagged(TAG_KEY, self.mark)
         except AuthError as error:
             operation.marks_refused(error)
-            return set()
-        return {i.instance_id for i in marked if i.instance_id in operation.nodes}
+            return {}
+        return {instance.instance_id: instance for instance in marked}
 
     def _confirm(self, operation: Operation, wanted: set[str]) -> set[str]:
         """Look until all are listed or the grace period is over; returns those being attached."""
@@ -360,13 +370,16 @@ class Lifecycle:
         operation = self._operation(state.cluster_id)
         try:
             nodes = operation.see_nodes()
-            ours = {*state.instance_ids, *self._marked_members(operation)}
+            marked = self._marked(operation)
+            ours = {*state.instance_ids, *(marked.keys() & nodes.keys())}
+            guard(nodes, sorted(ours & nodes.keys()), detach_busy=state.detach_busy)
             pending = self._confirm_attaching(operation, ours)
-            ids = sorted(ours & nodes.keys())
-            guard(nodes, ids, detach_busy=state.detach_busy)
-            Attaching(operation, state, {}).run((), sorted(pending))
+            begun = {i for i, instance in marked.items() if instance.tag(ATTACHING_KEY)}
+            strays = sorted(begun - nodes.keys())
+            ours |= Attaching(operation, state, marked, begun).run((), pending, strays)
             operation.failed.clear()
             detach(operation, sorted(ours & operation.see_nodes().keys()))
+            unmark(operation, sorted((marked.keys() | ours) - operation.detached))
         except ClusterNotFoundError:
             return
         if operation.failed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -25,7 +25,11 @@ T = TypeVar("T")
 AMBIGUOUS = (TransportError, BackendError)
 #: A look that ended with one of these told nothing: look again.
 UNSEEN = (TransportError, BackendError, ThrottledError)
+#: The ownership mark's tag, whose value names the resource.
 TAG_KEY = "ehpc-nodes"
+#: A second tag beside the mark, from before an instance is sent until its fate is known: who carries it
+#: and is no node may be being attached by a call whose run was interrupted.
+ATTACHING_KEY = "ehpc-nodes-attaching"
 
 
 class Cloud(Protocol):
@@ -50,8 +54,8 @@ class Cloud(Protocol):
     def describe_instances(self, instance_ids: Sequence[str]) -> list[wire.Instance]: ...
     def instances_tagged(self, key: str, value: str) -> list[wire.Instance]: ...
     def stop_instances(self, instance_ids: Sequence[str]) -> list[wire.Stopping]: ...
-    def tag_instances(self, instance_ids: Sequence[str], key: str, value: str) -> None: ...
-    def untag_instances(self, instance_ids: Sequence[str], key: str) -> None: ...
+    def tag_instances(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
+    def untag_instances(self, instance_ids: Sequence[str], *keys: str) -> None: ...
 
 
 class Reporter(Protocol):

@@ -14,7 +14,7 @@ from typing import TypeVar
 from . import wire
 from .errors import AuthError, ClusterNotFoundError, listed, permission
 from .models import Finding
-from .operation import TAG_KEY, Cloud
+from .operation import ATTACHING_KEY, TAG_KEY, Cloud
 from .plan import Plan
 
 T = TypeVar("T")
@@ -46,13 +46,19 @@ class ImageFacts:
 
 @dataclass
 class Sight:
-    """What was seen. None: not looked at, or not allowed to (then ``notes`` says so)."""
+    """What was seen. None: not looked at, or not allowed to (then ``notes`` says so).
+
+    Attributes:
+        marked: instances that carry this resource's mark.
+        begun: of these, the ones that an interrupted run announced to be attached.
+    """
 
     cluster: wire.Cluster | None = None
     nodes: dict[str, wire.Node] | None = None
     tasks: list[wire.Task] = field(default_factory=list)
     instances: dict[str, wire.Instance] | None = None
     marked: set[str] = field(default_factory=set)
+    begun: set[str] = field(default_factory=set)
     queues: list[wire.Queue] | None = None
     images: dict[str, ImageFacts] | None = None
     notes: list[Finding] = field(default_factory=list)
@@ -90,6 +96,7 @@ def look(
     if mark:
         tagged = _try(sight, "instance_ids", lambda: cloud.instances_tagged(TAG_KEY, mark))
         sight.marked = {instance.instance_id for instance in tagged or []}
+        sight.begun = {i.instance_id for i in tagged or [] if i.tag(ATTACHING_KEY)}
     if ids:
         _look_at_instances(cloud, wish, ids, sight)
     return sight
@@ -175,7 +182,7 @@ def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
     for instance_id in (*plan.attach, *plan.adopt, *plan.join):
         found += _of_marks(sight, instance_id, mark)
     for instance_id in plan.attach:
-        found += _of_instance(sight, wish, instance_id, mark)
+        found += _of_instance(sight, wish, instance_id)
     found += _of_types(sight, plan)
     found += _of_host_names(sight, plan)
     found += _of_members(sight, wish, plan)
@@ -288,7 +295,7 @@ def _of_marks(sight: Sight, instance_id: str, mark: str) -> Iterable[Finding]:
         )
 
 
-def _of_instance(sight: Sight, wish: Wish, instance_id: str, mark: str) -> Iterable[Finding]:
+def _of_instance(sight: Sight, wish: Wish, instance_id: str) -> Iterable[Finding]:
     if sight.instances is None:
         return
     instance = sight.instances.get(instance_id)
@@ -311,8 +318,7 @@ def _of_instance(sight: Sight, wish: Wish, instance_id: str, mark: str) -> Itera
         yield Finding(
             "instance_ids", f"{name} is locked ({', '.join(instance.locks)}): unlock it first"
         )
-    begun = bool(mark) and instance.tag(TAG_KEY) == mark  # by a run that was interrupted, perhaps
-    if not instance.stopped and not wish.stop_running and not begun:
+    if not instance.stopped and not wish.stop_running and instance_id not in sight.begun:
         yield Finding(
             "instance_ids",
             f"{name} is {instance.status}, not Stopped: stop it, or set stop_running=True",

@@ -136,6 +136,7 @@ class Emulator:
         with self.lock:
             self.clock.advance(seconds)
             self.pass_time()
+            self._observe()
 
     def pass_time(self) -> None:
         """Bring the world up to the clock."""

@@ -9,8 +9,9 @@ from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from ehpc_nodes.emulator.faults import Faults
 from ehpc_nodes.errors import EhpcError
-from ehpc_nodes.lifecycle import IncompleteError
+from ehpc_nodes.lifecycle import PENDING, IncompleteError
 from ehpc_nodes.provider import needs_update
 
 SIZE = 6
@@ -56,6 +57,9 @@ class Histories(RuleBasedStateMachine):
 
     @initialize(knobs=KNOBS)
     def begin(self, knobs):
+        if not self.mark and not knobs["task_listed"]:
+            # where neither tasks nor nodes are listed, only a mark can tell what a killed run has sent
+            knobs["nodes_listed"] = "at_acceptance"
         self.bench = Bench(SIZE, grace=GRACE, mark=self.mark, **knobs)
         self.saved = None
         self.by_others = set()
@@ -127,25 +131,39 @@ class Histories(RuleBasedStateMachine):
 
     @rule(instance=ONE)
     def detached_outside(self, instance):
-        if self._settled(instance):
+        known = self.saved and instance in self.saved.instance_ids
+        if self._settled(instance) and (known or instance in self.by_others):
             self.bench.emulator.outside.detach(instance)
             self.by_others.discard(instance)
+            self._seen_by_all()
 
     @rule(instance=ONE)
     def attached_outside(self, instance):
         if instance not in self.bench.nodes:
             self.bench.emulator.outside.attach(instance, CLUSTER)
             self.by_others.add(instance)
+            self._seen_by_all()
 
     @rule(instance=ONE)
     def stopped_outside(self, instance):
         if self._settled(instance) and self.bench.nodes[instance].status == "running":
             self.bench.emulator.outside.stop(instance)
+            self._seen_by_all()
 
     @rule(instance=ONE, queue=st.sampled_from(["workq", "gpu"]))
     def moved_outside(self, instance, queue):
         if self._settled(instance):
             self.bench.emulator.outside.move(instance, queue)
+            self._seen_by_all()
+
+    def _seen_by_all(self):
+        """Lists catch up: what somebody does within the lag of the lists, nobody can see."""
+        look = ("ListNodes", "2018-04-12", {"ClusterId": CLUSTER})
+        faults, self.bench.emulator.faults = self.bench.emulator.faults, Faults()
+        self.bench.emulator.call(*look)
+        self.bench.emulator.advance(GRACE)
+        self.bench.emulator.call(*look)
+        self.bench.emulator.faults = faults
 
     def _settled(self, instance):
         node = self.bench.nodes.get(instance)
@@ -168,14 +186,24 @@ class Histories(RuleBasedStateMachine):
         bench.emulator.faults.clear()
         bench.kill_in = None
         bench.emulator.advance(3600)
-        for node in bench.nodes.values():  # people repair what failed
-            if node.status == "exception":
-                node.status = "running"
+        self._people_repair_what_failed()
         if self.saved and self.saved.failed:
             self.saved = bench.lifecycle().observe(self.saved)
         state = bench.up(1, 2, 3, before=self.saved, **self._options("workq"))
         self.nothing_is_wiped_twice_released_or_touched()
         self._state_is_the_cluster_and_the_program(state, {iid(n) for n in (1, 2, 3)})
+
+    def _people_repair_what_failed(self):
+        """As the errors ask: repair nodes in exception, stop instances that no task attaches any more."""
+        for node in self.bench.nodes.values():
+            if node.status == "exception":
+                node.status = "running"
+        saved = self.saved.nodes if self.saved else {}
+        pending = {i for i, node in saved.items() if node.status == PENDING}
+        for instance in self.bench.emulator.world.instances.values():
+            doubtful = "ehpc-nodes-attaching" in instance.tags or instance.id in pending
+            if doubtful and instance.id not in self.bench.nodes:
+                self.bench.emulator.outside.stop(instance.id)
 
     def _state_is_the_cluster_and_the_program(self, state, wanted):
         bench = self.bench

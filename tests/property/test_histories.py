@@ -2,7 +2,7 @@
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from machine import Histories
 
 EXAMPLES = int(os.environ.get("EHPC_HISTORIES", "150"))
@@ -11,6 +11,9 @@ SETTINGS = settings(
     stateful_step_count=15,
     deadline=None,
     suppress_health_check=list(HealthCheck),
+    report_multiple_bugs=False,
+    # to shrink a history takes minutes; it is printed as found, and can be shrunk by hand
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 
 
