@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .answers import Answer, ApiError, missing
-from .formats import encode
+from .formats import JSON_TYPE, encode
 from .journal import COMMON_PARAMETERS
 from .request import Request
 from .service import Emulator
 from .signatures import Gate, claimed_key_id
+from .steering import PREFIX, Steering
 
 
 @dataclass
@@ -25,11 +26,12 @@ class Reply:
 
 
 class Gateway:
-    """The front of an emulator: reads requests, checks signatures, writes answers."""
+    """The front of an emulator: reads requests, checks signatures, writes answers; or is steered."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
         self._gate = Gate()
+        self._steering = Steering(emulator)
 
     def reply(self, request: Request) -> Reply:
         """Answer a request.
@@ -37,6 +39,9 @@ class Gateway:
         Raises:
             Dropped: the caller gets no answer.
         """
+        if request.path.startswith(PREFIX):
+            status, said = self._steering.reply(request)
+            return Reply(status, JSON_TYPE, said)
         answer = self._answer(request)
         content_type, body = encode(answer, request.action, as_xml=request.wants_xml)
         request_id = answer.body.get("RequestId", "")

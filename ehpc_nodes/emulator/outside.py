@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+import functools
+import threading
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
+
 from . import attach
 from .codec import WorldError
 from .state import State
 from .world import Cluster, Instance, Node
 
+_P = ParamSpec("_P")
+
+
+def _alone(
+    deed: Callable[Concatenate[Outside, _P], None],
+) -> Callable[Concatenate[Outside, _P], None]:
+    """Never in the middle of a call."""
+
+    @functools.wraps(deed)
+    def locked(self: Outside, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        with self.lock:
+            deed(self, *args, **kwargs)
+
+    return locked
+
 
 class Outside:
     """Changes of the world that no call made. Unknown ids raise `WorldError`."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, lock: threading.RLock) -> None:
         self._state = state
+        self.lock = lock
 
+    @_alone
     def stop(self, instance_id: str) -> None:
         """Stop an instance; a member's node shows it."""
         self._state.arrive(self._instance(instance_id), "Stopped")
 
+    @_alone
     def start(self, instance_id: str) -> None:
         """Start an instance; a member's node runs again."""
         self._state.arrive(self._instance(instance_id), "Running")
@@ -25,23 +48,28 @@ class Outside:
         if node is not None and node.status == "stopped":
             node.status, node.state_in_sched = "running", "active"
 
+    @_alone
     def attach(self, instance_id: str, cluster_id: str, queue: str = "") -> None:
         """Make an instance a running node of a cluster."""
         world, instance = self._state.world, self._instance(instance_id)
         cluster = self._cluster(cluster_id)
         if instance_id in world.member_of:
             raise WorldError(f"{instance_id} is a node of {world.member_of[instance_id]} already")
+        if queue and queue not in cluster.queues:
+            raise WorldError(f"no queue {queue}")
         node = attach.member(
             self._state, instance, cluster.image_owner_alias, queue or cluster.default_queue
         )
         world.add_node(cluster, node)
         self._state.arrive(instance, "Running")
 
+    @_alone
     def detach(self, instance_id: str) -> None:
         """Take a node out of its cluster; the instance stays."""
         self._node(instance_id)
         self._state.world.remove_node(instance_id)
 
+    @_alone
     def move(self, instance_id: str, queue: str) -> None:
         """Put a node into another queue of its cluster."""
         node = self._node(instance_id)
@@ -49,6 +77,7 @@ class Outside:
             raise WorldError(f"no queue {queue}")
         node.queue = queue
 
+    @_alone
     def remove_instance(self, instance_id: str) -> None:
         """Delete an ECS instance; a node of it stays in exception."""
         self._instance(instance_id)
@@ -58,14 +87,17 @@ class Outside:
         if node is not None:
             node.status, node.state_in_sched = "exception", "down"
 
+    @_alone
     def set_node_status(self, instance_id: str, status: str) -> None:
         """Force the word that lists say of a node."""
         self._node(instance_id).status = status
 
+    @_alone
     def set_cluster_status(self, cluster_id: str, status: str) -> None:
         """Force a cluster's status."""
         self._cluster(cluster_id).status = status
 
+    @_alone
     def use(self, instance_id: str, cpu: int) -> None:
         """Let jobs use so many cores of a node; 0 ends them."""
         self._node(instance_id).used.cpu = cpu

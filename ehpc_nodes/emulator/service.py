@@ -95,7 +95,7 @@ class Emulator:
     @property
     def outside(self) -> Outside:
         """What people do past the API."""
-        return Outside(self.state)
+        return Outside(self.state, self.lock)
 
     def call(
         self,
@@ -139,13 +139,13 @@ class Emulator:
             self._observe()
 
     def pass_time(self) -> None:
-        """Bring the world up to the clock."""
+        """Bring the world up to the clock, and remember how lists looked, where they are to lag."""
         tasks.tick(self.state)
         self.state.tick_instances()
+        self._observe()
 
     def _answered(self, call: Call) -> Answer:
         self.pass_time()
-        self._observe()
         declared = _declared(call)
         self._throttle(call.caller)
         call.faults = self.faults.of_call(call.action, named_ids(call.params))
@@ -169,7 +169,6 @@ class Emulator:
         return Answer(200, {"RequestId": call.request_id, **body})
 
     def _observe(self) -> None:
-        """Remember how the lists looked, where they are to lag."""
         if self.world.knobs.list_lag is None:
             self.state.lag = Lag()
         else:
