@@ -201,9 +201,7 @@ class Attaching:
     def _running_tasks(self) -> list[wire.Task]:
         return self.operation.cloud.list_running_tasks(self.operation.cluster_id)
 
-    def _look_for(
-        self, ids: Sequence[str], before: frozenset[str], *, fresh: bool
-    ) -> set[str]:
+    def _look_for(self, ids: Sequence[str], before: frozenset[str], *, fresh: bool) -> set[str]:
         """Of these instances, those that show that a call for them was accepted; empty: it was not.
 
         Args:
@@ -366,5 +364,7 @@ class Attaching:
         ]
         text = "; ".join([f"waiting for {listed(names, 3)}", *tasks[:3]])
         if not tasks and not pending & nodes.keys():
-            text += "; where the console shows no task for it, stop the instance: it is then sent anew"
+            text += (
+                "; where the console shows no task for it, stop the instance: it is then sent anew"
+            )
         return text

@@ -6,7 +6,7 @@ left. Knows nothing of Pulumi.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -18,6 +18,8 @@ from .errors import (
     CancelledError,
     ClusterNotFoundError,
     EhpcError,
+    WaitTimeoutError,
+    listed,
 )
 from .models import Failure, Finding, Inputs, NodeState, State
 from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Cloud, Operation, Reporter
@@ -120,7 +122,10 @@ class Lifecycle:
     def _converge(self, operation: Operation, inputs: Inputs, before: State | None) -> Inputs:
         owned = set(before.instance_ids) if before else set()
         wish = preflight.Wish(**inputs.model_dump(include=set(preflight.Wish.__annotations__)))
-        survey = self._survey(operation, wish, set(inputs.instance_ids), owned)
+        wanted = set(inputs.instance_ids)
+        survey = self._survey(operation, wish, wanted, owned)
+        if self._awaited_leaving(operation, wanted):
+            survey = self._survey(operation, wish, wanted, owned)
         stop_at(survey.findings)
         plan, wish = survey.plan, survey.wish
         members = [i for i in plan.detach if i in operation.nodes]
@@ -158,8 +163,12 @@ class Lifecycle:
     ) -> Survey:
         self.reporter.status("looking at the cluster")
         nodes = self._nodes_if_allowed(operation, owned & wanted)
-        if nodes is not None and anew:
-            nodes = {i: node for i, node in nodes.items() if i not in wanted}
+        if nodes is not None:
+            nodes = {
+                i: node
+                for i, node in nodes.items()
+                if i not in wanted or not (anew or node.in_status(wire.NODE_LEAVING))
+            }
         known = set() if anew else owned
         sight = preflight.look(self.cloud, wish, wanted, known, mark=self.mark, nodes=nodes)
         wish = with_image(wish, sight)
@@ -187,6 +196,27 @@ class Lifecycle:
         except (AuthError, ClusterNotFoundError):
             return None
         return operation.nodes
+
+    def _awaited_leaving(self, operation: Operation, wanted: Collection[str]) -> bool:
+        """Wait for wanted nodes that are being detached (by an interrupted run, say); False: there are none."""
+
+        def leaving(nodes: Mapping[str, wire.Node]) -> list[str]:
+            return [i for i in wanted if i in nodes and nodes[i].in_status(wire.NODE_LEAVING)]
+
+        def gone() -> bool | None:
+            try:
+                still = leaving(operation.see_compute_nodes())
+            except UNSEEN:
+                return None
+            if still:
+                self.reporter.status(f"waiting until {listed(still, 3)} is detached")
+            return None if still else True
+
+        if not leaving(operation.nodes):
+            return False
+        if not wait_until(gone, self.deadline):
+            raise WaitTimeoutError("nodes are still being detached", self.deadline.elapsed)
+        return True
 
     # -- doing ----------------------------------------------------------------------------------
 

@@ -186,6 +186,7 @@ class Histories(RuleBasedStateMachine):
         bench.emulator.faults.clear()
         bench.kill_in = None
         bench.emulator.advance(3600)
+        self._seen_by_all()
         self._people_repair_what_failed()
         if self.saved and self.saved.failed:
             self.saved = bench.lifecycle().observe(self.saved)

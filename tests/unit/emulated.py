@@ -126,7 +126,9 @@ class Bench:
 
     def calls(self, *actions):
         """The journal's actions in order; of these only, where some are named."""
-        return [e.action for e in self.emulator.journal.entries if not actions or e.action in actions]
+        return [
+            e.action for e in self.emulator.journal.entries if not actions or e.action in actions
+        ]
 
     def writes(self):
         return self.calls(*WRITES)

@@ -101,7 +101,9 @@ def test_it_waits_for_nodes_and_not_only_for_the_task():
 
 def test_the_deadline_keeps_what_is_pending_in_the_state_and_the_next_up_joins():
     bench = Bench(pace={"seconds": 500})
-    with pytest.raises(IncompleteError, match="Not done after 100 s: waiting for .*uninit") as caught:
+    with pytest.raises(
+        IncompleteError, match="Not done after 100 s: waiting for .*uninit"
+    ) as caught:
         bench.up(1, 2, seconds=100.0)
     assert caught.value.state.instance_ids == ids(1, 2)
     assert isinstance(caught.value.__cause__, WaitTimeoutError)
@@ -206,3 +208,16 @@ def test_managers_and_login_nodes_are_never_touched():
     with pytest.raises(FindingsError, match="it is never touched"):
         bench.lifecycle().converge(bench.inputs(1, instance_ids=["i-bp1manager"]))
     assert bench.writes() == [] and bench.harm.touched == []
+
+
+def test_a_wanted_node_that_is_just_being_detached_is_attached_after():
+    bench = Bench(pace={"seconds": 100})
+    state = bench.up(1, 2)
+    bench.emulator.call(
+        "DeleteNodes",
+        "2018-04-12",
+        {"ClusterId": CLUSTER, "Instance.1.Id": ids(1)[0], "ReleaseInstance": "false"},
+    )
+    after = bench.up(1, 2, before=state, stop_running=True)
+    assert after.instance_ids == ids(1, 2)
+    assert bench.writes() == ["AddExistedNodes", "DeleteNodes", "StopInstances", "AddExistedNodes"]
