@@ -98,8 +98,10 @@ def test_a_check_failure_is_a_diagnostic_of_the_resource(nothing):
     stack.write(PROGRAM.replace("SIZE", "-1"))
     preview = stack.preview(expect_failure=True)
     assert preview.errors == [
-        "pulumi-python:dynamic/test:Nothing resource 'it': "
-        "property size value {-1} has a problem: a size has no minus"
+        (
+            "pulumi-python:dynamic/test:Nothing resource 'it': "
+            "property size value {-1} has a problem: a size has no minus"
+        )
     ]
 
 

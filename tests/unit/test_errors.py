@@ -52,13 +52,17 @@ TEXTS = [
     ),
     (
         api("Forbidden.RAM", 403, "StopInstances"),
-        "StopInstances: Forbidden.RAM: Because (HTTP 403, RequestId R-1)."
-        " Give the access key's RAM user the permission ecs:StopInstances.",
+        (
+            "StopInstances: Forbidden.RAM: Because (HTTP 403, RequestId R-1)."
+            " Give the access key's RAM user the permission ecs:StopInstances."
+        ),
     ),
     (
         api("ClusterNotFound", 404, "DescribeCluster"),
-        "DescribeCluster: ClusterNotFound: Because (HTTP 404, RequestId R-1)."
-        " Check cluster_id and the region: a cluster is seen only in its own region.",
+        (
+            "DescribeCluster: ClusterNotFound: Because (HTTP 404, RequestId R-1)."
+            " Check cluster_id and the region: a cluster is seen only in its own region."
+        ),
     ),
     (
         api_error("ListNodes", "X", " ", http_status=400, request_id="R-2"),
@@ -74,14 +78,18 @@ TEXTS = [
     ),
     (
         errors.OutcomeUnknownError("AddExistedNodes", ["i-1", "i-2"], "nothing could be seen"),
-        "AddExistedNodes for i-1, i-2 got no answer and its outcome could not be found out (nothing"
-        " could be seen). Look at the cluster's nodes and tasks in the console, then run pulumi up"
-        " again: it looks first and sends nothing twice.",
+        (
+            "AddExistedNodes for i-1, i-2 got no answer and its outcome could not be found out (nothing"
+            " could be seen). Look at the cluster's nodes and tasks in the console, then run pulumi up"
+            " again: it looks first and sends nothing twice."
+        ),
     ),
     (
         errors.WaitTimeoutError("waiting for i-1 (uninit); task T-1 step 3 of 9", 60.4),
-        "Not done after 60 s: waiting for i-1 (uninit); task T-1 step 3 of 9. The work goes on in"
-        " E-HPC; pulumi up will go on from there (more time: customTimeouts).",
+        (
+            "Not done after 60 s: waiting for i-1 (uninit); task T-1 step 3 of 9. The work goes on in"
+            " E-HPC; pulumi up will go on from there (more time: customTimeouts)."
+        ),
     ),
     (errors.RefusedError("detach_busy", "nodes run jobs."), "nodes run jobs."),
     (errors.CancelledError("Cancelled while waiting."), "Cancelled while waiting."),
@@ -104,7 +112,7 @@ def subclasses(kind):
 
 def test_every_error_has_a_text_here():
     told = {type(error) for error, _ in TEXTS}
-    by_code = {s for s in subclasses(errors.ApiError)}
+    by_code = subclasses(errors.ApiError)
     elsewhere = {errors.ConfigError, errors.CertificateError}  # test_settings, test_transport
     assert subclasses(errors.EhpcError) - told - by_code - elsewhere == {errors.EhpcError}
 

@@ -40,14 +40,16 @@ def test_without_consent_nothing_is_called_that_writes():
     bench = Bench(attached=(1,))
     with pytest.raises(FindingsError, match=r"replace_system_disks: .*compute2 .*compute3"):
         bench.up(1, 2, 3, replace_system_disks=False)
-    assert bench.writes() == [] and bench.marked == {}
+    assert bench.writes() == []
+    assert bench.marked == {}
 
 
 def test_250_instances_go_in_three_calls():
     bench = Bench(250)
     state = bench.up(*range(1, 251))
     assert bench.writes() == ["AddExistedNodes"] * 3
-    assert len(state.nodes) == 250 and {n.status for n in state.nodes.values()} == {"running"}
+    assert len(state.nodes) == 250
+    assert {n.status for n in state.nodes.values()} == {"running"}
 
 
 def test_update_attaches_and_detaches_just_the_difference():
@@ -83,7 +85,7 @@ def test_a_clash_of_host_names_makes_detaching_first_necessary():
 def test_running_instances_are_stopped_first_where_that_is_allowed():
     bench = Bench(instance_pace={"looks": 2})
     bench.emulator.world.instances[ids(2)[0]].status = "Running"
-    with pytest.raises(FindingsError, match="compute2 .* is Running, not Stopped"):
+    with pytest.raises(FindingsError, match=r"compute2 .* is Running, not Stopped"):
         bench.up(1, 2)
     state = bench.up(1, 2, stop_running=True)
     assert bench.writes() == ["StopInstances", "AddExistedNodes"]
@@ -102,7 +104,7 @@ def test_it_waits_for_nodes_and_not_only_for_the_task():
 def test_the_deadline_keeps_what_is_pending_in_the_state_and_the_next_up_joins():
     bench = Bench(pace={"seconds": 500})
     with pytest.raises(
-        IncompleteError, match="Not done after 100 s: waiting for .*uninit"
+        IncompleteError, match=r"Not done after 100 s: waiting for .*uninit"
     ) as caught:
         bench.up(1, 2, seconds=100.0)
     assert caught.value.state.instance_ids == ids(1, 2)
@@ -122,7 +124,8 @@ def test_a_failed_node_is_told_and_the_others_stay():
     assert list(state.failed) == ids(2)
     assert state.failed[ids(2)[0]].code == "PartialFail"
     (reason,) = caught.value.reasons
-    assert reason.startswith("compute2 (") and "disk broken" in reason
+    assert reason.startswith("compute2 (")
+    assert "disk broken" in reason
 
 
 def test_a_failed_node_that_vanished_can_be_retried():
@@ -134,7 +137,8 @@ def test_a_failed_node_that_vanished_can_be_retried():
     assert bench.marked == dict.fromkeys(ids(1), MARK)
     bench.emulator.world.instances[ids(2)[0]].status = "Stopped"
     state = bench.up(1, 2, before=caught.value.state)
-    assert state.instance_ids == ids(1, 2) and state.failed == {}
+    assert state.instance_ids == ids(1, 2)
+    assert state.failed == {}
     assert bench.harm.disk_replacements == {ids(1)[0]: 1, ids(2)[0]: 2}
 
 
@@ -207,7 +211,8 @@ def test_managers_and_login_nodes_are_never_touched():
     bench = Bench()
     with pytest.raises(FindingsError, match="it is never touched"):
         bench.lifecycle().converge(bench.inputs(1, instance_ids=["i-bp1manager"]))
-    assert bench.writes() == [] and bench.harm.touched == []
+    assert bench.writes() == []
+    assert bench.harm.touched == []
 
 
 def test_a_wanted_node_that_is_just_being_detached_is_attached_after():

@@ -39,7 +39,7 @@ def test_the_resources_own_region_goes_first():
 
 def test_no_region_says_where_to_set_it():
     with pytest.raises(ConfigError) as caught:
-        settings.resolve_region({}.get, {})
+        settings.resolve_region(lambda _: None, {})
     assert str(caught.value) == (
         "No region is set. Run: pulumi config set ehpc:region cn-hangzhou (or set"
         " ALIBABA_CLOUD_REGION_ID, or the region argument)."
@@ -51,10 +51,13 @@ def test_a_region_that_is_none_is_refused():
         settings.resolve_region({"ehpc:region": "evil.example/x"}.get, {})
 
 
-EHPC_REGIONS = """cn-hangzhou cn-shanghai cn-beijing cn-shenzhen cn-zhangjiakou cn-huhehaote
-cn-wulanchabu cn-qingdao cn-chengdu cn-guangzhou cn-heyuan cn-hongkong cn-wuhan-lr ap-southeast-1
-ap-southeast-5 ap-northeast-1 eu-central-1 me-east-1 cn-shanghai-finance-1 cn-shenzhen-finance-1
-cn-north-2-gov-1 cn-hangzhou-finance""".split()
+EHPC_REGIONS = [
+    *("cn-hangzhou", "cn-shanghai", "cn-beijing", "cn-shenzhen", "cn-zhangjiakou"),
+    *("cn-huhehaote", "cn-wulanchabu", "cn-qingdao", "cn-chengdu", "cn-guangzhou"),
+    *("cn-heyuan", "cn-hongkong", "cn-wuhan-lr", "ap-southeast-1", "ap-southeast-5"),
+    *("ap-northeast-1", "eu-central-1", "me-east-1", "cn-north-2-gov-1"),
+    *("cn-shanghai-finance-1", "cn-shenzhen-finance-1", "cn-hangzhou-finance"),
+]
 
 
 @pytest.mark.parametrize("region", EHPC_REGIONS)
@@ -99,8 +102,11 @@ def test_endpoints_of_other_forms_are_refused(value):
 KEYS = [
     (
         {
-            **{"ehpc:accessKeyId": "a", "ehpc:accessKeySecret": "b", "ehpc:securityToken": "t"},
-            **{"alicloud:accessKey": "c", "alicloud:secretKey": "d"},
+            "ehpc:accessKeyId": "a",
+            "ehpc:accessKeySecret": "b",
+            "ehpc:securityToken": "t",
+            "alicloud:accessKey": "c",
+            "alicloud:secretKey": "d",
         },
         {"ALIBABA_CLOUD_ACCESS_KEY_ID": "e", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "f"},
         Credentials("a", "b", "t"),

@@ -3,7 +3,10 @@
 import logging
 import ssl
 import threading
+from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -31,8 +34,10 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.requests, self.answer = [], (200, b"{}", {})
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.answer: Iterable[Any] = (200, b"{}", {})
+        # the interval is how long shutdown waits
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
     def url(self):
@@ -41,6 +46,7 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    server: Server
 
     def do_GET(self):
         self.server.requests.append((self.command, self.path, dict(self.headers)))
@@ -151,7 +157,7 @@ def test_an_answer_that_cant_be_read_is_no_answer(server, answer, reason):
 def test_a_redirect_is_not_followed(server):
     server.answer = (302, b"", {"Location": "http://elsewhere.example/"})
     with pytest.raises(
-        TransportError, match="redirected to http://elsewhere.example/, not followed"
+        TransportError, match=r"redirected to http://elsewhere\.example/, not followed"
     ):
         exchange(server.url)("ListNodes", {})
     assert len(server.requests) == 1
@@ -167,12 +173,12 @@ def test_a_broken_connection_may_have_been_an_effect(server):
 
 def test_a_slow_answer_ends_at_the_read_timeout(server):
     blocked = threading.Event()
-    Handler_answer = server.answer  # noqa: N806
+    at_last = server.answer
 
-    class Slow(tuple):
+    class Slow:
         def __iter__(self):
             blocked.wait(3)
-            return iter(Handler_answer)
+            return iter(at_last)
 
     server.answer = Slow()
     with pytest.raises(TransportError, match="no answer within the read timeout"):
@@ -208,23 +214,21 @@ def test_an_untrusted_certificate_is_one_clear_line(tmp_path):
 
 def self_signed(folder):
     """A certificate that nobody trusts, made by the cryptography package of the official SDK."""
-    import datetime
-
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.now(timezone.utc)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
         .sign(key, hashes.SHA256())
     )
     path = folder / "certificate.pem"
