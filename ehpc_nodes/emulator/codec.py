@@ -13,7 +13,10 @@ T = TypeVar("T")
 
 
 class WorldError(ValueError):
-    """Data that can't be a world, a knob or a fault; the text says where and why."""
+    """Data that can't be a world, a knob or a fault; the text says where and why, in one line."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(" ".join(text.split()))
 
 
 def load(cls: type[T], data: object, where: str = "") -> T:

@@ -15,42 +15,75 @@ act one after the other; slow, fail_nodes and task_never_ends go together with a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from .codec import WorldError
+from .declared import ACTIONS
 
-Options = dict[str, tuple[type, ...]]
+Check = Callable[[Any], bool]
 
-_NUMBER = (int, float)
-_ERROR: Options = {"status": (int,), "code": (str,), "message": (str,)}
-_KINDS: dict[str, Options] = {
-    "throttle": {"retry_after": (int,)},
+
+def _of(*types: type) -> Check:
+    return lambda value: type(value) in types
+
+
+def _word(*words: str) -> Check:
+    return lambda value: isinstance(value, str) and value in words
+
+
+def _status(low: int) -> Check:
+    """HTTP statuses that have a body."""
+    return lambda value: type(value) is int and low <= value <= 599 and value not in (204, 304)
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _seconds(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 86_400
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+_TEXT, _FLAG = _of(str), _of(bool)
+_ERROR: dict[str, Check] = {"status": _status(400), "code": _TEXT, "message": _TEXT}
+_KINDS: dict[str, dict[str, Check]] = {
+    "throttle": {"retry_after": _count},
     "error": _ERROR,
     "error_after": _ERROR,
     "reset_before": {},
     "reset_after": {},
-    "lost": {"seconds": _NUMBER},
-    "slow": {"seconds": _NUMBER},
+    "lost": {"seconds": _seconds},
+    "slow": {"seconds": _seconds},
     "garbage": {
-        "body": (str,),
-        "content_type": (str,),
-        "status": (int,),
-        "after_effect": (bool,),
+        "body": _TEXT,
+        "content_type": _TEXT,
+        "status": _status(200),
+        "after_effect": _FLAG,
     },
     "truncated": {},
     "half_page": {},
-    "unknown_status": {"word": (str,)},
-    "redirect": {"location": (str,)},
+    "unknown_status": {"word": _TEXT},
+    "redirect": {"location": _TEXT},
     "fail_nodes": {
-        "instances": (list,),
-        "count": (int,),
-        "status": (str,),
-        "task_status": (str,),
-        "errors": (str,),
+        "instances": _names,
+        "count": _count,
+        "status": _word("exception", "absent"),
+        "task_status": _TEXT,
+        "errors": _TEXT,
     },
     "task_never_ends": {},
+}
+_COMMON: dict[str, Check] = {
+    "action": _word("*", *ACTIONS["ehpc"], *ACTIONS["ecs"]),
+    "after": _count,
+    "times": lambda value: value is None or _count(value),
+    "instance": lambda value: value is None or isinstance(value, str),
 }
 _COMPANIONS = frozenset({"slow", "fail_nodes", "task_never_ends"})
 _TASK_ACTIONS = frozenset({"AddExistedNodes", "DeleteNodes", "StopNodes", "StartNodes"})
@@ -73,25 +106,22 @@ class Fault:
     @classmethod
     def parse(cls, data: object) -> Fault:
         """Read a rule; slips are errors."""
-        if not isinstance(data, dict) or data.get("kind") not in _KINDS:
+        kind = data.get("kind") if isinstance(data, dict) else None
+        if not isinstance(data, dict) or not isinstance(kind, str) or kind not in _KINDS:
             raise WorldError(f"a fault needs a kind of {', '.join(_KINDS)}; got {data!r}")
-        given = {key: value for key, value in data.items() if key not in ("seen", "fired")}
-        kind = given.pop("kind")
-        fault = cls(
-            kind,
-            action=_checked(kind, "action", given.pop("action", "*"), (str,)),
-            after=_checked(kind, "after", given.pop("after", 0), (int,)),
-            times=_checked(kind, "times", given.pop("times", 1), (int, type(None))),
-            instance=_checked(kind, "instance", given.pop("instance", None), (str, type(None))),
-        )
-        for name, value in given.items():
-            if name not in _KINDS[kind]:
-                raise WorldError(f"fault {kind}: unknown option {name}")
-            fault.options[name] = _checked(kind, name, value, _KINDS[kind][name])
-        if fault.options.get("status") not in (None, "exception", "absent") and (
-            kind == "fail_nodes"
-        ):
-            raise WorldError("fault fail_nodes: status is exception or absent")
+        fault = cls(kind)
+        checks = _COMMON | _KINDS[kind]
+        for name, value in data.items():
+            if name in ("kind", "seen", "fired"):
+                continue
+            if name not in checks:
+                raise WorldError(f"fault {kind}: unknown option {name}; known: {', '.join(checks)}")
+            if not checks[name](value):
+                raise WorldError(f"fault {kind}: {name} can't be {value!r}")
+            if name in _COMMON:
+                setattr(fault, name, value)
+            else:
+                fault.options[name] = value
         return fault
 
     def dump(self) -> dict[str, Any]:
@@ -191,9 +221,3 @@ class CallFaults:
 
     def _of_kind(self, kind: str) -> list[Fault]:
         return [rule for rule in self.companions if rule.kind == kind]
-
-
-def _checked(kind: str, name: str, value: Any, types: tuple[type, ...]) -> Any:
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        raise WorldError(f"fault {kind}: {name} can't be {value!r}")
-    return value

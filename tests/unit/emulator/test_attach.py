@@ -1,0 +1,130 @@
+"""AddExistedNodes: each rule of its page, and what it does."""
+
+import pytest
+
+ADD = {"Instance": ["i-1"], "ImageId": "centos76", "ImageOwnerAlias": "system"}
+
+
+def nothing(data):
+    pass
+
+
+def instance(**changes):
+    return lambda data: data["instances"][1].update(changes)
+
+
+def cluster(**changes):
+    return lambda data: data["clusters"][0].update(changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "params", "status", "code"),
+    [
+        (nothing, {"ClusterId": "ehpc-9"}, 404, "ClusterNotFound"),
+        (cluster(status="exception"), {}, 403, "InvalidClusterStatus"),
+        (nothing, {"Instance": ["i-9"]}, 400, "InvalidParams"),
+        (instance(status="Running"), {}, 400, "InvalidStatus"),
+        (instance(status="Stopping", heading="Stopped", pace="held"), {}, 400, "InvalidStatus"),
+        (instance(vpc_id="vpc-2"), {}, 400, "InvalidParams"),
+        (instance(network_type="classic"), {}, 400, "InvalidParams"),
+        (instance(locks=["financial"]), {}, 406, "EcsError"),
+        (instance(host_name="old"), {}, 400, "InvalidParams"),
+        (instance(host_name="scheduler0"), {}, 400, "InvalidParams"),
+        (instance(host_name="compute2"), {"Instance": ["i-1", "i-2"]}, 400, "InvalidParams"),
+        (nothing, {"ImageId": "centos99"}, 404, "ImageNotFound"),
+        (nothing, {"ImageId": "m-making"}, 404, "ImageNotFound"),
+        (nothing, {"ImageId": "m-own"}, 404, "ImageNotFound"),
+        (nothing, {"ImageId": "m-own", "ImageOwnerAlias": "others"}, 404, "ImageNotFound"),
+        (nothing, {"ImageOwnerAlias": "mine"}, 400, "InvalidParams"),
+        (nothing, {"ImageId": "centos80"}, 400, "InvalidParams"),
+        (nothing, {"ImageId": "ubuntu18"}, 400, "InvalidParams"),
+        (nothing, {"ImageId": "win2016"}, 400, "InvalidParams"),
+        (nothing, {"ClusterId": "ehpc-2", "ImageId": "ubuntu18"}, 400, "InvalidParams"),
+        (nothing, {"JobQueue": "nope"}, 400, "InvalidParams"),
+        (nothing, {"Instance": ["i-1", "i-2", "i-3", "i-4"]}, 400, "TooManyNodes"),
+        (nothing, {"Instance": ["i-1", "i-old"]}, 403, "Emulator.DoubleAttach"),
+        (nothing, {"Instance": ["i-1", "i-1"]}, 400, "InvalidParams"),
+        (nothing, {"Instance": []}, 400, "MissingParameter"),
+        (nothing, {"Instance": [f"i-{n}" for n in range(101)]}, 400, "InvalidParams"),
+        (nothing, {"ClientToken": "x"}, 400, "InvalidParams"),
+    ],
+)
+def test_a_rule_that_is_broken_has_no_effect(make, change, params, status, code):
+    cloud = make(change)
+    before = cloud.world.to_json()
+    answer = cloud.ehpc("AddExistedNodes", **{**ADD, **params})
+    assert (answer.status, answer.body["Code"]) == (status, code)
+    assert set(answer.body) == {"RequestId", "HostId", "Code", "Message"}
+    assert cloud.world.to_json() == before
+    assert cloud.harm.disk_replacements == {}
+
+
+@pytest.mark.parametrize(
+    ("image", "alias", "cluster_id"),
+    [
+        ("centos72", "system", "ehpc-1"),
+        ("m-own", "self", "ehpc-1"),
+        ("m-theirs", "others", "ehpc-1"),
+        ("win2016", "system", "ehpc-2"),
+        ("centos80", "system", "ehpc-2"),
+    ],
+)
+def test_images_that_fit(cloud, image, alias, cluster_id):
+    answer = cloud.add("i-1", ImageId=image, ImageOwnerAlias=alias, ClusterId=cluster_id)
+    assert answer.ok
+
+
+def test_the_disk_is_replaced_and_the_node_runs(cloud):
+    answer = cloud.add("i-1", "i-2")
+    assert answer.body["TaskId"] == answer.body["RequestId"]
+    assert cloud.statuses() == {"i-old": "running", "i-1": "running", "i-2": "running"}
+    assert cloud.nodes()["i-1"]["ImageId"] == "centos76"
+    row = cloud.instance("i-1")
+    assert (row["Status"], row["ImageId"], row["OSNameEn"]) == (
+        "Running",
+        "centos76",
+        "CentOS 7.6 64 bit",
+    )
+    assert cloud.harm.disk_replacements == {"i-1": 1, "i-2": 1}
+
+
+def test_the_queue_is_the_one_named_or_the_default(cloud):
+    cloud.add("i-1")
+    cloud.add("i-2", JobQueue="gpu")
+    nodes = cloud.cluster.nodes
+    assert (nodes["i-1"].queue, nodes["i-2"].queue) == ("workq", "gpu")
+
+
+def test_on_the_way_the_node_is_uninit_then_initing(make):
+    cloud = make(task_pace={"seconds": 10}, instance_pace={"seconds": 4})
+    cloud.add("i-1")
+    seen = []
+    for _ in range(4):
+        seen.append((cloud.statuses()["i-1"], cloud.instance("i-1")["Status"]))
+        cloud.emulator.advance(4)
+    assert seen == [
+        ("uninit", "Starting"),
+        ("uninit", "Running"),
+        ("initing", "Running"),
+        ("running", "Running"),
+    ]
+
+
+def test_attaching_twice_is_refused_and_stands_in_the_account_of_harm(make):
+    cloud = make(task_pace="held")
+    cloud.add("i-1")
+    answer = cloud.add("i-1", "i-2")
+    assert answer.body["Code"] == "Emulator.DoubleAttach"
+    (entry,) = cloud.harm.double_attach
+    assert entry["instance_ids"] == ["i-1"]
+    assert entry["request_id"] == answer.body["RequestId"]
+    assert cloud.harm.disk_replacements == {"i-1": 1}
+
+
+def test_a_cluster_may_take_one_task_at_a_time(make):
+    cloud = make(task_pace="held", one_task_at_a_time=True)
+    assert cloud.add("i-1").ok
+    assert cloud.add("i-2").body["Code"] == "ConflictOpt"
+    assert cloud.ehpc("DeleteNodes", Instance=["i-old"]).body["Code"] == "ConflictOpt"
+    cloud.emulator.world.knobs.one_task_at_a_time = False
+    assert cloud.add("i-2").ok
