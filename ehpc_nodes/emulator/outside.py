@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Concatenate, ParamSpec
 
 from . import attach
@@ -22,7 +22,7 @@ def _alone(
 
     @functools.wraps(deed)
     def locked(self: Outside, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
-        with self.lock:
+        with self._turn():
             deed(self, *args, **kwargs)
 
     return locked
@@ -31,9 +31,9 @@ def _alone(
 class Outside:
     """Changes of the world that no call made. Unknown ids raise `WorldError`."""
 
-    def __init__(self, state: State, lock: threading.RLock) -> None:
+    def __init__(self, state: State, turn: Callable[[], AbstractContextManager[None]]) -> None:
         self._state = state
-        self.lock = lock
+        self._turn = turn
 
     @_alone
     def stop(self, instance_id: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -95,7 +96,7 @@ class Emulator:
     @property
     def outside(self) -> Outside:
         """What people do past the API."""
-        return Outside(self.state, self.lock)
+        return Outside(self.state, self.turn)
 
     def call(
         self,
@@ -137,6 +138,14 @@ class Emulator:
             self.clock.advance(seconds)
             self.pass_time()
             self._observe()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Change the world between two calls, at one moment of its time."""
+        with self.lock:
+            self.pass_time()
+            yield
+            self.pass_time()
 
     def pass_time(self) -> None:
         """Bring the world up to the clock, and remember how lists looked, where they are to lag."""

@@ -21,7 +21,7 @@ from datetime import datetime, timezone
 from urllib.parse import quote
 
 from .answers import ApiError, missing
-from .request import Request
+from .request import Pairs, Request
 from .world import AccessKey, World
 
 ALGORITHM = "ACS3-HMAC-SHA256"
@@ -153,7 +153,7 @@ def _check_signed(request: Request, signed: list[str]) -> None:
 
 
 def _canonical_request(request: Request, signed: list[str], body_hash: str) -> str:
-    query = "&".join(sorted(f"{_encode(k)}={_encode(v)}" for k, v in request.query_pairs))
+    query = _canonical_query(request.query_pairs)
     names = sorted(signed)
     lines = "".join(f"{name}:{request.headers[name].strip()}\n" for name in names)
     path = quote(request.path, safe="/-_.~")
@@ -173,8 +173,7 @@ def _rpc(request: Request) -> Claim:
         raise ApiError(400, "InvalidSignatureMethod", text)
     if params.get("SignatureVersion") != "1.0":
         raise _incomplete("SignatureVersion must be 1.0.")
-    pairs = sorted((_encode(k), _encode(v)) for k, v in params.items() if k != "Signature")
-    query = "&".join(f"{name}={value}" for name, value in pairs)
+    query = _canonical_query([pair for pair in params.items() if pair[0] != "Signature"])
     to_sign = f"{request.method}&%2F&{_encode(query)}"
 
     def matches(secret: str) -> bool:
@@ -217,6 +216,10 @@ def _check_time(text: str, now: float) -> None:
 def _incomplete(why: str) -> ApiError:
     text = f"The request signature does not conform to Aliyun standards. {why}"
     return ApiError(400, "IncompleteSignature", text)
+
+
+def _canonical_query(pairs: Pairs) -> str:
+    return "&".join(f"{_encode(name)}={_encode(value)}" for name, value in sorted(pairs))
 
 
 def _encode(text: str) -> str:

@@ -83,10 +83,8 @@ class Steering:
         try:
             _check_site(request)
             act = self._route(request)
-            with self._emulator.lock:
-                self._emulator.pass_time()
+            with self._emulator.turn():
                 said = act(request)
-                self._emulator.pass_time()
         except Refused as error:
             status, said = error.status, {"error": str(error)}
         except WorldError as error:

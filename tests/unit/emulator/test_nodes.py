@@ -1,5 +1,7 @@
 """DeleteNodes, SetQueue, StopNodes, StartNodes."""
 
+from typing import Any
+
 import pytest
 
 
@@ -67,7 +69,7 @@ def test_touching_a_manager_or_login_node_is_harm(cloud, node):
 
 def test_writes_need_a_running_cluster(make):
     cloud = make(lambda data: data["clusters"][0].update(status="releasing"))
-    calls = {
+    calls: dict[str, dict[str, Any]] = {
         "DeleteNodes": {"Instance": ["i-old"]},
         "SetQueue": {"Node": ["old"], "QueueName": "gpu"},
         "StopNodes": {"Instance": ["i-old"]},

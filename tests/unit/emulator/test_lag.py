@@ -1,0 +1,62 @@
+"""Lists that show the world as it was."""
+
+import pytest
+
+
+def test_by_looks(make):
+    cloud = make(list_lag={"looks": 3})
+    cloud.statuses()
+    cloud.add("i-1")
+    assert [len(cloud.statuses()) for _ in range(4)] == [1, 1, 2, 2]
+
+
+def test_by_seconds(make):
+    cloud = make(list_lag={"seconds": 10}, task_pace="held")
+    first = cloud.add("i-1").body["TaskId"]
+    assert cloud.statuses() == {"i-old": "running"}
+    assert cloud.ehpc("ListTasks").body["Tasks"] == []
+    cloud.emulator.advance(10)
+    assert cloud.statuses()["i-1"] == "uninit"
+    assert [row["TaskId"] for row in cloud.ehpc("ListTasks").body["Tasks"]] == [first]
+    cloud.release("all")
+    assert cloud.statuses()["i-1"] == "uninit"
+    cloud.emulator.advance(10)
+    assert cloud.statuses()["i-1"] == "running"
+
+
+@pytest.mark.parametrize("action", ["ListNodesByQueue", "ListNodesNoPaging"])
+def test_all_node_lists_lag(make, action):
+    cloud = make(list_lag={"seconds": 10})
+    params = {"QueueName": "workq"} if action == "ListNodesByQueue" else {}
+
+    def count():
+        return len(cloud.ehpc(action, **params).body["Nodes"]["NodeInfo"])
+
+    cloud.ehpc("DeleteNodes", Instance=["i-old"], ReleaseInstance="false")
+    assert count() == 1
+    cloud.emulator.advance(10)
+    assert count() == 0
+
+
+def test_writes_and_ecs_do_not_lag(make):
+    cloud = make(list_lag={"seconds": 10})
+    cloud.add("i-1")
+    assert cloud.add("i-1").body["Code"] == "Emulator.DoubleAttach"
+    assert cloud.instance("i-1")["Status"] == "Running"
+
+
+def test_people_are_seen_late_too(make):
+    cloud = make(list_lag={"seconds": 10})
+    cloud.nodes()
+    cloud.emulator.outside.detach("i-old")
+    cloud.emulator.advance(4)
+    assert "i-old" in cloud.statuses()
+    cloud.emulator.advance(6)
+    assert cloud.statuses() == {}
+
+
+def test_turned_off_the_lists_are_of_today(make):
+    cloud = make(list_lag={"seconds": 10})
+    cloud.add("i-1")
+    cloud.world.knobs.list_lag = None
+    assert "i-1" in cloud.statuses()
