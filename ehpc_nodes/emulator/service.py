@@ -75,12 +75,13 @@ class Emulator:
 
     def load(self, world: World) -> None:
         """Replace everything: the world, the journal, the faults and the account of harm."""
+        faults = Faults()
+        for rule in world.faults:
+            faults.add(rule)
         with self.lock:
             self.state = State(world, self.clock, self.new_id)
             self.journal = Journal()
-            self.faults = Faults()
-            for rule in world.faults:
-                self.faults.add(rule)
+            self.faults = faults
             self._recent: dict[str, deque[float]] = {}
 
     @property
