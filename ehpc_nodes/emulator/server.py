@@ -149,6 +149,7 @@ class _Conversation(BaseHTTPRequestHandler):
 
     def __init__(self, connection: socket.socket, owner: EmulatorServer) -> None:
         self._owner = owner
+        self._said = ""  # what is asked, for the log: without parameters, which hold signatures
         super().__init__(connection, connection.getpeername(), None)  # type: ignore[arg-type]  # of the server only BaseServer's own loop makes use
 
     def _exchange(self) -> None:
@@ -157,13 +158,15 @@ class _Conversation(BaseHTTPRequestHandler):
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request.of(self.command, self.path, headers, body)
+        self._said = f"{self.command} {request.path} {request.action}".rstrip()
         try:
             reply = self._owner.gateway.reply(request)
         except Dropped as dropped:
             self._drop(dropped)
             return
-        if reply.delay:
-            self._owner.stopping.wait(reply.delay)
+        if reply.delay and self._owner.stopping.wait(reply.delay):
+            self.close_connection = True
+            return
         self._send(reply)
 
     # the names are http.server's
@@ -182,7 +185,7 @@ class _Conversation(BaseHTTPRequestHandler):
         return None
 
     def _drop(self, dropped: Dropped) -> None:
-        self.log_message("%s %s: %s", self.command, self.path, dropped)
+        self.log_message("%s: %s", self._said, dropped)
         self.close_connection = True
         if dropped.kind == "lost":
             self._owner.stopping.wait(dropped.seconds)
@@ -201,8 +204,8 @@ class _Conversation(BaseHTTPRequestHandler):
             *(["Connection: close"] if self.close_connection else []),
         ]
         head = "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n"
+        self.log_message("%s: %s", self._said, reply.status)
         self.wfile.write(head + (b"" if self.command == "HEAD" else reply.body))
-        self.log_message("%s %s: %s", self.command, self.path, reply.status)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class names it so
         if self._owner.verbose:

@@ -1,0 +1,126 @@
+"""``python -m ehpc_nodes.emulator``: one line when it is ready, one line when it can't be."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+import requests
+
+COMMAND = [sys.executable, "-m", "ehpc_nodes.emulator"]
+
+
+def failing(*arguments, **options):
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        **options,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    return done.stderr
+
+
+@pytest.fixture
+def running():
+    """Starts the command; its first line, and itself."""
+    started = []
+
+    def run(*arguments):
+        process = subprocess.Popen(
+            [*COMMAND, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout
+        return json.loads(process.stdout.readline()), process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_told_to_stop(running, number):
+    said, process = running()
+    assert set(said) == {"url", "access_key_id", "access_key_secret", "region"}
+    with requests.Session() as session:
+        world = session.get(f"{said['url']}/_emulator/world", timeout=5).json()
+        assert world["access_keys"][0]["secret"] == said["access_key_secret"]
+        process.send_signal(number)  # while a connection is open
+        rest, errors = process.communicate(timeout=5)
+    assert (process.returncode, rest, errors) == (0, "", "")
+
+
+def test_a_world_of_ones_own(running, tmp_path):
+    path = tmp_path / "world.json"
+    path.write_text('{"region": "cn-own", "access_keys": [{"id": "a", "secret": "b"}]}')
+    said, _ = running("--world", path, "--verbose")
+    assert (said["region"], said["access_key_id"], said["access_key_secret"]) == (
+        "cn-own",
+        "a",
+        "b",
+    )
+
+
+def test_the_port_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert failing("--port", port).startswith(
+            f"ehpc_nodes.emulator: can't listen on 127.0.0.1:{port}: Address already in use"
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--port", "99999"], "no port can be 99999"),
+        (["--host", "0.0.0.0"], "0.0.0.0 is not a loopback address"),
+        (["--world", "/nowhere/world.yaml"], "No such file or directory: '/nowhere/world.yaml'"),
+        (["--world", "{tmp}"], "Is a directory: '{tmp}'"),
+        (["--world", "{tmp}/bad.yaml"], "{tmp}/bad.yaml: line 2, column 1: "),
+        (["--world", "{tmp}/slip.yaml"], "{tmp}/slip.yaml: clusters[0]: unknown nodez; known: "),
+        (["--world", "{tmp}/fault.yaml"], "a fault needs a kind of "),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path, arguments, message):
+    (tmp_path / "bad.yaml").write_text("a: [\n")
+    (tmp_path / "slip.yaml").write_text("clusters: [{id: c, nodez: []}]")
+    (tmp_path / "fault.yaml").write_text("faults: [{kind: nope}]")
+    errors = failing(*(text.format(tmp=tmp_path) for text in arguments))
+    assert errors.startswith(f"ehpc_nodes.emulator: {message.format(tmp=tmp_path)}")
+    assert errors.count("\n") == 1
+
+
+def test_the_extra_is_not_installed(tmp_path):
+    (tmp_path / "yaml.py").write_text("raise ModuleNotFoundError(\"No module named 'yaml'\")")
+    errors = failing(env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert errors == (
+        "ehpc_nodes.emulator: No module named 'yaml': pip install 'ehpc-nodes[emulator]'\n"
+    )
+
+
+def test_in_process_it_needs_nothing_of_the_extra(tmp_path):
+    (tmp_path / "yaml.py").write_text("raise ModuleNotFoundError(\"No module named 'yaml'\")")
+    program = (
+        "from ehpc_nodes.emulator import EmulatorServer, Emulator, World\n"
+        "with EmulatorServer(Emulator(World.from_dict({}))) as server: print(server.url)\n"
+        "import sys; assert 'werkzeug' not in sys.modules and 'requests' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.stdout.startswith("http://127.0.0.1:"), done.stderr
