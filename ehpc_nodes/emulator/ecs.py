@@ -142,7 +142,7 @@ def _offset(token: str) -> int:
         return 0
     try:
         text = base64.urlsafe_b64decode(token.encode()).decode()
-        return int(text.removeprefix("offset:"))
+        return max(0, int(text.removeprefix("offset:")))
     except (binascii.Error, ValueError) as error:
         raise refuse("NextToken") from error
 

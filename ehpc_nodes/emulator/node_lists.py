@@ -6,13 +6,12 @@ what ListNodes calls `initing`, as its own list of words has it.
 
 from __future__ import annotations
 
-import json
 import re
 
 from . import tasks
 from .answers import Body, invalid
 from .nodes import has_role
-from .params import Args
+from .params import Args, from_json
 from .reads import page, total
 from .state import State
 from .world import Cluster, Instance, Node
@@ -80,7 +79,7 @@ def _by_host_name(found: list[Node], args: Args) -> list[Node]:
         return found
     try:
         pattern = re.compile(args.text("HostName"))
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise invalid("HostName") from error
     return [node for node in found if pattern.search(node.host_name)]
 
@@ -90,10 +89,7 @@ def _by_role(found: list[Node], role: str) -> list[Node]:
 
 
 def _filtered(found: list[Node], args: Args) -> list[Node]:
-    try:
-        wanted = json.loads(args.text("Filter", "{}"))
-    except ValueError as error:
-        raise invalid("Filter") from error
+    wanted = from_json(args.text("Filter", "{}"))
     if not isinstance(wanted, dict) or set(wanted) - {"status"}:
         raise invalid("Filter")
     return [node for node in found if wanted.get("status", node.status) == node.status]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -94,9 +93,17 @@ def parse(declared: Mapping[str, Param], given: Mapping[str, str], refuse: Refus
 def named_ids(given: Mapping[str, str]) -> set[str]:
     """Every instance id or host name that a call names, whatever its parameter is called."""
     names = {text for name, text in given.items() if _INDEX.search(name)}
-    with contextlib.suppress(ValueError, TypeError):
-        names.update(map(str, json.loads(given.get("InstanceIds", "[]"))))
+    ids = from_json(given.get("InstanceIds", ""))
+    names.update(map(str, ids if isinstance(ids, list) else []))
     return names
+
+
+def from_json(text: str) -> Any:
+    """The value that a parameter holds as JSON; None where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _collect(values: dict[str, Any], param: Param, name: str, text: str, refuse: Refuse) -> None:
@@ -133,10 +140,7 @@ def _scalar(param: Param, text: str, refuse: Refuse) -> Any:
 
 
 def _id_array(param: Param, text: str, refuse: Refuse) -> list[str]:
-    try:
-        ids = json.loads(text)
-    except ValueError:
-        ids = None
+    ids = from_json(text)
     if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
         raise refuse(param.name)
     if len(ids) > param.high:

@@ -153,7 +153,7 @@ def _detached(state: State, task: Task, node: Node) -> None:
     if task.release:
         del state.world.instances[node.id]
         state.world.moving.pop(node.id, None)
-    elif state.world.knobs.detached_instance_status == "Stopped":
+    elif instance.status != "Stopped" and state.world.knobs.detached_instance_status == "Stopped":
         state.move(instance, "Stopping", "Stopped")
 
 

@@ -275,7 +275,7 @@ def _read_yaml(text: str) -> object:
         raise ModuleNotFoundError(f"{error}: pip install 'ehpc-nodes[emulator]'") from error
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise WorldError(f"{place}{getattr(error, 'problem', error)}") from error

@@ -57,6 +57,7 @@ def test_default_pages_have_ten(make):
         {"InstanceIds": "i-1"},
         {"InstanceIds": '{"a":1}'},
         {"InstanceIds": "[1]"},
+        {"InstanceIds": "[" * 5000},
         {"InstanceIds": json.dumps([f"i-{n}" for n in range(101)])},
         {"MaxResults": "101"},
         {"NextToken": "nope"},

@@ -60,6 +60,8 @@ def test_list_nodes_counts_all_pages(full):
         ("ListNodes", {"PageNumber": "x"}),
         ("ListNodes", {"Role": "Boss"}),
         ("ListNodes", {"HostName": "("}),
+        ("ListNodes", {"HostName": "a{99999999999}"}),
+        ("ListNodes", {"Filter": "[" * 5000}),
         ("ListNodes", {"Filter": "nope"}),
         ("ListNodes", {"Filter": '{"state":"x"}'}),
         ("ListNodes", {"InstanceId": ["i-1"]}),

@@ -29,6 +29,13 @@ def test_detached_instances_may_be_stopped(make):
     assert cloud.instance("i-old")["Status"] == "Stopped"
 
 
+def test_a_stopped_node_stays_stopped_when_it_is_detached(make):
+    cloud = make(detached_instance_status="Stopped", instance_pace="held")
+    cloud.emulator.outside.stop("i-old")
+    cloud.ehpc("DeleteNodes", Instance=["i-old"], ReleaseInstance="false")
+    assert cloud.instance("i-old")["Status"] == "Stopped"
+
+
 def test_a_node_that_is_deleted_is_releasing(make):
     cloud = make(task_pace={"looks": 2})
     answer = cloud.ehpc("DeleteNodes", Instance=["i-old"], ReleaseInstance="false")

@@ -3,6 +3,8 @@
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ehpc_nodes.emulator import ApiError, Emulator, World, declared, service
 
@@ -121,3 +123,44 @@ def test_calls_from_many_threads_take_turns(make):
     assert list(cloud.statuses()) == ["i-old"]
     assert cloud.harm.disk_replacements == {f"i-{n}": 1 for n in range(1, 6)}
     assert [entry.number for entry in cloud.emulator.journal.entries] == list(range(1, 12))
+
+
+NASTY = [
+    "",
+    "0",
+    "-1",
+    "9" * 30,
+    "true",
+    "[]",
+    "[" * 3000,
+    '{"status":[1]}',
+    "(",
+    "a{99999999999}",
+    "ü\x00\ud800",
+]
+KNOWN = [
+    "ehpc-hz-demo",
+    "i-bp1demo00000000001",
+    "i-bp1demologin000001",
+    "cn-hangzhou",
+    "compute1",
+    "workq",
+]
+ACTIONS = [
+    (version, action, list(params))
+    for version, service in declared.SERVICES.items()
+    for action, params in declared.ACTIONS[service].items()
+]
+
+
+@given(st.data())
+def test_whatever_is_asked_gets_an_answer(data):
+    version, action, names = data.draw(st.sampled_from(ACTIONS))
+    texts = st.sampled_from(NASTY + KNOWN) | st.text(max_size=5)
+    given_ = data.draw(st.dictionaries(st.sampled_from([*names, "Other"]), texts, max_size=6))
+    params = {"ClusterId": KNOWN[0]} if "ClusterId" in names else {}
+    params |= {"RegionId": KNOWN[3]} if "RegionId" in names else {}
+    params |= {name.replace(".N", ".1"): text for name, text in given_.items()}
+    answer = Emulator().call(action, version, params)
+    assert "RequestId" in answer.body
+    assert answer.status == 200 or set(answer.body) == {"RequestId", "HostId", "Code", "Message"}
