@@ -25,5 +25,5 @@ def mark_of(urn: str) -> str:
     mark = f"{project}/{stack}/{name}"
     if "$" in kind or len(mark) > LONGEST or "http://" in mark or "https://" in mark:
         digest = hashlib.sha256(urn.encode()).hexdigest()[:12]
-        mark = f"{mark.replace('://', '//')[: LONGEST - 13]}#{digest}"
+        mark = f"{mark.replace('://', '_')[: LONGEST - 13]}#{digest}"
     return mark

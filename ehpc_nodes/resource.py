@@ -86,7 +86,7 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
     def instance_ids(self) -> pulumi.Output[Sequence[str]]:
         """The attached instances, sorted."""
         found: pulumi.Output[Any] = pulumi.get(self, "instance_ids")
-        return found.apply(sorted)
+        return found.apply(lambda ids: sorted(ids or ()))
 
     @staticmethod
     def get(

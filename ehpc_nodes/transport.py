@@ -23,6 +23,7 @@ from .signing import Credentials, canonical_query, signed_headers
 log = logging.getLogger("ehpc_nodes.transport")
 
 CONNECT_TIMEOUT = 10.0
+LONGEST_MESSAGE = 300
 SECRET_NAME = re.compile(r"secret|token|password|signature|accesskey", re.IGNORECASE)
 
 
@@ -91,9 +92,10 @@ class HttpExchange:
         self._session.headers.update({"accept": "application/json", "user-agent": user_agent})
 
     def __call__(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
+        credentials = self._credentials()
         query = canonical_query(params)
         url = f"{self._endpoint}/?{query}" if query else f"{self._endpoint}/"
-        auth = Acs3Auth(action, self._version, self._credentials())
+        auth = Acs3Auth(action, self._version, credentials)
         log.debug("%s %s", action, redacted(params))
         try:
             answer = self._session.request(
@@ -102,7 +104,8 @@ class HttpExchange:
         except requests.RequestException as error:
             raise _transport_error(action, error) from error
         log.debug("%s: HTTP %s", action, answer.status_code)
-        return read_answer(action, answer.status_code, answer.content, answer.headers)
+        body = hidden(answer.content, credentials)
+        return read_answer(action, answer.status_code, body, answer.headers)
 
     def close(self) -> None:
         self._session.close()
@@ -111,6 +114,14 @@ class HttpExchange:
 def redacted(params: Mapping[str, str]) -> dict[str, str]:
     """Parameters fit for a log: the values of those that could be secret are hidden, by name."""
     return {k: "***" if SECRET_NAME.search(k) else v for k, v in params.items()}
+
+
+def hidden(body: bytes, credentials: Credentials) -> bytes:
+    """The body without what is secret: a refused signature's message repeats the headers that were signed."""
+    for secret in (credentials.access_key_secret, credentials.security_token):
+        if secret:
+            body = body.replace(secret.encode(), b"***")
+    return body
 
 
 def read_answer(
@@ -135,10 +146,16 @@ def read_answer(
     raise api_error(
         action,
         code,
-        str(parsed.get("Message") or ""),
+        _shortened(str(parsed.get("Message") or "")),
         http_status=status,
         request_id=str(parsed.get("RequestId") or ""),
     )
+
+
+def _shortened(message: str) -> str:
+    """One line of a message that may be a page."""
+    line = " ".join(message.split())
+    return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]}…"
 
 
 def _parse(body: bytes) -> dict[str, Any] | None:

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from harness import PulumiStack
+from engine.cloud import PROGRAM, Cloud
+from engine.harness import PulumiStack
 
 HERE = Path(__file__).parent
 GET = HERE.parent.parent / "tools" / "engine" / "get.py"
@@ -41,10 +43,36 @@ def pulumi_stack(engine: Path, tmp_path: Path) -> Iterator[Callable[..., PulumiS
     def make(program: str = "", **options: object) -> PulumiStack:
         directory = tmp_path / f"stack{len(stacks)}"
         directory.mkdir()
-        stack = PulumiStack(engine, directory, program=program, **options)  # type: ignore[arg-type]
+        stack = PulumiStack(engine, directory, program=program, **options)
         stacks.append(stack)
         return stack
 
     yield make
     for stack in stacks:
         stack.close()
+
+
+@pytest.fixture
+def cloud() -> Iterator[Callable[..., Cloud]]:
+    """Makes emulated clouds: `cloud(instances=6, attached=(1, 2), pace=…)`; they end with the test."""
+    clouds: list[Cloud] = []
+
+    def make(*args: Any, **options: Any) -> Cloud:
+        clouds.append(Cloud(*args, **options))
+        return clouds[-1]
+
+    yield make
+    for each in clouds:
+        each.close()
+
+
+@pytest.fixture
+def stack_on(pulumi_stack: Callable[..., PulumiStack]) -> Callable[..., PulumiStack]:
+    """Makes a stack of the usual program that talks to an emulated cloud."""
+
+    def make(cloud: Cloud, program: str = PROGRAM, **config: str) -> PulumiStack:
+        stack = pulumi_stack(program)
+        cloud.configure(stack, **config)
+        return stack
+
+    return make

@@ -7,7 +7,7 @@ import time
 import venv
 
 import pytest
-from harness import PulumiStack, scrubbed
+from engine.harness import PulumiStack, scrubbed
 
 PROVIDER = '''
 """A dynamic provider in a module of its own: pickled by reference."""

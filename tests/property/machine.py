@@ -4,7 +4,7 @@ The machine plays the engine's part (what is saved when), the emulator the cloud
 checked at every step, and at the end a clean `up` has to make state = cluster = program.
 """
 
-from emulated import CLUSTER, Bench, Killed, iid
+from unit.emulated import CLUSTER, Bench, Killed, iid
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -61,8 +61,8 @@ class Histories(RuleBasedStateMachine):
             # where neither tasks nor nodes are listed, only a mark can tell what a killed run has sent
             knobs["nodes_listed"] = "at_acceptance"
         self.bench = Bench(SIZE, grace=GRACE, mark=self.mark, **knobs)
-        self.saved = None
-        self.by_others = set()
+        self.saved: Any = None
+        self.by_others: set[str] = set()
 
     # -- the engine's part ----------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import os
 
 from hypothesis import HealthCheck, Phase, settings
-from machine import Histories
+from property.machine import Histories
 
 EXAMPLES = int(os.environ.get("EHPC_HISTORIES", "150"))
 SETTINGS = settings(

@@ -2,7 +2,7 @@
 
 import json
 
-from fakes import FakeClock, Said
+from unit.fakes import FakeClock, Said
 
 from ehpc_nodes import errors
 from ehpc_nodes.client import Client
@@ -40,7 +40,9 @@ def world(instances=6, attached=(), *, pace="instant", queues=("workq", "gpu"), 
         for n in range(1, instances + 1)
     ]
     heads = [("i-bp1manager", "scheduler0", ["Scheduler"]), ("i-bp1login", "login0", ["Login"])]
-    members = [{"id": i, "host_name": h, "roles": r, "image_id": IMAGE} for i, h, r in heads]
+    members: list[dict[str, object]] = [
+        {"id": i, "host_name": h, "roles": r, "image_id": IMAGE} for i, h, r in heads
+    ]
     members += [
         {"id": iid(n), "host_name": f"compute{n}", "queue": queues[0], "image_id": IMAGE}
         for n in attached
@@ -77,14 +79,11 @@ def world(instances=6, attached=(), *, pace="instant", queues=("workq", "gpu"), 
 class Both(FakeClock):
     """One time for the package and for the emulator (which asks for `advance`)."""
 
-    advance = None
-
     def __init__(self, start=1_750_000_000.0):
         super().__init__()
         self.time = start
-        self.advance = self._advance
 
-    def _advance(self, seconds):
+    def advance(self, seconds):
         self.time += seconds
 
 
@@ -144,11 +143,11 @@ class Bench:
             try:
                 answer = self.emulator.call(action, version, dict(params))
             except Dropped as dropped:
-                self.clock._advance(dropped.seconds)
+                self.clock.advance(dropped.seconds)
                 raise errors.TransportError(action, "connection reset") from None
             finally:
                 self._maybe_die(before=False)
-            self.clock._advance(answer.delay)
+            self.clock.advance(answer.delay)
             raw = answer.raw if answer.raw is not None else json.dumps(answer.body).encode()
             return read_answer(action, answer.status, raw, answer.headers)
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from fakes import FakeClock
+from unit.fakes import FakeClock
 
 from ehpc_nodes.client import Client, chunks
 from ehpc_nodes.errors import (

@@ -1,7 +1,7 @@
 """The lifecycle in process, on the emulator: what each operation does to the cluster, call by call."""
 
 import pytest
-from emulated import CLUSTER, IMAGE, MARK, Bench, ids
+from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids
 
 from ehpc_nodes.errors import EhpcError, RefusedError, WaitTimeoutError
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError

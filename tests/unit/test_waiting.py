@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from fakes import FakeClock
+from unit.fakes import FakeClock
 
 from ehpc_nodes.errors import CancelledError
 from ehpc_nodes.waiting import Deadline, RealClock, pauses, wait_until

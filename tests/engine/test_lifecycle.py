@@ -1,0 +1,253 @@
+"""The life of a resource on the real engine: every step is checked in the emulated cloud, not only in words."""
+
+from engine.cloud import CLUSTER, declare, ids
+from unit.emulated import IMAGE
+
+
+def shown(result, mark):
+    """The lines of a preview with --diff that add (+) or take away (-) an instance."""
+    return [
+        line.split()[1].rstrip(":")
+        for line in result.text.splitlines()
+        if line.strip().startswith(f"{mark} i-bp1test")
+    ]
+
+
+def test_the_whole_life(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2, 3)
+
+    preview = stack.preview()
+    assert preview.changes == {"create": 2}
+    assert (
+        f"attach 3 (system disk replaced by {IMAGE}): compute1, compute2, compute3; 1 call"
+        in preview.messages("info")
+    )
+    assert it.writes() == []
+
+    stack.up()
+    assert sorted(it.nodes) == ids(1, 2, 3)
+    assert it.named("AddExistedNodes") == [ids(1, 2, 3)]
+    outputs = stack.outputs()
+    (sent,) = it.emulator.journal.of("AddExistedNodes")
+    assert (outputs["task_id"], outputs["request_id"]) == (sent.task_id, sent.request_id)
+    assert outputs["ids"] == ids(1, 2, 3) and outputs["failed"] == {}
+    assert outputs["nodes"][ids(1)[0]]["host_name"] == "compute1"
+
+    it.forget()
+    assert stack.preview("--expect-no-changes").changes == {"same": 2}
+    assert it.calls() == []
+
+    declare(stack, 2, 3, 4)
+    preview = stack.preview("--diff")
+    assert (shown(preview, "+"), shown(preview, "-")) == (ids(4), ids(1))
+    stack.up()
+    assert sorted(it.nodes) == ids(2, 3, 4) == stack.outputs()["ids"]
+    assert it.named("AddExistedNodes") == [ids(4)] and it.named("DeleteNodes") == [ids(1)]
+
+    it.forget()
+    declare(stack, 2, 3, 4, job_queue="gpu")
+    stack.up()
+    assert it.writes() == ["SetQueue"]
+    assert {node.queue for node in it.nodes.values()} == {"gpu"}
+
+    it.emulator.outside.detach(ids(4)[0])
+    it.emulator.outside.move(ids(3)[0], "workq")
+    refreshed = stack.refresh()
+    assert refreshed.ops("nodes") == ["refresh"]
+    assert stack.resources()["nodes"]["outputs"]["instance_ids"] == ids(2, 3)
+    it.forget()
+    stack.preview(expect_failure=True)  # compute4 runs now, since nobody stopped it
+    declare(stack, 2, 3, 4, job_queue="gpu", stop_running=True)
+    assert shown(stack.preview("--diff"), "+") == ids(4)
+    stack.up()
+    assert sorted(it.nodes) == ids(2, 3, 4) == stack.outputs()["ids"]
+    assert {node.queue for node in it.nodes.values()} == {"gpu"}
+    assert it.writes() == ["StopInstances", "AddExistedNodes", "SetQueue"]
+    assert stack.preview("--expect-no-changes")
+
+    stack.destroy()
+    assert it.nodes == {}
+    assert it.harm.releases == [] == it.harm.double_attach
+    assert it.harm.disk_replacements == {ids(n)[0]: 2 if n == 4 else 1 for n in (1, 2, 3, 4)}
+    assert set(ids(1, 2, 3, 4)) <= it.emulator.world.instances.keys()
+
+
+def test_get_reads_nodes_without_managing_them(cloud, stack_on):
+    it = cloud(attached=(1, 2))
+    program = """
+import pulumi
+from ehpc_nodes import AttachedNodes
+seen = AttachedNodes.get("seen", "CLUSTER")
+pulumi.export("ids", seen.instance_ids)
+pulumi.export("queues", seen.nodes.apply(lambda nodes: sorted(n["queue"] for n in nodes.values())))
+""".replace("CLUSTER", CLUSTER)
+    stack = stack_on(it, program)
+    stack.up()
+    assert stack.outputs() == {"ids": ids(1, 2), "queues": ["workq", "workq"]}
+    it.emulator.outside.attach(ids(3)[0], CLUSTER)
+    stack.up()
+    assert stack.outputs()["ids"] == ids(1, 2, 3)
+    stack.destroy()
+    assert it.writes() == [] and sorted(it.nodes) == ids(1, 2, 3)
+
+
+def test_adopting_needs_no_consent_and_no_write(cloud, stack_on):
+    it = cloud(attached=(1, 2))
+    stack = stack_on(it)
+    declare(stack, 1, 2, replace_system_disks=False)
+    assert "adopt 2: compute1, compute2; no call" in stack.preview().messages("info")
+    stack.up()
+    assert it.writes() == []
+    assert stack.outputs()["nodes"].keys() == set(ids(1, 2))
+    assert stack.outputs()["task_id"] == ""
+
+
+def test_another_cluster_replaces_and_detaches_first(cloud, stack_on):
+    it = cloud(attached=())
+    world = it.emulator.world
+    second = "ehpc-hz-second"
+    data = world.to_dict()
+    data["clusters"].append({**data["clusters"][0], "id": second, "nodes": []})
+    it.emulator.load(type(world).from_dict(data))
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+
+    declare(stack, 1, 2, cluster_id=second)
+    refused = stack.preview(expect_failure=True)
+    assert any("set stop_running=True" in text for text in refused.errors), refused.text
+
+    declare(stack, 1, 2, cluster_id=second, stop_running=True)
+    preview = stack.preview()
+    assert preview.ops("nodes")[0] in ("delete-replaced", "replace", "create-replacement")
+    it.forget()
+    stack.up()
+    assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
+    assert it.nodes == {}
+    assert sorted(it.emulator.world.clusters[second].nodes) == ids(1, 2)
+    assert it.harm.releases == [] == it.harm.double_attach
+
+
+def test_250_instances_go_in_three_calls(cloud, stack_on):
+    it = cloud(250)
+    stack = stack_on(it)
+    declare(stack, *range(1, 251))
+    stack.up()
+    assert [len(named) for named in it.named("AddExistedNodes")] == [100, 100, 50]
+    assert len(stack.outputs()["ids"]) == 250
+
+
+def test_a_failed_create_keeps_its_state_and_the_next_up_finishes(cloud, stack_on):
+    it = cloud()
+    it.fault("fail_nodes", "AddExistedNodes", instances=ids(2), errors='["the disk is broken"]')
+    stack = stack_on(it)
+    declare(stack, 1, 2, 3)
+    failed = stack.up(expect_failure=True)
+    assert any(
+        f"compute2 ({ids(2)[0]}): node status exception" in text and "the disk is broken" in text
+        for text in failed.errors
+    ), failed.text
+    assert "Traceback" not in failed.text
+    resource = stack.resources()["nodes"]
+    assert resource["outputs"]["instance_ids"] == ids(1, 2, 3)
+    assert resource["outputs"]["failed"].keys() == set(ids(2))
+    assert resource["initErrors"]
+
+    it.emulator.outside.set_node_status(ids(2)[0], "running")  # somebody repairs it
+    it.forget()
+    stack.up()
+    assert it.writes() == []
+    assert stack.outputs()["failed"] == {}
+    assert "initErrors" not in stack.resources()["nodes"]
+    assert stack.preview("--expect-no-changes")
+
+
+def test_after_a_failed_batch_the_preview_says_what_is_left(cloud, stack_on):
+    it = cloud(120)
+    it.fault("error", "AddExistedNodes", after=1, status=400, code="TooManyNodes", message="Quota.")
+    stack = stack_on(it)
+    declare(stack, *range(1, 121))
+    failed = stack.up(expect_failure=True)
+    assert any(
+        "TooManyNodes" in text and "ask for a higher node quota" in text for text in failed.errors
+    )
+    assert len(stack.resources()["nodes"]["outputs"]["instance_ids"]) == 100
+    preview = stack.preview()
+    assert any("attach 20 " in text and "keep 100" in text for text in preview.messages("info")), (
+        preview.text
+    )
+    stack.up()
+    assert [len(named) for named in it.named("AddExistedNodes")] == [100, 20, 20]
+    assert it.harm.disk_replacements == dict.fromkeys(ids(*range(1, 121)), 1)
+
+
+def test_a_rotated_key_makes_no_difference(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1)
+    stack.up()
+    data = it.emulator.world.to_dict()
+    data["access_keys"] = [{"id": "another-key-id", "secret": "another-key-secret"}]
+    it.emulator.load(type(it.emulator.world).from_dict(data))
+    stack.config("ehpc:accessKeyId", "another-key-id")
+    stack.config("ehpc:accessKeySecret", "another-key-secret", secret=True)
+    assert stack.preview("--expect-no-changes").changes == {"same": 2}
+    # without the program the engine hands out the config of the last up, which it keeps in the state
+    stale = stack.refresh(expect_failure=True)
+    assert any("add --run-program" in text for text in stale.errors), stale.text
+    assert stack.refresh("--run-program").changes == {"same": 2}
+    stack.destroy("--run-program")
+    assert it.nodes == {}
+
+
+SECRET, TOKEN = "obviously-FAKE-secret-4711", "obviously-FAKE-token-4712"
+
+
+def cloud_with_sts_key(cloud):
+    it = cloud()
+    data = it.emulator.world.to_dict()
+    data["access_keys"] = [{"id": "fake-key-id", "secret": SECRET, "token": TOKEN}]
+    it.emulator.load(type(it.emulator.world).from_dict(data))
+    return it
+
+
+def assert_hidden(stack, results):
+    texts = {f"output {n}": result.text for n, result in enumerate(results)}
+    for place, text in {**texts, **stack.state_files()}.items():
+        for hidden in (SECRET, TOKEN, "obviously-FAKE"):
+            assert hidden not in text, f"{hidden} in {place}"
+
+
+def test_secrets_of_the_stack_config_stand_nowhere(cloud, stack_on):
+    stack = stack_on(cloud_with_sts_key(cloud), **{"ehpc:accessKeyId": "fake-key-id"})
+    stack.config("ehpc:accessKeySecret", SECRET, secret=True)
+    stack.config("ehpc:securityToken", TOKEN, secret=True)
+    declare(stack, 1, 2)
+    results = [stack.preview("--diff", "--show-full-output"), stack.up(), stack.refresh()]
+    stack.config("ehpc:securityToken", "obviously-FAKE-token-4713", secret=True)
+    declare(stack, 1, 2, 3)
+    results += [
+        stack.preview(expect_failure=True),
+        stack.refresh("--run-program", expect_failure=True),
+    ]
+    assert_hidden(stack, results)
+
+
+def test_secrets_of_the_environment_stand_nowhere_at_the_highest_verbosity(cloud, stack_on):
+    """At -v=9 the engine itself logs the stack config, secrets too; what it never sees it can't log."""
+    stack = stack_on(cloud_with_sts_key(cloud))
+    stack.unset("ehpc:accessKeyId")
+    stack.unset("ehpc:accessKeySecret")
+    stack.env.update(
+        ALIBABA_CLOUD_ACCESS_KEY_ID="fake-key-id",
+        ALIBABA_CLOUD_ACCESS_KEY_SECRET=SECRET,
+        ALIBABA_CLOUD_SECURITY_TOKEN=TOKEN,
+    )
+    declare(stack, 1, 2)
+    results = [stack.up("--logtostderr", "-v=9"), stack.preview("--logtostderr", "-v=9", "--debug")]
+    stack.env["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] = "obviously-FAKE-wrong"
+    results.append(stack.refresh("--logtostderr", "-v=9", expect_failure=True))
+    assert any("SignatureDoesNotMatch" in text for text in results[-1].errors)
+    assert_hidden(stack, results)
