@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +21,12 @@ from typing import Any
 import grpc
 from google.protobuf import any_pb2, struct_pb2
 from pulumi.runtime import rpc
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, status_pb2
+from pulumi.runtime.proto import (
+    engine_pb2,
+    engine_pb2_grpc,
+    provider_pb2,
+    status_pb2,
+)
 
 PROVIDER_KEY = "__provider"
 #: gRPC's code for errors that aren't of its own making; what the SDK itself uses.
@@ -29,6 +35,7 @@ GRPC_UNKNOWN = 2
 THREADS = 64
 LONGEST_MESSAGE = 30_000
 
+_running: weakref.WeakSet[threading.Event] = weakref.WeakSet()
 _channels: dict[str, grpc.Channel] = {}
 _channels_lock = threading.Lock()
 
@@ -127,11 +134,11 @@ class EngineCall:
 
 def current_call() -> EngineCall:
     """The engine's call that this code runs in; a call without an engine where there is none."""
-    request, context = None, None
+    request, context, servicer = None, None, None
     for frame in _frames():
         names = frame.f_locals
         if request is None and _is_call(names.get("request"), names.get("context")):
-            request, context = names["request"], names["context"]
+            request, context, servicer = names["request"], names["context"], names.get("self")
         if "executor_reference" in names:
             _widen(names["executor_reference"])
     if context is None:
@@ -143,9 +150,39 @@ def current_call() -> EngineCall:
         _context=context,
         _serialized_provider=_serialized_provider(request),
     )
+    _running.add(call.cancelled)
+    _listen_for_cancel(servicer)
     if not context.add_callback(call.cancelled.set):
         call.cancelled.set()
     return call
+
+
+def cancel_all() -> None:
+    """Cancel every call that is being served; what the engine asks for on Ctrl-C."""
+    for cancelled in list(_running):
+        cancelled.set()
+
+
+def _cancel(_self: Any, _request: Any, _context: Any) -> Any:
+    """Lends its code to the SDK's Cancel, so it can use nothing of this module's globals."""
+    from google.protobuf import empty_pb2
+
+    from ehpc_nodes.engine import cancel_all
+
+    cancel_all()
+    return empty_pb2.Empty()
+
+
+def _listen_for_cancel(servicer: Any) -> None:
+    """Hear the engine's Cancel, which the SDK's servicer answers without telling the providers.
+
+    The server is running and holds the method bound, so neither class nor instance can be changed any
+    more; the function's code can.
+    """
+    method = getattr(type(servicer), "Cancel", None)
+    code = getattr(method, "__code__", None)
+    if code is not None and code is not _cancel.__code__ and not code.co_freevars:
+        method.__code__ = _cancel.__code__  # type: ignore[union-attr]  # a function, since it has code
 
 
 def _frames() -> Iterator[FrameType]:

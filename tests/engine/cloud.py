@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from unit.emulated import CLUSTER, MARK, WRITES, iid, ids, world  # noqa: F401
-
 from ehpc_nodes.emulator import Emulator, EmulatorServer
+from ehpc_nodes.emulator.tasks import release
+from unit.emulated import CLUSTER, MARK, WRITES, ids, iid, world  # noqa: F401
 
 PROGRAM = """
 import json, os
@@ -82,6 +82,12 @@ class Cloud:
 
     def fault(self, kind, action, **options):
         self.emulator.faults.add({"kind": kind, "action": action, **options})
+
+    def release(self):
+        """End the tasks that are held, and hold no more."""
+        with self.emulator.turn():
+            self.emulator.world.knobs.task_pace = type(self.emulator.world.knobs.task_pace)()
+            release(self.emulator.state, "all")
 
     def close(self):
         self.server.stop()

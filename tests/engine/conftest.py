@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from engine.cloud import PROGRAM, Cloud
 from engine.harness import PulumiStack
 

@@ -7,6 +7,7 @@ import time
 import venv
 
 import pytest
+
 from engine.harness import PulumiStack, scrubbed
 
 PROVIDER = '''

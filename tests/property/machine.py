@@ -4,7 +4,6 @@ The machine plays the engine's part (what is saved when), the emulator the cloud
 checked at every step, and at the end a clean `up` has to make state = cluster = program.
 """
 
-from unit.emulated import CLUSTER, Bench, Killed, iid
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -13,6 +12,7 @@ from ehpc_nodes.emulator.faults import Faults
 from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.lifecycle import PENDING, IncompleteError
 from ehpc_nodes.provider import needs_update
+from unit.emulated import CLUSTER, Bench, Killed, iid
 
 SIZE = 6
 GRACE = 30.0

@@ -3,6 +3,7 @@
 import os
 
 from hypothesis import HealthCheck, Phase, settings
+
 from property.machine import Histories
 
 EXAMPLES = int(os.environ.get("EHPC_HISTORIES", "150"))

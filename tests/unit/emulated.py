@@ -2,8 +2,6 @@
 
 import json
 
-from unit.fakes import FakeClock, Said
-
 from ehpc_nodes import errors
 from ehpc_nodes.client import Client
 from ehpc_nodes.emulator import Dropped, Emulator, World
@@ -11,6 +9,7 @@ from ehpc_nodes.lifecycle import Lifecycle
 from ehpc_nodes.models import Inputs
 from ehpc_nodes.transport import read_answer
 from ehpc_nodes.waiting import Deadline
+from unit.fakes import FakeClock, Said
 
 CLUSTER, VPC = "ehpc-hz-test", "vpc-test"
 IMAGE, OLD_IMAGE = "centos_7_06.vhd", "centos_7_02.vhd"

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from unit.fakes import FakeClock
 
 from ehpc_nodes.client import Client, chunks
 from ehpc_nodes.errors import (
@@ -16,6 +15,7 @@ from ehpc_nodes.errors import (
     api_error,
 )
 from ehpc_nodes.waiting import Deadline
+from unit.fakes import FakeClock
 
 
 class Answers:

@@ -1,10 +1,10 @@
 """The lifecycle in process, on the emulator: what each operation does to the cluster, call by call."""
 
 import pytest
-from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids
 
 from ehpc_nodes.errors import EhpcError, RefusedError, WaitTimeoutError
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError
+from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids
 
 
 def test_create_attaches_all_in_one_call_and_knows_its_task():

@@ -4,10 +4,10 @@ import threading
 import time
 
 import pytest
-from unit.fakes import FakeClock
 
 from ehpc_nodes.errors import CancelledError
 from ehpc_nodes.waiting import Deadline, RealClock, pauses, wait_until
+from unit.fakes import FakeClock
 
 
 def test_first_look_is_at_once():
