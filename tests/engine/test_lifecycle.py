@@ -1,5 +1,7 @@
 """The life of a resource on the real engine: every step is checked in the emulated cloud, not only in words."""
 
+import pytest
+
 from engine.cloud import CLUSTER, declare, ids
 from unit.emulated import IMAGE
 
@@ -13,6 +15,7 @@ def shown(result, mark):
     ]
 
 
+@pytest.mark.seam
 def test_the_whole_life(cloud, stack_on):
     it = cloud()
     stack = stack_on(it)
@@ -32,7 +35,8 @@ def test_the_whole_life(cloud, stack_on):
     outputs = stack.outputs()
     (sent,) = it.emulator.journal.of("AddExistedNodes")
     assert (outputs["task_id"], outputs["request_id"]) == (sent.task_id, sent.request_id)
-    assert outputs["ids"] == ids(1, 2, 3) and outputs["failed"] == {}
+    assert outputs["ids"] == ids(1, 2, 3)
+    assert outputs["failed"] == {}
     assert outputs["nodes"][ids(1)[0]]["host_name"] == "compute1"
 
     it.forget()
@@ -44,7 +48,8 @@ def test_the_whole_life(cloud, stack_on):
     assert (shown(preview, "+"), shown(preview, "-")) == (ids(4), ids(1))
     stack.up()
     assert sorted(it.nodes) == ids(2, 3, 4) == stack.outputs()["ids"]
-    assert it.named("AddExistedNodes") == [ids(4)] and it.named("DeleteNodes") == [ids(1)]
+    assert it.named("AddExistedNodes") == [ids(4)]
+    assert it.named("DeleteNodes") == [ids(1)]
 
     it.forget()
     declare(stack, 2, 3, 4, job_queue="gpu")
@@ -74,6 +79,7 @@ def test_the_whole_life(cloud, stack_on):
     assert set(ids(1, 2, 3, 4)) <= it.emulator.world.instances.keys()
 
 
+@pytest.mark.seam
 def test_get_reads_nodes_without_managing_them(cloud, stack_on):
     it = cloud(attached=(1, 2))
     program = """
@@ -90,7 +96,8 @@ pulumi.export("queues", seen.nodes.apply(lambda nodes: sorted(n["queue"] for n i
     stack.up()
     assert stack.outputs()["ids"] == ids(1, 2, 3)
     stack.destroy()
-    assert it.writes() == [] and sorted(it.nodes) == ids(1, 2, 3)
+    assert it.writes() == []
+    assert sorted(it.nodes) == ids(1, 2, 3)
 
 
 def test_adopting_needs_no_consent_and_no_write(cloud, stack_on):

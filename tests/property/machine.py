@@ -4,6 +4,8 @@ The machine plays the engine's part (what is saved when), the emulator the cloud
 checked at every step, and at the end a clean `up` has to make state = cluster = program.
 """
 
+from typing import Any
+
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
