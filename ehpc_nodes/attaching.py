@@ -140,7 +140,7 @@ class Attaching:
             )
 
     def _stop(self, batch: list[str]) -> None:
-        """Stop one batch. A lost answer is repeated: stopping a stopping instance does nothing."""
+        """Stop one batch; after a lost answer, those that still run."""
         operation = self.operation
         for attempt in range(1, SENDS + 1):
             try:
@@ -148,19 +148,22 @@ class Attaching:
             except EhpcError as error:
                 if attempt == SENDS or not may_have_acted(error):
                     raise
+                batch = self._running(batch)
+                if not batch:
+                    return
                 continue
             operation.record("StopInstances", batch, None, "Done")
-            refused = [a for a in answers if a.code not in ("200", "Success", "")]
-            if refused:
-                first = refused[0]
-                raise ApiError(
-                    "StopInstances",
-                    first.code,
-                    f"{first.instance_id}: {first.message}",
-                    http_status=200,
-                    request_id="",
-                )
+            refused = {a.instance_id: a for a in answers if a.code not in ("200", "Success", "")}
+            for instance_id in self._running(list(refused)):
+                why = refused[instance_id]
+                text = f"{instance_id}: {why.message}"
+                raise ApiError("StopInstances", why.code, text, http_status=200, request_id="")
             return
+
+    def _running(self, ids: list[str]) -> list[str]:
+        """Of these, the instances that neither are stopped nor stop."""
+        seen = self.operation.cloud.describe_instances(ids) if ids else []
+        return [i.instance_id for i in seen if i.status.lower() not in ("stopped", "stopping")]
 
     # -- the write ------------------------------------------------------------------------------
 

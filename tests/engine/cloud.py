@@ -8,6 +8,9 @@ from ehpc_nodes.emulator import Emulator, EmulatorServer
 from ehpc_nodes.emulator.tasks import release
 from unit.emulated import CLUSTER, MARK, WRITES, ids, iid, world  # noqa: F401
 
+__all__ = ["CLUSTER", "MARK_OF_STACK", "PROGRAM", "Cloud", "declare", "ids"]
+
+MARK_OF_STACK = "project/dev/nodes"
 PROGRAM = """
 import json, os
 import pulumi

@@ -41,7 +41,7 @@ def pulumi_stack(engine: Path, tmp_path: Path) -> Iterator[Callable[..., PulumiS
     """Makes stacks: `pulumi_stack(program, env=…, python=…)`; what they started ends with the test."""
     stacks: list[PulumiStack] = []
 
-    def make(program: str = "", **options: object) -> PulumiStack:
+    def make(program: str = "", **options: Any) -> PulumiStack:
         directory = tmp_path / f"stack{len(stacks)}"
         directory.mkdir()
         stack = PulumiStack(engine, directory, program=program, **options)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 import venv
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -56,10 +58,10 @@ pulumi.export("seen", it.secret_seen)
 
 
 @pytest.fixture
-def nothing(pulumi_stack, tmp_path):
+def nothing(pulumi_stack: Callable[..., PulumiStack], tmp_path):
     (tmp_path / "nothing.py").write_text(PROVIDER)
 
-    def make(**options) -> PulumiStack:
+    def make(**options: Any) -> PulumiStack:
         return pulumi_stack(PROGRAM.replace("SIZE", "1"), pythonpath=[tmp_path], **options)
 
     return make

@@ -1,6 +1,7 @@
 """The lifecycle on the emulator, in process and on a clock that only waiting advances."""
 
 import json
+from collections.abc import Collection, Sequence
 
 from ehpc_nodes import errors
 from ehpc_nodes.client import Client
@@ -25,9 +26,16 @@ def ids(*numbers):
     return [iid(n) for n in numbers]
 
 
-def world(instances=6, attached=(), *, pace="instant", queues=("workq", "gpu"), **knobs):
+def world(
+    instances: int = 6,
+    attached: Collection[int] = (),
+    *,
+    pace: object = "instant",
+    queues: Sequence[str] = ("workq", "gpu"),
+    **knobs: object,
+) -> World:
     """One cluster with a manager and a login node, and stopped instances; some attached."""
-    hosts = [
+    hosts: list[dict[str, object]] = [
         {
             "id": iid(n),
             "host_name": f"compute{n}",
@@ -46,13 +54,13 @@ def world(instances=6, attached=(), *, pace="instant", queues=("workq", "gpu"), 
         {"id": iid(n), "host_name": f"compute{n}", "queue": queues[0], "image_id": IMAGE}
         for n in attached
     ]
-    heads_too = [
+    heads_too: list[dict[str, object]] = [
         {"id": i, "host_name": h, "vpc_id": VPC, "image_id": IMAGE, "status": "Running"}
         for i, h, _ in heads
     ]
     return World.from_dict(
         {
-            "knobs": {"task_pace": pace, **knobs},
+            "knobs": knobs | {"task_pace": pace},
             "images": [
                 {"id": IMAGE, "os_tag": "CentOS_7.6_64"},
                 {"id": OLD_IMAGE, "os_tag": "CentOS_7.2_64"},

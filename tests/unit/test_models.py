@@ -72,7 +72,12 @@ def test_unknown_values_are_not_missing():
 
 def test_id_follows_from_the_inputs_in_any_order():
     one = Inputs(cluster_id="ehpc-hz-a", region="cn-x", instance_ids=["i-a", "i-b"])
-    two = Inputs(cluster_id="ehpc-hz-a", region="cn-x", instance_ids={"i-b": "x", "i-a": ""})
+    as_a_map = {
+        "cluster_id": "ehpc-hz-a",
+        "region": "cn-x",
+        "instance_ids": {"i-b": "x", "i-a": ""},
+    }
+    two = Inputs.model_validate(as_a_map)
     other = Inputs(cluster_id="ehpc-hz-a", region="cn-x", instance_ids=["i-c"])
     assert ResourceId.of(one) == ResourceId.of(two) != ResourceId.of(other)
     assert ResourceId.parse(str(ResourceId.of(one))) == ResourceId.of(one)

@@ -1,0 +1,103 @@
+"""Runs that die: whatever was under way, the next `pulumi up` finishes it and nothing is sent twice."""
+
+import pytest
+from engine.cloud import MARK_OF_STACK, declare, ids
+
+MOMENTS = ["TagResources", "AddExistedNodes", "ListTasks", "UntagResources", "ListQueues"]
+
+
+def killed_at(cloud, stack, action, command="up"):
+    """Kill everything as soon as the cloud has seen this call, whose answer comes late."""
+    cloud.fault("slow", action, seconds=20)
+    before = len(cloud.calls(action))
+    running = stack.start(command, "--yes", "--skip-preview")
+    running.wait_until(lambda: len(cloud.calls(action)) > before)
+    running.kill_all()
+    cloud.emulator.faults.clear()
+    stack.cancel()
+
+
+@pytest.mark.parametrize("action", MOMENTS)
+def test_a_create_that_is_killed(cloud, stack_on, action):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    killed_at(it, stack, action)
+    stack.up()
+    assert it.writes() == ["AddExistedNodes"]
+    assert sorted(it.nodes) == ids(1, 2) == stack.outputs()["ids"]
+    assert it.harm.double_attach == [] == it.harm.releases
+    assert stack.preview("--expect-no-changes")
+
+
+@pytest.mark.parametrize("action", ["AddExistedNodes", "DeleteNodes", "UntagResources"])
+def test_an_update_that_is_killed_and_a_program_that_changed_meanwhile(cloud, stack_on, action):
+    it = cloud(detached_instance_status="Stopped")
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    declare(stack, 2, 3, 4)
+    killed_at(it, stack, action)
+    declare(stack, 2, 5)
+    stack.up()
+    assert sorted(it.nodes) == ids(2, 5) == stack.outputs()["ids"]
+    assert it.harm.double_attach == [] == it.harm.releases
+    marked = {i: x.tags for i, x in it.emulator.world.instances.items() if x.tags}
+    assert marked == {i: {"ehpc-nodes": MARK_OF_STACK} for i in ids(2, 5)}
+    assert stack.preview("--expect-no-changes")
+
+
+@pytest.mark.parametrize("action", ["DeleteNodes", "UntagResources"])
+def test_a_destroy_that_is_killed(cloud, stack_on, action):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    killed_at(it, stack, action, "destroy")
+    stack.destroy()
+    assert it.nodes == {}
+    assert it.calls("DeleteNodes") == ["DeleteNodes"]
+    assert stack.resources() == {}
+    assert not any(x.tags for x in it.emulator.world.instances.values())
+
+
+def test_a_refresh_takes_in_what_a_killed_update_attached(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1)
+    stack.up()
+    declare(stack, 1, 2)
+    killed_at(it, stack, "AddExistedNodes")
+    stack.refresh()
+    assert stack.resources()["nodes"]["outputs"]["instance_ids"] == ids(1, 2)
+    stack.up()
+    assert it.writes() == ["AddExistedNodes"] * 2
+    assert stack.outputs()["ids"] == ids(1, 2)
+
+
+LOST = [
+    ("reset_before", {}),
+    ("reset_after", {}),
+    ("lost", {"seconds": 1}),
+    ("garbage", {"after_effect": True}),
+]
+
+
+@pytest.mark.parametrize(("kind", "options"), LOST)
+def test_an_up_that_meets_a_lost_answer_of_each_write_succeeds_by_itself(
+    cloud, stack_on, kind, options
+):
+    it = cloud(detached_instance_status="Stopped")
+    stack = stack_on(it)
+    declare(stack, 1, 2, job_queue="workq")
+    stack.up()
+    it.emulator.outside.start(ids(3)[0])
+    for action in ("StopInstances", "AddExistedNodes", "DeleteNodes", "SetQueue"):
+        it.fault(kind, action, **options)
+    declare(stack, 2, 3, job_queue="gpu", stop_running=True)
+    stack.up()
+    assert sorted(it.nodes) == ids(2, 3) == stack.outputs()["ids"]
+    assert {node.queue for node in it.nodes.values()} == {"gpu"}
+    assert it.harm.double_attach == [] == it.harm.releases
+    assert all(rule.fired == 1 for rule in it.emulator.faults.rules)
+    assert stack.preview("--expect-no-changes")
