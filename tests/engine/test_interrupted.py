@@ -1,6 +1,7 @@
 """Runs that die: whatever was under way, the next `pulumi up` finishes it and nothing is sent twice."""
 
 import pytest
+
 from engine.cloud import MARK_OF_STACK, declare, ids
 
 MOMENTS = ["TagResources", "AddExistedNodes", "ListTasks", "UntagResources", "ListQueues"]
