@@ -9,7 +9,7 @@ LOWEST := .venv-lowest
 LOWEST_PULUMI := $(shell sed -n 's/^ *"pulumi>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-lowest engine demo check test constraints clean
+.PHONY: help venv venv-lowest engine demo check test reliability constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -51,6 +51,9 @@ test: venv venv-lowest engine ## all tests, the seam's also with the lowest supp
 	$(LOWEST)/bin/python -m pytest -q -n auto tests/engine -m seam $(PYTEST_ARGS)
 	@echo '== everything, with pulumi '"$$($(BIN)/python -c 'import importlib.metadata as m; print(m.version("pulumi"))')"
 	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+
+reliability: venv ## write the table of docs/reliability.md anew, by running every cell of it
+	@PYTHONPATH=tests $(BIN)/python -m unit.matrix
 
 constraints: ## write constraints.txt anew: the newest versions of everything, from a fresh environment
 	@tools/constraints.sh $(PYTHON)

@@ -177,6 +177,7 @@ def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
     """Everything that is wrong with the plan, at once."""
     found = [*sight.notes, *_of_cluster(sight, wish), *_of_queue(sight, wish)]
     if plan.attach:
+        found += _of_membership(sight)
         found += _of_image(sight, wish)
         found += _of_consent(sight, wish, plan)
     for instance_id in (*plan.attach, *plan.adopt, *plan.join):
@@ -187,6 +188,15 @@ def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
     found += _of_host_names(sight, plan)
     found += _of_members(sight, wish, plan)
     return found
+
+
+def _of_membership(sight: Sight) -> Iterable[Finding]:
+    if sight.nodes is None and all(note.warning for note in sight.notes):
+        yield Finding(
+            "instance_ids",
+            "which of the instances are nodes already can't be seen, and attaching one again would wipe it:"
+            f" give the access key's RAM user the permission {permission('ListNodes')}",
+        )
 
 
 def _of_cluster(sight: Sight, wish: Wish) -> Iterable[Finding]:

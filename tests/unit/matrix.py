@@ -1,0 +1,122 @@
+"""Every action × every fault × {create, update, refresh, delete}: what comes of it, found by running it.
+
+`python -m unit.matrix` (with tests/ on the path) writes the table into docs/reliability.md.
+"""
+
+from pathlib import Path
+
+from ehpc_nodes.errors import EhpcError
+from ehpc_nodes.lifecycle import IncompleteError
+from unit.emulated import Bench, ids
+
+VERBS = ("create", "update", "refresh", "delete")
+ACTIONS = (
+    *("AddExistedNodes", "DeleteNodes", "SetQueue", "StopInstances", "TagResources"),
+    *("UntagResources", "DescribeCluster", "ListNodes", "ListNodesNoPaging", "ListNodesByQueue"),
+    *("ListQueues", "ListTasks", "DescribeInstances"),
+)
+#: Column of the table -> the fault of the emulator. Each strikes once, but for the last two.
+FAULTS: dict[str, dict[str, object]] = {
+    "throttled": {"kind": "throttle"},
+    "5xx": {"kind": "error"},
+    "5xx after the effect": {"kind": "error_after"},
+    "reset before the effect": {"kind": "reset_before"},
+    "reset after it": {"kind": "reset_after"},
+    "answer lost": {"kind": "lost", "seconds": 30},
+    "not JSON": {"kind": "garbage", "after_effect": True},
+    "half an answer": {"kind": "truncated"},
+    "half a list": {"kind": "half_page"},
+    "unknown status": {"kind": "unknown_status"},
+    "refused for good": {
+        "kind": "error",
+        "status": 400,
+        "code": "InvalidParams",
+        "message": "No.",
+        "times": None,
+    },
+    "no permission": {
+        "kind": "error",
+        "status": 403,
+        "code": "NotAuthorized",
+        "message": "No.",
+        "times": None,
+    },
+}
+UNAFFECTED, DONE, TOLD = "–", "done", "told"
+
+
+class HarmedError(AssertionError):
+    """A promise was broken."""
+
+
+def outcome(verb, action, fault):
+    """What comes of a run whose calls of an action meet a fault; raises HarmedError where a promise breaks."""
+    bench = Bench(detached_instance_status="Stopped", pace={"looks": 2})
+    state = None if verb == "create" else bench.up(1, 2, 3, job_queue="workq")
+    bench.emulator.outside.start(ids(4)[0])
+    rule = bench.emulator.faults.add({"action": action, **FAULTS[fault]})
+    try:
+        state = run(bench, verb, state)
+        result = DONE
+    except IncompleteError as error:
+        state = error.state if verb in ("create", "update") else state
+        result = TOLD
+    except EhpcError:
+        result = TOLD
+    bench.emulator.faults.clear()
+    check(bench, verb, state)
+    return result if rule.fired else UNAFFECTED
+
+
+def run(bench, verb, state):
+    if verb in ("create", "update"):
+        return bench.up(2, 3, 4, before=state, job_queue="gpu", stop_running=True)
+    if verb == "refresh":
+        seen = bench.lifecycle().observe(state)
+        if seen is None or seen.instance_ids != ids(1, 2, 3):
+            raise HarmedError(f"refresh says {seen and seen.instance_ids}")
+        return seen
+    bench.lifecycle().remove(state)
+    return None
+
+
+def check(bench, verb, state):
+    """Nothing is harmed, and a clean run finishes."""
+    state = run(bench, verb, state) if state or verb == "create" else None
+    harm = bench.harm
+    if harm.double_attach or harm.releases or harm.touched:
+        raise HarmedError(str(harm))
+    wanted = {"create": ids(2, 3, 4), "update": ids(2, 3, 4), "refresh": ids(1, 2, 3), "delete": []}
+    if sorted(bench.nodes) != wanted[verb] or (state and state.instance_ids != wanted[verb]):
+        raise HarmedError(f"{sorted(bench.nodes)} in the cluster, {state} in the state")
+    if verb in ("create", "update") and {n.queue for n in bench.nodes.values()} != {"gpu"}:
+        raise HarmedError("another queue")
+    if max(harm.disk_replacements.values(), default=0) > 1:
+        raise HarmedError(f"wiped twice: {harm.disk_replacements}")
+
+
+def table():
+    """The table in Markdown: a row an action and verb that meet, a column a fault."""
+    lines = [
+        "| call | during | " + " | ".join(FAULTS) + " |",
+        "|---" * (len(FAULTS) + 2) + "|",
+    ]
+    for action in ACTIONS:
+        for verb in VERBS:
+            cells = [outcome(verb, action, fault) for fault in FAULTS]
+            if set(cells) != {UNAFFECTED}:
+                lines.append(f"| {action} | {verb} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def page(text):
+    """The page with the table in its place, between the two marks."""
+    head, rest = text.split(BEGIN)
+    return f"{head}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}"
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+BEGIN, END = "<!-- table: make reliability -->", "<!-- end of table -->"
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text()))
