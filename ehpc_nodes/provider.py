@@ -7,6 +7,7 @@ engine gives it in the plugin's process (its attributes would be readable in the
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -66,6 +67,8 @@ class AttachedNodesProvider(ResourceProvider):
         """Keep the stack config; called once in the plugin's process."""
         self._config = req.config
         self._replaced: set[str] = set()
+        self._claims: dict[tuple[str, str], str] = {}
+        self._claims_lock = threading.Lock()
 
     # -- check and diff -------------------------------------------------------------------------
 
@@ -84,6 +87,7 @@ class AttachedNodesProvider(ResourceProvider):
                     bag["region"] = settings.resolve_region(self._get, os.environ)
                 except ConfigError as error:
                     findings.append(Finding("region", str(error)))
+            findings += self._claimed_by_others(call.urn, bag)
             if not findings:
                 findings = self._preflight(call, declared, bag, _olds)
             for finding in findings:
@@ -92,6 +96,23 @@ class AttachedNodesProvider(ResourceProvider):
             return CheckResult(
                 bag, [CheckFailure(f.property, f.reason) for f in findings if not f.warning]
             )
+
+    def _claimed_by_others(self, urn: str, bag: Bag) -> list[Finding]:
+        """Instances that another resource of the program lists too; a run's checks share this process."""
+        cluster_id = str(bag.get("cluster_id"))
+        wanted = {(cluster_id, i) for i in known_ids(bag)} if urn else set()
+        with self._claims_lock:
+            for key in [key for key, owner in self._claims.items() if owner == urn]:
+                del self._claims[key]
+            others = {i: self._claims[c, i] for c, i in sorted(wanted) if (c, i) in self._claims}
+            self._claims |= {key: urn for key in wanted if key[1] not in others}
+        return [
+            Finding(
+                "instance_ids",
+                f"{i} is listed by {_name_of(urn)!r} and by {_name_of(other)!r}: list it in one of them",
+            )
+            for i, other in others.items()
+        ]
 
     def _preflight(
         self, call: EngineCall, declared: Declared, bag: Bag, olds: Bag
@@ -302,6 +323,10 @@ def _set_as_map(declared: Declared, news: Bag, olds: Bag) -> Any:
     unknowns = [item for item in raw if isinstance(item, Unknown)] if isinstance(raw, list) else []
     named |= {f"(new instance {n})": item for n, item in enumerate(unknowns, start=1)}
     return named
+
+
+def _name_of(urn: str) -> str:
+    return urn.rpartition("::")[2]
 
 
 def known_ids(bag: Mapping[str, Any]) -> set[str]:
