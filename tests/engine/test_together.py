@@ -1,5 +1,7 @@
 """Several resources, several stacks, and a service that throttles."""
 
+import pytest
+
 from engine.cloud import CLUSTER, declare, ids
 
 TWO = f"""
@@ -74,9 +76,12 @@ def test_two_stacks_do_not_take_each_others_nodes(cloud, stack_on):
     assert it.harm.releases == []
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_twenty_resources_against_a_service_that_throttles(cloud, stack_on):
     it = cloud(20, throttle_per_second=10)
     stack = stack_on(it, TWENTY)
+    stack.timeout = 280  # some 400 calls at ten a second
     stack.up("--parallel", "32")
     assert len(it.nodes) == 20
     assert it.calls("AddExistedNodes").count("AddExistedNodes") >= 20
