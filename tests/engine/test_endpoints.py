@@ -1,0 +1,85 @@
+"""Where requests go: never in the clear off the machine, never to a place that can't be trusted."""
+
+import ssl
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from engine.cloud import declare
+
+
+def test_plain_http_off_the_machine_is_refused(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it, **{"ehpc:endpoint": "http://ehpc.example.com"})
+    declare(stack, 1)
+    refused = stack.preview(expect_failure=True)
+    assert any("ehpc:endpoint" in text and "https" in text for text in refused.errors), refused.text
+    assert it.calls() == []
+
+
+def test_a_redirect_is_not_followed(cloud, stack_on):
+    it, elsewhere = cloud(), cloud()
+    it.fault("redirect", "*", location=f"{elsewhere.server.url}/?taken=1", times=None)
+    stack = stack_on(it, **{"ehpc:readTimeoutSeconds": "2"})
+    declare(stack, 1)
+    running = stack.start("preview")
+    running.wait_until(lambda: len(it.calls()) >= 3)
+    running.kill_all()
+    assert elsewhere.calls() == []
+
+
+@pytest.fixture
+def untrusted(tmp_path):
+    """An HTTPS server whose certificate nobody knows; it counts the requests that reach it."""
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "1",
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            str(key),
+            "-out",
+            str(cert),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    served = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            served.append(self.path)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda *_: None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"https://localhost:{server.server_port}", served
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_certificate_that_is_not_trusted_is_one_clear_line(cloud, stack_on, untrusted):
+    url, served = untrusted
+    stack = stack_on(cloud(), **{"ehpc:endpoint": url})
+    declare(stack, 1)
+    refused = stack.preview(expect_failure=True)
+    (error,) = [text for text in refused.errors if "certificate" in text]
+    assert "the endpoint's certificate isn't trusted" in error
+    assert "\n" not in error
+    assert "Traceback" not in refused.text
+    assert served == []
