@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from . import wire
 from .errors import (
     ApiError,
+    AuthError,
     BackendError,
     CertificateError,
     EhpcError,
@@ -103,8 +104,14 @@ class Operation:
         return self.nodes
 
     def see_compute_nodes(self) -> dict[str, wire.Node]:
-        """The compute nodes with fewer facts, in one call whatever their number."""
-        return {node.id: node for node in self.cloud.list_compute_nodes(self.cluster_id)}
+        """The compute nodes with fewer facts, in one call whatever their number, where that is allowed."""
+        try:
+            found = self.cloud.list_compute_nodes(self.cluster_id)
+        except AuthError as error:
+            if not error.forbidden:
+                raise
+            found = [node for node in self.cloud.list_nodes(self.cluster_id) if node.is_compute]
+        return {node.id: node for node in found}
 
     def record(
         self, action: str, ids: Sequence[str], accepted: wire.Accepted | None, status: str

@@ -1,0 +1,92 @@
+"""The RAM policy in docs/security.md is enough for everything, and nothing in it is too much."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from ehpc_nodes.errors import EhpcError
+from ehpc_nodes.lifecycle import IncompleteError
+from unit.emulated import CLUSTER, Bench, ids
+
+PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+(POLICY,) = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
+(STATEMENT,) = POLICY["Statement"]
+ALLOWED = STATEMENT["Action"]
+
+
+def everything(allowed):
+    """Each feature once, under a key that may call just these; the errors and warnings, and the calls."""
+    bench = Bench(pace={"looks": 2})
+    bench.emulator.world.default_key.allow = allowed
+    told = []
+
+    def attempt(deed):
+        try:
+            return deed()
+        except IncompleteError as error:
+            told.append(str(error))
+            return error.state
+        except EhpcError as error:
+            told.append(str(error))
+            return None
+
+    bench.emulator.outside.start(ids(3)[0])
+    own = {"image_id": "m-bp1own", "image_owner_alias": "self"}
+    state = attempt(lambda: bench.up(1, 2, job_queue="gpu", **own))
+    state = attempt(
+        lambda: bench.up(2, 3, before=state, stop_running=True, job_queue="workq", **own)
+    )
+    if state:
+        attempt(lambda: bench.lifecycle().observe(state))
+        attempt(lambda: bench.lifecycle().remove(state))
+    system = {"image_id": "centos_7_02.vhd", "image_owner_alias": "system"}
+    attempt(lambda: bench.up(4, **system))
+    return told, bench.said.warnings, bench
+
+
+def test_it_is_enough():
+    told, warnings, bench = everything(ALLOWED)
+    assert (told, warnings) == ([], [])
+    assert sorted(bench.nodes) == ids(4)
+
+
+def test_it_is_not_too_much():
+    _, _, bench = everything(["*"])
+    called = {f"{e.service}:{e.action}" for e in bench.emulator.journal.entries}
+    assert called == set(ALLOWED)
+
+
+@pytest.mark.parametrize("missing", ALLOWED)
+def test_without_one_that_one_is_named_and_nothing_is_harmed(missing):
+    told, warnings, bench = everything([action for action in ALLOWED if action != missing])
+    if missing == "ehpc:ListNodesNoPaging":  # ListNodes does its work
+        assert (told, warnings) == ([], [])
+        return
+    survey_notes = [] if told or warnings else notes(bench)
+    assert any(missing in text for text in [*told, *warnings, *survey_notes]), (told, warnings)
+    harm = bench.harm
+    assert harm.double_attach == [] == harm.releases
+    assert harm.touched == []
+
+
+def notes(bench):
+    """What a preview would warn of."""
+    from ehpc_nodes.preflight import Wish
+
+    wishes = [
+        Wish(CLUSTER, "cn-hangzhou", image, alias, "gpu", replace_system_disks=True)
+        for image, alias in (("m-bp1own", "self"), ("centos_7_02.vhd", "system"))
+    ]
+    return [
+        finding.reason
+        for wish in wishes
+        for finding in bench.lifecycle().survey(wish, set(ids(5)), set()).findings
+    ]
+
+
+@pytest.mark.parametrize("missing", ["ehpc:ListNodes", "ehpc:ListTasks"])
+def test_nothing_is_attached_blindly(missing):
+    _, _, bench = everything([action for action in ALLOWED if action != missing])
+    assert bench.harm.disk_replacements == {}
