@@ -20,6 +20,7 @@ from .errors import (
     OutcomeUnknownError,
     TransportError,
     WaitTimeoutError,
+    counted,
     listed,
 )
 from .models import Inputs, TaskRecord
@@ -123,7 +124,7 @@ class Attaching:
         if not running:
             return
         operation = self.operation
-        operation.reporter.status(f"stopping {len(running)} instances")
+        operation.reporter.status(f"stopping {counted(len(running), 'instance')}")
         for batch in chunks(running, BATCH):
             self._stop(batch)
 
@@ -172,7 +173,7 @@ class Attaching:
         operation, inputs = self.operation, self.inputs
         before = frozenset(task.task_id for task in self._running_tasks())
         for attempt in range(1, SENDS + 1):
-            operation.reporter.status(f"attaching {len(batch)} instances")
+            operation.reporter.status(f"attaching {counted(len(batch), 'instance')}")
             try:
                 accepted: wire.Accepted | None = operation.cloud.add_existed_nodes(
                     operation.cluster_id,

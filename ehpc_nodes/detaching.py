@@ -14,6 +14,7 @@ from .errors import (
     OutcomeUnknownError,
     RefusedError,
     WaitTimeoutError,
+    counted,
     listed,
 )
 from .models import TaskRecord
@@ -50,7 +51,7 @@ def detach(operation: Operation, ids: Sequence[str]) -> None:
     """
     if not ids:
         return
-    operation.reporter.status(f"detaching {len(ids)} nodes")
+    operation.reporter.status(f"detaching {counted(len(ids), 'node')}")
     for batch in chunks(ids, BATCH):
         _delete(operation, batch)
     _watch(operation, {i for i in ids if i not in operation.failed})
@@ -194,7 +195,7 @@ def move(operation: Operation, ids: Sequence[str], queue: str) -> None:
     for _ in range(SENDS):
         if not remaining:
             return
-        operation.reporter.status(f"moving {len(remaining)} nodes to queue {queue}")
+        operation.reporter.status(f"moving {counted(len(remaining), 'node')} to queue {queue}")
         for batch in chunks(remaining, BATCH):
             _set_queue(operation, batch, queue)
         remaining = _not_in_queue(operation, remaining, queue)

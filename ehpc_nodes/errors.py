@@ -219,3 +219,8 @@ def listed(names: list[str], most: int = 10) -> str:
     """Names joined for a sentence: ``i-1, i-2 and 40 more``."""
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: ``1 node``, ``2 nodes``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

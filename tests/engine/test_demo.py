@@ -1,0 +1,65 @@
+"""`make demo`: it ends well, and leaves nothing behind, also when it is interrupted."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.harness import processes_of_session, scrubbed
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.xdist_group("demo")  # its folder is one
+
+
+def start(tmp_path, engine):
+    environment = scrubbed(os.environ)
+    with (tmp_path / "out").open("wb") as out:
+        return subprocess.Popen(
+            [sys.executable, ROOT / "tools" / "demo.py"],
+            cwd=ROOT,
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def assert_emulator_has_ended(text):
+    port = int(re.search(r"at http://127\.0\.0\.1:(\d+)", text)[1])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_it_attaches_changes_and_destroys(tmp_path, engine):
+    process = start(tmp_path, engine)
+    assert process.wait(110) == 0, (tmp_path / "out").read_text()
+    text = (tmp_path / "out").read_text()
+    assert "+ i-bp1demo00000000004" in text
+    assert "- i-bp1demo00000000001" in text
+    assert "i-bp1demo00000000001  system disk replaced 1 time\n" in text
+    assert text.count("instances released: 0") == 2
+    assert "request_id:" in text
+    assert text.rstrip().endswith("Done; all that was started has ended")
+    assert list(processes_of_session(process.pid)) == []
+    assert_emulator_has_ended((tmp_path / "out").read_text())
+
+
+def test_an_interrupt_ends_all_of_it(tmp_path, engine):
+    process = start(tmp_path, engine)
+    deadline = time.monotonic() + 60
+    while "nodes settled" not in (tmp_path / "out").read_text():
+        assert process.poll() is None, (tmp_path / "out").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130, (tmp_path / "out").read_text()
+    assert "Traceback" not in (tmp_path / "out").read_text()
+    assert list(processes_of_session(process.pid)) == []
+    assert_emulator_has_ended((tmp_path / "out").read_text())
