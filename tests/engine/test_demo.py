@@ -32,9 +32,9 @@ def start(tmp_path, engine):
 
 
 def assert_emulator_has_ended(text):
-    port = int(re.search(r"at http://127\.0\.0\.1:(\d+)", text)[1])
+    (port,) = re.findall(r"at http://127\.0\.0\.1:(\d+)", text)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=5)
+        socket.create_connection(("127.0.0.1", int(port)), timeout=5)
 
 
 def test_it_attaches_changes_and_destroys(tmp_path, engine):
