@@ -24,6 +24,7 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 from pulumi.output import UNKNOWN, Unknown
+from pydantic import ValidationError
 
 from . import __version__, settings
 from .client import Client
@@ -210,7 +211,8 @@ class AttachedNodesProvider(ResourceProvider):
     def _state_to_read(self, id_: str, props: Bag) -> State:
         region = props.get("region") or settings.resolve_region(self._get, os.environ)
         cluster_id = props.get("cluster_id") or ResourceId.parse(id_).cluster_id
-        ids = sorted(props.get("instance_ids") or ())
+        ids = props.get("instance_ids") or ()
+        ids = [*ids] if isinstance(ids, (list, dict)) else ids
         return State.model_validate(
             {**props, "region": region, "cluster_id": cluster_id, "instance_ids": ids}
         )
@@ -254,6 +256,13 @@ def _errors_told() -> Iterator[EngineCall]:
         raise call.failed(f"{error.property}: {error}") from error
     except EhpcError as error:
         raise call.failed(str(error)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise call.failed(
+            f"The state of this resource is not as this package saves it, at {where}: {first['msg']}."
+            " Look at it with: pulumi stack export."
+        ) from error
 
 
 @contextmanager
@@ -332,7 +341,8 @@ def _name_of(urn: str) -> str:
 def known_ids(bag: Mapping[str, Any]) -> set[str]:
     """The instance ids of a bag of checked inputs; placeholders of unknown ones left out."""
     ids = bag.get("instance_ids")
-    return {i for i in ids if not i.startswith("(")} if isinstance(ids, (dict, list)) else set()
+    named = ids if isinstance(ids, (dict, list)) else ()
+    return {i for i in named if isinstance(i, str) and not i.startswith("(")}
 
 
 def is_replacement(olds: Bag, news: Bag) -> bool:
@@ -350,11 +360,13 @@ def _changed(olds: Bag, news: Bag, name: str) -> bool:
 
 def needs_update(olds: Bag, news: Bag) -> bool:
     """Whether the state (outputs) isn't what the inputs want, for something that can be changed."""
-    wanted = news.get("instance_ids")
-    if not isinstance(wanted, dict) or set(wanted) != set(olds.get("instance_ids") or ()):
+    if not isinstance(news.get("instance_ids"), dict) or set(news["instance_ids"]) != known_ids(
+        olds
+    ):
         return True
     queue = news.get("job_queue")
-    nodes = (olds.get("nodes") or {}).values()
+    saved = olds.get("nodes")
+    nodes = [n for n in saved.values() if isinstance(n, dict)] if isinstance(saved, dict) else []
     if queue and (
         queue != olds.get("job_queue") or any(n.get("queue") not in ("", queue) for n in nodes)
     ):
