@@ -6,8 +6,7 @@ left. Knows nothing of Pulumi.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from . import preflight, wire
@@ -23,13 +22,9 @@ from .errors import (
 )
 from .models import Failure, Finding, Inputs, NodeState, State
 from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Cloud, Operation, Reporter
+from .outcome import PENDING, exceptions, node_state, queues, reasons, state_after
 from .plan import Plan, describe, make_plan
 from .waiting import Deadline, wait_until
-
-#: More failed nodes than this are told in groups.
-BULLETS = 10
-#: The status of a node that was sent and is not among the cluster's nodes yet.
-PENDING = "attaching"
 
 
 class IncompleteError(EhpcError):
@@ -100,9 +95,9 @@ class Lifecycle:
             if not operation.records and not operation.sent:
                 raise
             look = not isinstance(error, CancelledError)
-            state = self._state(operation, inputs, before, look=look)
-            raise IncompleteError(state, [*_reasons(operation, state), str(error)]) from error
-        state = self._state(operation, resolved, before, look=True)
+            state = state_after(operation, inputs, before, look=look)
+            raise IncompleteError(state, [*reasons(operation, state), str(error)]) from error
+        state = state_after(operation, resolved, before, look=True)
         for instance_id in {*inputs.instance_ids} - {*state.instance_ids, *state.failed}:
             state.failed[instance_id] = Failure(
                 code="Vanished", reason="was a node, and is none any more: run pulumi up again"
@@ -111,8 +106,8 @@ class Lifecycle:
             return state
         unmark(operation, sorted(state.failed.keys() - state.nodes.keys()))
         if operation.records or state.nodes:
-            raise IncompleteError(state, _reasons(operation, state))
-        raise EhpcError("\n".join(_reasons(operation, state)))
+            raise IncompleteError(state, reasons(operation, state))
+        raise EhpcError("\n".join(reasons(operation, state)))
 
     def _operation(self, cluster_id: str) -> Operation:
         return Operation(
@@ -249,70 +244,6 @@ class Lifecycle:
         nodes = sight.nodes or {}
         return [i for i in plan.detach if i in nodes and nodes[i].host_name.lower() in wanted]
 
-    # -- the state ------------------------------------------------------------------------------
-
-    def _state(
-        self, operation: Operation, inputs: Inputs, before: State | None, *, look: bool
-    ) -> State:
-        """What is attached now, as far as it can be told; never fails."""
-        ours = {*inputs.instance_ids, *(before.instance_ids if before else ())}
-        ours |= operation.sent
-        nodes = {i: node for i, node in operation.nodes.items() if i in ours}
-        queues: dict[str, str] = {}
-        if look:
-            nodes = self._final_nodes(operation, ours)
-            queues = self._queues(operation.cluster_id, nodes)
-        nodes = {i: n for i, n in nodes.items() if i not in operation.detached}
-        known = {i: node_state(n, queues.get(i, "")) for i, n in nodes.items()}
-        for instance_id in operation.sent - known.keys():
-            known[instance_id] = NodeState(status=PENDING)
-        calls = [r for r in operation.records if r.action == "AddExistedNodes"]
-        latest = calls[-1] if calls else before
-        return State(
-            **{**inputs.model_dump(), "instance_ids": sorted(known)},
-            task_id=latest.task_id if latest else "",
-            request_id=latest.request_id if latest else "",
-            tasks=operation.records,
-            nodes=known,
-            failed={
-                **_exceptions({i: n for i, n in known.items() if i in inputs.instance_ids}),
-                **operation.failed,
-            },
-        )
-
-    def _final_nodes(self, operation: Operation, ours: set[str]) -> dict[str, wire.Node]:
-        """Our nodes with all their facts, waiting a little for a list that lags behind."""
-        settled = {r for record in operation.records for r in record.instance_ids if r in ours}
-        settled -= {*operation.failed, *operation.detached, *operation.sent}
-
-        def look() -> bool | None:
-            try:
-                seen = operation.see_nodes()
-            except EhpcError as error:
-                if isinstance(error, UNSEEN):
-                    return None
-                return True
-            return True if settled <= seen.keys() else None
-
-        with suppress(CancelledError):  # what was seen so far has to do then
-            wait_until(look, self.deadline.at_most(self.grace))
-        return {i: node for i, node in operation.nodes.items() if i in ours}
-
-    def _queues(self, cluster_id: str, ids: Iterable[str]) -> dict[str, str]:
-        """The queue of each node, as far as it can be learnt."""
-        if not ids:
-            return {}
-        try:
-            names = [queue.queue_name for queue in self.cloud.list_queues(cluster_id)]
-            return {
-                node.id: name
-                for name in names
-                for node in self.cloud.list_queue_nodes(cluster_id, name)
-            }
-        except (AuthError, *UNSEEN) as error:
-            self.reporter.warning(f"The nodes' queues could not be read: {error}")
-            return {}
-
     # -- read -----------------------------------------------------------------------------------
 
     def observe(self, state: State) -> State | None:
@@ -335,15 +266,15 @@ class Lifecycle:
         known = nodes.keys() | (attaching & wanted)
         if not known:
             return None
-        queues = self._queues(operation.cluster_id, nodes)
-        found = {i: node_state(n, queues.get(i, "")) for i, n in nodes.items()}
+        queue_of = queues(operation, nodes)
+        found = {i: node_state(n, queue_of.get(i, "")) for i, n in nodes.items()}
         for instance_id in known - nodes.keys():
             found[instance_id] = NodeState(status=PENDING)
         return state.model_copy(
             update={
                 "instance_ids": sorted(found),
                 "nodes": found,
-                "failed": _exceptions(found),
+                "failed": exceptions(found),
             }
         )
 
@@ -355,9 +286,9 @@ class Lifecycle:
         except ClusterNotFoundError:
             return None
         wanted = set(state.instance_ids) or {i for i, n in nodes.items() if n.is_compute}
-        queues = self._queues(state.cluster_id, nodes)
-        found = {i: node_state(n, queues.get(i, "")) for i, n in nodes.items() if i in wanted}
-        update = {"instance_ids": sorted(found), "nodes": found, "failed": _exceptions(found)}
+        queue_of = queues(operation, nodes)
+        found = {i: node_state(n, queue_of.get(i, "")) for i, n in nodes.items() if i in wanted}
+        update = {"instance_ids": sorted(found), "nodes": found, "failed": exceptions(found)}
         return state.model_copy(update=update) if found else None
 
     def _marked(self, operation: Operation) -> dict[str, wire.Instance]:
@@ -413,7 +344,7 @@ class Lifecycle:
         except ClusterNotFoundError:
             return
         if operation.failed:
-            raise IncompleteError(state, _reasons(operation, state))
+            raise IncompleteError(state, reasons(operation, state))
 
     def _confirm_attaching(self, operation: Operation, ours: set[str]) -> set[str]:
         """Of ours, those that a task is still attaching: DeleteNodes would be refused for them."""
@@ -441,27 +372,6 @@ def with_image(wish: preflight.Wish, sight: preflight.Sight) -> preflight.Wish:
     )
 
 
-def node_state(node: wire.Node, queue: str) -> NodeState:
-    """A node as the state keeps it."""
-    return NodeState(
-        host_name=node.host_name,
-        private_ip=node.ip_address,
-        status=node.status,
-        queue=queue,
-        image_id=node.image_id,
-        instance_type=node.instance_type,
-    )
-
-
-def _exceptions(nodes: dict[str, NodeState]) -> dict[str, Failure]:
-    """The nodes that the cluster itself calls failed."""
-    return {
-        i: Failure(code=node.status, reason=f"node status {node.status}: repair or detach it")
-        for i, node in nodes.items()
-        if node.status.lower() in wire.NODE_FAILED
-    }
-
-
 def _pending(node: wire.Node) -> bool:
     return not node.in_status(
         wire.NODE_READY | wire.NODE_STOPPED | wire.NODE_FAILED | wire.NODE_LEAVING
@@ -470,30 +380,3 @@ def _pending(node: wire.Node) -> bool:
 
 def _hosts(sight: preflight.Sight) -> dict[str, str]:
     return {i: instance.host_name for i, instance in (sight.instances or {}).items()}
-
-
-def _reasons(operation: Operation, state: State) -> list[str]:
-    """A line a failed node; above ten, a line a reason with the instances named."""
-    failed = state.failed
-    tasks = {i: r for r in operation.records for i in r.instance_ids}
-    if len(failed) <= BULLETS:
-        return [
-            f"{_called(i, state)}: {f.reason}{_ids(tasks.get(i), f)}" for i, f in failed.items()
-        ]
-    groups: dict[str, list[str]] = {}
-    for instance_id, failure in failed.items():
-        text = f"{failure.reason}{_ids(tasks.get(instance_id), failure)}"
-        groups.setdefault(text, []).append(_called(instance_id, state))
-    return [
-        f"{len(ids)} instances ({', '.join(ids[:5])}, …): {text}" for text, ids in groups.items()
-    ]
-
-
-def _called(instance_id: str, state: State) -> str:
-    node = state.nodes.get(instance_id)
-    return f"{node.host_name} ({instance_id})" if node and node.host_name else instance_id
-
-
-def _ids(record: object, failure: Failure) -> str:
-    request_id = getattr(record, "request_id", "")
-    return f" (RequestId {request_id})" if request_id and request_id not in failure.reason else ""

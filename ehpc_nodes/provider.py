@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -23,19 +23,30 @@ from pulumi.dynamic import (
     ResourceProvider,
     UpdateResult,
 )
-from pulumi.output import UNKNOWN, Unknown
 from pydantic import ValidationError
 
 from . import __version__, settings
+from .bags import (
+    REPLACING,
+    Bag,
+    changed,
+    checked_inputs,
+    inputs_of,
+    is_replacement,
+    known_ids,
+    name_of,
+    needs_update,
+    plain,
+    split_unknown,
+)
 from .client import Client
-from .engine import PROVIDER_KEY, EngineCall, current_call
+from .engine import EngineCall, current_call
 from .errors import ConfigError, EhpcError, RefusedError
-from .lifecycle import PENDING, FindingsError, IncompleteError, Lifecycle
+from .lifecycle import FindingsError, IncompleteError, Lifecycle
 from .models import (
     Declared,
     Finding,
     Inputs,
-    NodeState,
     ResourceId,
     State,
     check_form,
@@ -44,7 +55,6 @@ from .ownership import mark_of
 from .preflight import Wish
 from .transport import HttpExchange
 from .waiting import Deadline, RealClock
-from .wire import NODE_READY
 
 EHPC_VERSION = "2018-04-12"
 ECS_VERSION = "2014-05-26"
@@ -52,11 +62,6 @@ ECS_VERSION = "2014-05-26"
 CREATE_TIMEOUT = UPDATE_TIMEOUT = 3600.0
 DELETE_TIMEOUT = 1800.0
 LOOK_TIMEOUT = 600.0
-
-REPLACING = ("cluster_id", "region", "image_id", "image_owner_alias")
-CONSENTS = ("replace_system_disks", "stop_running", "detach_busy")
-
-Bag = dict[str, Any]
 
 
 class AttachedNodesProvider(ResourceProvider):
@@ -110,7 +115,7 @@ class AttachedNodesProvider(ResourceProvider):
         return [
             Finding(
                 "instance_ids",
-                f"{i} is listed by {_name_of(urn)!r} and by {_name_of(other)!r}: list it in one of them",
+                f"{i} is listed by {name_of(urn)!r} and by {name_of(other)!r}: list it in one of them",
             )
             for i, other in others.items()
         ]
@@ -127,7 +132,7 @@ class AttachedNodesProvider(ResourceProvider):
         queue = bag.get("job_queue", "")
         if olds and not replacing and wanted == owned and queue == olds.get("job_queue", ""):
             return []
-        wish = Wish(**{k: v for k, v in bag.items() if k in Wish.__annotations__ and _plain(v)})
+        wish = Wish(**{k: v for k, v in bag.items() if k in Wish.__annotations__ and plain(v)})
         lifecycle = self._lifecycle(call, wish.region, LOOK_TIMEOUT)
         survey = lifecycle.survey(wish, wanted, owned, anew=replacing)
         bag.setdefault("image_id", survey.wish.image_id)
@@ -154,7 +159,7 @@ class AttachedNodesProvider(ResourceProvider):
     def diff(self, _id: str, _olds: Bag, _news: Bag) -> DiffResult:
         """What a change means; everything that isn't named here means nothing."""
         with _errors_told() as call:
-            replaces = [name for name in REPLACING if _changed(_olds, _news, name)]
+            replaces = [name for name in REPLACING if changed(_olds, _news, name)]
             if replaces:
                 self._replaced.add(call.urn)
             return DiffResult(
@@ -271,131 +276,3 @@ def _partial_state_kept(call: EngineCall, resource_id: str) -> Iterator[None]:
         yield
     except IncompleteError as error:
         raise call.incomplete(resource_id, error.state.model_dump(), error.reasons) from error
-
-
-# -- property bags ------------------------------------------------------------------------------
-
-
-def split_unknown(news: Mapping[str, Any]) -> tuple[Bag, set[str]]:
-    """The arguments whose values are known, and the names of those that aren't (all) known yet.
-
-    A list of which some entries are unknown counts as unknown, with the known entries checked.
-    """
-    known: Bag = {}
-    unknown: set[str] = set()
-    for name, value in news.items():
-        if name == PROVIDER_KEY or value is None:
-            continue
-        if isinstance(value, Unknown):
-            unknown.add(name)
-        elif isinstance(value, list) and any(isinstance(item, Unknown) for item in value):
-            unknown.add(name)
-            rest = [item for item in value if not isinstance(item, Unknown)]
-            if rest:
-                known[name] = rest
-        else:
-            known[name] = value
-    return known, unknown
-
-
-def checked_inputs(declared: Declared, news: Bag, unknown: set[str], olds: Bag) -> Bag:
-    """The inputs as the engine keeps and shows them.
-
-    The set is a map keyed by instance id (value: the host name where known), because the engine shows a
-    map's added and removed entries exactly, and a list's by index. What the program leaves out keeps the
-    value that it had (region and image of the same cluster), so that nothing is replaced by an omission.
-    """
-    bag: Bag = {name: UNKNOWN for name in unknown if name != "instance_ids"}
-    bag |= declared.model_dump(exclude_none=True, exclude={"instance_ids"})
-    if bag.get("cluster_id") == olds.get("cluster_id"):
-        for name in (
-            "region",
-            *(("image_id", "image_owner_alias") if "image_id" not in bag else ()),
-        ):
-            if name not in bag and olds.get(name):
-                bag[name] = olds[name]
-    if isinstance(bag.get("image_id"), str):
-        bag.setdefault("image_owner_alias", "system")
-    for name in CONSENTS:
-        bag.setdefault(name, False)
-    bag["instance_ids"] = _set_as_map(declared, news, olds)
-    return bag
-
-
-def _set_as_map(declared: Declared, news: Bag, olds: Bag) -> Any:
-    raw = news.get("instance_ids")
-    if isinstance(raw, Unknown):
-        return raw
-    old = olds.get("instance_ids")
-    hosts = old if isinstance(old, dict) else {}
-    named: Bag = {i: str(hosts.get(i, "")).partition(" (")[0] for i in declared.instance_ids or ()}
-    unknowns = [item for item in raw if isinstance(item, Unknown)] if isinstance(raw, list) else []
-    named |= {f"(new instance {n})": item for n, item in enumerate(unknowns, start=1)}
-    return named
-
-
-def _name_of(urn: str) -> str:
-    return urn.rpartition("::")[2]
-
-
-def known_ids(bag: Mapping[str, Any]) -> set[str]:
-    """The instance ids of a bag of checked inputs; placeholders of unknown ones left out."""
-    ids = bag.get("instance_ids")
-    named = ids if isinstance(ids, (dict, list)) else ()
-    return {i for i in named if isinstance(i, str) and not i.startswith("(")}
-
-
-def is_replacement(olds: Bag, news: Bag) -> bool:
-    """Whether the change of inputs detaches all nodes and attaches them anew."""
-    return bool(olds) and any(_changed(olds, news, name) for name in REPLACING)
-
-
-def _changed(olds: Bag, news: Bag, name: str) -> bool:
-    """Whether a new value is given that differs; an unknown one may, so it does."""
-    new = news.get(name)
-    return (
-        new is not None and bool(olds.get(name)) and (isinstance(new, Unknown) or new != olds[name])
-    )
-
-
-def needs_update(olds: Bag, news: Bag) -> bool:
-    """Whether the state (outputs) isn't what the inputs want, for something that can be changed."""
-    if not isinstance(news.get("instance_ids"), dict) or set(news["instance_ids"]) != known_ids(
-        olds
-    ):
-        return True
-    queue = news.get("job_queue")
-    saved = olds.get("nodes")
-    nodes = [n for n in saved.values() if isinstance(n, dict)] if isinstance(saved, dict) else []
-    if queue and (
-        queue != olds.get("job_queue") or any(n.get("queue") not in ("", queue) for n in nodes)
-    ):
-        return True
-    return bool(olds.get("failed")) or any(n.get("status") == PENDING for n in nodes)
-
-
-def inputs_of(state: State, old_inputs: Bag) -> Bag:
-    """The inputs that fit what was read, so that the next preview shows what has drifted.
-
-    A node that isn't as wanted says so behind its host name: ``compute3 (stopped)``.
-    """
-    kept = {k: v for k, v in old_inputs.items() if k in Inputs.model_fields} or {
-        k: v
-        for k, v in state.model_dump().items()
-        if k in Inputs.model_fields and (k in CONSENTS or v)
-    }
-    queue = kept.get("job_queue", "")
-    hosts = {i: _told(node, queue) for i, node in state.nodes.items()}
-    return {**kept, "instance_ids": hosts}
-
-
-def _told(node: NodeState, queue: str) -> str:
-    if node.status.lower() not in NODE_READY:
-        return f"{node.host_name} ({node.status})"
-    if queue and node.queue and node.queue != queue:
-        return f"{node.host_name} (queue {node.queue})"
-    return node.host_name
-
-
-def _plain(value: Any) -> bool:
-    return isinstance(value, (str, bool))

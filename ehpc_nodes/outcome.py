@@ -1,0 +1,128 @@
+"""What an operation leaves: the state that holds now, and a reason for each instance that isn't as wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+
+from . import wire
+from .errors import AuthError, CancelledError, EhpcError
+from .models import Failure, Inputs, NodeState, State
+from .operation import UNSEEN, Operation
+from .waiting import wait_until
+
+#: More failed nodes than this are told in groups.
+BULLETS = 10
+#: The status of a node that was sent and is not among the cluster's nodes yet.
+PENDING = "attaching"
+
+
+def state_after(operation: Operation, inputs: Inputs, before: State | None, *, look: bool) -> State:
+    """What is attached now, as far as it can be told; never fails."""
+    ours = {*inputs.instance_ids, *(before.instance_ids if before else ())}
+    ours |= operation.sent
+    nodes = {i: node for i, node in operation.nodes.items() if i in ours}
+    queue_of: dict[str, str] = {}
+    if look:
+        nodes = _final_nodes(operation, ours)
+        queue_of = queues(operation, nodes)
+    nodes = {i: n for i, n in nodes.items() if i not in operation.detached}
+    known = {i: node_state(n, queue_of.get(i, "")) for i, n in nodes.items()}
+    for instance_id in operation.sent - known.keys():
+        known[instance_id] = NodeState(status=PENDING)
+    calls = [r for r in operation.records if r.action == "AddExistedNodes"]
+    latest = calls[-1] if calls else before
+    return State(
+        **{**inputs.model_dump(), "instance_ids": sorted(known)},
+        task_id=latest.task_id if latest else "",
+        request_id=latest.request_id if latest else "",
+        tasks=operation.records,
+        nodes=known,
+        failed={
+            **exceptions({i: n for i, n in known.items() if i in inputs.instance_ids}),
+            **operation.failed,
+        },
+    )
+
+
+def _final_nodes(operation: Operation, ours: set[str]) -> dict[str, wire.Node]:
+    """Our nodes with all their facts, waiting a little for a list that lags behind."""
+    settled = {r for record in operation.records for r in record.instance_ids if r in ours}
+    settled -= {*operation.failed, *operation.detached, *operation.sent}
+
+    def look() -> bool | None:
+        try:
+            seen = operation.see_nodes()
+        except EhpcError as error:
+            if isinstance(error, UNSEEN):
+                return None
+            return True
+        return True if settled <= seen.keys() else None
+
+    with suppress(CancelledError):  # what was seen so far has to do then
+        wait_until(look, operation.deadline.at_most(operation.grace))
+    return {i: node for i, node in operation.nodes.items() if i in ours}
+
+
+def queues(operation: Operation, ids: Collection[str]) -> dict[str, str]:
+    """The queue of each node, as far as it can be learnt."""
+    if not ids:
+        return {}
+    try:
+        names = [queue.queue_name for queue in operation.cloud.list_queues(operation.cluster_id)]
+        return {
+            node.id: name
+            for name in names
+            for node in operation.cloud.list_queue_nodes(operation.cluster_id, name)
+        }
+    except (AuthError, *UNSEEN) as error:
+        operation.reporter.warning(f"The nodes' queues could not be read: {error}")
+        return {}
+
+
+def node_state(node: wire.Node, queue: str) -> NodeState:
+    """A node as the state keeps it."""
+    return NodeState(
+        host_name=node.host_name,
+        private_ip=node.ip_address,
+        status=node.status,
+        queue=queue,
+        image_id=node.image_id,
+        instance_type=node.instance_type,
+    )
+
+
+def exceptions(nodes: dict[str, NodeState]) -> dict[str, Failure]:
+    """The nodes that the cluster itself calls failed."""
+    return {
+        i: Failure(code=node.status, reason=f"node status {node.status}: repair or detach it")
+        for i, node in nodes.items()
+        if node.status.lower() in wire.NODE_FAILED
+    }
+
+
+def reasons(operation: Operation, state: State) -> list[str]:
+    """A line a failed node; above ten, a line a reason with the instances named."""
+    failed = state.failed
+    tasks = {i: r for r in operation.records for i in r.instance_ids}
+    if len(failed) <= BULLETS:
+        return [
+            f"{_called(i, state)}: {f.reason}{_ids(tasks.get(i), f)}" for i, f in failed.items()
+        ]
+    groups: dict[str, list[str]] = {}
+    for instance_id, failure in failed.items():
+        text = f"{failure.reason}{_ids(tasks.get(instance_id), failure)}"
+        groups.setdefault(text, []).append(_called(instance_id, state))
+    return [
+        f"{len(ids)} instances ({', '.join(ids[:5])}, …): {text}" for text, ids in groups.items()
+    ]
+
+
+def _called(instance_id: str, state: State) -> str:
+    node = state.nodes.get(instance_id)
+    return f"{node.host_name} ({instance_id})" if node and node.host_name else instance_id
+
+
+def _ids(record: object, failure: Failure) -> str:
+    request_id = getattr(record, "request_id", "")
+    return f" (RequestId {request_id})" if request_id and request_id not in failure.reason else ""
