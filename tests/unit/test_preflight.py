@@ -1,5 +1,7 @@
 """Each row of what a preview finds: on which property, how grave, in which words."""
 
+from typing import Any
+
 import pytest
 
 from ehpc_nodes import wire
@@ -53,7 +55,7 @@ def busy(bench):
 
 
 OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}
-ROWS = {
+ROWS: dict[str, Any] = {
     "cluster not running": (
         cluster(status="stopped"),
         {},
