@@ -168,7 +168,7 @@ class Lifecycle:
         sight = preflight.look(self.cloud, wish, wanted, known, mark=self.mark, nodes=nodes)
         wish = with_image(wish, sight)
         in_queue = None
-        if wish.job_queue and wanted & (sight.nodes or {}).keys():
+        if sight.queue_may_exist(wish.job_queue) and wanted & (sight.nodes or {}).keys():
             seen = self.cloud.list_queue_nodes(wish.cluster_id, wish.job_queue)
             in_queue = [node.id for node in seen]
         plan = make_plan(

@@ -68,6 +68,10 @@ class Sight:
         """Instances that a running task names."""
         return set().union(*(task.instance_ids for task in self.tasks if task.may_attach))
 
+    def queue_may_exist(self, name: str) -> bool:
+        """Whether a queue is named that isn't known not to be there."""
+        return bool(name) and (self.queues is None or name in {q.queue_name for q in self.queues})
+
 
 def look(
     cloud: Cloud,
@@ -139,8 +143,7 @@ def _try(sight: Sight, property_: str, call: Callable[[], T]) -> T | None:
 
 def _images(cloud: Cloud, wish: Wish, cluster: wire.Cluster | None) -> dict[str, ImageFacts] | None:
     """The images of the wished owner alias; None where they can't or needn't be listed."""
-    own = cluster is not None and wish.image_id == cluster.image_id
-    if own or wish.image_owner_alias in ("marketplace", ""):
+    if _is_own(wish, cluster) or wish.image_owner_alias in ("marketplace", ""):
         return None
     if wish.image_owner_alias == "system":
         return {
@@ -161,6 +164,13 @@ def _images(cloud: Cloud, wish: Wish, cluster: wire.Cluster | None) -> dict[str,
         )
         for image in cloud.list_custom_images(wish.image_owner_alias)
     }
+
+
+def _is_own(wish: Wish, cluster: wire.Cluster | None) -> bool:
+    """Whether the wished image is the cluster's own, which its nodes are made of already."""
+    if cluster is None or wish.image_id != cluster.image_id:
+        return False
+    return cluster.image_owner_alias in ("", wish.image_owner_alias)
 
 
 def _system(platform: str, version: str, tag: str) -> tuple[str, str]:
@@ -235,7 +245,7 @@ def _of_queue(sight: Sight, wish: Wish) -> Iterable[Finding]:
 
 
 def _of_image(sight: Sight, wish: Wish) -> Iterable[Finding]:
-    if wish.image_owner_alias == "marketplace":
+    if wish.image_owner_alias == "marketplace" and not _is_own(wish, sight.cluster):
         yield Finding(
             "image_id",
             f"marketplace image {wish.image_id} can't be checked: make sure that its system fits the"
@@ -262,15 +272,22 @@ def _of_system(image: ImageFacts, cluster: wire.Cluster, wish: Wish) -> Iterable
     family, version = _system("", "", cluster.os_tag or cluster.base_os_tag)
     if not family or not image.family:
         return
+    other_major = bool(version and image.version) and _major(image.version) != _major(version)
     if family == "windows" and image.family in ("windows", "centos"):
-        return  # a hybrid cluster with several systems takes both
-    if image.family != family:
+        if image.family != family or other_major:  # no answer tells whether the cluster is hybrid
+            yield Finding(
+                "image_id",
+                f"image {wish.image_id} is {image.family} {image.version}, the cluster's system is"
+                f" {family} {version}: only a hybrid cluster of several systems takes it",
+                warning=True,
+            )
+    elif image.family != family:
         yield Finding(
             "image_id",
             f"image {wish.image_id} is {image.family}, the cluster's system is {family}: choose an"
             f" image of {family}",
         )
-    elif _major(image.version) != _major(version) and image.version and version:
+    elif other_major:
         yield Finding(
             "image_id",
             f"image {wish.image_id} is {image.family} {image.version}, the cluster's is {version}:"

@@ -207,12 +207,66 @@ def test_minor_versions_may_differ():
     assert survey(bench, **OWN).findings == []
 
 
-@pytest.mark.parametrize("platform", ["Windows Server", "CentOS"])
-def test_a_hybrid_cluster_with_windows_takes_both(platform):
+@pytest.mark.parametrize(
+    ("platform", "version", "said"),
+    [("CentOS", "8.2", "centos 8.2"), ("Windows Server", "2019", "windows 2019")],
+)
+def test_only_a_hybrid_cluster_with_windows_takes_both(platform, version, said):
+    """No answer of the API tells whether a cluster is hybrid."""
     bench = Bench()
     cluster(os_tag="WindowsServer_2016_64", multi_os=True)(bench)
-    image(platform=platform, os_tag="CentOS_8.2_64", version="8.2")(bench)
+    image(platform=platform, os_tag="", version=version)(bench)
+    assert survey(bench, **OWN).findings == [
+        Finding(
+            "image_id",
+            f"image m-bp1own is {said}, the cluster's system is windows 2016: only a hybrid cluster of"
+            " several systems takes it",
+            warning=True,
+        )
+    ]
+
+
+def test_windows_on_windows_is_fine():
+    bench = Bench()
+    cluster(os_tag="WindowsServer_2016_64")(bench)
+    image(platform="windows", os_tag="", version="2016")(bench)
     assert survey(bench, **OWN).findings == []
+
+
+def test_ubuntu_does_not_go_with_windows():
+    bench = Bench()
+    cluster(os_tag="WindowsServer_2016_64", multi_os=True)(bench)
+    image(platform="Ubuntu", os_tag="", version="20.04")(bench)
+    assert survey(bench, **OWN).findings == [
+        Finding(
+            "image_id",
+            "image m-bp1own is ubuntu, the cluster's system is windows: choose an image of windows",
+        )
+    ]
+
+
+def test_the_clusters_own_image_under_another_alias_is_not_found():
+    assert survey(Bench(), image_id=IMAGE, image_owner_alias="self").findings == [
+        Finding(
+            "image_id",
+            f"image {IMAGE} is not among the 'self' images: check the id and image_owner_alias",
+        )
+    ]
+
+
+def test_the_clusters_own_marketplace_image_needs_no_warning():
+    bench = Bench()
+    cluster(image_id="m-market", image_owner_alias="marketplace")(bench)
+    surveyed = survey(bench)
+    assert (surveyed.wish.image_id, surveyed.findings) == ("m-market", [])
+
+
+def test_a_queue_that_is_not_there_is_found_for_members_too():
+    bench = Bench(attached=(2,))
+    (found,) = survey(bench, [ONE, TWO], [TWO], job_queue="nosuch").findings
+    assert found == Finding(
+        "job_queue", f"queue 'nosuch' does not exist in {CLUSTER}; there is workq, gpu"
+    )
 
 
 def test_two_of_the_set_with_one_host_name_are_both_named():
