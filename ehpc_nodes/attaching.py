@@ -44,7 +44,6 @@ class Attaching:
     inputs: Inputs
     instances: Mapping[str, wire.Instance]
     begun: Collection[str] = frozenset()
-    announced: list[str] = field(default_factory=list)
     batch_of: dict[str, TaskRecord] = field(default_factory=dict)
     tasks: dict[str, wire.Task | None] = field(default_factory=dict)
     since: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -71,7 +70,6 @@ class Attaching:
             self._send(batch)
         pending = {*self.operation.sent, *joined}
         self._watch(pending)
-        self._unannounce()
         return taken & set(strays)
 
     # -- before the write -----------------------------------------------------------------------
@@ -101,22 +99,9 @@ class Attaching:
             return
         try:
             operation.cloud.tag_instances(ids, {TAG_KEY: operation.mark, ATTACHING_KEY: "yes"})
-            self.announced = [*ids]
+            operation.announced |= set(ids)
         except AuthError as error:
             operation.marks_refused(error)
-
-    def _unannounce(self) -> None:
-        """The fate of all is known: what is marked now is attached, not being attached."""
-        operation = self.operation
-        ids = sorted({*self.announced, *self.begun} - operation.sent)
-        if not operation.mark or not ids:
-            return
-        try:
-            operation.cloud.untag_instances(ids, ATTACHING_KEY)
-        except (ApiError, TransportError) as error:
-            operation.reporter.warning(
-                f"The tag {ATTACHING_KEY} stays on {listed(ids)} until the next change: {error}"
-            )
 
     def _stop_running(self, ids: Sequence[str]) -> None:
         """ECS StopInstances for those that run (the inputs allow it: preflight saw to that)."""
@@ -372,3 +357,20 @@ class Attaching:
                 "; where the console shows no task for it, stop the instance: it is then sent anew"
             )
         return text
+
+
+def unannounce(operation: Operation) -> None:
+    """Take the announcements away of all whose fate is known; the last call of an operation.
+
+    Until the state that knows them is on its way to the engine, only these tags tell that they are this
+    resource's.
+    """
+    ids = sorted(operation.announced - operation.sent)
+    if not operation.mark or not ids:
+        return
+    try:
+        operation.cloud.untag_instances(ids, ATTACHING_KEY)
+    except (ApiError, TransportError) as error:
+        operation.reporter.warning(
+            f"The tag {ATTACHING_KEY} stays on {listed(ids)} until the next change: {error}"
+        )

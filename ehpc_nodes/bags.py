@@ -10,7 +10,7 @@ from pulumi.output import UNKNOWN, Unknown
 from .engine import PROVIDER_KEY
 from .models import Declared, Inputs, NodeState, State
 from .outcome import PENDING
-from .wire import NODE_READY
+from .wire import NODE_INITIAL, NODE_READY
 
 REPLACING = ("cluster_id", "region", "image_id", "image_owner_alias")
 CONSENTS = ("replace_system_disks", "stop_running", "detach_busy")
@@ -113,7 +113,9 @@ def needs_update(olds: Bag, news: Bag) -> bool:
         queue != olds.get("job_queue") or any(n.get("queue") not in ("", queue) for n in nodes)
     ):
         return True
-    return bool(olds.get("failed")) or any(n.get("status") == PENDING for n in nodes)
+    return bool(olds.get("failed")) or any(
+        str(n.get("status")).lower() in {PENDING, *NODE_INITIAL} for n in nodes
+    )
 
 
 def inputs_of(state: State, old_inputs: Bag) -> Bag:

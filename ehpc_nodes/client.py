@@ -35,6 +35,8 @@ BATCH = 100
 TAG_BATCH = 50
 #: Seconds for which a call is repeated before it counts as failed.
 PATIENCE = 120.0
+#: The same where the service can't be reached at all.
+UNREACHABLE = 20.0
 #: How often a list is read anew when it changes while its pages are being read.
 RELISTS = 5
 
@@ -217,12 +219,15 @@ class Client:
     ) -> dict[str, Any]:
         """Call, and call again after such errors; a conflict until the deadline, others for PATIENCE."""
         patience = self._deadline.at_most(PATIENCE)
+        reach = self._deadline.at_most(UNREACHABLE)
 
         def give_up(state: RetryCallState) -> bool:
             error = state.outcome.exception() if state.outcome else None
             if isinstance(error, CertificateError):
                 return True
-            return (self._deadline if isinstance(error, ConflictError) else patience).passed
+            if isinstance(error, ConflictError):
+                return self._deadline.passed
+            return (reach if isinstance(error, NotSentError) else patience).passed
 
         repeating = Retrying(
             retry=retry_if_exception_type(on),

@@ -52,12 +52,14 @@ class EngineCall:
         urn: the resource's, or empty.
         timeout: customTimeouts of this operation in seconds; 0 where not given.
         old_inputs: the resource's saved inputs, where the engine sends them (delete, read, diff).
+        is_delete: whether the engine asks for a delete.
         cancelled: set as soon as the user cancels (or the call ends).
     """
 
     urn: str = ""
     timeout: float = 0.0
     old_inputs: dict[str, Any] = field(default_factory=dict)
+    is_delete: bool = False
     cancelled: threading.Event = field(default_factory=threading.Event)
     _context: Any = None
     _serialized_provider: str = ""
@@ -147,6 +149,7 @@ def current_call() -> EngineCall:
         urn=str(getattr(request, "urn", "")),
         timeout=float(getattr(request, "timeout", 0.0) or 0.0),
         old_inputs=_first_bag(request, "old_inputs", "inputs"),
+        is_delete=isinstance(request, provider_pb2.DeleteRequest),
         _context=context,
         _serialized_provider=_serialized_provider(request),
     )

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from . import preflight, wire
-from .attaching import Attaching
+from .attaching import Attaching, unannounce
 from .detaching import detach, guard, move, unmark
 from .errors import (
     AuthError,
@@ -96,8 +96,11 @@ class Lifecycle:
                 raise
             look = not isinstance(error, CancelledError)
             state = state_after(operation, inputs, before, look=look)
+            if look:
+                unannounce(operation)
             raise IncompleteError(state, [*reasons(operation, state), str(error)]) from error
         state = state_after(operation, resolved, before, look=True)
+        unannounce(operation)
         for instance_id in {*inputs.instance_ids} - {*state.instance_ids, *state.failed}:
             state.failed[instance_id] = Failure(
                 code="Vanished", reason="was a node, and is none any more: run pulumi up again"
@@ -173,12 +176,15 @@ class Lifecycle:
             in_queue = [node.id for node in seen]
         plan = make_plan(
             wanted,
-            known | (set() if anew else sight.marked),
+            known | (set() if anew else sight.begun),
             sight.nodes or {},
             attaching=sight.attaching,
             in_queue=in_queue,
         )
-        findings = preflight.findings(sight, wish, plan, self.mark)
+        findings = [
+            *preflight.findings(sight, wish, plan, self.mark),
+            *preflight.of_strangers(sight, wanted | owned),
+        ]
         return Survey(sight, wish, plan, findings)
 
     def _nodes_if_allowed(
@@ -258,7 +264,7 @@ class Lifecycle:
         operation = self._operation(state.cluster_id)
         try:
             nodes = operation.see_nodes()
-            wanted = {*state.instance_ids, *(self._marked(operation).keys() & nodes.keys())}
+            wanted = {*state.instance_ids, *(self._begun(operation) & nodes.keys())}
             attaching = self._confirm(operation, wanted)
         except ClusterNotFoundError:
             return None
@@ -291,16 +297,16 @@ class Lifecycle:
         update = {"instance_ids": sorted(found), "nodes": found, "failed": exceptions(found)}
         return state.model_copy(update=update) if found else None
 
-    def _marked(self, operation: Operation) -> dict[str, wire.Instance]:
-        """The instances that carry this resource's mark."""
+    def _begun(self, operation: Operation) -> set[str]:
+        """The instances that a run of this resource announced, and did not live to put into a state."""
         if not self.mark:
-            return {}
+            return set()
         try:
             marked = self.cloud.instances_tagged(TAG_KEY, self.mark)
         except AuthError as error:
             operation.marks_refused(error)
-            return {}
-        return {instance.instance_id: instance for instance in marked}
+            return set()
+        return {instance.instance_id for instance in marked if instance.tag(ATTACHING_KEY)}
 
     def _confirm(self, operation: Operation, wanted: set[str]) -> set[str]:
         """Look until all are listed or the grace period is over; returns those being attached."""
@@ -331,16 +337,15 @@ class Lifecycle:
         operation = self._operation(state.cluster_id)
         try:
             nodes = operation.see_nodes()
-            marked = self._marked(operation)
-            ours = {*state.instance_ids, *(marked.keys() & nodes.keys())}
+            begun = self._begun(operation)
+            ours = {*state.instance_ids, *(begun & nodes.keys())}
             guard(nodes, sorted(ours & nodes.keys()), detach_busy=state.detach_busy)
             pending = self._confirm_attaching(operation, ours)
-            begun = {i for i, instance in marked.items() if instance.tag(ATTACHING_KEY)}
             strays = sorted(begun - nodes.keys())
-            ours |= Attaching(operation, state, marked, begun).run((), pending, strays)
+            ours |= Attaching(operation, state, {}, begun).run((), pending, strays)
             operation.failed.clear()
             detach(operation, sorted(ours & operation.see_nodes().keys()))
-            unmark(operation, sorted((marked.keys() | ours) - operation.detached))
+            unmark(operation, sorted((begun | ours) - operation.detached))
         except ClusterNotFoundError:
             return
         if operation.failed:

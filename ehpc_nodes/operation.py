@@ -84,6 +84,7 @@ class Operation:
         nodes: the cluster's nodes as last seen, by instance id.
         sent: instances of an accepted AddExistedNodes that have not been seen ready yet.
         detached: instances that this operation has detached.
+        announced: instances that carry the tag of those that may be being attached.
     """
 
     cloud: Cloud
@@ -97,6 +98,7 @@ class Operation:
     nodes: dict[str, wire.Node] = field(default_factory=dict)
     sent: set[str] = field(default_factory=set)
     detached: set[str] = field(default_factory=set)
+    announced: set[str] = field(default_factory=set)
 
     def see_nodes(self) -> dict[str, wire.Node]:
         """Every node of the cluster, by instance id; noted."""

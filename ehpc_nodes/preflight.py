@@ -382,6 +382,23 @@ def _of_host_names(sight: Sight, plan: Plan) -> Iterable[Finding]:
             taken[host] = instance_id
 
 
+def of_strangers(sight: Sight, known: Collection[str]) -> Iterable[Finding]:
+    """Nodes with this resource's mark that stand neither in its state nor in the program: told, not touched.
+
+    Another stack of the same project, stack and resource name may have attached them (in another backend,
+    or under a name that was given anew), or a run that was killed just before its state was saved.
+    """
+    for instance_id in sorted(
+        (sight.marked - sight.begun - set(known)) & (sight.nodes or {}).keys()
+    ):
+        yield Finding(
+            "instance_ids",
+            f"{_name(sight, instance_id)} is attached with this resource's mark, but is not in its state: it is"
+            " left alone. If it is this program's, list it; otherwise rename this resource or its stack",
+            warning=True,
+        )
+
+
 def _of_members(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
     for instance_id in (*plan.keep, *plan.adopt, *plan.detach):
         node = (sight.nodes or {}).get(instance_id)

@@ -41,7 +41,7 @@ from .bags import (
 )
 from .client import Client
 from .engine import EngineCall, current_call
-from .errors import ConfigError, EhpcError, RefusedError
+from .errors import ConfigError, EhpcError, RefusedError, counted, listed
 from .lifecycle import FindingsError, IncompleteError, Lifecycle
 from .models import (
     Declared,
@@ -75,6 +75,7 @@ class AttachedNodesProvider(ResourceProvider):
         self._replaced: set[str] = set()
         self._claims: dict[tuple[str, str], str] = {}
         self._claims_lock = threading.Lock()
+        self._held: dict[tuple[str, str], str] = {}
 
     # -- check and diff -------------------------------------------------------------------------
 
@@ -177,16 +178,21 @@ class AttachedNodesProvider(ResourceProvider):
             self._replaced.discard(call.urn)
             resource_id = str(ResourceId.of(inputs))
             lifecycle = self._lifecycle(call, inputs.region, call.timeout or CREATE_TIMEOUT)
-            with _partial_state_kept(call, resource_id):
-                return CreateResult(resource_id, lifecycle.converge(inputs).model_dump())
+            with self._partial_state_kept(call, resource_id):
+                state = lifecycle.converge(inputs)
+            self._hold(call, state)
+            return CreateResult(resource_id, state.model_dump())
 
     def update(self, _id: str, _olds: Bag, _news: Bag) -> UpdateResult:
         """Attach what was added, detach what was removed, move what is in another queue."""
         with _errors_told() as call:
             inputs, before = Inputs.model_validate(_news), State.model_validate(_olds)
             lifecycle = self._lifecycle(call, inputs.region, call.timeout or UPDATE_TIMEOUT)
-            with _partial_state_kept(call, _id):
-                return UpdateResult(lifecycle.converge(inputs, before).model_dump())
+            before = self._without_those_of_others(call, before)
+            with self._partial_state_kept(call, _id):
+                state = lifecycle.converge(inputs, before)
+            self._hold(call, state)
+            return UpdateResult(state.model_dump())
 
     def read(self, id_: str, props: Bag) -> ReadResult:
         """What the cluster says now; for a resource of the program's own, or one that is only read."""
@@ -206,7 +212,45 @@ class AttachedNodesProvider(ResourceProvider):
             consent = call.old_inputs.get("detach_busy", _props.get("detach_busy", False))
             state = State.model_validate({**_props, "detach_busy": consent})
             lifecycle = self._lifecycle(call, state.region, call.timeout or DELETE_TIMEOUT)
-            lifecycle.remove(state)
+            lifecycle.remove(self._without_those_of_others(call, state))
+
+    # -- what other resources of the same run hold ----------------------------------------------
+
+    @contextmanager
+    def _partial_state_kept(self, call: EngineCall, resource_id: str) -> Iterator[None]:
+        try:
+            yield
+        except IncompleteError as error:
+            self._hold(call, error.state)
+            raise call.incomplete(resource_id, error.state.model_dump(), error.reasons) from error
+
+    def _hold(self, call: EngineCall, state: State) -> None:
+        with self._claims_lock:
+            self._held |= {(state.cluster_id, i): call.urn for i in state.instance_ids}
+
+    def _without_those_of_others(self, call: EngineCall, state: State) -> State:
+        """The state without the instances that this run has found to be another resource's.
+
+        A rename without an alias and a replacement that creates first let the new resource adopt the nodes
+        before the old one is deleted: its delete must not detach them.
+        """
+        with self._claims_lock:
+            claimed = {key for key, urn in self._claims.items() if urn != call.urn}
+            taken = claimed | {
+                key for key, urn in self._held.items() if urn != call.urn or call.is_delete
+            }
+        stay = [i for i in state.instance_ids if call.urn and (state.cluster_id, i) in taken]
+        if not stay:
+            return state
+        call.info(
+            f"{counted(len(stay), 'node')} now held by another resource stay attached: {listed(stay)}"
+        )
+        return state.model_copy(
+            update={
+                "instance_ids": [i for i in state.instance_ids if i not in stay],
+                "nodes": {i: n for i, n in state.nodes.items() if i not in stay},
+            }
+        )
 
     # -- what an operation stands on ------------------------------------------------------------
 
@@ -268,11 +312,3 @@ def _errors_told() -> Iterator[EngineCall]:
             f"The state of this resource is not as this package saves it, at {where}: {first['msg']}."
             " Look at it with: pulumi stack export."
         ) from error
-
-
-@contextmanager
-def _partial_state_kept(call: EngineCall, resource_id: str) -> Iterator[None]:
-    try:
-        yield
-    except IncompleteError as error:
-        raise call.incomplete(resource_id, error.state.model_dump(), error.reasons) from error

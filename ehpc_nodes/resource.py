@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import pulumi
@@ -68,6 +69,8 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
         region: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        if isinstance(instance_ids, (AbstractSet, Iterator)):
+            instance_ids = sorted(instance_ids, key=str)  # any order will do; a list can be sent
         props = {
             "cluster_id": cluster_id,
             "region": region,
@@ -109,7 +112,7 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
         return AttachedNodes(
             resource_name,
             cluster_id=pulumi.Output.from_input(id).apply(
-                lambda text: ResourceId.parse(text).cluster_id
+                lambda text: ResourceId.parse(str(text or "")).cluster_id
             ),
             instance_ids=instance_ids,
             region=region,

@@ -144,9 +144,11 @@ def _endpoint(get: ConfigGet, key: str, default_host: str) -> str:
     value = _text(get, key) or f"https://{default_host}"
     address = value if "://" in value else f"https://{value}"
     url = urlsplit(address)
-    if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query:
+    host = url.hostname or ""
+    odd = url.path.strip("/") or url.query or not re.fullmatch(r"[A-Za-z0-9.:-]+", host)
+    if url.scheme not in ("http", "https") or odd:
         raise ConfigError(f"{key} is {value!r}; it has to be a host name or https://host.")
-    if url.scheme == "http" and not _loopback(url.hostname):
+    if url.scheme == "http" and not _loopback(host):
         raise ConfigError(
             f"{key} is {value!r}: plain http is allowed for a loopback address only. Use https."
         )
@@ -181,7 +183,8 @@ def _always(key: Credentials) -> Callable[[], Credentials]:
 
 def _key(*parts: tuple[str, str]) -> Credentials | None:
     """A key of its three named parts; None where neither id nor secret is set."""
-    (id_name, key_id), (secret_name, secret), (_, token) = parts
+    # keys that come from files often end in a line end, which no header may hold
+    (id_name, key_id), (secret_name, secret), (_, token) = ((n, text.strip()) for n, text in parts)
     if not key_id and not secret:
         return None
     if not key_id or not secret:

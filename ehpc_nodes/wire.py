@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 NODE_READY = frozenset({"running", "ready"})
 NODE_FAILED = frozenset({"exception"})
 NODE_STOPPED = frozenset({"stopped"})
+NODE_INITIAL = frozenset({"uninit", "init", "initing"})
 NODE_LEAVING = frozenset({"releasing"})
 TASK_SUCCESS = frozenset({"success"})
 TASK_FAILED = frozenset({"failed", "fail"})

@@ -31,7 +31,7 @@ def test_a_create_that_is_killed(cloud, stack_on, action):
     assert stack.preview("--expect-no-changes")
 
 
-@pytest.mark.parametrize("action", ["AddExistedNodes", "DeleteNodes", "UntagResources"])
+@pytest.mark.parametrize("action", ["AddExistedNodes", "ListTasks", "DeleteNodes", "ListQueues"])
 def test_an_update_that_is_killed_and_a_program_that_changed_meanwhile(cloud, stack_on, action):
     it = cloud(detached_instance_status="Stopped")
     stack = stack_on(it)

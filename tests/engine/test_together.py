@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.cloud import CLUSTER, declare, ids
+from engine.cloud import CLUSTER, PROGRAM, declare, ids
 
 TWO = f"""
 import pulumi
@@ -89,3 +89,54 @@ def test_twenty_resources_against_a_service_that_throttles(cloud, stack_on):
     answered = [e for e in it.emulator.journal.entries if e.code is None]
     assert len(answered) <= 20 * 25
     assert len(it.calls()) <= 4 * len(answered), "a storm of repeats"
+
+
+RENAMED = PROGRAM.replace('AttachedNodes("nodes"', 'AttachedNodes("renamed"')
+
+
+def test_a_rename_without_an_alias_leaves_adopted_nodes_attached(cloud, stack_on):
+    it = cloud(attached=(1, 2))
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    stack.write(RENAMED)
+    up = stack.up()
+    assert any(
+        "2 nodes now held by another resource stay attached" in t for t in up.messages("info")
+    )
+    assert it.writes() == []
+    assert sorted(it.nodes) == ids(1, 2)
+    assert list(stack.resources()) == ["renamed"]
+    stack.destroy()
+    assert it.nodes == {}
+
+
+def test_a_replacement_that_creates_first_leaves_its_nodes_attached(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    it.forget()
+    urn = stack.resources()["nodes"]["urn"]
+    stack.up("--target-replace", urn)
+    assert it.writes() == []
+    assert sorted(it.nodes) == ids(1, 2) == stack.outputs()["ids"]
+    stack.destroy()
+    assert it.nodes == {}
+
+
+def test_an_old_name_that_is_given_anew_does_not_take_the_nodes_along(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    alias = '**args, opts=pulumi.ResourceOptions(aliases=[pulumi.Alias(name="nodes")]))'
+    stack.write(RENAMED.replace("**args)", alias))
+    stack.up()
+    another = """
+AttachedNodes("nodes", cluster_id=args["cluster_id"], instance_ids=["i-bp1test0005"], replace_system_disks=True)
+"""
+    stack.write(RENAMED + another)
+    stack.up()
+    assert sorted(it.nodes) == ids(1, 2, 5)
+    assert it.calls("DeleteNodes") == []

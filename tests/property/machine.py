@@ -214,7 +214,7 @@ class Histories(RuleBasedStateMachine):
         assert set(state.instance_ids) == set(state.nodes) == wanted
         assert wanted <= bench.nodes.keys()
         if self.mark:
-            left = bench.nodes.keys() - wanted - self.by_others
+            left = bench.nodes.keys() - wanted - self.by_others - bench.orphans
             assert not left, f"attached by this resource and in no state: {left}"
         assert {n.queue for n in state.nodes.values()} == {"workq"}
         assert state.failed == {}

@@ -102,13 +102,15 @@ class Bench:
     """An emulator, and lifecycles on it. ``kill_in`` calls from now the process dies, before or after
     the call's effect."""
 
-    kill_in, kill_after_effect = None, False
+    kill_in: int | None = None
+    kill_after_effect = False
 
     def __init__(self, instances=6, attached=(), *, grace=30.0, mark=MARK, **knobs):
         self.clock = Both()
         self.emulator = Emulator(world(instances, attached, **knobs), self.clock)
         self.grace, self.mark = grace, mark
         self.said = Said()
+        self.orphans: set[str] = set()
 
     # -- what the tests look at
 
@@ -153,12 +155,21 @@ class Bench:
                 self.clock.advance(dropped.seconds)
                 raise errors.TransportError(action, "connection reset") from None
             finally:
-                self._maybe_die(before=False)
+                try:
+                    self._maybe_die(before=False)
+                except Killed:
+                    self._note_orphans(action, params)
+                    raise
             self.clock.advance(answer.delay)
             raw = answer.raw if answer.raw is not None else json.dumps(answer.body).encode()
             return read_answer(action, answer.status, raw, answer.headers)
 
         return call
+
+    def _note_orphans(self, action, params):
+        """The run died after its last word: its nodes are attached, and no state will know them."""
+        if action == "UntagResources" and "TagKey.2" not in params:
+            self.orphans |= {v for k, v in params.items() if k.startswith("ResourceId.")}
 
     def _maybe_die(self, *, before):
         if self.kill_in is None or before == self.kill_after_effect:

@@ -2,9 +2,10 @@
 
 import pytest
 
+from ehpc_nodes import preflight
 from ehpc_nodes.errors import EhpcError, RefusedError, WaitTimeoutError
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError
-from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids
+from unit.emulated import CLUSTER, IMAGE, MARK, Bench, Killed, ids
 
 
 def test_create_attaches_all_in_one_call_and_knows_its_task():
@@ -198,13 +199,45 @@ def test_observe_says_gone_only_for_what_is_gone():
     assert bench.lifecycle().observe(state) is None
 
 
-def test_nodes_that_a_killed_run_attached_are_found_by_their_mark():
+def killed(bench, *numbers, before):
+    """A run that dies after its write and before its last word."""
+    original = bench._maybe_die
+
+    def die_at_untag(*, before):
+        if before and bench.calls()[-1:] == ["ListNodesByQueue"]:
+            raise Killed
+
+    bench._maybe_die = die_at_untag
+    with pytest.raises(Killed):
+        bench.up(*numbers, before=before)
+    bench._maybe_die = original
+
+
+def test_nodes_that_a_killed_run_attached_are_found_by_their_announcement():
     bench = Bench()
     state = bench.up(1)
-    bench.lifecycle().converge(bench.inputs(1, 2), state)  # killed: its state was never saved
+    killed(bench, 1, 2, before=state)
     assert bench.lifecycle().observe(state).instance_ids == ids(1, 2)
     after = bench.up(1, before=state)
     assert sorted(bench.nodes) == after.instance_ids == ids(1)
+
+
+def test_nodes_with_this_resources_mark_that_it_never_held_are_told_and_left_alone():
+    """As those of a colleague whose project, stack and resource have the same names, elsewhere."""
+    bench = Bench()
+    bench.up(1, 2)
+    mine = bench.up(3)
+    assert sorted(bench.nodes) == ids(1, 2, 3)
+    bench.up(3, 4, before=mine)
+    assert bench.lifecycle().observe(mine).instance_ids == ids(3)
+    bench.lifecycle().remove(mine)
+    assert sorted(bench.nodes) == ids(1, 2, 4)
+    survey = bench.lifecycle().survey(
+        preflight.Wish(CLUSTER, "cn-hangzhou", replace_system_disks=True), set(ids(5)), set(ids(4))
+    )
+    assert survey.plan.detach == tuple(ids(4))
+    told = [f.reason for f in survey.findings if f.warning]
+    assert any(f"compute1 ({ids(1)[0]}) is attached with this resource's mark" in t for t in told)
 
 
 def test_managers_and_login_nodes_are_never_touched():
