@@ -10,6 +10,7 @@ from pulumi.output import UNKNOWN, Unknown
 from .engine import PROVIDER_KEY
 from .models import Declared, Inputs, NodeState, State
 from .outcome import PENDING
+from .preflight import Wish
 from .wire import NODE_INITIAL, NODE_READY
 
 REPLACING = ("cluster_id", "region", "image_id", "image_owner_alias")
@@ -141,5 +142,12 @@ def _told(node: NodeState, queue: str) -> str:
     return node.host_name
 
 
-def plain(value: Any) -> bool:
-    return isinstance(value, (str, bool))
+def wish_of(bag: Bag) -> Wish:
+    """What preflight needs of checked inputs. A consent that comes later may be given: no refusal yet."""
+    known = {
+        name: True if name in CONSENTS and isinstance(value, Unknown) else value
+        for name, value in bag.items()
+        if name in Wish.__annotations__
+    }
+    plain: Bag = {name: value for name, value in known.items() if isinstance(value, (str, bool))}
+    return Wish(**plain, image_known=not isinstance(bag.get("image_id"), Unknown))

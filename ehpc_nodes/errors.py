@@ -51,6 +51,7 @@ HINTS = {
     "InvalidAccessKeyId.NotFound": "Check the access key id, and that the key is active."
     + STALE_CONFIG,
     "InvalidClusterStatus": "Wait until the cluster is running.",
+    "InvalidRegionId.NotFound": "Check the region: the resource's, ehpc:region or the environment's.",
     "InvalidTimeStamp.Expired": "Set this machine's clock: it is more than 15 minutes off.",
     "NotEnabled": "Enable E-HPC for the account first.",
     "SignatureDoesNotMatch": "Check the access key secret." + STALE_CONFIG,

@@ -57,7 +57,7 @@ class Survey:
     def line(self) -> str:
         """The plan in one line, for people."""
         names = {node.id: node.host_name for node in (self.sight.nodes or {}).values()}
-        return describe(self.plan, names | _hosts(self.sight), self.wish.image_id)
+        return describe(self.plan, names | _hosts(self.sight), self.wish.image)
 
 
 @dataclass
@@ -368,7 +368,7 @@ def stop_at(findings: list[Finding]) -> None:
 
 def with_image(wish: preflight.Wish, sight: preflight.Sight) -> preflight.Wish:
     """The wish with the cluster's own image where it names none."""
-    if wish.image_id or sight.cluster is None:
+    if wish.image_id or not wish.image_known or sight.cluster is None:
         return wish
     return replace(
         wish,

@@ -22,7 +22,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Wish:
-    """What preflight needs of the inputs; anything may still be empty, as not known yet."""
+    """What preflight needs of the inputs; anything may still be empty, as not known yet.
+
+    Attributes:
+        image_known: False where an image is named whose id comes later; an empty id is the cluster's own.
+    """
 
     cluster_id: str = ""
     region: str = ""
@@ -32,6 +36,14 @@ class Wish:
     replace_system_disks: bool = False
     stop_running: bool = False
     detach_busy: bool = False
+    image_known: bool = True
+
+    @property
+    def image(self) -> str:
+        """The image, for people."""
+        if not self.image_known:
+            return "an image that is not known yet"
+        return self.image_id or "the cluster's image"
 
 
 @dataclass(frozen=True)
@@ -303,10 +315,9 @@ def _of_consent(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
     if wish.replace_system_disks:
         return
     names = [_name(sight, instance_id) for instance_id in plan.attach]
-    image = wish.image_id or "the cluster's image"
     yield Finding(
         "replace_system_disks",
-        f"attaching replaces the system disks of {listed(names)} by {image}: what is on them is lost."
+        f"attaching replaces the system disks of {listed(names)} by {wish.image}: what is on them is lost."
         " Set replace_system_disks=True to allow it",
     )
 

@@ -36,8 +36,8 @@ from .bags import (
     known_ids,
     name_of,
     needs_update,
-    plain,
     split_unknown,
+    wish_of,
 )
 from .client import Client
 from .engine import EngineCall, current_call
@@ -52,7 +52,6 @@ from .models import (
     check_form,
 )
 from .ownership import mark_of
-from .preflight import Wish
 from .transport import HttpExchange
 from .waiting import Deadline, RealClock
 
@@ -86,7 +85,7 @@ class AttachedNodesProvider(ResourceProvider):
             declared, findings = check_form(known, unknown)
             if declared.image_owner_alias and not declared.image_id and "image_id" not in unknown:
                 findings.append(
-                    Finding("image_owner_alias", "is given without image_id: give both or neither")
+                    Finding("image_owner_alias", "is given without image_id: name the image too")
                 )
             bag = checked_inputs(declared, news, unknown, _olds)
             if not findings and "region" not in bag and "region" not in unknown:
@@ -133,11 +132,12 @@ class AttachedNodesProvider(ResourceProvider):
         queue = bag.get("job_queue", "")
         if olds and not replacing and wanted == owned and queue == olds.get("job_queue", ""):
             return []
-        wish = Wish(**{k: v for k, v in bag.items() if k in Wish.__annotations__ and plain(v)})
+        wish = wish_of(bag)
         lifecycle = self._lifecycle(call, wish.region, LOOK_TIMEOUT)
         survey = lifecycle.survey(wish, wanted, owned, anew=replacing)
-        bag.setdefault("image_id", survey.wish.image_id)
-        bag.setdefault("image_owner_alias", survey.wish.image_owner_alias)
+        if wish.image_known:
+            bag.setdefault("image_id", survey.wish.image_id)
+            bag.setdefault("image_owner_alias", survey.wish.image_owner_alias)
         instances = survey.sight.instances or {}
         nodes = survey.sight.nodes or {}
         for instance_id in known_ids(bag):

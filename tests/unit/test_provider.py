@@ -1,0 +1,546 @@
+"""The provider's property bags, and check and diff in process, on an emulated cloud over HTTP."""
+
+from typing import Any
+
+import pytest
+from pulumi.dynamic import ConfigureRequest
+from pulumi.output import UNKNOWN
+
+from ehpc_nodes.bags import (
+    changed,
+    checked_inputs,
+    inputs_of,
+    is_replacement,
+    known_ids,
+    name_of,
+    needs_update,
+    split_unknown,
+)
+from ehpc_nodes.emulator import Emulator, EmulatorServer
+from ehpc_nodes.engine import CallFailedError, EngineCall
+from ehpc_nodes.models import Declared, NodeState, State, check_form
+from ehpc_nodes.outcome import PENDING
+from ehpc_nodes.provider import AttachedNodesProvider
+from unit.emulated import CLUSTER, IMAGE, WRITES, ids, world
+
+ONE, TWO = ids(1, 2)
+URN = "urn:pulumi:dev::project::pulumi-python:dynamic/ehpc:AttachedNodes::nodes"
+#: What a check makes of a program that names cluster and instance only.
+CHECKED: dict[str, Any] = {
+    "cluster_id": CLUSTER,
+    "region": "cn-hangzhou",
+    "instance_ids": {ONE: "compute1"},
+    "image_id": IMAGE,
+    "image_owner_alias": "system",
+    "replace_system_disks": True,
+    "stop_running": False,
+    "detach_busy": False,
+}
+
+
+# -- bags ---------------------------------------------------------------------------------------
+
+
+def test_unknown_values_are_split_off_and_nothing_else_is():
+    known, unknown = split_unknown(
+        {
+            "cluster_id": UNKNOWN,
+            "instance_ids": [ONE, UNKNOWN, TWO],
+            "job_queue": None,
+            "stop_running": False,
+            "__provider": "pickled",
+        }
+    )
+    assert known == {"instance_ids": [ONE, TWO], "stop_running": False}
+    assert unknown == {"cluster_id", "instance_ids"}
+
+
+def test_a_list_of_unknown_entries_only_has_nothing_to_check():
+    assert split_unknown({"instance_ids": [UNKNOWN, UNKNOWN]}) == ({}, {"instance_ids"})
+
+
+def checked(news, olds=None):
+    known, unknown = split_unknown(news)
+    declared, findings = check_form(known, unknown)
+    assert findings == []
+    return checked_inputs(declared, news, unknown, olds or {})
+
+
+def test_the_set_becomes_a_map_that_keeps_known_host_names():
+    olds = {"instance_ids": {ONE: "compute1 (stopped)", TWO: "compute2"}}
+    bag = checked({"cluster_id": CLUSTER, "instance_ids": [TWO, "i-new", ONE]}, olds)
+    assert bag["instance_ids"] == {ONE: "compute1", TWO: "compute2", "i-new": ""}
+
+
+def test_instances_that_are_not_known_yet_get_places_in_the_map():
+    bag = checked({"cluster_id": CLUSTER, "instance_ids": [UNKNOWN, ONE, UNKNOWN]})
+    assert bag["instance_ids"] == {
+        ONE: "",
+        "(new instance 1)": UNKNOWN,
+        "(new instance 2)": UNKNOWN,
+    }
+    assert known_ids(bag) == {ONE}
+
+
+def test_a_set_that_is_not_known_at_all_stays_so():
+    bag = checked({"cluster_id": CLUSTER, "instance_ids": UNKNOWN})
+    assert bag["instance_ids"] is UNKNOWN
+    assert known_ids(bag) == set()
+
+
+def test_what_the_program_leaves_out_keeps_its_value_on_the_same_cluster_only():
+    olds = {
+        "cluster_id": CLUSTER,
+        "region": "cn-beijing",
+        "image_id": "m-1",
+        "image_owner_alias": "self",
+    }
+    news = {"cluster_id": CLUSTER, "instance_ids": [ONE]}
+    bag = checked(news, olds)
+    assert {name: bag[name] for name in olds} == olds
+    other = checked({**news, "cluster_id": "ehpc-hz-other"}, olds)
+    assert not {"region", "image_id", "image_owner_alias"} & other.keys()
+    unknown = checked({**news, "cluster_id": UNKNOWN}, olds)
+    assert not {"region", "image_id", "image_owner_alias"} & unknown.keys()
+
+
+def test_a_named_image_takes_no_alias_from_before():
+    olds = {"cluster_id": CLUSTER, "image_id": "m-1", "image_owner_alias": "self"}
+    news = {"cluster_id": CLUSTER, "instance_ids": [ONE], "image_id": IMAGE}
+    assert checked(news, olds)["image_owner_alias"] == "system"
+
+
+def test_an_unknown_image_is_not_filled_from_before():
+    olds = {"cluster_id": CLUSTER, "image_id": "m-1", "image_owner_alias": "self"}
+    bag = checked({"cluster_id": CLUSTER, "instance_ids": [ONE], "image_id": UNKNOWN}, olds)
+    assert bag["image_id"] is UNKNOWN
+    assert "image_owner_alias" not in bag
+
+
+def test_consent_is_never_carried_over():
+    olds = {"cluster_id": CLUSTER, "replace_system_disks": True, "stop_running": True}
+    bag = checked({"cluster_id": CLUSTER, "instance_ids": [ONE]}, {**olds, "detach_busy": True})
+    assert (bag["replace_system_disks"], bag["stop_running"], bag["detach_busy"]) == (False,) * 3
+
+
+@pytest.mark.parametrize(
+    ("bag", "found"),
+    [
+        ({}, set()),
+        ({"instance_ids": [ONE, TWO]}, {ONE, TWO}),
+        ({"instance_ids": {ONE: "a", "(new instance 1)": UNKNOWN}}, {ONE}),
+        ({"instance_ids": [ONE, UNKNOWN, 3, None]}, {ONE}),
+        ({"instance_ids": "i-1"}, set()),
+        ({"instance_ids": UNKNOWN}, set()),
+    ],
+)
+def test_known_ids(bag, found):
+    assert known_ids(bag) == found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "differs"),
+    [
+        ("m-1", "m-2", True),
+        ("m-1", "m-1", False),
+        ("m-1", UNKNOWN, True),
+        ("m-1", None, False),
+        ("", "m-1", False),
+        (None, "m-1", False),
+    ],
+)
+def test_changed(old, new, differs):
+    assert changed({"image_id": old}, {"image_id": new}, "image_id") is differs
+    assert is_replacement({"image_id": old}, {"image_id": new}) is differs
+
+
+def test_what_did_not_exist_is_not_replaced():
+    assert is_replacement({}, {"cluster_id": CLUSTER}) is False
+
+
+@pytest.mark.parametrize("name", ["job_queue", "stop_running", "instance_ids"])
+def test_what_can_be_changed_replaces_nothing(name):
+    assert is_replacement({"cluster_id": CLUSTER, name: "a"}, {name: "b"}) is False
+
+
+STATE = {
+    "instance_ids": [ONE, TWO],
+    "job_queue": "gpu",
+    "nodes": {ONE: {"queue": "gpu", "status": "running"}, TWO: {"queue": "", "status": "running"}},
+    "failed": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("olds", "news", "needed"),
+    [
+        ({}, {"job_queue": "gpu"}, False),
+        ({}, {}, False),
+        ({}, {"instance_ids": {ONE: ""}}, True),
+        ({}, {"instance_ids": {ONE: "", TWO: "", "(new instance 1)": UNKNOWN}}, True),
+        ({}, {"instance_ids": UNKNOWN}, True),
+        ({}, {"job_queue": "workq"}, True),
+        ({}, {"job_queue": UNKNOWN}, True),
+        ({"job_queue": ""}, {"job_queue": "gpu"}, True),
+        ({"nodes": {ONE: {"queue": "workq"}}}, {"job_queue": "gpu"}, True),
+        ({"nodes": {ONE: {"queue": "workq"}}}, {}, False),
+        ({"nodes": {ONE: {"status": PENDING}}}, {}, True),
+        ({"failed": {ONE: {"code": "PartialFail"}}}, {}, True),
+        ({}, {"stop_running": True, "detach_busy": True, "replace_system_disks": True}, False),
+    ],
+)
+def test_needs_update(olds, news, needed):
+    wanted = {"instance_ids": {ONE: "compute1", TWO: "compute2"}}
+    assert needs_update({**STATE, **olds}, {**wanted, **news}) is needed
+
+
+def state(**nodes):
+    return State(
+        cluster_id=CLUSTER,
+        region="cn-hangzhou",
+        instance_ids=sorted(nodes),
+        image_id=IMAGE,
+        image_owner_alias="system",
+        replace_system_disks=True,
+        nodes={i: NodeState(**n) for i, n in nodes.items()},
+    )
+
+
+def test_what_was_read_becomes_inputs_that_show_what_has_drifted():
+    seen = state(
+        **{
+            ONE: {"host_name": "compute1", "status": "running", "queue": "gpu"},
+            TWO: {"host_name": "compute2", "status": "stopped", "queue": "gpu"},
+            "i-3": {"host_name": "compute3", "status": "running", "queue": "workq"},
+        }
+    )
+    old = {"cluster_id": CLUSTER, "job_queue": "gpu", "instance_ids": {ONE: ""}, "__provider": "x"}
+    assert inputs_of(seen, old) == {
+        "cluster_id": CLUSTER,
+        "job_queue": "gpu",
+        "instance_ids": {
+            ONE: "compute1",
+            TWO: "compute2 (stopped)",
+            "i-3": "compute3 (queue workq)",
+        },
+    }
+
+
+def test_without_inputs_of_before_the_state_gives_them():
+    seen = state(**{ONE: {"host_name": "compute1", "status": "running", "queue": "gpu"}})
+    assert inputs_of(seen, {}) == {**CHECKED, "instance_ids": {ONE: "compute1"}}
+
+
+def test_the_name_in_a_urn():
+    assert name_of(URN) == "nodes"
+
+
+def test_declared_is_what_the_arguments_are():
+    """A new argument has to be thought of in `checked_inputs` too."""
+    assert set(Declared.model_fields) == {*CHECKED, "job_queue"}
+
+
+# -- check and diff -----------------------------------------------------------------------------
+
+
+class Rig:
+    """A provider as the engine makes it, and the cloud that its stack config points at."""
+
+    def __init__(self, server):
+        self.server, self.emulator = server, server.emulator
+        self.provider = self.configured({})
+
+    def configured(self, config):
+        settings = {
+            "ehpc:region": "cn-hangzhou",
+            "ehpc:endpoint": self.server.url,
+            "ehpc:ecsEndpoint": self.server.url,
+            "ehpc:accessKeyId": self.server.access_key_id,
+            "ehpc:accessKeySecret": self.server.access_key_secret,
+            "ehpc:graceSeconds": "0.01",
+            **config,
+        }
+        provider = AttachedNodesProvider()
+        taken: Any = {k: v for k, v in settings.items() if v is not None}
+        provider.configure(ConfigureRequest(config=taken))
+        return provider
+
+    def check(self, olds=None, **news):
+        arguments = {"cluster_id": CLUSTER, "instance_ids": [ONE], "replace_system_disks": True}
+        return self.provider.check(olds or {}, {**arguments, **news})
+
+    def failures(self, olds=None, **news):
+        return [(f.property, f.reason) for f in self.check(olds, **news).failures]
+
+    def calls(self):
+        return [e.action for e in self.emulator.journal.entries]
+
+
+@pytest.fixture
+def rig():
+    with EmulatorServer(Emulator(world(4, attached=(3,)))) as server:
+        it = Rig(server)
+        yield it
+        assert not {*it.calls()} & {*WRITES, "TagResources", "UntagResources"}
+
+
+def test_check_resolves_defaults_and_names_the_hosts(rig, capsys):
+    result = rig.check()
+    assert result.failures == []
+    assert result.inputs == CHECKED
+    assert (
+        f"attach 1 (system disk replaced by {IMAGE}): compute1; 1 call" in capsys.readouterr().out
+    )
+
+
+def test_check_without_a_change_makes_no_call(rig):
+    olds = rig.check().inputs
+    rig.emulator.journal.entries.clear()
+    result = rig.check(olds)
+    assert (result.failures, result.inputs) == ([], olds)
+    assert rig.calls() == []
+
+
+def test_check_of_a_member_looks_but_needs_no_consent(rig):
+    result = rig.check(instance_ids=ids(3), replace_system_disks=False)
+    assert result.failures == []
+    assert result.inputs["instance_ids"] == {ids(3)[0]: "compute3"}
+
+
+def test_check_says_everything_that_is_wrong_with_the_form_at_once_and_looks_at_nothing(rig):
+    found = rig.failures(
+        cluster_id="hz",
+        instance_ids=[ONE, ONE],
+        region=7,
+        job_queue="a b",
+        image_owner_alias="mine",
+        stop_running="yes",
+        owner="me",
+    )
+    assert found == [
+        ("cluster_id", "'hz' is not a cluster id (such as ehpc-hz-FYUr32abcd)"),
+        ("region", "Input should be a valid string"),
+        ("instance_ids", f"{ONE} is listed more than once; list it once"),
+        ("image_owner_alias", "Input should be 'system', 'self', 'others' or 'marketplace'"),
+        ("job_queue", "'a b' is not a queue's name (such as workq)"),
+        ("stop_running", "Input should be a valid boolean"),
+        ("owner", "owner is not an argument of AttachedNodes"),
+    ]
+    assert rig.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("news", "found"),
+    [
+        (
+            {"cluster_id": None, "instance_ids": None},
+            [
+                ("cluster_id", "cluster_id is required"),
+                ("instance_ids", "instance_ids is required"),
+            ],
+        ),
+        (
+            {"instance_ids": []},
+            [("instance_ids", "name at least one instance; to detach all, remove the resource")],
+        ),
+        (
+            {"instance_ids": [ONE, "compute2"]},
+            [
+                (
+                    "instance_ids",
+                    "'compute2' is not an instance id (such as i-bp16mxn6mt3t7ftkabcd) (entry 1)",
+                )
+            ],
+        ),
+        (
+            {"instance_ids": [ONE, 2]},
+            [("instance_ids", "Input should be a valid string (entry 1)")],
+        ),
+        ({"instance_ids": ONE}, [("instance_ids", "Input should be a valid list")]),
+        (
+            {"image_owner_alias": "self"},
+            [("image_owner_alias", "is given without image_id: name the image too")],
+        ),
+        ({"cluster_id": 1.5}, [("cluster_id", "Input should be a valid string")]),
+        ({"stop_running": 1}, [("stop_running", "Input should be a valid boolean")]),
+    ],
+)
+def test_check_of_bad_input(rig, news, found):
+    assert rig.failures(**news) == found
+    assert rig.calls() == []
+
+
+def test_check_without_any_region_says_where_to_set_one(rig):
+    rig.provider = rig.configured({"ehpc:region": None})
+    ((name, reason),) = rig.failures()
+    assert name == "region"
+    assert "pulumi config set ehpc:region cn-hangzhou" in reason
+    assert rig.calls() == []
+
+
+def test_a_region_of_the_program_goes_before_the_configured_one(rig):
+    """The emulator is in cn-hangzhou, and knows no cluster of another region."""
+    with pytest.raises(CallFailedError, match="RegionId"):
+        rig.check(region="cn-beijing")
+
+
+def test_check_with_an_unknown_cluster_looks_at_nothing(rig):
+    result = rig.check(cluster_id=UNKNOWN)
+    assert result.failures == []
+    assert result.inputs["cluster_id"] is UNKNOWN
+    assert "image_id" not in result.inputs
+    assert rig.calls() == []
+
+
+def test_check_with_unknown_instances_checks_those_that_are_known(rig):
+    rig.emulator.world.instances[TWO].vpc_id = "vpc-other"
+    found = rig.failures(instance_ids=[ONE, UNKNOWN, TWO])
+    assert found == [
+        (
+            "instance_ids",
+            f"compute2 ({TWO}) is in vpc-other, the cluster in vpc-test: it has to be in the same",
+        )
+    ]
+
+
+def test_check_with_unknown_instances_only_still_looks_at_cluster_and_queue(rig):
+    rig.emulator.world.clusters[CLUSTER].status = "stopped"
+    assert rig.failures(instance_ids=[UNKNOWN], job_queue="gpuu") == [
+        ("cluster_id", f"cluster {CLUSTER} is stopped, not running: wait until it is"),
+        ("job_queue", f"queue 'gpuu' does not exist in {CLUSTER}; there is gpu"),
+    ]
+    assert rig.check(instance_ids=UNKNOWN).inputs["instance_ids"] is UNKNOWN
+
+
+def test_a_consent_that_is_not_known_yet_is_no_refusal(rig):
+    rig.emulator.world.instances[ONE].status = "Running"
+    result = rig.check(replace_system_disks=UNKNOWN, stop_running=UNKNOWN)
+    assert result.failures == []
+    assert result.inputs["replace_system_disks"] is UNKNOWN
+
+
+def test_an_image_that_is_not_known_yet_is_not_said_to_be_the_clusters(rig, capsys):
+    result = rig.check(image_id=UNKNOWN)
+    assert result.failures == []
+    assert result.inputs["image_id"] is UNKNOWN
+    assert "image_owner_alias" not in result.inputs
+    said = capsys.readouterr().out
+    assert (
+        "attach 1 (system disk replaced by an image that is not known yet): compute1; 1 call"
+        in said
+    )
+    assert IMAGE not in said
+
+
+def test_warnings_are_said_and_hinder_nothing(rig, capsys):
+    rig.emulator.world.clusters[CLUSTER].queues["gpu"].auto_grow = True
+    assert rig.check(job_queue="gpu").failures == []
+    assert (
+        "job_queue: queue 'gpu' grows and shrinks by itself: E-HPC may take nodes out of it"
+        in capsys.readouterr().out
+    )
+
+
+def test_a_replacement_needs_to_stop_what_it_has_detached(rig):
+    olds = {**CHECKED, "instance_ids": {ids(3)[0]: "compute3"}}
+    news = {"instance_ids": ids(3), "image_id": "m-bp1own", "image_owner_alias": "self"}
+    assert rig.failures(olds, **news) == [
+        (
+            "instance_ids",
+            f"compute3 ({ids(3)[0]}) is Running, not Stopped: stop it, or set stop_running=True",
+        ),
+        (
+            "stop_running",
+            "the nodes are detached and attached anew, and detached instances run: set stop_running=True",
+        ),
+    ]
+    assert rig.failures(olds, **news, stop_running=True) == []
+
+
+def test_an_instance_in_two_resources_is_refused_with_both_names(rig, monkeypatch):
+    def check_as(name, **news):
+        urn = URN.removesuffix("nodes") + name
+        monkeypatch.setattr("ehpc_nodes.provider.current_call", lambda: EngineCall(urn=urn))
+        return rig.failures(**news)
+
+    assert check_as("first", instance_ids=[ONE, TWO]) == []
+    assert check_as("second", instance_ids=[TWO, ids(4)[0]]) == [
+        (
+            "instance_ids",
+            f"{TWO} is listed by 'second' and by 'first': list it in one of them",
+        )
+    ]
+    assert check_as("first", instance_ids=[ONE]) == []
+    assert check_as("second", instance_ids=[TWO]) == []
+
+
+def diff(rig, olds, news):
+    result = rig.provider.diff("ehpc-hz-test/0", olds, news)
+    assert result.delete_before_replace
+    return bool(result.changes), result.replaces
+
+
+SAVED = {**CHECKED, "instance_ids": [ONE], "nodes": {ONE: {"status": "running"}}, "failed": {}}
+
+
+@pytest.mark.parametrize(
+    ("news", "found"),
+    [
+        ({}, (False, [])),
+        ({"instance_ids": {ONE: "compute1 (stopped)"}}, (False, [])),
+        ({"instance_ids": {TWO: ""}}, (True, [])),
+        ({"instance_ids": {ONE: "", "(new instance 1)": UNKNOWN}}, (True, [])),
+        ({"instance_ids": UNKNOWN}, (True, [])),
+        ({"job_queue": "gpu"}, (True, [])),
+        ({"stop_running": True, "detach_busy": True, "replace_system_disks": False}, (False, [])),
+        ({"image_id": "m-2"}, (True, ["image_id"])),
+        (
+            {"image_id": "m-2", "image_owner_alias": "self"},
+            (True, ["image_id", "image_owner_alias"]),
+        ),
+        ({"cluster_id": "ehpc-hz-other"}, (True, ["cluster_id"])),
+        ({"cluster_id": UNKNOWN}, (True, ["cluster_id"])),
+        ({"region": "cn-beijing"}, (True, ["region"])),
+        ({"region": None}, (False, [])),
+    ],
+)
+def test_diff(rig, news, found):
+    assert diff(rig, SAVED, {**CHECKED, **news}) == found
+    assert rig.calls() == []
+
+
+def test_diff_of_what_check_gave_for_the_same_program_is_none(rig):
+    first = rig.check()
+    again = rig.check(first.inputs)
+    assert diff(rig, {**SAVED, **first.inputs}, again.inputs) == (False, [])
+
+
+# -- states that this package did not save -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        lambda p, bag: p.create(bag),
+        lambda p, bag: p.update("x", bag, bag),
+        lambda p, bag: p.delete("x", bag),
+    ],
+    ids=["create", "update", "delete"],
+)
+@pytest.mark.parametrize(
+    ("bag", "where"),
+    [
+        ({}, "cluster_id"),
+        ({**CHECKED, "cluster_id": 3}, "cluster_id"),
+        ({**CHECKED, "region": None}, "region"),
+        ({**CHECKED, "instance_ids": "i-1"}, "instance_ids"),
+        ({**CHECKED, "instance_ids": [ONE, None]}, "instance_ids.1"),
+    ],
+)
+def test_a_mangled_bag_is_said_in_one_line_and_nothing_is_called(rig, deed, bag, where):
+    with pytest.raises(
+        CallFailedError, match=f"not as this package saves it, at {where}: "
+    ) as told:
+        deed(rig.provider, bag)
+    assert "\n" not in str(told.value)
+    assert rig.calls() == []
