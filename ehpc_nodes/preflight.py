@@ -257,7 +257,8 @@ def _of_queue(sight: Sight, wish: Wish) -> Iterable[Finding]:
 
 
 def _of_image(sight: Sight, wish: Wish) -> Iterable[Finding]:
-    if wish.image_owner_alias == "marketplace" and not _is_own(wish, sight.cluster):
+    market = wish.image_owner_alias == "marketplace" and wish.image_id
+    if market and not _is_own(wish, sight.cluster):
         yield Finding(
             "image_id",
             f"marketplace image {wish.image_id} can't be checked: make sure that its system fits the"

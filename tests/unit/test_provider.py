@@ -432,6 +432,11 @@ def test_an_image_that_is_not_known_yet_is_not_said_to_be_the_clusters(rig, caps
     assert IMAGE not in said
 
 
+def test_a_marketplace_image_that_is_not_known_yet_is_not_warned_of_without_its_id(rig, capsys):
+    assert rig.check(image_id=UNKNOWN, image_owner_alias="marketplace").failures == []
+    assert "marketplace" not in capsys.readouterr().out
+
+
 def test_warnings_are_said_and_hinder_nothing(rig, capsys):
     rig.emulator.world.clusters[CLUSTER].queues["gpu"].auto_grow = True
     assert rig.check(job_queue="gpu").failures == []
