@@ -1,5 +1,7 @@
 """Property bags: what check keeps of a program's arguments, and what makes a difference."""
 
+from typing import Any
+
 import pytest
 from pulumi.output import UNKNOWN
 
@@ -9,12 +11,46 @@ from ehpc_nodes.bags import (
     inputs_of,
     is_replacement,
     known_ids,
+    name_of,
     needs_update,
     split_unknown,
+    wish_of,
 )
-from ehpc_nodes.models import NodeState, State, check_form
+from ehpc_nodes.models import Declared, NodeState, State, check_form
+from ehpc_nodes.outcome import PENDING
+from ehpc_nodes.preflight import Wish
 
-CLUSTER = "ehpc-hz-a"
+CLUSTER, IMAGE = "ehpc-hz-a", "m-1"
+ONE, TWO = "i-a", "i-b"
+#: What a check makes of a program that names cluster and instance only.
+CHECKED: dict[str, Any] = {
+    "cluster_id": CLUSTER,
+    "region": "cn-hangzhou",
+    "instance_ids": {ONE: "compute1"},
+    "image_id": IMAGE,
+    "image_owner_alias": "system",
+    "replace_system_disks": True,
+    "stop_running": False,
+    "detach_busy": False,
+}
+
+
+def test_unknown_values_are_split_off_and_nothing_else_is():
+    known, unknown = split_unknown(
+        {
+            "cluster_id": UNKNOWN,
+            "instance_ids": [ONE, UNKNOWN, TWO],
+            "job_queue": None,
+            "stop_running": False,
+            "__provider": "pickled",
+        }
+    )
+    assert known == {"instance_ids": [ONE, TWO], "stop_running": False}
+    assert unknown == {"cluster_id", "instance_ids"}
+
+
+def test_a_list_of_unknown_entries_only_has_nothing_to_check():
+    assert split_unknown({"instance_ids": [UNKNOWN, UNKNOWN]}) == ({}, {"instance_ids"})
 
 
 def checked(news, olds=None):
@@ -25,99 +61,200 @@ def checked(news, olds=None):
 
 
 def test_the_set_becomes_a_map_that_keeps_known_host_names():
-    olds = {"instance_ids": {"i-a": "compute1 (stopped)", "i-b": "compute2"}}
-    bag = checked({"cluster_id": CLUSTER, "instance_ids": ["i-c", "i-a"]}, olds)
-    assert bag["instance_ids"] == {"i-a": "compute1", "i-c": ""}
+    olds = {"instance_ids": {ONE: "compute1 (stopped)", TWO: "compute2"}}
+    bag = checked({"cluster_id": CLUSTER, "instance_ids": [TWO, "i-new", ONE]}, olds)
+    assert bag["instance_ids"] == {ONE: "compute1", TWO: "compute2", "i-new": ""}
 
 
-def test_what_the_program_leaves_out_keeps_its_value_in_the_same_cluster_only():
+def test_instances_that_are_not_known_yet_get_places_in_the_map():
+    bag = checked({"cluster_id": CLUSTER, "instance_ids": [UNKNOWN, ONE, UNKNOWN]})
+    assert bag["instance_ids"] == {
+        ONE: "",
+        "(new instance 1)": UNKNOWN,
+        "(new instance 2)": UNKNOWN,
+    }
+    assert known_ids(bag) == {ONE}
+
+
+def test_a_set_that_is_not_known_at_all_stays_so():
+    bag = checked({"cluster_id": CLUSTER, "instance_ids": UNKNOWN})
+    assert bag["instance_ids"] is UNKNOWN
+    assert known_ids(bag) == set()
+
+
+def test_what_the_program_leaves_out_keeps_its_value_on_the_same_cluster_only():
     olds = {
         "cluster_id": CLUSTER,
-        "region": "cn-x",
-        "image_id": "img",
+        "region": "cn-beijing",
+        "image_id": "m-1",
         "image_owner_alias": "self",
-        "instance_ids": {"i-a": ""},
     }
-    same = checked({"cluster_id": CLUSTER, "instance_ids": ["i-a"]}, olds)
-    assert (same["region"], same["image_id"], same["image_owner_alias"]) == ("cn-x", "img", "self")
-    assert not is_replacement(olds, same)
-    other = checked({"cluster_id": "ehpc-hz-b", "instance_ids": ["i-a"]}, olds)
-    assert "image_id" not in other
+    news = {"cluster_id": CLUSTER, "instance_ids": [ONE]}
+    bag = checked(news, olds)
+    assert {name: bag[name] for name in olds} == olds
+    assert not is_replacement(olds, bag)
+    other = checked({**news, "cluster_id": "ehpc-hz-other"}, olds)
     assert is_replacement(olds, other)
+    assert not {"region", "image_id", "image_owner_alias"} & other.keys()
+    unknown = checked({**news, "cluster_id": UNKNOWN}, olds)
+    assert not {"region", "image_id", "image_owner_alias"} & unknown.keys()
 
 
-def test_an_image_without_an_alias_is_a_system_image():
-    bag = checked({"cluster_id": CLUSTER, "instance_ids": ["i-a"], "image_id": "img"})
-    assert bag["image_owner_alias"] == "system"
+def test_a_named_image_takes_no_alias_from_before():
+    olds = {"cluster_id": CLUSTER, "image_id": "m-1", "image_owner_alias": "self"}
+    news = {"cluster_id": CLUSTER, "instance_ids": [ONE], "image_id": IMAGE}
+    assert checked(news, olds)["image_owner_alias"] == "system"
 
 
-def test_unknown_values_stay_unknown_and_unknown_ids_get_placeholders():
-    news = {"cluster_id": UNKNOWN, "instance_ids": ["i-a", UNKNOWN, UNKNOWN], "__provider": "x"}
-    bag = checked(news)
-    assert bag["cluster_id"] is UNKNOWN
-    assert list(bag["instance_ids"]) == ["i-a", "(new instance 1)", "(new instance 2)"]
-    assert known_ids(bag) == {"i-a"}
-    assert checked({"cluster_id": CLUSTER, "instance_ids": UNKNOWN})["instance_ids"] is UNKNOWN
+def test_an_unknown_image_is_not_filled_from_before():
+    olds = {"cluster_id": CLUSTER, "image_id": "m-1", "image_owner_alias": "self"}
+    bag = checked({"cluster_id": CLUSTER, "instance_ids": [ONE], "image_id": UNKNOWN}, olds)
+    assert bag["image_id"] is UNKNOWN
+    assert "image_owner_alias" not in bag
+
+
+def test_consent_is_never_carried_over():
+    olds = {"cluster_id": CLUSTER, "replace_system_disks": True, "stop_running": True}
+    bag = checked({"cluster_id": CLUSTER, "instance_ids": [ONE]}, {**olds, "detach_busy": True})
+    assert (bag["replace_system_disks"], bag["stop_running"], bag["detach_busy"]) == (False,) * 3
+
+
+@pytest.mark.parametrize(
+    ("bag", "found"),
+    [
+        ({}, set()),
+        ({"instance_ids": [ONE, TWO]}, {ONE, TWO}),
+        ({"instance_ids": {ONE: "a", "(new instance 1)": UNKNOWN}}, {ONE}),
+        ({"instance_ids": [ONE, UNKNOWN, 3, None]}, {ONE}),
+        ({"instance_ids": "i-1"}, set()),
+        ({"instance_ids": UNKNOWN}, set()),
+    ],
+)
+def test_known_ids(bag, found):
+    assert known_ids(bag) == found
 
 
 @pytest.mark.parametrize(
     ("old", "new", "differs"),
     [
-        ("a", "a", False),
-        ("a", "b", True),
-        ("a", None, False),
-        ("", "b", False),
-        ("a", UNKNOWN, True),
+        ("m-1", "m-2", True),
+        ("m-1", "m-1", False),
+        ("m-1", UNKNOWN, True),
+        ("m-1", None, False),
+        ("", "m-1", False),
+        (None, "m-1", False),
     ],
 )
 def test_changed(old, new, differs):
     assert changed({"image_id": old}, {"image_id": new}, "image_id") is differs
+    assert is_replacement({"image_id": old}, {"image_id": new}) is differs
 
 
-def state(**changes):
-    nodes = {"i-a": {"status": "running", "queue": "workq"}}
-    return {"instance_ids": ["i-a"], "nodes": nodes, "failed": {}, "job_queue": "", **changes}
+def test_what_did_not_exist_is_not_replaced():
+    assert is_replacement({}, {"cluster_id": CLUSTER}) is False
+
+
+@pytest.mark.parametrize("name", ["job_queue", "stop_running", "instance_ids"])
+def test_what_can_be_changed_replaces_nothing(name):
+    assert is_replacement({"cluster_id": CLUSTER, name: "a"}, {name: "b"}) is False
+
+
+STATE = {
+    "instance_ids": [ONE, TWO],
+    "job_queue": "gpu",
+    "nodes": {ONE: {"queue": "gpu", "status": "running"}, TWO: {"queue": "", "status": "running"}},
+    "failed": {},
+}
 
 
 @pytest.mark.parametrize(
     ("olds", "news", "needed"),
     [
-        (state(), {}, False),
-        (state(), {"stop_running": True, "detach_busy": True, "replace_system_disks": True}, False),
-        (state(), {"instance_ids": {"i-a": "", "i-b": ""}}, True),
-        (state(instance_ids=["i-a", "i-b"]), {}, True),
-        (state(), {"job_queue": "gpu"}, True),
-        (state(job_queue="workq"), {"job_queue": "workq"}, False),
-        (state(failed={"i-a": {"code": "exception"}}), {}, True),
-        (state(nodes={"i-a": {"status": "attaching"}}), {}, True),
-        (state(nodes={"i-a": {"status": "uninit"}}), {}, True),
-        (state(nodes={"i-a": {"status": "stopped"}}), {}, False),
-        (state(nodes={"i-a": {"status": "a new word"}}), {}, False),
+        ({}, {"job_queue": "gpu"}, False),
+        ({}, {}, False),
+        ({}, {"instance_ids": {ONE: ""}}, True),
+        ({}, {"instance_ids": {ONE: "", TWO: "", "(new instance 1)": UNKNOWN}}, True),
+        ({}, {"instance_ids": UNKNOWN}, True),
+        ({}, {"job_queue": "workq"}, True),
+        ({}, {"job_queue": UNKNOWN}, True),
+        ({"job_queue": ""}, {"job_queue": "gpu"}, True),
+        ({"nodes": {ONE: {"queue": "workq"}}}, {"job_queue": "gpu"}, True),
+        ({"nodes": {ONE: {"queue": "workq"}}}, {}, False),
+        ({"nodes": {ONE: {"status": PENDING}}}, {}, True),
+        ({"nodes": {ONE: {"status": "uninit"}}}, {}, True),
+        ({"nodes": {ONE: {"status": "stopped"}}}, {}, False),
+        ({"nodes": {ONE: {"status": "a new word"}}}, {}, False),
+        ({"failed": {ONE: {"code": "PartialFail"}}}, {}, True),
+        ({}, {"stop_running": True, "detach_busy": True, "replace_system_disks": True}, False),
     ],
 )
 def test_needs_update(olds, news, needed):
-    assert needs_update(olds, {"instance_ids": {"i-a": "compute1"}, **news}) is needed
+    wanted = {"instance_ids": {ONE: "compute1", TWO: "compute2"}}
+    assert needs_update({**STATE, **olds}, {**wanted, **news}) is needed
 
 
-def test_inputs_of_a_read_show_drift_behind_the_host_name():
-    nodes = {
-        "i-a": NodeState(host_name="compute1", status="running", queue="workq"),
-        "i-b": NodeState(host_name="compute2", status="stopped", queue="gpu"),
-        "i-c": NodeState(host_name="compute3", status="running", queue="gpu"),
-    }
-    found = State(
+def state(**nodes):
+    return State(
         cluster_id=CLUSTER,
-        region="cn-x",
+        region="cn-hangzhou",
         instance_ids=sorted(nodes),
-        nodes=nodes,
-        job_queue="workq",
+        image_id=IMAGE,
+        image_owner_alias="system",
+        replace_system_disks=True,
+        nodes={i: NodeState(**n) for i, n in nodes.items()},
     )
-    assert inputs_of(found, {"job_queue": "workq", "cluster_id": CLUSTER, "__provider": "x"}) == {
-        "job_queue": "workq",
+
+
+def test_what_was_read_becomes_inputs_that_show_what_has_drifted():
+    seen = state(
+        **{
+            ONE: {"host_name": "compute1", "status": "running", "queue": "gpu"},
+            TWO: {"host_name": "compute2", "status": "stopped", "queue": "gpu"},
+            "i-3": {"host_name": "compute3", "status": "running", "queue": "workq"},
+        }
+    )
+    old = {"cluster_id": CLUSTER, "job_queue": "gpu", "instance_ids": {ONE: ""}, "__provider": "x"}
+    assert inputs_of(seen, old) == {
         "cluster_id": CLUSTER,
+        "job_queue": "gpu",
         "instance_ids": {
-            "i-a": "compute1",
-            "i-b": "compute2 (stopped)",
-            "i-c": "compute3 (queue gpu)",
+            ONE: "compute1",
+            TWO: "compute2 (stopped)",
+            "i-3": "compute3 (queue workq)",
         },
     }
+
+
+def test_without_inputs_of_before_the_state_gives_them():
+    seen = state(**{ONE: {"host_name": "compute1", "status": "running", "queue": "gpu"}})
+    assert inputs_of(seen, {}) == {**CHECKED, "instance_ids": {ONE: "compute1"}}
+
+
+def test_the_name_in_a_urn():
+    assert (
+        name_of("urn:pulumi:dev::project::pulumi-python:dynamic/ehpc:AttachedNodes::nodes")
+        == "nodes"
+    )
+
+
+def test_declared_is_what_the_arguments_are():
+    """A new argument has to be thought of in `checked_inputs` too."""
+    assert set(Declared.model_fields) == {*CHECKED, "job_queue"}
+
+
+def test_the_wish_of_checked_inputs():
+    bag = {**CHECKED, "job_queue": "gpu", "stop_running": UNKNOWN}
+    assert wish_of(bag) == Wish(
+        cluster_id=CLUSTER,
+        region="cn-hangzhou",
+        image_id=IMAGE,
+        image_owner_alias="system",
+        job_queue="gpu",
+        replace_system_disks=True,
+        stop_running=True,
+    )
+
+
+def test_the_wish_of_what_is_not_known_yet():
+    bag = {"cluster_id": CLUSTER, "image_id": UNKNOWN, "job_queue": UNKNOWN, "detach_busy": False}
+    assert wish_of(bag) == Wish(cluster_id=CLUSTER, image_known=False)
