@@ -257,6 +257,12 @@ def _of_queue(sight: Sight, wish: Wish) -> Iterable[Finding]:
 
 
 def _of_image(sight: Sight, wish: Wish) -> Iterable[Finding]:
+    if not wish.image_id and wish.image_known and all(note.warning for note in sight.notes):
+        yield Finding(
+            "image_id",
+            "the cluster's image can't be seen: name an image and its owner alias, or give the access key's"
+            f" RAM user the permission {permission('DescribeCluster')}",
+        )
     market = wish.image_owner_alias == "marketplace" and wish.image_id
     if market and not _is_own(wish, sight.cluster):
         yield Finding(

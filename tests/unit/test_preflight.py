@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from ehpc_nodes import wire
-from ehpc_nodes.models import Finding
+from ehpc_nodes.models import Finding, check_form
 from ehpc_nodes.plan import make_plan
 from ehpc_nodes.preflight import Sight, Wish, findings
-from unit.emulated import CLUSTER, IMAGE, Bench, ids
+from unit.emulated import CLUSTER, IMAGE, OLD_IMAGE, Bench, ids
 
 ONE, TWO = ids(1, 2)
+NOWHERE = "i-bp1unknown"
 
 
 def instance(n, **changes):
@@ -49,8 +50,13 @@ def forbidden(action):
     return spoil
 
 
-def busy(bench):
+def attached(bench):
     bench.emulator.outside.attach(TWO, CLUSTER)
+    bench.nodes[TWO].image_id = OLD_IMAGE
+
+
+def busy(bench):
+    attached(bench)
     bench.nodes[TWO].used.cpu = 4
 
 
@@ -160,18 +166,85 @@ ROWS: dict[str, Any] = {
             " Set replace_system_disks=True to allow it"
         ),
     ),
-    "a check without permission": (
-        forbidden("ListQueues"),
-        {"job_queue": "gpu"},
-        "job_queue",
-        "not checked, for want of the permission ehpc:ListQueues",
+    "an instance that is not there": (
+        None,
+        {"wanted": [NOWHERE]},
+        "instance_ids",
+        f"instance {NOWHERE} does not exist in cn-hangzhou: check the id and the region",
+    ),
+    "a manager": (
+        None,
+        {"wanted": ["i-bp1manager"]},
+        "instance_ids",
+        (
+            f"scheduler0 (i-bp1manager) is no compute node of {CLUSTER} but Scheduler: it is never"
+            " touched; take it out of the list"
+        ),
+    ),
+    "a login node": (
+        None,
+        {"wanted": ["i-bp1login"]},
+        "instance_ids",
+        (
+            f"login0 (i-bp1login) is no compute node of {CLUSTER} but Login: it is never touched; take"
+            " it out of the list"
+        ),
+    ),
+    "a login node that an older state holds": (
+        None,
+        {"wanted": [], "owned": ["i-bp1login"]},
+        "instance_ids",
+        (
+            f"login0 (i-bp1login) is no compute node of {CLUSTER} but Login: it is never touched; take"
+            " it out of the list"
+        ),
+    ),
+    "host names within the set": (
+        instance(2, host_name="compute1"),
+        {"wanted": [ONE, TWO]},
+        "instance_ids",
+        f"{TWO} has the host name 'compute1', which {ONE} has too: rename one",
+    ),
+    "types that differ": (
+        instance(2, instance_type="ecs.g6.large"),
+        {"wanted": [ONE, TWO]},
+        "instance_ids",
+        (
+            "the instances are of several types (ecs.c5.large, ecs.g6.large): E-HPC may want one type a"
+            " call"
+        ),
         True,
     ),
-    "nodes that can't be seen": (
-        forbidden("ListNodes"),
-        {},
+    "a busy node to detach": (
+        busy,
+        {"wanted": [], "owned": [TWO]},
         "instance_ids",
-        "which of the instances are nodes already can't be seen",
+        (
+            f"compute2 ({TWO}) runs jobs (used: 4 CPU) and is to be detached: that will be refused until"
+            " they end, or with detach_busy=True"
+        ),
+        True,
+    ),
+    "a member of another image": (
+        attached,
+        {"wanted": [TWO], **OWN},
+        "image_id",
+        (
+            f"compute2 ({TWO}) is attached with image {OLD_IMAGE} and is adopted as it is, not m-bp1own"
+        ),
+        True,
+    ),
+    "no queue of a name alike": (
+        None,
+        {"job_queue": "zzz"},
+        "job_queue",
+        f"queue 'zzz' does not exist in {CLUSTER}; there is workq, gpu",
+    ),
+    "a shared image": (
+        image(owner_alias="others", status="Deleting"),
+        {"image_id": "m-bp1own", "image_owner_alias": "others"},
+        "image_id",
+        "image m-bp1own is Deleting, not Available",
     ),
 }
 
@@ -188,13 +261,159 @@ def test_row(row):
     bench = Bench()
     if spoil:
         spoil(bench)
-    found = [
-        f for f in survey(bench, **changes).findings if f.property == name and said in f.reason
-    ]
-    assert [(f.property, f.warning) for f in found] == [(name, bool(warning))], survey(
-        bench, **changes
+    assert survey(bench, **changes).findings == [Finding(name, said, warning=bool(warning))]
+    assert bench.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "wished"),
+    [
+        ("DescribeCluster", "cluster_id", OWN),
+        ("ListQueues", "job_queue", {"job_queue": "gpu"}),
+        ("ListTasks", "instance_ids", {}),
+        ("DescribeInstances", "instance_ids", {}),
+        ("ListImages", "image_id", {"image_id": OLD_IMAGE, "image_owner_alias": "system"}),
+        ("ListCustomImages", "image_id", OWN),
+    ],
+)
+def test_a_check_that_a_missing_permission_prevents_is_a_warning(action, name, wished):
+    bench = Bench(mark="")
+    forbidden(action)(bench)
+    product = "ecs" if action == "DescribeInstances" else "ehpc"
+    (found,) = survey(bench, **wished).findings
+    assert (found.property, found.warning) == (name, True)
+    assert found.reason.startswith(
+        f"not checked, for want of the permission {product}:{action}: {action}: NotAuthorized: No (HTTP"
     )
     assert bench.writes() == []
+
+
+def test_nodes_that_cannot_be_seen_are_an_error():
+    bench = Bench()
+    forbidden("ListNodes")(bench)
+    warning, error = survey(bench).findings
+    assert (warning.property, warning.warning) == ("instance_ids", True)
+    assert "not checked, for want of the permission ehpc:ListNodes" in warning.reason
+    assert error == Finding(
+        "instance_ids",
+        "which of the instances are nodes already can't be seen, and attaching one again would wipe it:"
+        " give the access key's RAM user the permission ehpc:ListNodes",
+    )
+
+
+def test_the_clusters_image_that_cannot_be_seen_has_to_be_named():
+    bench = Bench()
+    forbidden("DescribeCluster")(bench)
+    warning, error = survey(bench).findings
+    assert (warning.property, warning.warning) == ("cluster_id", True)
+    assert error == Finding(
+        "image_id",
+        "the cluster's image can't be seen: name an image and its owner alias, or give the access key's"
+        " RAM user the permission ehpc:DescribeCluster",
+    )
+    assert [f.warning for f in survey(bench, **OWN).findings] == [True]
+    assert [f.warning for f in survey(bench, image_known=False).findings] == [True]
+
+
+def everything_wrong(bench):
+    world = bench.emulator.world
+    for spoil in (
+        cluster(status="stopped"),
+        instance(1, status="Running", locks=["financial"]),
+        instance(2, vpc_id="vpc-other"),
+        instance(3, network_type="classic"),
+        instance(4, host_name="login0"),
+        instance(5, host_name="compute6", instance_type="ecs.g6.large"),
+        image(os_tag="", platform="Ubuntu", version="20.04", status="Creating"),
+    ):
+        spoil(bench)
+    world.clusters[CLUSTER].queues["gpu"].auto_grow = True
+
+
+def test_a_program_with_many_mistakes_hears_of_all_at_once():
+    bench = Bench()
+    everything_wrong(bench)
+    found = survey(
+        bench,
+        [*ids(1, 2, 3, 4, 5, 6), NOWHERE, "i-bp1manager"],
+        job_queue="gpux",
+        **OWN,
+        replace_system_disks=False,
+    ).findings
+    assert [(f.property, f.reason.split(":")[0], f.warning) for f in found] == [
+        ("cluster_id", f"cluster {CLUSTER} is stopped, not running", False),
+        ("job_queue", f"queue 'gpux' does not exist in {CLUSTER}; there is gpu", False),
+        ("image_id", "image m-bp1own is Creating, not Available", False),
+        ("image_id", "image m-bp1own is ubuntu, the cluster's system is centos", False),
+        (
+            "replace_system_disks",
+            (
+                "attaching replaces the system disks of "
+                + ", ".join(
+                    f"{host} ({i})"
+                    for host, i in zip(
+                        ["compute1", "compute2", "compute3", "login0", "compute6", "compute6"],
+                        ids(1, 2, 3, 4, 5, 6),
+                        strict=True,
+                    )
+                )
+                + f", {NOWHERE} by m-bp1own"
+            ),
+            False,
+        ),
+        ("instance_ids", f"compute1 ({ONE}) is locked (financial)", False),
+        ("instance_ids", f"compute1 ({ONE}) is Running, not Stopped", False),
+        ("instance_ids", f"compute2 ({TWO}) is in vpc-other, the cluster in vpc-test", False),
+        ("instance_ids", f"compute3 ({ids(3)[0]}) is in the classic network, not in a VPC", False),
+        ("instance_ids", f"instance {NOWHERE} does not exist in cn-hangzhou", False),
+        (
+            "instance_ids",
+            ("the instances are of several types (ecs.c5.large, ecs.g6.large)"),
+            True,
+        ),
+        (
+            "instance_ids",
+            f"{ids(4)[0]} has the host name 'login0', which node i-bp1login has too",
+            False,
+        ),
+        (
+            "instance_ids",
+            f"{ids(6)[0]} has the host name 'compute6', which {ids(5)[0]} has too",
+            False,
+        ),
+        (
+            "instance_ids",
+            f"scheduler0 (i-bp1manager) is no compute node of {CLUSTER} but Scheduler",
+            False,
+        ),
+    ]
+    assert bench.writes() == []
+
+
+def test_what_goes_without_saying_is_not_asked_for():
+    """Members are kept without consent, images, permissions to look at instances, or calls that change."""
+    bench = Bench(attached=(1, 2))
+    surveyed = survey(bench, [ONE, TWO], [ONE, TWO], replace_system_disks=False)
+    assert (surveyed.findings, surveyed.plan.keep) == ([], (ONE, TWO))
+    assert not {"DescribeInstances", "ListImages", "ListTasks"} & {
+        e.action for e in bench.emulator.journal.entries if "Tag.1.Key" not in e.params
+    }
+
+
+def test_a_malformed_id_and_one_listed_twice_are_found_before_any_look():
+    """See test_provider.test_check_of_bad_input for the texts."""
+    _, found = check_form({"cluster_id": CLUSTER, "instance_ids": ["compute1", "i-ä"]}, ())
+    assert found == [
+        Finding(
+            "instance_ids",
+            f"{wrong!r} is not an instance id (such as i-bp16mxn6mt3t7ftkabcd) (entry {n})",
+        )
+        for n, wrong in enumerate(["compute1", "i-ä"])
+    ]
+    _, found = check_form({"cluster_id": CLUSTER, "instance_ids": [ONE, TWO, ONE, TWO]}, ())
+    assert found == [
+        Finding("instance_ids", f"{ONE}, {TWO} is listed more than once; list it once")
+    ]
 
 
 def test_nothing_is_found_where_nothing_is_wrong():
@@ -267,31 +486,6 @@ def test_a_queue_that_is_not_there_is_found_for_members_too():
     assert found == Finding(
         "job_queue", f"queue 'nosuch' does not exist in {CLUSTER}; there is workq, gpu"
     )
-
-
-def test_two_of_the_set_with_one_host_name_are_both_named():
-    bench = Bench()
-    instance(2, host_name="compute1")(bench)
-    (found,) = survey(bench, [ONE, TWO]).findings
-    assert found == Finding(
-        "instance_ids", f"{TWO} has the host name 'compute1', which {ONE} has too: rename one"
-    )
-
-
-def test_types_that_differ_are_a_warning():
-    bench = Bench()
-    instance(2, instance_type="ecs.g6.large")(bench)
-    (found,) = survey(bench, [ONE, TWO]).findings
-    assert found.warning
-    assert "several types (ecs.c5.large, ecs.g6.large)" in found.reason
-
-
-def test_a_busy_node_that_would_be_detached_is_a_warning():
-    bench = Bench()
-    busy(bench)
-    (found,) = survey(bench, [], [TWO]).findings
-    assert found.warning
-    assert f"compute2 ({TWO}) runs jobs (used: 4 CPU) and is to be detached" in found.reason
 
 
 def test_with_stop_running_a_running_instance_is_fine():
