@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -66,7 +67,7 @@ def _keys_of_map(value: Any) -> Any:
 def _as_set(ids: list[str]) -> list[str]:
     if not ids:
         raise ValueError("name at least one instance; to detach all, remove the resource")
-    twice = sorted({i for i in ids if ids.count(i) > 1}) if len(set(ids)) < len(ids) else []
+    twice = sorted(i for i, times in Counter(ids).items() if times > 1)
     if twice:
         raise ValueError(f"{', '.join(twice[:10])} is listed more than once; list it once")
     return sorted(ids)

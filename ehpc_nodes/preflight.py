@@ -67,7 +67,7 @@ class Sight:
 
     cluster: wire.Cluster | None = None
     nodes: dict[str, wire.Node] | None = None
-    tasks: list[wire.Task] = field(default_factory=list)
+    tasks: list[wire.Task] | None = field(default_factory=list)
     instances: dict[str, wire.Instance] | None = None
     marked: set[str] = field(default_factory=set)
     begun: set[str] = field(default_factory=set)
@@ -78,7 +78,7 @@ class Sight:
     @property
     def attaching(self) -> set[str]:
         """Instances that a running task names."""
-        return set().union(*(task.instance_ids for task in self.tasks if task.may_attach))
+        return set().union(*(t.instance_ids for t in self.tasks or () if t.may_attach))
 
     def queue_may_exist(self, name: str) -> bool:
         """Whether a queue is named that isn't known not to be there."""
@@ -128,8 +128,7 @@ def _look_at_cluster(cloud: Cloud, wish: Wish, sight: Sight) -> None:
 
 
 def _look_at_instances(cloud: Cloud, wish: Wish, ids: list[str], sight: Sight) -> None:
-    tasks = _try(sight, "instance_ids", lambda: cloud.list_running_tasks(wish.cluster_id))
-    sight.tasks = tasks or []
+    sight.tasks = _try(sight, "instance_ids", lambda: cloud.list_running_tasks(wish.cluster_id))
     found = _try(sight, "instance_ids", lambda: cloud.describe_instances(ids))
     sight.instances = None if found is None else {i.instance_id: i for i in found}
     if wish.image_id:
@@ -143,13 +142,9 @@ def _try(sight: Sight, property_: str, call: Callable[[], T]) -> T | None:
     except AuthError as error:
         if not error.forbidden:
             raise
-        sight.notes.append(
-            Finding(
-                property_,
-                f"not checked, for want of the permission {permission(error.action)}: {error}",
-                warning=True,
-            )
-        )
+        said = f"not checked, for want of the permission {permission(error.action)}"
+        if not any(note.reason.startswith(said) for note in sight.notes):
+            sight.notes.append(Finding(property_, f"{said}: {error}", warning=True))
         return None
 
 
@@ -213,12 +208,19 @@ def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
 
 
 def _of_membership(sight: Sight) -> Iterable[Finding]:
-    if sight.nodes is None and all(note.warning for note in sight.notes):
-        yield Finding(
-            "instance_ids",
-            "which of the instances are nodes already can't be seen, and attaching one again would wipe it:"
-            f" give the access key's RAM user the permission {permission('ListNodes')}",
-        )
+    """Without these looks an attach can't be: it might wipe what is attached or being attached already."""
+    if not all(note.warning for note in sight.notes):
+        return
+    for seen, what, action in (
+        (sight.nodes, "nodes already", "ListNodes"),
+        (sight.tasks, "just being attached", "ListTasks"),
+    ):
+        if seen is None:
+            yield Finding(
+                "instance_ids",
+                f"which of the instances are {what} can't be seen, and attaching one again would wipe it:"
+                f" give the access key's RAM user the permission {permission(action)}",
+            )
 
 
 def _of_cluster(sight: Sight, wish: Wish) -> Iterable[Finding]:

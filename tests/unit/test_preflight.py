@@ -270,14 +270,13 @@ def test_row(row):
     [
         ("DescribeCluster", "cluster_id", OWN),
         ("ListQueues", "job_queue", {"job_queue": "gpu"}),
-        ("ListTasks", "instance_ids", {}),
         ("DescribeInstances", "instance_ids", {}),
         ("ListImages", "image_id", {"image_id": OLD_IMAGE, "image_owner_alias": "system"}),
         ("ListCustomImages", "image_id", OWN),
     ],
 )
 def test_a_check_that_a_missing_permission_prevents_is_a_warning(action, name, wished):
-    bench = Bench(mark="")
+    bench = Bench()
     forbidden(action)(bench)
     product = "ecs" if action == "DescribeInstances" else "ehpc"
     (found,) = survey(bench, **wished).findings
@@ -288,16 +287,19 @@ def test_a_check_that_a_missing_permission_prevents_is_a_warning(action, name, w
     assert bench.writes() == []
 
 
-def test_nodes_that_cannot_be_seen_are_an_error():
+@pytest.mark.parametrize(
+    ("action", "what"), [("ListNodes", "nodes already"), ("ListTasks", "just being attached")]
+)
+def test_nodes_or_tasks_that_cannot_be_seen_are_an_error(action, what):
     bench = Bench()
-    forbidden("ListNodes")(bench)
+    forbidden(action)(bench)
     warning, error = survey(bench).findings
     assert (warning.property, warning.warning) == ("instance_ids", True)
-    assert "not checked, for want of the permission ehpc:ListNodes" in warning.reason
+    assert f"not checked, for want of the permission ehpc:{action}" in warning.reason
     assert error == Finding(
         "instance_ids",
-        "which of the instances are nodes already can't be seen, and attaching one again would wipe it:"
-        " give the access key's RAM user the permission ehpc:ListNodes",
+        f"which of the instances are {what} can't be seen, and attaching one again would wipe it:"
+        f" give the access key's RAM user the permission ehpc:{action}",
     )
 
 
