@@ -91,7 +91,14 @@ class History:
         running.wait_until(lambda: rule.fired or running.process.poll() is not None, 60)
         running.kill_all()
         self.it.emulator.faults.rules.remove(rule)
+        self.note_orphans()
         self.stack.cancel()
+
+    def note_orphans(self):
+        """Killed after its last word, before its state was saved: nodes that are told, and left alone."""
+        last = self.it.emulator.journal.entries[-1]
+        if last.action == "UntagResources" and "TagKey.2" not in last.params:
+            self.by_others |= {v for k, v in last.params.items() if k.startswith("ResourceId.")}
 
     def state_ids(self):
         nodes = self.stack.resources().get("nodes")
