@@ -108,6 +108,8 @@ def look(
     except ClusterNotFoundError as error:
         sight.notes.append(Finding("cluster_id", str(error)))
         return sight
+    if _is_elsewhere(sight.cluster, wish):
+        return sight  # its instances can't be asked for in the region that is set
     ids = sorted((set(wanted) - set(owned)) | (set(wanted) - (sight.nodes or {}).keys()))
     if mark:
         tagged = _try(sight, "instance_ids", lambda: cloud.instances_tagged(TAG_KEY, mark))
@@ -227,7 +229,7 @@ def _of_cluster(sight: Sight, wish: Wish) -> Iterable[Finding]:
     cluster = sight.cluster
     if cluster is None:
         return
-    if cluster.region_id and wish.region and cluster.region_id != wish.region:
+    if _is_elsewhere(cluster, wish):
         yield Finding(
             "region",
             f"cluster {wish.cluster_id} is in {cluster.region_id}, not in {wish.region}: set the region",
@@ -237,6 +239,12 @@ def _of_cluster(sight: Sight, wish: Wish) -> Iterable[Finding]:
             "cluster_id",
             f"cluster {wish.cluster_id} is {cluster.status}, not running: wait until it is",
         )
+
+
+def _is_elsewhere(cluster: wire.Cluster | None, wish: Wish) -> bool:
+    """Whether the cluster says another region than the one that is set."""
+    told = cluster.region_id if cluster else ""
+    return bool(told and wish.region) and told != wish.region
 
 
 def _of_queue(sight: Sight, wish: Wish) -> Iterable[Finding]:

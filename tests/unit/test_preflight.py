@@ -4,10 +4,8 @@ from typing import Any
 
 import pytest
 
-from ehpc_nodes import wire
 from ehpc_nodes.models import Finding, check_form
-from ehpc_nodes.plan import make_plan
-from ehpc_nodes.preflight import Sight, Wish, findings
+from ehpc_nodes.preflight import Wish
 from unit.emulated import CLUSTER, IMAGE, OLD_IMAGE, Bench, ids
 
 ONE, TWO = ids(1, 2)
@@ -498,12 +496,7 @@ def test_with_stop_running_a_running_instance_is_fine():
 
 def test_a_cluster_that_says_another_region():
     """Where an endpoint of one region answers for a cluster of another."""
-    bench = Bench()
-    wish = Wish(CLUSTER, "cn-beijing", replace_system_disks=True)
-    sight = Sight(
-        cluster=wire.Cluster(id=CLUSTER, status="running", region_id="cn-hangzhou"), nodes={}
-    )
-    (found,) = findings(sight, wish, make_plan([], [], {}), bench.mark)
+    (found,) = survey(Bench(), region="cn-beijing").findings
     assert found == Finding(
         "region", f"cluster {CLUSTER} is in cn-hangzhou, not in cn-beijing: set the region"
     )
