@@ -11,7 +11,7 @@ import pytest
 from engine.cloud import CLUSTER, declare, ids
 
 SEED = int(os.environ.get("EHPC_CHAOS_SEED", "0"))
-HISTORIES = int(os.environ.get("EHPC_CHAOS_HISTORIES", "26"))
+HISTORIES = int(os.environ.get("EHPC_CHAOS_HISTORIES", "8"))
 STEPS = 5
 SIZE = 5
 ACTIONS = [

@@ -15,7 +15,8 @@ from engine.harness import processes_of_session, scrubbed
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.xdist_group("demo")  # its folder is one
+# its folder is one, and a busy machine needs minutes for it
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(400)]
 
 
 def start(tmp_path, engine):
@@ -39,7 +40,7 @@ def assert_emulator_has_ended(text):
 
 def test_it_attaches_changes_and_destroys(tmp_path, engine):
     process = start(tmp_path, engine)
-    assert process.wait(110) == 0, (tmp_path / "out").read_text()
+    assert process.wait(350) == 0, (tmp_path / "out").read_text()
     text = (tmp_path / "out").read_text()
     assert "+ i-bp1demo00000000004" in text
     assert "- i-bp1demo00000000001" in text
@@ -53,13 +54,13 @@ def test_it_attaches_changes_and_destroys(tmp_path, engine):
 
 def test_an_interrupt_ends_all_of_it(tmp_path, engine):
     process = start(tmp_path, engine)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while "nodes settled" not in (tmp_path / "out").read_text():
         assert process.poll() is None, (tmp_path / "out").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130, (tmp_path / "out").read_text()
+    assert process.wait(120) == 130, (tmp_path / "out").read_text()
     assert "Traceback" not in (tmp_path / "out").read_text()
     assert list(processes_of_session(process.pid)) == []
     assert_emulator_has_ended((tmp_path / "out").read_text())
