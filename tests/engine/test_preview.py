@@ -2,254 +2,46 @@
 
 import pytest
 
-from engine.cloud import CLUSTER, PROGRAM, Cloud, declare, ids
-from engine.harness import PulumiStack
-from unit.emulated import IMAGE, world
+from engine.cloud import CLUSTER, PROGRAM, declare, ids
+from unit.emulated import IMAGE
 
-ONE, TWO = ids(1, 2)
-
-
-# -- one row at a time, on a stack and a cloud that the rows share ---------------------------------
-
-
-class Shared:
-    """A stack whose program is written anew for each row, and a cloud whose world is."""
-
-    def __init__(self, engine, directory):
-        self.it = Cloud()
-        self.stack = PulumiStack(engine, directory)
-        self.it.configure(self.stack)
-
-    def refused(self, spoil, arguments):
-        """The errors of a preview in this world, in which nothing has been called yet."""
-        self.it.emulator.load(world(6))
-        self.it.emulator.faults.clear()
-        self.it.forget()
-        if spoil:
-            spoil(self.it.emulator)
-        args = {"cluster_id": CLUSTER, "instance_ids": [ONE], "replace_system_disks": True}
-        args = {k: v for k, v in {**args, **arguments}.items() if v is not LEFT_OUT}
-        self.stack.write(WITHOUT_CONFIG.replace("ARGS", repr(args)))
-        result = self.stack.preview(expect_failure=True)
-        assert "Traceback" not in result.text
-        assert self.it.writes() == []
-        return result
-
-
-LEFT_OUT = object()
-WITHOUT_CONFIG = """
-from ehpc_nodes import AttachedNodes
-AttachedNodes("nodes", **dict(dict(cluster_id=None, instance_ids=None), **ARGS))
-"""
-
-
-@pytest.fixture(scope="module")
-def shared(engine, tmp_path_factory):
-    it = Shared(engine, tmp_path_factory.mktemp("shared"))
-    yield it
-    it.stack.close()
-    it.it.close()
-
+ONE = ids(1)[0]
 
 BAD_INPUT = {
-    "no list": ({"instance_ids": ONE}, "instance_ids", "Input should be a valid list"),
+    "no list": ({"instance_ids": ONE}, "instance_ids", "list"),
     "an empty list": ({"instance_ids": []}, "instance_ids", "name at least one instance"),
-    "no list at all": ({"instance_ids": LEFT_OUT}, "instance_ids", "instance_ids is required"),
-    "numbers in the list": (
-        {"instance_ids": [ONE, 2]},
-        "instance_ids",
-        "Input should be a valid string (entry 1)",
-    ),
     "a malformed id": (
         {"instance_ids": [ONE, "compute2"]},
         "instance_ids",
-        "'compute2' is not an instance id (such as i-bp16mxn6mt3t7ftkabcd) (entry 1)",
+        "'compute2' is not an instance id",
     ),
     "an id twice": (
         {"instance_ids": [ONE, ONE]},
         "instance_ids",
-        f"{ONE} is listed more than once; list it once",
+        f"{ONE} is listed more than once",
     ),
-    "an odd cluster id": ({"cluster_id": "hz"}, "cluster_id", "'hz' is not a cluster id"),
-    "no cluster id": ({"cluster_id": LEFT_OUT}, "cluster_id", "cluster_id is required"),
-    "a number": ({"job_queue": 3}, "job_queue", "Input should be a valid string"),
-    "a text for a boolean": ({"stop_running": "yes"}, "stop_running", "a valid boolean"),
+    "no cluster id": ({"cluster_id": "hz"}, "cluster_id", "'hz' is not a cluster id"),
+    "a number": ({"job_queue": 3}, "job_queue", "string"),
+    "a text for a boolean": ({"stop_running": "yes"}, "stop_running", "boolean"),
     "an unknown alias": (
         {"image_id": "x", "image_owner_alias": "mine"},
         "image_owner_alias",
-        "Input should be 'system', 'self', 'others' or 'marketplace'",
+        "system",
     ),
     "an alias alone": ({"image_owner_alias": "self"}, "image_owner_alias", "without image_id"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)
-def test_bad_input(shared, case):
+def test_bad_input(cloud, stack_on, case):
     arguments, name, said = BAD_INPUT[case]
-    refused = shared.refused(None, arguments)
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, **arguments)
+    refused = stack.preview(expect_failure=True)
     assert any(f"property {name}" in text and said in text for text in refused.errors), refused.text
-    assert shared.it.calls() == []
-
-
-def instance(n, **changes):
-    return lambda emulator: vars(emulator.world.instances[ids(n)[0]]).update(changes)
-
-
-def image(**changes):
-    return lambda emulator: vars(emulator.world.images["m-bp1own"]).update(changes)
-
-
-def cluster(**changes):
-    return lambda emulator: vars(emulator.world.clusters[CLUSTER]).update(changes)
-
-
-def forbidden(action):
-    return lambda emulator: emulator.faults.add(
-        {"kind": "error", "action": action, "code": "NotAuthorized", "status": 403, "times": None}
-    )
-
-
-OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}
-ROWS = {
-    "cluster not found": (
-        None,
-        {"cluster_id": "ehpc-hz-nowhere"},
-        "cluster_id",
-        "a cluster is seen only in its own region",
-    ),
-    "cluster in another region": (
-        None,
-        {"region": "cn-beijing"},
-        "region",
-        f"cluster {CLUSTER} is in cn-hangzhou, not in cn-beijing: set the region",
-    ),
-    "cluster not running": (
-        cluster(status="creating"),
-        {},
-        "cluster_id",
-        f"cluster {CLUSTER} is creating, not running: wait until it is",
-    ),
-    "instance not found": (
-        None,
-        {"instance_ids": [ONE, "i-bp1nowhere"]},
-        "instance_ids",
-        "instance i-bp1nowhere does not exist in cn-hangzhou: check the id and the region",
-    ),
-    "not stopped": (
-        instance(1, status="Running"),
-        {},
-        "instance_ids",
-        f"compute1 ({ONE}) is Running, not Stopped: stop it, or set stop_running=True",
-    ),
-    "another vpc": (
-        instance(1, vpc_id="vpc-other"),
-        {},
-        "instance_ids",
-        f"compute1 ({ONE}) is in vpc-other, the cluster in vpc-test: it has to be in the same",
-    ),
-    "classic network": (
-        instance(1, network_type="classic"),
-        {},
-        "instance_ids",
-        f"compute1 ({ONE}) is in the classic network, not in a VPC",
-    ),
-    "host name of a node": (
-        instance(1, host_name="login0"),
-        {},
-        "instance_ids",
-        f"{ONE} has the host name 'login0', which node i-bp1login has too: rename one",
-    ),
-    "host names within the set": (
-        instance(1, host_name="compute2"),
-        {"instance_ids": [ONE, TWO]},
-        "instance_ids",
-        f"{TWO} has the host name 'compute2', which {ONE} has too: rename one",
-    ),
-    "a manager": (
-        None,
-        {"instance_ids": [ONE, "i-bp1manager"]},
-        "instance_ids",
-        f"scheduler0 (i-bp1manager) is no compute node of {CLUSTER} but Scheduler: it is never touched",
-    ),
-    "a login node": (
-        None,
-        {"instance_ids": ["i-bp1login"]},
-        "instance_ids",
-        f"login0 (i-bp1login) is no compute node of {CLUSTER} but Login: it is never touched",
-    ),
-    "locked": (
-        instance(1, locks=["financial", "security"]),
-        {},
-        "instance_ids",
-        f"compute1 ({ONE}) is locked (financial, security): unlock it first",
-    ),
-    "of another resource": (
-        instance(1, tags={"ehpc-nodes": "other/prod/nodes"}),
-        {},
-        "instance_ids",
-        f"compute1 ({ONE}) belongs to another resource, 'other/prod/nodes': remove it there first",
-    ),
-    "image under another alias": (
-        None,
-        {**OWN, "image_owner_alias": "system"},
-        "image_id",
-        "image m-bp1own is not among the 'system' images: check the id and image_owner_alias",
-    ),
-    "image not available": (
-        image(status="Creating"),
-        OWN,
-        "image_id",
-        "image m-bp1own is Creating, not Available",
-    ),
-    "image of another family": (
-        image(platform="Ubuntu", os_tag="Ubuntu_20.04_64", version="20.04"),
-        OWN,
-        "image_id",
-        "image m-bp1own is ubuntu, the cluster's system is centos: choose an image of centos",
-    ),
-    "image of another major version": (
-        None,
-        {"image_id": "centos_8_0.vhd"},
-        "image_id",
-        "image centos_8_0.vhd is centos 8.0, the cluster's is 7.6: the major version has to be 7",
-    ),
-    "no such queue": (
-        None,
-        {"job_queue": "workk"},
-        "job_queue",
-        f"queue 'workk' does not exist in {CLUSTER}; there is workq",
-    ),
-    "no consent": (
-        None,
-        {"replace_system_disks": False},
-        "replace_system_disks",
-        f"attaching replaces the system disks of compute1 ({ONE}) by {IMAGE}: what is on them is lost.",
-    ),
-    "nodes that cannot be seen": (
-        forbidden("ListNodes"),
-        {},
-        "instance_ids",
-        "give the access key's RAM user the permission ehpc:ListNodes",
-    ),
-    "an image that cannot be seen": (
-        forbidden("DescribeCluster"),
-        {},
-        "image_id",
-        "RAM user the permission ehpc:DescribeCluster",
-    ),
-}
-
-
-@pytest.mark.parametrize("row", ROWS)
-def test_row(shared, row):
-    spoil, arguments, name, said = ROWS[row]
-    refused = shared.refused(spoil, arguments)
-    found = [text for text in refused.errors if f"property {name} " in text]
-    assert len(found) == 1, refused.text
-    assert said in found[0], refused.text
-
-
-# -- walks -----------------------------------------------------------------------------------------
+    assert "Traceback" not in refused.text
+    assert it.calls() == []
 
 
 def spoil(it):
@@ -293,6 +85,29 @@ def test_every_mistake_is_said_at_once(cloud, stack_on):
     assert it.writes() == []
     assert stack.up(expect_failure=True).exit_code != 0
     assert it.writes() == []
+
+
+def test_a_cluster_that_does_not_exist_or_run(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, cluster_id="ehpc-hz-nowhere")
+    (error,) = [e for e in stack.preview(expect_failure=True).errors if "ClusterNotFound" in e]
+    assert "property cluster_id" in error
+    assert "a cluster is seen only in its own region" in error
+    it.emulator.outside.set_cluster_status(CLUSTER, "creating")
+    declare(stack, 1)
+    refused = stack.preview(expect_failure=True)
+    assert any("is creating, not running: wait until it is" in text for text in refused.errors)
+    assert it.writes() == []
+
+
+def test_a_manager_or_login_node_is_never_taken(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, instance_ids=[ONE, "i-bp1login"])
+    refused = stack.preview(expect_failure=True)
+    assert any("login0 (i-bp1login)" in text and "never touched" in text for text in refused.errors)
+    assert it.writes() == [] == it.harm.touched
 
 
 def test_no_region_and_no_key(cloud, stack_on):
