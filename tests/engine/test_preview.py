@@ -2,112 +2,259 @@
 
 import pytest
 
-from engine.cloud import CLUSTER, PROGRAM, declare, ids
-from unit.emulated import IMAGE
+from engine.cloud import CLUSTER, PROGRAM, Cloud, declare, ids
+from engine.harness import PulumiStack
+from unit.emulated import IMAGE, world
 
-ONE = ids(1)[0]
+ONE, TWO = ids(1, 2)
 
+
+# -- one row at a time, on a stack and a cloud that the rows share ---------------------------------
+
+
+class Shared:
+    """A stack whose program is written anew for each row, and a cloud whose world is."""
+
+    def __init__(self, engine, directory):
+        self.it = Cloud()
+        self.stack = PulumiStack(engine, directory)
+        self.it.configure(self.stack)
+
+    def refused(self, spoils, arguments):
+        """The errors of a preview in this world, in which nothing has been called yet."""
+        self.it.emulator.load(world(8))
+        self.it.emulator.faults.clear()
+        self.it.forget()
+        for spoil in spoils:
+            spoil(self.it.emulator)
+        args = {"cluster_id": CLUSTER, "instance_ids": [ONE], "replace_system_disks": True}
+        self.stack.write(WITHOUT_CONFIG.replace("ARGS", repr({**args, **arguments})))
+        result = self.stack.preview(expect_failure=True)
+        assert "Traceback" not in result.text
+        assert self.it.writes() == []
+        return result
+
+
+WITHOUT_CONFIG = """
+from ehpc_nodes import AttachedNodes
+AttachedNodes("nodes", **ARGS)
+"""
+
+
+@pytest.fixture(scope="module")
+def shared(engine, tmp_path_factory):
+    it = Shared(engine, tmp_path_factory.mktemp("shared"))
+    yield it
+    it.stack.close()
+    it.it.close()
+
+
+#: Arguments, and all that is said of them: property and text. Where the form is wrong, nothing is looked at.
 BAD_INPUT = {
-    "no list": ({"instance_ids": ONE}, "instance_ids", "list"),
-    "an empty list": ({"instance_ids": []}, "instance_ids", "name at least one instance"),
-    "a malformed id": (
-        {"instance_ids": [ONE, "compute2"]},
-        "instance_ids",
-        "'compute2' is not an instance id",
+    "five arguments": (
+        {
+            "cluster_id": "hz",
+            "instance_ids": ONE,
+            "job_queue": 3,
+            "stop_running": "yes",
+            "image_id": "x",
+            "image_owner_alias": "mine",
+        },
+        [
+            ("cluster_id", "'hz' is not a cluster id (such as ehpc-hz-FYUr32abcd)"),
+            ("instance_ids", "Input should be a valid list"),
+            ("job_queue", "Input should be a valid string"),
+            ("stop_running", "Input should be a valid boolean"),
+            ("image_owner_alias", "Input should be 'system', 'self', 'others' or 'marketplace'"),
+        ],
+    ),
+    "nothing": (
+        {"cluster_id": None, "instance_ids": None},
+        [("cluster_id", "cluster_id is required"), ("instance_ids", "instance_ids is required")],
+    ),
+    "an empty list and an alias alone": (
+        {"instance_ids": [], "image_owner_alias": "self"},
+        [
+            ("instance_ids", "name at least one instance; to detach all, remove the resource"),
+            ("image_owner_alias", "is given without image_id"),
+        ],
+    ),
+    "odd things in the list": (
+        {"instance_ids": [ONE, 2, "compute2"]},
+        [
+            ("instance_ids", "Input should be a valid string (entry 1)"),
+            ("instance_ids", "'compute2' is not an instance id (such as i-bp16mxn6mt3t7ftkabcd)"),
+        ],
     ),
     "an id twice": (
-        {"instance_ids": [ONE, ONE]},
-        "instance_ids",
-        f"{ONE} is listed more than once",
+        {"instance_ids": [ONE, TWO, ONE]},
+        [("instance_ids", f"{ONE} is listed more than once; list it once")],
     ),
-    "no cluster id": ({"cluster_id": "hz"}, "cluster_id", "'hz' is not a cluster id"),
-    "a number": ({"job_queue": 3}, "job_queue", "string"),
-    "a text for a boolean": ({"stop_running": "yes"}, "stop_running", "boolean"),
-    "an unknown alias": (
-        {"image_id": "x", "image_owner_alias": "mine"},
-        "image_owner_alias",
-        "system",
-    ),
-    "an alias alone": ({"image_owner_alias": "self"}, "image_owner_alias", "without image_id"),
 }
 
 
-@pytest.mark.parametrize("case", BAD_INPUT)
-def test_bad_input(cloud, stack_on, case):
-    arguments, name, said = BAD_INPUT[case]
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, **arguments)
-    refused = stack.preview(expect_failure=True)
-    assert any(f"property {name}" in text and said in text for text in refused.errors), refused.text
-    assert "Traceback" not in refused.text
-    assert it.calls() == []
+def instance(n, **changes):
+    return lambda emulator: vars(emulator.world.instances[ids(n)[0]]).update(changes)
 
 
-def spoil(it):
-    """A world in which much is wrong."""
-    instances, outside = it.emulator.world.instances, it.emulator.outside
-    outside.start(ids(1)[0])
-    instances[ids(2)[0]].vpc_id = "vpc-other"
-    instances[ids(3)[0]].host_name = "compute4"
-    instances[ids(5)[0]].locks = ["financial"]
-    instances[ids(6)[0]].host_name = "login0"
+def image(**changes):
+    return lambda emulator: vars(emulator.world.images["m-bp1own"]).update(changes)
 
 
-EVERYTHING = [
-    f"compute1 ({ids(1)[0]}) is Running, not Stopped: stop it, or set stop_running=True",
-    f"compute2 ({ids(2)[0]}) is in vpc-other, the cluster in vpc-test: it has to be in the same",
-    f"{ids(4)[0]} has the host name 'compute4', which {ids(3)[0]} has too: rename one",
-    f"compute5 ({ids(5)[0]}) is locked (financial): unlock it first",
-    f"{ids(6)[0]} has the host name 'login0', which node i-bp1login has too: rename one",
-    "instance i-bp1nowhere does not exist in cn-hangzhou: check the id and the region",
-    "queue 'gpus' does not exist in ehpc-hz-test; there is gpu",
-    "the major version has to be 7",
-    "Set replace_system_disks=True to allow it",
-]
+def cluster(**changes):
+    return lambda emulator: vars(emulator.world.clusters[CLUSTER]).update(changes)
 
 
-def test_every_mistake_is_said_at_once(cloud, stack_on):
-    it = cloud()
-    spoil(it)
-    stack = stack_on(it)
-    declare(
-        stack,
-        instance_ids=[*ids(1, 2, 3, 4, 5, 6), "i-bp1nowhere"],
-        job_queue="gpus",
-        image_id="centos_8_0.vhd",
-        replace_system_disks=False,
+def forbidden(action):
+    return lambda emulator: emulator.faults.add(
+        {"kind": "error", "action": action, "code": "NotAuthorized", "status": 403, "times": None}
     )
-    refused = stack.preview(expect_failure=True)
-    for sentence in EVERYTHING:
-        assert any(sentence in text for text in refused.errors), f"{sentence}\n{refused.text}"
+
+
+#: What is wrong in the world, arguments, and all that is said.
+REFUSALS = {
+    "everything at once": (
+        [
+            cluster(status="creating"),
+            image(status="Creating", platform="Ubuntu", os_tag="Ubuntu_20.04_64", version="20.04"),
+            instance(1, status="Running"),
+            instance(2, vpc_id="vpc-other"),
+            instance(3, network_type="classic"),
+            instance(4, host_name="login0"),
+            instance(5, host_name="compute6"),
+            instance(7, locks=["financial", "security"]),
+            instance(8, tags={"ehpc-nodes": "other/prod/nodes"}),
+        ],
+        {
+            "instance_ids": [
+                *ids(1, 2, 3, 4, 5, 6, 7, 8),
+                *("i-bp1nowhere", "i-bp1manager", "i-bp1login"),
+            ],
+            "job_queue": "workk",
+            "image_id": "m-bp1own",
+            "image_owner_alias": "self",
+            "replace_system_disks": False,
+        },
+        [
+            ("cluster_id", f"cluster {CLUSTER} is creating, not running: wait until it is"),
+            ("job_queue", f"queue 'workk' does not exist in {CLUSTER}; there is workq"),
+            ("image_id", "image m-bp1own is Creating, not Available"),
+            (
+                "image_id",
+                "image m-bp1own is ubuntu, the cluster's system is centos: choose an image of centos",
+            ),
+            ("replace_system_disks", "Set replace_system_disks=True to allow it"),
+            *(
+                ("instance_ids", said)
+                for said in (
+                    f"compute1 ({ONE}) is Running, not Stopped: stop it, or set stop_running=True",
+                    f"compute2 ({TWO}) is in vpc-other, the cluster in vpc-test: it has to be in the same",
+                    f"compute3 ({ids(3)[0]}) is in the classic network, not in a VPC",
+                    f"{ids(4)[0]} has the host name 'login0', which node i-bp1login has too: rename one",
+                    f"{ids(6)[0]} has the host name 'compute6', which {ids(5)[0]} has too: rename one",
+                    f"compute7 ({ids(7)[0]}) is locked (financial, security): unlock it first",
+                    f"compute8 ({ids(8)[0]}) belongs to another resource, 'other/prod/nodes'",
+                    "instance i-bp1nowhere does not exist in cn-hangzhou: check the id and the region",
+                    f"scheduler0 (i-bp1manager) is no compute node of {CLUSTER} but Scheduler",
+                    f"login0 (i-bp1login) is no compute node of {CLUSTER} but Login",
+                )
+            ),
+        ],
+    ),
+    "a cluster that does not exist": (
+        [],
+        {"cluster_id": "ehpc-hz-nowhere"},
+        [("cluster_id", "a cluster is seen only in its own region")],
+    ),
+    "a cluster in another region": (
+        [],
+        {"region": "cn-beijing"},
+        [("region", f"cluster {CLUSTER} is in cn-hangzhou, not in cn-beijing: set the region")],
+    ),
+    "an image under another alias": (
+        [],
+        {"image_id": "m-bp1own"},
+        [
+            (
+                "image_id",
+                "image m-bp1own is not among the 'system' images: check the id and image_owner_alias",
+            )
+        ],
+    ),
+    "an image of another major version, without consent": (
+        [],
+        {"image_id": "centos_8_0.vhd", "replace_system_disks": False},
+        [
+            (
+                "image_id",
+                (
+                    "image centos_8_0.vhd is centos 8.0, the cluster's is 7.6: the major version has to"
+                    " be 7"
+                ),
+            ),
+            (
+                "replace_system_disks",
+                (
+                    f"attaching replaces the system disks of compute1 ({ONE}) by centos_8_0.vhd: what is"
+                    " on them is lost. Set replace_system_disks=True to allow it"
+                ),
+            ),
+        ],
+    ),
+    "looks that are not allowed": (
+        [forbidden("ListNodes"), forbidden("ListTasks"), forbidden("DescribeCluster")],
+        {},
+        [
+            ("instance_ids", "give the access key's RAM user the permission ehpc:ListNodes"),
+            ("instance_ids", "give the access key's RAM user the permission ehpc:ListTasks"),
+            ("image_id", "give the access key's RAM user the permission ehpc:DescribeCluster"),
+        ],
+    ),
+}
+
+
+def assert_said(result, expected):
+    """Each of these is said, on its property, and nothing else."""
+    errors = [text for text in result.errors if "property " in text]
+    for name, said in expected:
+        assert any(f"property {name} " in text and said in text for text in errors), (
+            f"{said}\n{result.text}"
+        )
+    assert len(errors) == len(expected), result.text
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input(shared, case):
+    arguments, expected = BAD_INPUT[case]
+    assert_said(shared.refused([], arguments), expected)
+    assert shared.it.calls() == []
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_cannot_work_is_refused(shared, case):
+    spoils, arguments, expected = REFUSALS[case]
+    assert_said(shared.refused(spoils, arguments), expected)
+
+
+# -- walks -----------------------------------------------------------------------------------------
+
+
+def test_an_up_refuses_what_its_preview_does(cloud, stack_on):
+    it = cloud()
+    it.emulator.outside.start(ONE)
+    stack = stack_on(it)
+    declare(stack, 1, job_queue="gpus")
+    refused = stack.up(expect_failure=True)
+    assert_said(
+        refused,
+        [
+            ("instance_ids", f"compute1 ({ONE}) is Running, not Stopped"),
+            ("job_queue", f"queue 'gpus' does not exist in {CLUSTER}; there is gpu"),
+        ],
+    )
     assert "Traceback" not in refused.text
     assert it.writes() == []
-    assert stack.up(expect_failure=True).exit_code != 0
-    assert it.writes() == []
-
-
-def test_a_cluster_that_does_not_exist_or_run(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, cluster_id="ehpc-hz-nowhere")
-    (error,) = [e for e in stack.preview(expect_failure=True).errors if "ClusterNotFound" in e]
-    assert "property cluster_id" in error
-    assert "a cluster is seen only in its own region" in error
-    it.emulator.outside.set_cluster_status(CLUSTER, "creating")
-    declare(stack, 1)
-    refused = stack.preview(expect_failure=True)
-    assert any("is creating, not running: wait until it is" in text for text in refused.errors)
-    assert it.writes() == []
-
-
-def test_a_manager_or_login_node_is_never_taken(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, instance_ids=[ONE, "i-bp1login"])
-    refused = stack.preview(expect_failure=True)
-    assert any("login0 (i-bp1login)" in text and "never touched" in text for text in refused.errors)
-    assert it.writes() == [] == it.harm.touched
+    assert stack.resources() == {}
 
 
 def test_no_region_and_no_key(cloud, stack_on):
