@@ -1,5 +1,7 @@
 """What a preview refuses, on the real engine: the text, on the right property, with nothing written."""
 
+import json
+
 import pytest
 
 from engine.cloud import CLUSTER, PROGRAM, Cloud, declare, ids
@@ -313,6 +315,60 @@ def test_an_instance_made_in_the_same_program_is_checked_when_it_is_known(cloud,
     assert it.writes() == []
 
 
+ARGUMENTS_MADE_HERE = """
+import pulumi
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+from ehpc_nodes import AttachedNodes
+MADE = dict(ids=IDS, cluster="CLUSTER", image="m-bp1own", consent=True)
+class Making(ResourceProvider):
+    def create(self, props):
+        return CreateResult("made", MADE)
+class Made(Resource):
+    ids: pulumi.Output[list]
+    cluster: pulumi.Output[str]
+    image: pulumi.Output[str]
+    consent: pulumi.Output[bool]
+made = Made(Making(), "made", dict.fromkeys(MADE))
+known = AttachedNodes(
+    "known",
+    cluster_id="CLUSTER",
+    instance_ids=["KNOWN"],
+    image_id=made.image,
+    image_owner_alias="self",
+    replace_system_disks=made.consent,
+    stop_running=made.consent,
+)
+nodes = AttachedNodes(
+    "nodes",
+    cluster_id=pulumi.Output.secret(made.cluster),
+    instance_ids=made.ids,
+    replace_system_disks=made.consent,
+)
+pulumi.export("ids", nodes.instance_ids)
+"""
+
+
+def test_arguments_that_are_not_known_before_the_update(cloud, stack_on):
+    it = cloud()
+    it.emulator.outside.start(ONE)
+    program = ARGUMENTS_MADE_HERE.replace("CLUSTER", CLUSTER).replace("KNOWN", ONE)
+    stack = stack_on(it, program.replace("IDS", repr(ids(2, 3))))
+    preview = stack.preview()
+    assert (
+        "attach 1 (system disk replaced by an image that is not known yet): compute1; 1 call"
+        in preview.messages("info")
+    )
+    assert preview.messages("warning") == []
+    assert it.writes() == []
+    stack.up()
+    assert stack.outputs(show_secrets=True) == {"ids": ids(2, 3)}
+    images = {i: node.image_id for i, node in it.nodes.items()}
+    assert images == {ONE: "m-bp1own", **dict.fromkeys(ids(2, 3), IMAGE)}
+    saved = stack.resources()["nodes"]
+    assert CLUSTER not in str((saved["inputs"], saved["outputs"]))
+    assert stack.preview("--expect-no-changes")
+
+
 def test_warnings_stand_on_the_row_and_hinder_nothing(cloud, stack_on):
     it = cloud()
     it.emulator.world.clusters[CLUSTER].queues["gpu"].auto_grow = True
@@ -327,3 +383,24 @@ def test_warnings_stand_on_the_row_and_hinder_nothing(cloud, stack_on):
     assert f"attach 2 (system disk replaced by {IMAGE}): compute1, compute2; 1 call" in (
         preview.messages("info")
     )
+
+    stack.config("args", json.dumps(UNCHECKED))
+    it.fault("error", "ListQueues", times=None, code="NotAuthorized", status=403)
+    preview = stack.preview()
+    market, queue = sorted(preview.messages("warning"))
+    assert market == (
+        "image_id: marketplace image m-market can't be checked: make sure that its system fits the"
+        " cluster's"
+    )
+    assert queue.startswith("job_queue: not checked, for want of the permission ehpc:ListQueues: ")
+    assert it.writes() == []
+
+
+UNCHECKED = {
+    "cluster_id": CLUSTER,
+    "instance_ids": [ONE],
+    "image_id": "m-market",
+    "image_owner_alias": "marketplace",
+    "job_queue": "gpu",
+    "replace_system_disks": True,
+}
