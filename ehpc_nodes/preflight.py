@@ -196,7 +196,7 @@ def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
     """Everything that is wrong with the plan, at once."""
     found = [*sight.notes, *_of_cluster(sight, wish), *_of_queue(sight, wish)]
     if plan.attach:
-        found += _of_membership(sight)
+        found += _of_membership(sight, wish)
         found += _of_image(sight, wish)
         found += _of_consent(sight, wish, plan)
     for instance_id in (*plan.attach, *plan.adopt, *plan.join):
@@ -209,13 +209,14 @@ def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
     return found
 
 
-def _of_membership(sight: Sight) -> Iterable[Finding]:
+def _of_membership(sight: Sight, wish: Wish) -> Iterable[Finding]:
     """Without these looks an attach can't be: it might wipe what is attached or being attached already."""
-    if not all(note.warning for note in sight.notes):
-        return
+    if _is_elsewhere(sight.cluster, wish) or not all(note.warning for note in sight.notes):
+        return  # the cluster itself can't be used: nothing else was looked at
     for seen, what, action in (
         (sight.nodes, "nodes already", "ListNodes"),
         (sight.tasks, "just being attached", "ListTasks"),
+        (sight.instances, "announced by an interrupted run", "DescribeInstances"),
     ):
         if seen is None:
             yield Finding(

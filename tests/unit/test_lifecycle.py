@@ -201,7 +201,6 @@ def test_observe_says_gone_only_for_what_is_gone():
 
 def killed(bench, *numbers, before):
     """A run that dies after its write and before its last word."""
-    original = bench._maybe_die
 
     def die_at_untag(*, before):
         if before and bench.calls()[-1:] == ["ListNodesByQueue"]:
@@ -259,3 +258,23 @@ def test_a_wanted_node_that_is_just_being_detached_is_attached_after():
     after = bench.up(1, 2, before=state, stop_running=True)
     assert after.instance_ids == ids(1, 2)
     assert bench.writes() == ["AddExistedNodes", "DeleteNodes", "StopInstances", "AddExistedNodes"]
+
+
+def test_what_a_killed_run_sent_is_not_sent_again_where_instances_cannot_be_seen(monkeypatch):
+    """Neither tasks nor nodes show it: only the announcement does, and that may not be read."""
+    bench = Bench(task_listed=False, nodes_listed="at_end", pace={"seconds": 600})
+
+    def die_after_the_write(*, before):
+        if not before and bench.calls()[-1:] == ["AddExistedNodes"]:
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(bench, "_maybe_die", die_after_the_write)
+        bench.up(1, 2)
+    bench.fault(
+        "error", "DescribeInstances", status=403, code="NotAuthorized", message="No.", times=None
+    )
+    with pytest.raises(FindingsError, match="the permission ecs:DescribeInstances"):
+        bench.up(1, 2)
+    assert bench.harm.double_attach == []
+    assert bench.writes() == ["AddExistedNodes"]

@@ -86,7 +86,7 @@ def notes(bench):
     ]
 
 
-@pytest.mark.parametrize("missing", ["ehpc:ListNodes", "ehpc:ListTasks"])
+@pytest.mark.parametrize("missing", ["ehpc:ListNodes", "ehpc:ListTasks", "ecs:DescribeInstances"])
 def test_nothing_is_attached_blindly(missing):
     _, _, bench = everything([action for action in ALLOWED if action != missing])
     assert bench.harm.disk_replacements == {}

@@ -268,7 +268,6 @@ def test_row(row):
     [
         ("DescribeCluster", "cluster_id", OWN),
         ("ListQueues", "job_queue", {"job_queue": "gpu"}),
-        ("DescribeInstances", "instance_ids", {}),
         ("ListImages", "image_id", {"image_id": OLD_IMAGE, "image_owner_alias": "system"}),
         ("ListCustomImages", "image_id", OWN),
     ],
@@ -276,28 +275,32 @@ def test_row(row):
 def test_a_check_that_a_missing_permission_prevents_is_a_warning(action, name, wished):
     bench = Bench()
     forbidden(action)(bench)
-    product = "ecs" if action == "DescribeInstances" else "ehpc"
     (found,) = survey(bench, **wished).findings
     assert (found.property, found.warning) == (name, True)
     assert found.reason.startswith(
-        f"not checked, for want of the permission {product}:{action}: {action}: NotAuthorized: No (HTTP"
+        f"not checked, for want of the permission ehpc:{action}: {action}: NotAuthorized: No (HTTP"
     )
     assert bench.writes() == []
 
 
 @pytest.mark.parametrize(
-    ("action", "what"), [("ListNodes", "nodes already"), ("ListTasks", "just being attached")]
+    ("permission", "what"),
+    [
+        ("ehpc:ListNodes", "nodes already"),
+        ("ehpc:ListTasks", "just being attached"),
+        ("ecs:DescribeInstances", "announced by an interrupted run"),
+    ],
 )
-def test_nodes_or_tasks_that_cannot_be_seen_are_an_error(action, what):
+def test_what_has_to_be_seen_before_an_attach_is_an_error(permission, what):
     bench = Bench()
-    forbidden(action)(bench)
+    forbidden(permission.partition(":")[2])(bench)
     warning, error = survey(bench).findings
     assert (warning.property, warning.warning) == ("instance_ids", True)
-    assert f"not checked, for want of the permission ehpc:{action}" in warning.reason
+    assert f"not checked, for want of the permission {permission}" in warning.reason
     assert error == Finding(
         "instance_ids",
         f"which of the instances are {what} can't be seen, and attaching one again would wipe it:"
-        f" give the access key's RAM user the permission ehpc:{action}",
+        f" give the access key's RAM user the permission {permission}",
     )
 
 
