@@ -199,23 +199,23 @@ def test_observe_says_gone_only_for_what_is_gone():
     assert bench.lifecycle().observe(state) is None
 
 
-def killed(bench, *numbers, before):
-    """A run that dies after its write and before its last word."""
+def killed(bench, *numbers, before=None, after):
+    """A run that dies when its latest call is ``after``: before the next one."""
 
-    def die_at_untag(*, before):
-        if before and bench.calls()[-1:] == ["ListNodesByQueue"]:
+    def die(*, before):
+        if before and bench.calls()[-1:] == [after]:
             raise Killed
 
-    bench._maybe_die = die_at_untag
-    with pytest.raises(Killed):
-        bench.up(*numbers, before=before)
-    bench._maybe_die = original
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "_maybe_die", die)
+        with pytest.raises(Killed):
+            bench.up(*numbers, before=before)
 
 
 def test_nodes_that_a_killed_run_attached_are_found_by_their_announcement():
     bench = Bench()
     state = bench.up(1)
-    killed(bench, 1, 2, before=state)
+    killed(bench, 1, 2, before=state, after="ListNodesByQueue")
     assert bench.lifecycle().observe(state).instance_ids == ids(1, 2)
     after = bench.up(1, before=state)
     assert sorted(bench.nodes) == after.instance_ids == ids(1)
@@ -260,17 +260,10 @@ def test_a_wanted_node_that_is_just_being_detached_is_attached_after():
     assert bench.writes() == ["AddExistedNodes", "DeleteNodes", "StopInstances", "AddExistedNodes"]
 
 
-def test_what_a_killed_run_sent_is_not_sent_again_where_instances_cannot_be_seen(monkeypatch):
+def test_what_a_killed_run_sent_is_not_sent_again_where_instances_cannot_be_seen():
     """Neither tasks nor nodes show it: only the announcement does, and that may not be read."""
     bench = Bench(task_listed=False, nodes_listed="at_end", pace={"seconds": 600})
-
-    def die_after_the_write(*, before):
-        if not before and bench.calls()[-1:] == ["AddExistedNodes"]:
-            raise Killed
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(bench, "_maybe_die", die_after_the_write)
-        bench.up(1, 2)
+    killed(bench, 1, 2, after="AddExistedNodes")
     bench.fault(
         "error", "DescribeInstances", status=403, code="NotAuthorized", message="No.", times=None
     )
