@@ -8,7 +8,7 @@ instances themselves, and only when all three say «not accepted» for the whole
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from . import wire
 from .client import BATCH, chunks
@@ -23,9 +23,10 @@ from .errors import (
     counted,
     listed,
 )
-from .models import Inputs, TaskRecord
+from .models import Inputs
 from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Operation, may_have_acted
 from .waiting import wait_until
+from .watching import Watch
 
 #: How often one batch is sent at most (again only after it is known that it was not accepted).
 SENDS = 3
@@ -44,9 +45,6 @@ class Attaching:
     inputs: Inputs
     instances: Mapping[str, wire.Instance]
     begun: Collection[str] = frozenset()
-    batch_of: dict[str, TaskRecord] = field(default_factory=dict)
-    tasks: dict[str, wire.Task | None] = field(default_factory=dict)
-    since: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def run(self, ids: Sequence[str], joined: Collection[str], strays: Sequence[str]) -> set[str]:
         """Attach ``ids``, wait for them and for ``joined``; what fails is noted in the operation.
@@ -68,8 +66,7 @@ class Attaching:
         self._announce(rest)
         for batch in chunks(rest, BATCH):
             self._send(batch)
-        pending = {*self.operation.sent, *joined}
-        self._watch(pending)
+        Watch(self.operation).until_settled({*self.operation.sent, *joined})
         return taken & set(strays)
 
     # -- before the write -----------------------------------------------------------------------
@@ -183,9 +180,8 @@ class Attaching:
 
     def _accepted(self, batch: list[str], accepted: wire.Accepted | None) -> None:
         status = "Processing" if accepted else "Unknown"
-        record = self.operation.record("AddExistedNodes", batch, accepted, status)
+        self.operation.record("AddExistedNodes", batch, accepted, status)
         self.operation.sent.update(batch)
-        self.batch_of.update(dict.fromkeys(batch, record))
 
     def _running_tasks(self) -> list[wire.Task]:
         return self.operation.cloud.list_running_tasks(self.operation.cluster_id)
@@ -249,114 +245,6 @@ class Attaching:
     def _image_changed(self, seen: wire.Instance) -> bool:
         known = self.instances.get(seen.instance_id)
         return known is not None and known.image_id != seen.image_id
-
-    # -- after the write ------------------------------------------------------------------------
-
-    def _watch(self, pending: set[str]) -> None:
-        """Wait until each instance is a running node, or has failed. All are seen by the same calls."""
-        operation = self.operation
-        total = len(pending)
-        if not total:
-            return
-        last = "not looked at yet"
-
-        def look() -> bool | None:
-            nonlocal last
-            try:
-                tasks = self._running_tasks()
-                nodes = operation.see_compute_nodes()
-                self._note_tasks(tasks)
-            except UNSEEN as error:
-                last = str(error)
-                operation.reporter.status(f"waiting; the last look failed: {error}")
-                return None
-            for instance_id in sorted(pending):
-                if self._settled(instance_id, nodes.get(instance_id), tasks):
-                    pending.discard(instance_id)
-            last = self._pending_text(pending, nodes)
-            done = total - len(pending)
-            operation.reporter.status(f"{done}/{total} nodes settled; {last}" if pending else "")
-            return True if not pending else None
-
-        if not wait_until(look, operation.deadline):
-            raise WaitTimeoutError(last, operation.deadline.elapsed)
-
-    def _note_tasks(self, running: list[wire.Task]) -> None:
-        """Bring the records of this operation's tasks up to date."""
-        seen = {task.task_id: task for task in running}
-        for record in self.operation.records:
-            if record.action != "AddExistedNodes" or not record.task_id:
-                continue
-            known = self.tasks.get(record.task_id)
-            if known and known.over:
-                continue
-            task = seen.get(record.task_id) or self.operation.cloud.get_task(
-                self.operation.cluster_id, record.task_id
-            )
-            self.tasks[record.task_id] = task
-            if task:
-                record.status = task.status
-                record.error = task.reason if task.over and task.status != "Success" else ""
-
-    def _settled(self, instance_id: str, node: wire.Node | None, running: list[wire.Task]) -> bool:
-        """Whether the instance's fate is known; failures are noted.
-
-        A task that is found decides when to judge; by itself it decides nothing (a task may succeed
-        without a node, and fail with some): the node's own status does. Where no task can be found, and
-        where a task never ends, a status that holds for the grace period counts.
-        """
-        record = self.batch_of.get(instance_id)
-        task = self.tasks.get(record.task_id) if record else None
-        task = task or next((t for t in running if instance_id in t.instance_ids), None)
-        over = task is not None and task.over
-        word = node.status.lower() if node else "absent"
-        steady = self._steady(instance_id, word) >= self.operation.grace
-        if node and node.in_status(wire.NODE_READY | wire.NODE_STOPPED):
-            done = over or steady or (task is None and instance_id not in self.operation.sent)
-            if done:
-                self.operation.sent.discard(instance_id)
-            return done
-        failed_node = node is not None and node.in_status(wire.NODE_FAILED)
-        if failed_node and (over or steady):
-            self._fail(instance_id, node, task)
-            return True
-        if over and steady:
-            self._fail(instance_id, node, task)
-            if node is None:
-                self.operation.sent.discard(instance_id)
-            return True
-        return False
-
-    def _steady(self, instance_id: str, word: str) -> float:
-        """For how many seconds the instance has been seen in this status without a break."""
-        now = self.operation.deadline.clock.now()
-        key = (instance_id, word)
-        if key not in self.since:
-            for other in [k for k in self.since if k[0] == instance_id]:
-                del self.since[other]
-            self.since[key] = now
-        return now - self.since[key]
-
-    def _fail(self, instance_id: str, node: wire.Node | None, task: wire.Task | None) -> None:
-        what = f"node status {node.status}" if node else "not among the cluster's nodes"
-        told = f"; task {task.task_id} {task.status}: {task.reason}" if task else ""
-        self.operation.fail([instance_id], task.status if task else "exception", what + told)
-
-    def _pending_text(self, pending: set[str], nodes: Mapping[str, wire.Node]) -> str:
-        """Who is pending, with the last status and the tasks: ``i-1 (uninit), … ; task T step 3 of 9``."""
-        ids = sorted(pending)
-        names = [f"{i} ({nodes[i].status if i in nodes else 'not listed'})" for i in ids]
-        tasks = [
-            f"task {task_id}" + (f" step {t.current_step} of {t.total_steps}" if t else "")
-            for task_id, t in self.tasks.items()
-            if not (t and t.over)
-        ]
-        text = "; ".join([f"waiting for {listed(names, 3)}", *tasks[:3]])
-        if not tasks and not pending & nodes.keys():
-            text += (
-                "; where the console shows no task for it, stop the instance: it is then sent anew"
-            )
-        return text
 
 
 def unannounce(operation: Operation) -> None:

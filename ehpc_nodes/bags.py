@@ -10,7 +10,7 @@ from pulumi.output import UNKNOWN, Unknown
 from .engine import PROVIDER_KEY
 from .models import Declared, Inputs, NodeState, State
 from .outcome import PENDING
-from .preflight import Wish
+from .sight import Wish
 from .wire import NODE_INITIAL, NODE_READY
 
 REPLACING = ("cluster_id", "region", "image_id", "image_owner_alias")

@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from . import wire
@@ -24,11 +23,11 @@ from .errors import (
     ThrottledError,
     TransportError,
 )
+from .lists import many, one, pages
 from .transport import Exchange
 from .waiting import Deadline
 
 log = logging.getLogger("ehpc_nodes.client")
-W = TypeVar("W", bound=wire.Wire)
 
 #: How many instances one write may name (AddExistedNodes, DeleteNodes, SetQueue, StopInstances).
 BATCH = 100
@@ -37,8 +36,6 @@ TAG_BATCH = 50
 PATIENCE = 120.0
 #: The same where the service can't be reached at all.
 UNREACHABLE = 20.0
-#: How often a list is read anew when it changes while its pages are being read.
-RELISTS = 5
 
 REPEAT_READ = (ThrottledError, ConflictError, BackendError, TransportError)
 #: A write is repeated only where it is certain that it had no effect.
@@ -73,49 +70,51 @@ class Client:
     def describe_cluster(self, cluster_id: str) -> wire.Cluster:
         """DescribeCluster."""
         answer = self._read("DescribeCluster", {"ClusterId": cluster_id})
-        return _one("DescribeCluster", wire.Cluster, answer.get("ClusterInfo"))
+        return one("DescribeCluster", wire.Cluster, answer.get("ClusterInfo"))
 
     def list_nodes(self, cluster_id: str) -> list[wire.Node]:
         """ListNodes: every node of the cluster, managers and login nodes included."""
         params = {"ClusterId": cluster_id, "SortBy": "AddedTime"}
-        return self._pages("ListNodes", params, ("Nodes", "NodeInfo"), wire.Node, size=100)
+        return pages(self._read, "ListNodes", params, ("Nodes", "NodeInfo"), wire.Node, size=100)
 
     def list_compute_nodes(self, cluster_id: str) -> list[wire.Node]:
         """ListNodesNoPaging: the compute nodes, with host name, status and image only; one call."""
         answer = self._read("ListNodesNoPaging", {"ClusterId": cluster_id})
-        return _many("ListNodesNoPaging", wire.Node, answer, ("Nodes", "NodeInfo"))
+        return many("ListNodesNoPaging", wire.Node, answer, ("Nodes", "NodeInfo"))
 
     def list_queue_nodes(self, cluster_id: str, queue: str) -> list[wire.Node]:
         """ListNodesByQueue: the only way to learn a node's queue."""
         params = {"ClusterId": cluster_id, "QueueName": queue}
-        return self._pages("ListNodesByQueue", params, ("Nodes", "NodeInfo"), wire.Node, size=50)
+        return pages(
+            self._read, "ListNodesByQueue", params, ("Nodes", "NodeInfo"), wire.Node, size=50
+        )
 
     def list_queues(self, cluster_id: str) -> list[wire.Queue]:
         """ListQueues."""
         answer = self._read("ListQueues", {"ClusterId": cluster_id})
-        return _many("ListQueues", wire.Queue, answer, ("Queues", "QueueInfo"))
+        return many("ListQueues", wire.Queue, answer, ("Queues", "QueueInfo"))
 
     def list_running_tasks(self, cluster_id: str) -> list[wire.Task]:
         """ListTasks without history: the tasks that have not ended."""
         params = {"ClusterId": cluster_id, "Archived": "false"}
-        return self._pages("ListTasks", params, ("Tasks",), wire.Task, size=50)
+        return pages(self._read, "ListTasks", params, ("Tasks",), wire.Task, size=50)
 
     def get_task(self, cluster_id: str, task_id: str) -> wire.Task | None:
         """ListTasks by id, ended or not; None where the service knows no such task."""
         answer = self._read("ListTasks", {"ClusterId": cluster_id, "TaskId": task_id})
-        tasks = _many("ListTasks", wire.Task, answer, ("Tasks",))
+        tasks = many("ListTasks", wire.Task, answer, ("Tasks",))
         return next((task for task in tasks if task.task_id == task_id), None)
 
     def list_system_images(self) -> list[wire.SystemImage]:
         """ListImages: the public images that E-HPC offers in the region."""
-        return _many(
+        return many(
             "ListImages", wire.SystemImage, self._read("ListImages", {}), ("OsTags", "OsInfo")
         )
 
     def list_custom_images(self, owner_alias: str) -> list[wire.CustomImage]:
         """ListCustomImages of one owner alias, ``self`` or ``others``."""
         answer = self._read("ListCustomImages", {"ImageOwnerAlias": owner_alias})
-        return _many("ListCustomImages", wire.CustomImage, answer, ("Images", "ImageInfo"))
+        return many("ListCustomImages", wire.CustomImage, answer, ("Images", "ImageInfo"))
 
     # -- E-HPC: writing -------------------------------------------------------------------------
 
@@ -178,7 +177,7 @@ class Client:
             **numbered("InstanceId.{}", instance_ids),
         }
         answer = self._write(self._ecs, "StopInstances", params)
-        return _many(
+        return many(
             "StopInstances", wire.Stopping, answer, ("InstanceResponses", "InstanceResponse")
         )
 
@@ -249,90 +248,7 @@ class Client:
             query = {"RegionId": self._region, "MaxResults": str(BATCH), **params}
             query |= {"NextToken": token} if token else {}
             answer = self._repeat(self._ecs, "DescribeInstances", query, REPEAT_READ)
-            found += _many("DescribeInstances", wire.Instance, answer, ("Instances", "Instance"))
+            found += many("DescribeInstances", wire.Instance, answer, ("Instances", "Instance"))
             token = str(answer.get("NextToken") or "")
             if not token:
                 return found
-
-    def _pages(
-        self,
-        action: str,
-        params: Mapping[str, str],
-        path: tuple[str, ...],
-        model: type[W],
-        *,
-        size: int,
-    ) -> list[W]:
-        """All pages of a list. Read anew where it changed meanwhile, so that nothing is skipped.
-
-        Raises:
-            TransportError: the list never came whole. An entry that is missing then proves nothing.
-        """
-        for _ in range(RELISTS):
-            found = self._pages_once(action, params, path, model, size)
-            if found is not None:
-                return found
-        raise TransportError(action, "the list never came whole")
-
-    def _pages_once(
-        self,
-        action: str,
-        params: Mapping[str, str],
-        path: tuple[str, ...],
-        model: type[W],
-        size: int,
-    ) -> list[W] | None:
-        """One pass over the pages; None where the total changed or entries are missing."""
-        found: dict[str, W] = {}
-        totals: set[int] = set()
-        page = 1
-        while True:
-            query = {**params, "PageNumber": str(page), "PageSize": str(size)}
-            answer = self._read(action, query)
-            items = _many(action, model, answer, path)
-            found |= {_key(item): item for item in items}
-            total = _total(action, answer, len(found))
-            totals.add(total)
-            if len(items) < size or page * size >= total:
-                break
-            page += 1
-        return list(found.values()) if len(totals) == 1 and len(found) >= total else None
-
-
-def _key(item: wire.Wire) -> str:
-    return item.task_id if isinstance(item, wire.Task) else str(getattr(item, "id"))  # noqa: B009
-
-
-def _one(action: str, model: type[W], data: Any) -> W:
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise _malformed(action, error) from error
-
-
-def _many(action: str, model: type[W], answer: Mapping[str, Any], path: tuple[str, ...]) -> list[W]:
-    """The list at a path of the answer; a wrapper may be missing.
-
-    An answer that has neither the list nor a count is no answer: it must not read as «nothing there».
-    """
-    if path[0] not in answer and "TotalCount" not in answer:
-        raise TransportError(action, f"an answer without {path[0]}")
-    data: Any = answer
-    for name in path:
-        data = data.get(name) if isinstance(data, dict) else data
-    try:
-        return TypeAdapter(list[model]).validate_python(data or [])  # type: ignore[valid-type]
-    except ValidationError as error:
-        raise _malformed(action, error) from error
-
-
-def _total(action: str, answer: Mapping[str, Any], found: int) -> int:
-    try:
-        return int(answer.get("TotalCount", found))
-    except (TypeError, ValueError) as error:
-        raise TransportError(action, "an answer whose TotalCount is no number") from error
-
-
-def _malformed(action: str, error: ValidationError) -> TransportError:
-    where = ".".join(str(part) for part in error.errors()[0]["loc"])
-    return TransportError(action, f"an answer of another form than documented, at {where}")

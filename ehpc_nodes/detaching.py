@@ -130,7 +130,7 @@ def _watch(operation: Operation, pending: set[str]) -> None:
     def look() -> bool | None:
         try:
             nodes = operation.see_compute_nodes()
-            _note_tasks(operation)
+            operation.note_tasks("DeleteNodes")
         except ClusterNotFoundError:
             nodes = {}
         except UNSEEN as error:
@@ -150,15 +150,6 @@ def _watch(operation: Operation, pending: set[str]) -> None:
         raise WaitTimeoutError(
             f"not detached yet: {listed(sorted(pending))}", operation.deadline.elapsed
         )
-
-
-def _note_tasks(operation: Operation) -> None:
-    for record in operation.records:
-        if record.action == "DeleteNodes" and record.task_id and not _over(record):
-            task = operation.cloud.get_task(operation.cluster_id, record.task_id)
-            if task:
-                record.status = task.status
-                record.error = task.reason if task.over and task.status != "Success" else ""
 
 
 def _over(record: TaskRecord) -> bool:

@@ -7,9 +7,9 @@ left. Knows nothing of Pulumi.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from . import preflight, wire
+from . import wire
 from .attaching import Attaching, unannounce
 from .detaching import detach, guard, move, unmark
 from .errors import (
@@ -23,7 +23,8 @@ from .errors import (
 from .models import Failure, Finding, Inputs, NodeState, State
 from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Cloud, Operation, Reporter
 from .outcome import PENDING, exceptions, node_state, queues, reasons, state_after
-from .plan import Plan, describe, make_plan
+from .sight import Wish
+from .survey import Survey, survey
 from .waiting import Deadline, wait_until
 
 
@@ -42,22 +43,6 @@ class FindingsError(EhpcError):
     def __init__(self, findings: list[Finding]) -> None:
         self.findings = findings
         super().__init__("\n".join(f"{f.property}: {f.reason}" for f in findings))
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What was seen, the wish with its image resolved, what would happen, and what is wrong with it."""
-
-    sight: preflight.Sight
-    wish: preflight.Wish
-    plan: Plan
-    findings: list[Finding]
-
-    @property
-    def line(self) -> str:
-        """The plan in one line, for people."""
-        names = {node.id: node.host_name for node in (self.sight.nodes or {}).values()}
-        return describe(self.plan, names | _hosts(self.sight), self.wish.image)
 
 
 @dataclass
@@ -119,84 +104,29 @@ class Lifecycle:
 
     def _converge(self, operation: Operation, inputs: Inputs, before: State | None) -> Inputs:
         owned = set(before.instance_ids) if before else set()
-        wish = preflight.Wish(**inputs.model_dump(include=set(preflight.Wish.__annotations__)))
+        wish = Wish(**inputs.model_dump(include=set(Wish.__annotations__)))
         wanted = set(inputs.instance_ids)
-        survey = self._survey(operation, wish, wanted, owned)
+        seen = survey(operation, wish, wanted, owned)
         if self._awaited_leaving(operation, wanted):
-            survey = self._survey(operation, wish, wanted, owned)
-        stop_at(survey.findings)
-        plan, wish = survey.plan, survey.wish
+            seen = survey(operation, wish, wanted, owned)
+        stop_at(seen.findings)
+        plan, wish = seen.plan, seen.wish
         members = [i for i in plan.detach if i in operation.nodes]
         guard(operation.nodes, members, detach_busy=inputs.detach_busy)
         inputs = inputs.model_copy(
             update={"image_id": wish.image_id, "image_owner_alias": wish.image_owner_alias}
         )
         pending = {i for i, n in before.nodes.items() if n.status == PENDING} if before else set()
-        self._apply(operation, inputs, survey, pending)
+        self._apply(operation, inputs, seen, pending)
         return inputs
 
     # -- looking --------------------------------------------------------------------------------
 
     def survey(
-        self, wish: preflight.Wish, wanted: set[str], owned: set[str], *, anew: bool = False
+        self, wish: Wish, wanted: set[str], owned: set[str], *, anew: bool = False
     ) -> Survey:
-        """What a converge would do, found out with read-only calls.
-
-        Args:
-            anew: the owned nodes are detached before (a replacement): all wanted ones are attached anew.
-
-        Raises:
-            EhpcError: a look failed.
-        """
-        return self._survey(self._operation(wish.cluster_id), wish, wanted, owned, anew=anew)
-
-    def _survey(
-        self,
-        operation: Operation,
-        wish: preflight.Wish,
-        wanted: set[str],
-        owned: set[str],
-        *,
-        anew: bool = False,
-    ) -> Survey:
-        self.reporter.status("looking at the cluster")
-        nodes = self._nodes_if_allowed(operation, owned & wanted)
-        if nodes is not None:
-            nodes = {
-                i: node
-                for i, node in nodes.items()
-                if i not in wanted or not (anew or node.in_status(wire.NODE_LEAVING))
-            }
-        known = set() if anew else owned
-        sight = preflight.look(self.cloud, wish, wanted, known, mark=self.mark, nodes=nodes)
-        wish = with_image(wish, sight)
-        in_queue = None
-        if sight.queue_may_exist(wish.job_queue) and wanted & (sight.nodes or {}).keys():
-            seen = self.cloud.list_queue_nodes(wish.cluster_id, wish.job_queue)
-            in_queue = [node.id for node in seen]
-        plan = make_plan(
-            wanted,
-            known | (set() if anew else sight.begun),
-            sight.nodes or {},
-            attaching=sight.attaching,
-            in_queue=in_queue,
-        )
-        findings = [
-            *preflight.findings(sight, wish, plan, self.mark),
-            *preflight.of_strangers(sight, wanted | owned),
-        ]
-        return Survey(sight, wish, plan, findings)
-
-    def _nodes_if_allowed(
-        self, operation: Operation, expected: set[str]
-    ) -> dict[str, wire.Node] | None:
-        """The nodes, after the expected ones had the grace period to show up; None: preflight tells."""
-        try:
-            operation.see_nodes()
-            self._confirm(operation, expected)
-        except (AuthError, ClusterNotFoundError):
-            return None
-        return operation.nodes
+        """What a converge would do, found out with read-only calls; see `survey.survey`."""
+        return survey(self._operation(wish.cluster_id), wish, wanted, owned, anew=anew)
 
     def _awaited_leaving(self, operation: Operation, wanted: Collection[str]) -> bool:
         """Wait for wanted nodes that are being detached (by an interrupted run, say); False: there are none."""
@@ -221,12 +151,10 @@ class Lifecycle:
 
     # -- doing ----------------------------------------------------------------------------------
 
-    def _apply(
-        self, operation: Operation, inputs: Inputs, survey: Survey, pending: set[str]
-    ) -> None:
+    def _apply(self, operation: Operation, inputs: Inputs, seen: Survey, pending: set[str]) -> None:
         """Attach, move, detach: in this order, so that capacity never dips without need."""
-        plan, sight, members = survey.plan, survey.sight, operation.nodes
-        first = self._clashing(plan, sight)
+        plan, sight, members = seen.plan, seen.sight, operation.nodes
+        first = seen.in_the_way
         detach(operation, first)
         if operation.failed:
             return
@@ -244,12 +172,6 @@ class Lifecycle:
         stale = sight.marked - {*inputs.instance_ids, *members, *leaving, *taken}
         unmark(operation, sorted(stale))
 
-    def _clashing(self, plan: Plan, sight: preflight.Sight) -> list[str]:
-        """Nodes to detach whose host names instances to attach need."""
-        wanted = {host.lower() for i, host in _hosts(sight).items() if i in plan.attach}
-        nodes = sight.nodes or {}
-        return [i for i in plan.detach if i in nodes and nodes[i].host_name.lower() in wanted]
-
     # -- read -----------------------------------------------------------------------------------
 
     def observe(self, state: State) -> State | None:
@@ -265,7 +187,7 @@ class Lifecycle:
         try:
             nodes = operation.see_nodes()
             wanted = {*state.instance_ids, *(self._begun(operation) & nodes.keys())}
-            attaching = self._confirm(operation, wanted)
+            attaching = operation.confirm(wanted)
         except ClusterNotFoundError:
             return None
         nodes = {i: n for i, n in operation.nodes.items() if i in wanted and n.is_compute}
@@ -308,23 +230,6 @@ class Lifecycle:
             return set()
         return {instance.instance_id for instance in marked if instance.tag(ATTACHING_KEY)}
 
-    def _confirm(self, operation: Operation, wanted: set[str]) -> set[str]:
-        """Look until all are listed or the grace period is over; returns those being attached."""
-        attaching: set[str] = set()
-
-        def look() -> bool | None:
-            nonlocal attaching
-            if wanted <= operation.nodes.keys():
-                return True
-            tasks = self.cloud.list_running_tasks(operation.cluster_id)
-            attaching = set().union(*(t.instance_ids for t in tasks if t.may_attach))
-            if wanted <= operation.see_nodes().keys() | attaching:
-                return True
-            return None
-
-        wait_until(look, self.deadline.at_most(self.grace))
-        return attaching
-
     # -- delete ---------------------------------------------------------------------------------
 
     def remove(self, state: State) -> None:
@@ -366,22 +271,7 @@ def stop_at(findings: list[Finding]) -> None:
         raise FindingsError(errors)
 
 
-def with_image(wish: preflight.Wish, sight: preflight.Sight) -> preflight.Wish:
-    """The wish with the cluster's own image where it names none."""
-    if wish.image_id or not wish.image_known or sight.cluster is None:
-        return wish
-    return replace(
-        wish,
-        image_id=sight.cluster.image_id,
-        image_owner_alias=sight.cluster.image_owner_alias or "system",
-    )
-
-
 def _pending(node: wire.Node) -> bool:
     return not node.in_status(
         wire.NODE_READY | wire.NODE_STOPPED | wire.NODE_FAILED | wire.NODE_LEAVING
     )
-
-
-def _hosts(sight: preflight.Sight) -> dict[str, str]:
-    return {i: instance.host_name for i, instance in (sight.instances or {}).items()}

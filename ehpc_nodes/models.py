@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -157,6 +157,15 @@ class State(Inputs):
     tasks: list[TaskRecord] = []
     nodes: dict[str, NodeState] = {}
     failed: dict[str, Failure] = {}
+
+    def without(self, instance_ids: Collection[str]) -> State:
+        """The same without these instances and their nodes."""
+        return self.model_copy(
+            update={
+                "instance_ids": [i for i in self.instance_ids if i not in instance_ids],
+                "nodes": {i: node for i, node in self.nodes.items() if i not in instance_ids},
+            }
+        )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from .errors import (
     TransportError,
 )
 from .models import Failure, TaskRecord
-from .waiting import Deadline
+from .waiting import Deadline, wait_until
 
 T = TypeVar("T")
 
@@ -85,6 +85,7 @@ class Operation:
         sent: instances of an accepted AddExistedNodes that have not been seen ready yet.
         detached: instances that this operation has detached.
         announced: instances that carry the tag of those that may be being attached.
+        tasks: the records' tasks as last seen, by id; None where the service knows no such task.
     """
 
     cloud: Cloud
@@ -99,6 +100,7 @@ class Operation:
     sent: set[str] = field(default_factory=set)
     detached: set[str] = field(default_factory=set)
     announced: set[str] = field(default_factory=set)
+    tasks: dict[str, wire.Task | None] = field(default_factory=dict)
 
     def see_nodes(self) -> dict[str, wire.Node]:
         """Every node of the cluster, by instance id; noted."""
@@ -115,6 +117,23 @@ class Operation:
             found = [node for node in self.cloud.list_nodes(self.cluster_id) if node.is_compute]
         return {node.id: node for node in found}
 
+    def confirm(self, wanted: set[str]) -> set[str]:
+        """Look until all are listed or the grace period is over; returns those being attached."""
+        attaching: set[str] = set()
+
+        def look() -> bool | None:
+            nonlocal attaching
+            if wanted <= self.nodes.keys():
+                return True
+            tasks = self.cloud.list_running_tasks(self.cluster_id)
+            attaching = set().union(*(t.instance_ids for t in tasks if t.may_attach))
+            if wanted <= self.see_nodes().keys() | attaching:
+                return True
+            return None
+
+        wait_until(look, self.deadline.at_most(self.grace))
+        return attaching
+
     def record(
         self, action: str, ids: Sequence[str], accepted: wire.Accepted | None, status: str
     ) -> TaskRecord:
@@ -129,6 +148,25 @@ class Operation:
         )
         self.records.append(entry)
         return entry
+
+    def note_tasks(self, action: str, running: Sequence[wire.Task] = ()) -> None:
+        """Bring the records of an action's tasks up to date.
+
+        Args:
+            running: tasks as seen just now; those that aren't among them are asked for by id.
+        """
+        seen = {task.task_id: task for task in running}
+        for record in self.records:
+            if record.action != action or not record.task_id:
+                continue
+            known = self.tasks.get(record.task_id)
+            if known and known.over:
+                continue
+            task = seen.get(record.task_id) or self.cloud.get_task(self.cluster_id, record.task_id)
+            self.tasks[record.task_id] = task
+            if task:
+                record.status = task.status
+                record.error = task.reason if task.over and task.status != "Success" else ""
 
     def fail(self, ids: Collection[str], code: str, reason: str) -> None:
         """Note instances as failed."""

@@ -1,200 +1,25 @@
-"""What can be known before anything is written: looks with read-only calls, and says what is wrong.
+"""What can be known beforehand to be wrong with a plan. Pure: from what was seen to findings.
 
-`look` asks the API; `findings` is pure. The rules are those of the AddExistedNodes page and, for what that
-page leaves open, of its successor's (AttachNodes).
+The rules are those of the AddExistedNodes page and, for what that page leaves open, of its successor's
+(AttachNodes).
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Collection, Iterable
 
 from . import wire
-from .errors import AuthError, ClusterNotFoundError, listed, permission
+from .errors import listed, permission
 from .models import Finding
-from .operation import ATTACHING_KEY, TAG_KEY, Cloud
+from .operation import TAG_KEY
 from .plan import Plan
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What preflight needs of the inputs; anything may still be empty, as not known yet.
-
-    Attributes:
-        image_known: False where an image is named whose id comes later; an empty id is the cluster's own.
-    """
-
-    cluster_id: str = ""
-    region: str = ""
-    image_id: str = ""
-    image_owner_alias: str = ""
-    job_queue: str = ""
-    replace_system_disks: bool = False
-    stop_running: bool = False
-    detach_busy: bool = False
-    image_known: bool = True
-
-    @property
-    def image(self) -> str:
-        """The image, for people."""
-        if not self.image_known:
-            return "an image that is not known yet"
-        return self.image_id or "the cluster's image"
-
-
-@dataclass(frozen=True)
-class ImageFacts:
-    """What is known of an image; empty texts are not known."""
-
-    family: str
-    version: str
-    architecture: str
-    status: str = "Available"
-
-
-@dataclass
-class Sight:
-    """What was seen. None: not looked at, or not allowed to (then ``notes`` says so).
-
-    Attributes:
-        marked: instances that carry this resource's mark.
-        begun: of these, the ones that an interrupted run announced to be attached.
-    """
-
-    cluster: wire.Cluster | None = None
-    nodes: dict[str, wire.Node] | None = None
-    tasks: list[wire.Task] | None = field(default_factory=list)
-    instances: dict[str, wire.Instance] | None = None
-    marked: set[str] = field(default_factory=set)
-    begun: set[str] = field(default_factory=set)
-    queues: list[wire.Queue] | None = None
-    images: dict[str, ImageFacts] | None = None
-    notes: list[Finding] = field(default_factory=list)
-
-    @property
-    def attaching(self) -> set[str]:
-        """Instances that a running task names."""
-        return set().union(*(t.instance_ids for t in self.tasks or () if t.may_attach))
-
-    def queue_may_exist(self, name: str) -> bool:
-        """Whether a queue is named that isn't known not to be there."""
-        return bool(name) and (self.queues is None or name in {q.queue_name for q in self.queues})
-
-
-def look(
-    cloud: Cloud,
-    wish: Wish,
-    wanted: Collection[str],
-    owned: Collection[str],
-    *,
-    mark: str,
-    nodes: dict[str, wire.Node] | None = None,
-) -> Sight:
-    """Look at what the wish depends on, and at the instances that are new or not attached.
-
-    Args:
-        nodes: the cluster's nodes where they were looked at already.
-
-    Raises:
-        ApiError, TransportError: a look failed for another reason than a missing permission.
-    """
-    sight = Sight(nodes=nodes)
-    try:
-        _look_at_cluster(cloud, wish, sight)
-    except ClusterNotFoundError as error:
-        sight.notes.append(Finding("cluster_id", str(error)))
-        return sight
-    if _is_elsewhere(sight.cluster, wish):
-        return sight  # its instances can't be asked for in the region that is set
-    ids = sorted((set(wanted) - set(owned)) | (set(wanted) - (sight.nodes or {}).keys()))
-    if mark:
-        tagged = _try(sight, "instance_ids", lambda: cloud.instances_tagged(TAG_KEY, mark))
-        sight.marked = {instance.instance_id for instance in tagged or []}
-        sight.begun = {i.instance_id for i in tagged or [] if i.tag(ATTACHING_KEY)}
-    if ids:
-        _look_at_instances(cloud, wish, ids, sight)
-    return sight
-
-
-def _look_at_cluster(cloud: Cloud, wish: Wish, sight: Sight) -> None:
-    sight.cluster = _try(sight, "cluster_id", lambda: cloud.describe_cluster(wish.cluster_id))
-    if sight.nodes is None:
-        nodes = _try(sight, "instance_ids", lambda: cloud.list_nodes(wish.cluster_id))
-        sight.nodes = None if nodes is None else {node.id: node for node in nodes}
-    if wish.job_queue:
-        sight.queues = _try(sight, "job_queue", lambda: cloud.list_queues(wish.cluster_id))
-
-
-def _look_at_instances(cloud: Cloud, wish: Wish, ids: list[str], sight: Sight) -> None:
-    sight.tasks = _try(sight, "instance_ids", lambda: cloud.list_running_tasks(wish.cluster_id))
-    found = _try(sight, "instance_ids", lambda: cloud.describe_instances(ids))
-    sight.instances = None if found is None else {i.instance_id: i for i in found}
-    if wish.image_id:
-        sight.images = _try(sight, "image_id", lambda: _images(cloud, wish, sight.cluster))
-
-
-def _try(sight: Sight, property_: str, call: Callable[[], T]) -> T | None:
-    """The call's answer; None with a warning where a permission is missing."""
-    try:
-        return call()
-    except AuthError as error:
-        if not error.forbidden:
-            raise
-        said = f"not checked, for want of the permission {permission(error.action)}"
-        if not any(note.reason.startswith(said) for note in sight.notes):
-            sight.notes.append(Finding(property_, f"{said}: {error}", warning=True))
-        return None
-
-
-def _images(cloud: Cloud, wish: Wish, cluster: wire.Cluster | None) -> dict[str, ImageFacts] | None:
-    """The images of the wished owner alias; None where they can't or needn't be listed."""
-    if _is_own(wish, cluster) or wish.image_owner_alias in ("marketplace", ""):
-        return None
-    if wish.image_owner_alias == "system":
-        return {
-            image.image_id: ImageFacts(
-                *_system(image.platform, image.version, image.os_tag), image.architecture
-            )
-            for image in cloud.list_system_images()
-        }
-    return {
-        image.image_id: ImageFacts(
-            *_system(
-                image.os_tag.platform or image.base_os_tag.platform,
-                image.os_tag.version or image.base_os_tag.version,
-                image.os_tag.os_tag or image.base_os_tag.os_tag,
-            ),
-            image.os_tag.architecture or image.base_os_tag.architecture,
-            image.status or "Available",
-        )
-        for image in cloud.list_custom_images(wish.image_owner_alias)
-    }
-
-
-def _is_own(wish: Wish, cluster: wire.Cluster | None) -> bool:
-    """Whether the wished image is the cluster's own, which its nodes are made of already."""
-    if cluster is None or wish.image_id != cluster.image_id:
-        return False
-    return cluster.image_owner_alias in ("", wish.image_owner_alias)
-
-
-def _system(platform: str, version: str, tag: str) -> tuple[str, str]:
-    """Family and version, lower case: from the fields, else from a tag such as ``CentOS_7.6_64``."""
-    family, _, rest = tag.partition("_")
-    family = (platform or family).lower()
-    return ("windows" if family.startswith("win") else family), version or rest.partition("_")[0]
-
-
-# -- findings -----------------------------------------------------------------------------------
+from .sight import ImageFacts, Sight, Wish, system_of
 
 
 def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
     """Everything that is wrong with the plan, at once."""
-    found = [*sight.notes, *_of_cluster(sight, wish), *_of_queue(sight, wish)]
+    found = [*sight.notes, *_of_cluster(sight, wish), *_of_queue(sight, wish, plan)]
     if plan.attach:
         found += _of_membership(sight, wish)
         found += _of_image(sight, wish)
@@ -211,7 +36,7 @@ def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
 
 def _of_membership(sight: Sight, wish: Wish) -> Iterable[Finding]:
     """Without these looks an attach can't be: it might wipe what is attached or being attached already."""
-    if _is_elsewhere(sight.cluster, wish) or not all(note.warning for note in sight.notes):
+    if sight.is_elsewhere(wish) or not all(note.warning for note in sight.notes):
         return  # the cluster itself can't be used: nothing else was looked at
     for seen, what, action in (
         (sight.nodes, "nodes already", "ListNodes"),
@@ -230,7 +55,7 @@ def _of_cluster(sight: Sight, wish: Wish) -> Iterable[Finding]:
     cluster = sight.cluster
     if cluster is None:
         return
-    if _is_elsewhere(cluster, wish):
+    if sight.is_elsewhere(wish):
         yield Finding(
             "region",
             f"cluster {wish.cluster_id} is in {cluster.region_id}, not in {wish.region}: set the region",
@@ -242,24 +67,24 @@ def _of_cluster(sight: Sight, wish: Wish) -> Iterable[Finding]:
         )
 
 
-def _is_elsewhere(cluster: wire.Cluster | None, wish: Wish) -> bool:
-    """Whether the cluster says another region than the one that is set."""
-    told = cluster.region_id if cluster else ""
-    return bool(told and wish.region) and told != wish.region
-
-
-def _of_queue(sight: Sight, wish: Wish) -> Iterable[Finding]:
-    if sight.queues is None:
+def _of_queue(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
+    if not wish.job_queue:
         return
-    queue = next((q for q in sight.queues if q.queue_name == wish.job_queue), None)
-    if queue is None:
-        names = [q.queue_name for q in sight.queues]
+    names = [queue.queue_name for queue in sight.queues or ()]
+    queue = next((q for q in sight.queues or () if q.queue_name == wish.job_queue), None)
+    if sight.queues is not None and queue is None:
         near = difflib.get_close_matches(wish.job_queue, names, n=3, cutoff=0.4) or names
         yield Finding(
             "job_queue",
             f"queue {wish.job_queue!r} does not exist in {wish.cluster_id}; there is {listed(near)}",
         )
-    elif queue.enable_auto_grow:
+    elif sight.in_queue is None and (plan.keep or plan.adopt):
+        yield Finding(
+            "job_queue",
+            f"which nodes are in queue {wish.job_queue!r} can't be seen: give the access key's RAM user the"
+            f" permission {permission('ListNodesByQueue')}, or leave job_queue out",
+        )
+    if queue and queue.enable_auto_grow:
         yield Finding(
             "job_queue",
             f"queue {wish.job_queue!r} grows and shrinks by itself: E-HPC may take nodes out of it",
@@ -275,7 +100,7 @@ def _of_image(sight: Sight, wish: Wish) -> Iterable[Finding]:
             f" RAM user the permission {permission('DescribeCluster')}",
         )
     market = wish.image_owner_alias == "marketplace" and wish.image_id
-    if market and not _is_own(wish, sight.cluster):
+    if market and not sight.is_own_image(wish):
         yield Finding(
             "image_id",
             f"marketplace image {wish.image_id} can't be checked: make sure that its system fits the"
@@ -299,7 +124,7 @@ def _of_image(sight: Sight, wish: Wish) -> Iterable[Finding]:
 
 
 def _of_system(image: ImageFacts, cluster: wire.Cluster, wish: Wish) -> Iterable[Finding]:
-    family, version = _system("", "", cluster.os_tag or cluster.base_os_tag)
+    family, version = system_of("", "", cluster.os_tag or cluster.base_os_tag)
     if not family or not image.family:
         return
     other_major = bool(version and image.version) and _major(image.version) != _major(version)
@@ -332,7 +157,7 @@ def _major(version: str) -> str:
 def _of_consent(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
     if wish.replace_system_disks:
         return
-    names = [_name(sight, instance_id) for instance_id in plan.attach]
+    names = [sight.name(instance_id) for instance_id in plan.attach]
     yield Finding(
         "replace_system_disks",
         f"attaching replaces the system disks of {listed(names)} by {wish.image}: what is on them is lost."
@@ -346,7 +171,7 @@ def _of_marks(sight: Sight, instance_id: str, mark: str) -> Iterable[Finding]:
     if mark and owner and owner != mark:
         yield Finding(
             "instance_ids",
-            f"{_name(sight, instance_id)} belongs to another resource, {owner!r}: remove it there first"
+            f"{sight.name(instance_id)} belongs to another resource, {owner!r}: remove it there first"
             f" (or its ECS tag {TAG_KEY!r}, where that resource no longer exists)",
         )
 
@@ -355,7 +180,7 @@ def _of_instance(sight: Sight, wish: Wish, instance_id: str) -> Iterable[Finding
     if sight.instances is None:
         return
     instance = sight.instances.get(instance_id)
-    name = _name(sight, instance_id)
+    name = sight.name(instance_id)
     if instance is None:
         yield Finding(
             "instance_ids",
@@ -422,7 +247,7 @@ def of_strangers(sight: Sight, known: Collection[str]) -> Iterable[Finding]:
     ):
         yield Finding(
             "instance_ids",
-            f"{_name(sight, instance_id)} is attached with this resource's mark, but is not in its state: it is"
+            f"{sight.name(instance_id)} is attached with this resource's mark, but is not in its state: it is"
             " left alone. If it is this program's, list it; otherwise rename this resource or its stack",
             warning=True,
         )
@@ -433,7 +258,7 @@ def _of_members(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
         node = (sight.nodes or {}).get(instance_id)
         if node is None:
             continue
-        name = _name(sight, instance_id)
+        name = sight.name(instance_id)
         if not node.is_compute:
             roles = ", ".join(node.roles.role)
             yield Finding(
@@ -457,11 +282,3 @@ def _of_members(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
                 f" {wish.image_id}",
                 warning=True,
             )
-
-
-def _name(sight: Sight, instance_id: str) -> str:
-    """``compute7 (i-…)`` where the host name is known."""
-    instance = (sight.instances or {}).get(instance_id)
-    node = (sight.nodes or {}).get(instance_id)
-    host = (node.host_name if node else "") or (instance.host_name if instance else "")
-    return f"{host} ({instance_id})" if host else instance_id

@@ -7,7 +7,6 @@ engine gives it in the plugin's process (its attributes would be readable in the
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -39,6 +38,7 @@ from .bags import (
     split_unknown,
     wish_of,
 )
+from .claims import Claims
 from .client import Client
 from .engine import EngineCall, current_call
 from .errors import ConfigError, EhpcError, RefusedError, counted, listed
@@ -72,9 +72,7 @@ class AttachedNodesProvider(ResourceProvider):
         """Keep the stack config; called once in the plugin's process."""
         self._config = req.config
         self._replaced: set[str] = set()
-        self._claims: dict[tuple[str, str], str] = {}
-        self._claims_lock = threading.Lock()
-        self._held: dict[tuple[str, str], str] = {}
+        self._claims = Claims()
 
     # -- check and diff -------------------------------------------------------------------------
 
@@ -104,14 +102,7 @@ class AttachedNodesProvider(ResourceProvider):
             )
 
     def _claimed_by_others(self, urn: str, bag: Bag) -> list[Finding]:
-        """Instances that another resource of the program lists too; a run's checks share this process."""
-        cluster_id = str(bag.get("cluster_id"))
-        wanted = {(cluster_id, i) for i in known_ids(bag)} if urn else set()
-        with self._claims_lock:
-            for key in [key for key, owner in self._claims.items() if owner == urn]:
-                del self._claims[key]
-            others = {i: self._claims[c, i] for c, i in sorted(wanted) if (c, i) in self._claims}
-            self._claims |= {key: urn for key in wanted if key[1] not in others}
+        others = self._claims.claim(urn, str(bag.get("cluster_id")), known_ids(bag))
         return [
             Finding(
                 "instance_ids",
@@ -180,7 +171,7 @@ class AttachedNodesProvider(ResourceProvider):
             lifecycle = self._lifecycle(call, inputs.region, call.timeout or CREATE_TIMEOUT)
             with self._partial_state_kept(call, resource_id):
                 state = lifecycle.converge(inputs)
-            self._hold(call, state)
+            self._claims.hold(call.urn, state)
             return CreateResult(resource_id, state.model_dump())
 
     def update(self, _id: str, _olds: Bag, _news: Bag) -> UpdateResult:
@@ -191,7 +182,7 @@ class AttachedNodesProvider(ResourceProvider):
             before = self._without_those_of_others(call, before)
             with self._partial_state_kept(call, _id):
                 state = lifecycle.converge(inputs, before)
-            self._hold(call, state)
+            self._claims.hold(call.urn, state)
             return UpdateResult(state.model_dump())
 
     def read(self, id_: str, props: Bag) -> ReadResult:
@@ -214,43 +205,23 @@ class AttachedNodesProvider(ResourceProvider):
             lifecycle = self._lifecycle(call, state.region, call.timeout or DELETE_TIMEOUT)
             lifecycle.remove(self._without_those_of_others(call, state))
 
-    # -- what other resources of the same run hold ----------------------------------------------
-
     @contextmanager
     def _partial_state_kept(self, call: EngineCall, resource_id: str) -> Iterator[None]:
         try:
             yield
         except IncompleteError as error:
-            self._hold(call, error.state)
+            self._claims.hold(call.urn, error.state)
             raise call.incomplete(resource_id, error.state.model_dump(), error.reasons) from error
 
-    def _hold(self, call: EngineCall, state: State) -> None:
-        with self._claims_lock:
-            self._held |= {(state.cluster_id, i): call.urn for i in state.instance_ids}
-
     def _without_those_of_others(self, call: EngineCall, state: State) -> State:
-        """The state without the instances that this run has found to be another resource's.
-
-        A rename without an alias and a replacement that creates first let the new resource adopt the nodes
-        before the old one is deleted: its delete must not detach them.
-        """
-        with self._claims_lock:
-            claimed = {key for key, urn in self._claims.items() if urn != call.urn}
-            taken = claimed | {
-                key for key, urn in self._held.items() if urn != call.urn or call.is_delete
-            }
-        stay = [i for i in state.instance_ids if call.urn and (state.cluster_id, i) in taken]
+        """The state without the instances that this run has found to be another resource's."""
+        stay = self._claims.of_others(call.urn, state, deleting=call.is_delete)
         if not stay:
             return state
         call.info(
             f"{counted(len(stay), 'node')} now held by another resource stay attached: {listed(stay)}"
         )
-        return state.model_copy(
-            update={
-                "instance_ids": [i for i in state.instance_ids if i not in stay],
-                "nodes": {i: n for i, n in state.nodes.items() if i not in stay},
-            }
-        )
+        return state.without(stay)
 
     # -- what an operation stands on ------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from ehpc_nodes.emulator.world import Image
-from ehpc_nodes.preflight import Wish
+from ehpc_nodes.sight import Wish
 from unit.emulated import CLUSTER, VPC, Bench, ids
 
 INSTANCES = 4

@@ -18,7 +18,7 @@ from ehpc_nodes.bags import (
 )
 from ehpc_nodes.models import Declared, NodeState, State, check_form
 from ehpc_nodes.outcome import PENDING
-from ehpc_nodes.preflight import Wish
+from ehpc_nodes.sight import Wish
 
 CLUSTER, IMAGE = "ehpc-hz-a", "m-1"
 ONE, TWO = "i-a", "i-b"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ehpc_nodes import preflight
 from ehpc_nodes.errors import EhpcError, RefusedError, WaitTimeoutError
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError
+from ehpc_nodes.sight import Wish
 from unit.emulated import CLUSTER, IMAGE, MARK, Bench, Killed, ids
 
 
@@ -232,7 +232,7 @@ def test_nodes_with_this_resources_mark_that_it_never_held_are_told_and_left_alo
     bench.lifecycle().remove(mine)
     assert sorted(bench.nodes) == ids(1, 2, 4)
     survey = bench.lifecycle().survey(
-        preflight.Wish(CLUSTER, "cn-hangzhou", replace_system_disks=True), set(ids(5)), set(ids(4))
+        Wish(CLUSTER, "cn-hangzhou", replace_system_disks=True), set(ids(5)), set(ids(4))
     )
     assert survey.plan.detach == tuple(ids(4))
     told = [f.reason for f in survey.findings if f.warning]

@@ -73,7 +73,7 @@ def test_without_one_that_one_is_named_and_nothing_is_harmed(missing):
 
 def notes(bench):
     """What a preview would warn of."""
-    from ehpc_nodes.preflight import Wish
+    from ehpc_nodes.sight import Wish
 
     wishes = [
         Wish(CLUSTER, "cn-hangzhou", image, alias, "gpu", replace_system_disks=True)

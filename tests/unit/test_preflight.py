@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ehpc_nodes.models import Finding, check_form
-from ehpc_nodes.preflight import Wish
+from ehpc_nodes.sight import Wish
 from unit.emulated import CLUSTER, IMAGE, OLD_IMAGE, Bench, ids
 
 ONE, TWO = ids(1, 2)

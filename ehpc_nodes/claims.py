@@ -1,0 +1,49 @@
+"""Which resource of a run lists or holds which instance: the calls of one run share the plugin's process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection
+
+from .models import State
+
+Key = tuple[str, str]  # cluster id, instance id
+
+
+class Claims:
+    """Resources are named by URN; without a URN nothing is claimed. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listed: dict[Key, str] = {}
+        self._held: dict[Key, str] = {}
+
+    def claim(self, urn: str, cluster_id: str, instance_ids: Collection[str]) -> dict[str, str]:
+        """Note that the program lists these instances in this resource (and, of that cluster, no others).
+
+        Returns:
+            Those that another resource has claimed before: instance id to that resource's URN.
+        """
+        wanted = {(cluster_id, i) for i in instance_ids} if urn else set()
+        with self._lock:
+            for key in [key for key, owner in self._listed.items() if owner == urn]:
+                del self._listed[key]
+            others = {key: self._listed[key] for key in sorted(wanted) if key in self._listed}
+            self._listed |= {key: urn for key in wanted if key not in others}
+        return {instance_id: owner for (_, instance_id), owner in others.items()}
+
+    def hold(self, urn: str, state: State) -> None:
+        """Note that these instances stand in this resource's new state."""
+        with self._lock:
+            self._held |= {(state.cluster_id, i): urn for i in state.instance_ids}
+
+    def of_others(self, urn: str, state: State, *, deleting: bool) -> list[str]:
+        """Of the state's instances, those that are another resource's by now.
+
+        A rename without an alias and a replacement that creates first let the new resource adopt the nodes
+        before the old one is deleted: its delete must not detach them. (Then both may have one URN.)
+        """
+        with self._lock:
+            taken = {key for key, owner in self._listed.items() if owner != urn}
+            taken |= {key for key, owner in self._held.items() if owner != urn or deleting}
+        return [i for i in state.instance_ids if urn and (state.cluster_id, i) in taken]

@@ -1,0 +1,100 @@
+"""Lists in answers: their entries as models, and pages read to the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from . import wire
+from .errors import TransportError
+
+W = TypeVar("W", bound=wire.Wire)
+Read = Callable[[str, Mapping[str, str]], dict[str, Any]]
+
+#: How often a list is read anew when it changes while its pages are being read.
+RELISTS = 5
+
+
+def one(action: str, model: type[W], data: Any) -> W:
+    """One entry; raises TransportError where it has another form than documented."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise _malformed(action, error) from error
+
+
+def many(action: str, model: type[W], answer: Mapping[str, Any], path: tuple[str, ...]) -> list[W]:
+    """The list at a path of the answer; a wrapper may be missing.
+
+    An answer that has neither the list nor a count is no answer: it must not read as «nothing there».
+    """
+    if path[0] not in answer and "TotalCount" not in answer:
+        raise TransportError(action, f"an answer without {path[0]}")
+    data: Any = answer
+    for name in path:
+        data = data.get(name) if isinstance(data, dict) else data
+    try:
+        return TypeAdapter(list[model]).validate_python(data or [])  # type: ignore[valid-type]
+    except ValidationError as error:
+        raise _malformed(action, error) from error
+
+
+def pages(
+    read: Read,
+    action: str,
+    params: Mapping[str, str],
+    path: tuple[str, ...],
+    model: type[W],
+    *,
+    size: int,
+) -> list[W]:
+    """All pages of a list. Read anew where it changed meanwhile, so that nothing is skipped.
+
+    Raises:
+        TransportError: the list never came whole. An entry that is missing then proves nothing.
+    """
+
+    def page(number: int) -> tuple[list[W], int]:
+        """A page's entries, and how many the service says there are in all."""
+        answer = read(action, {**params, "PageNumber": str(number), "PageSize": str(size)})
+        items = many(action, model, answer, path)
+        return items, _total(action, answer, (number - 1) * size + len(items))
+
+    for _ in range(RELISTS):
+        found = _whole(page, size)
+        if found is not None:
+            return found
+    raise TransportError(action, "the list never came whole")
+
+
+def _whole(page: Callable[[int], tuple[list[W], int]], size: int) -> list[W] | None:
+    """One pass over the pages; None where the total changed or entries are missing."""
+    found: dict[str, W] = {}
+    totals: set[int] = set()
+    number = 1
+    while True:
+        items, total = page(number)
+        found |= {_key(item): item for item in items}
+        totals.add(total)
+        if len(items) < size or number * size >= total:
+            break
+        number += 1
+    return list(found.values()) if len(totals) == 1 and len(found) >= total else None
+
+
+def _key(item: wire.Wire) -> str:
+    return item.task_id if isinstance(item, wire.Task) else str(getattr(item, "id"))  # noqa: B009
+
+
+def _total(action: str, answer: Mapping[str, Any], found: int) -> int:
+    try:
+        return int(answer.get("TotalCount", found))
+    except (TypeError, ValueError) as error:
+        raise TransportError(action, "an answer whose TotalCount is no number") from error
+
+
+def _malformed(action: str, error: ValidationError) -> TransportError:
+    where = ".".join(str(part) for part in error.errors()[0]["loc"])
+    return TransportError(action, f"an answer of another form than documented, at {where}")

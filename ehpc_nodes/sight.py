@@ -1,0 +1,207 @@
+"""What is looked at before anything is written: with read-only calls, and only what the wish depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from . import wire
+from .errors import AuthError, ClusterNotFoundError, permission
+from .models import Finding
+from .operation import ATTACHING_KEY, TAG_KEY, Cloud
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What preflight needs of the inputs; anything may still be empty, as not known yet.
+
+    Attributes:
+        image_known: False where an image is named whose id comes later; an empty id is the cluster's own.
+    """
+
+    cluster_id: str = ""
+    region: str = ""
+    image_id: str = ""
+    image_owner_alias: str = ""
+    job_queue: str = ""
+    replace_system_disks: bool = False
+    stop_running: bool = False
+    detach_busy: bool = False
+    image_known: bool = True
+
+    @property
+    def image(self) -> str:
+        """The image, for people."""
+        if not self.image_known:
+            return "an image that is not known yet"
+        return self.image_id or "the cluster's image"
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What is known of an image; empty texts are not known."""
+
+    family: str
+    version: str
+    architecture: str
+    status: str = "Available"
+
+
+@dataclass
+class Sight:
+    """What was seen. None: not looked at, or not allowed to (then ``notes`` says so).
+
+    Attributes:
+        marked: instances that carry this resource's mark.
+        begun: of these, the ones that an interrupted run announced to be attached.
+        in_queue: the members of the wished queue.
+    """
+
+    cluster: wire.Cluster | None = None
+    nodes: dict[str, wire.Node] | None = None
+    tasks: list[wire.Task] | None = field(default_factory=list)
+    instances: dict[str, wire.Instance] | None = None
+    marked: set[str] = field(default_factory=set)
+    begun: set[str] = field(default_factory=set)
+    queues: list[wire.Queue] | None = None
+    in_queue: set[str] | None = None
+    images: dict[str, ImageFacts] | None = None
+    notes: list[Finding] = field(default_factory=list)
+
+    @property
+    def attaching(self) -> set[str]:
+        """Instances that a running task names."""
+        return set().union(*(t.instance_ids for t in self.tasks or () if t.may_attach))
+
+    def is_elsewhere(self, wish: Wish) -> bool:
+        """Whether the cluster says another region than the one that is set."""
+        told = self.cluster.region_id if self.cluster else ""
+        return bool(told and wish.region) and told != wish.region
+
+    def is_own_image(self, wish: Wish) -> bool:
+        """Whether the wished image is the cluster's own, which its nodes are made of already."""
+        if self.cluster is None or wish.image_id != self.cluster.image_id:
+            return False
+        return self.cluster.image_owner_alias in ("", wish.image_owner_alias)
+
+    def host(self, instance_id: str) -> str:
+        """The host name, where it was seen."""
+        instance = (self.instances or {}).get(instance_id)
+        node = (self.nodes or {}).get(instance_id)
+        return (node.host_name if node else "") or (instance.host_name if instance else "")
+
+    def name(self, instance_id: str) -> str:
+        """For people: ``compute7 (i-…)`` where the host name is known."""
+        host = self.host(instance_id)
+        return f"{host} ({instance_id})" if host else instance_id
+
+
+def look(
+    cloud: Cloud,
+    wish: Wish,
+    wanted: Collection[str],
+    owned: Collection[str],
+    *,
+    mark: str,
+    nodes: dict[str, wire.Node] | None = None,
+) -> Sight:
+    """Look at what the wish depends on, and at the instances that are new or not attached.
+
+    Args:
+        nodes: the cluster's nodes where they were looked at already.
+
+    Raises:
+        ApiError, TransportError: a look failed for another reason than a missing permission.
+    """
+    sight = Sight(nodes=nodes)
+    try:
+        _look_at_cluster(cloud, wish, sight)
+        if wish.job_queue and set(wanted) & (sight.nodes or {}).keys():
+            _look_at_queue(cloud, wish, sight)
+    except ClusterNotFoundError as error:
+        sight.notes.append(Finding("cluster_id", str(error)))
+        return sight
+    if sight.is_elsewhere(wish):
+        return sight  # its instances can't be asked for in the region that is set
+    ids = sorted((set(wanted) - set(owned)) | (set(wanted) - (sight.nodes or {}).keys()))
+    if mark:
+        tagged = _try(sight, "instance_ids", lambda: cloud.instances_tagged(TAG_KEY, mark))
+        sight.marked = {instance.instance_id for instance in tagged or []}
+        sight.begun = {i.instance_id for i in tagged or [] if i.tag(ATTACHING_KEY)}
+    if ids:
+        _look_at_instances(cloud, wish, ids, sight)
+    return sight
+
+
+def _look_at_cluster(cloud: Cloud, wish: Wish, sight: Sight) -> None:
+    sight.cluster = _try(sight, "cluster_id", lambda: cloud.describe_cluster(wish.cluster_id))
+    if sight.nodes is None:
+        nodes = _try(sight, "instance_ids", lambda: cloud.list_nodes(wish.cluster_id))
+        sight.nodes = None if nodes is None else {node.id: node for node in nodes}
+    if wish.job_queue:
+        sight.queues = _try(sight, "job_queue", lambda: cloud.list_queues(wish.cluster_id))
+
+
+def _look_at_queue(cloud: Cloud, wish: Wish, sight: Sight) -> None:
+    """The wished queue's members, unless it is known not to be there."""
+    queue = wish.job_queue
+    if sight.queues is not None and queue not in {q.queue_name for q in sight.queues}:
+        return
+    seen = _try(sight, "job_queue", lambda: cloud.list_queue_nodes(wish.cluster_id, queue))
+    sight.in_queue = None if seen is None else {node.id for node in seen}
+
+
+def _look_at_instances(cloud: Cloud, wish: Wish, ids: list[str], sight: Sight) -> None:
+    sight.tasks = _try(sight, "instance_ids", lambda: cloud.list_running_tasks(wish.cluster_id))
+    found = _try(sight, "instance_ids", lambda: cloud.describe_instances(ids))
+    sight.instances = None if found is None else {i.instance_id: i for i in found}
+    if wish.image_id:
+        sight.images = _try(sight, "image_id", lambda: _images(cloud, wish, sight))
+
+
+def _try(sight: Sight, property_: str, call: Callable[[], T]) -> T | None:
+    """The call's answer; None with a warning where a permission is missing."""
+    try:
+        return call()
+    except AuthError as error:
+        if not error.forbidden:
+            raise
+        said = f"not checked, for want of the permission {permission(error.action)}"
+        if not any(note.reason.startswith(said) for note in sight.notes):
+            sight.notes.append(Finding(property_, f"{said}: {error}", warning=True))
+        return None
+
+
+def _images(cloud: Cloud, wish: Wish, sight: Sight) -> dict[str, ImageFacts] | None:
+    """The images of the wished owner alias; None where they can't or needn't be listed."""
+    if sight.is_own_image(wish) or wish.image_owner_alias in ("marketplace", ""):
+        return None
+    if wish.image_owner_alias == "system":
+        return {
+            image.image_id: ImageFacts(
+                *system_of(image.platform, image.version, image.os_tag), image.architecture
+            )
+            for image in cloud.list_system_images()
+        }
+    return {
+        image.image_id: ImageFacts(
+            *system_of(
+                image.os_tag.platform or image.base_os_tag.platform,
+                image.os_tag.version or image.base_os_tag.version,
+                image.os_tag.os_tag or image.base_os_tag.os_tag,
+            ),
+            image.os_tag.architecture or image.base_os_tag.architecture,
+            image.status or "Available",
+        )
+        for image in cloud.list_custom_images(wish.image_owner_alias)
+    }
+
+
+def system_of(platform: str, version: str, tag: str) -> tuple[str, str]:
+    """Family and version, lower case: from the fields, else from a tag such as ``CentOS_7.6_64``."""
+    family, _, rest = tag.partition("_")
+    family = (platform or family).lower()
+    return ("windows" if family.startswith("win") else family), version or rest.partition("_")[0]
