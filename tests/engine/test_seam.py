@@ -41,10 +41,9 @@ def test_custom_timeouts_are_honoured_to_the_second(cloud, stack_on):
     it = cloud(pace="held")
     stack = stack_on(it, TIMEOUTS)
     declare(stack, 1, 2)
-    began = time.monotonic()
     failed = stack.up(expect_failure=True)
-    assert time.monotonic() - began < 3 + 3
     (sent,) = it.emulator.journal.of("AddExistedNodes")
+    assert 2 < it.emulator.journal.entries[-1].time - sent.time < 4
     (error,) = [text for text in failed.errors if "Not done after" in text]
     assert "Not done after 3 s: waiting for i-bp1test0001 (uninit), i-bp1test0002 (uninit)" in error
     assert f"task {sent.task_id} step 1 of 8" in error
