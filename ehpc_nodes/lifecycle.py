@@ -24,7 +24,7 @@ from .models import Failure, Finding, Inputs, NodeState, State
 from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Cloud, Operation, Reporter
 from .outcome import PENDING, exceptions, node_state, queues, reasons, state_after
 from .sight import Wish
-from .survey import Survey, survey
+from .survey import Survey, survey, survey_removal
 from .waiting import Deadline, wait_until
 
 
@@ -123,10 +123,14 @@ class Lifecycle:
     # -- looking --------------------------------------------------------------------------------
 
     def survey(
-        self, wish: Wish, wanted: set[str], owned: set[str], *, anew: bool = False
+        self, wish: Wish, wanted: set[str], owned: set[str], *, anew: Collection[str] = ()
     ) -> Survey:
         """What a converge would do, found out with read-only calls; see `survey.survey`."""
         return survey(self._operation(wish.cluster_id), wish, wanted, owned, anew=anew)
+
+    def survey_removal(self, cluster_id: str, ids: Collection[str], *, detach_busy: bool) -> Survey:
+        """What a remove would do, found out with read-only calls; see `survey.survey_removal`."""
+        return survey_removal(self._operation(cluster_id), ids, detach_busy=detach_busy)
 
     def _awaited_leaving(self, operation: Operation, wanted: Collection[str]) -> bool:
         """Wait for wanted nodes that are being detached (by an interrupted run, say); False: there are none."""

@@ -68,9 +68,18 @@ def _sorted(ids: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(ids))
 
 
-def describe(plan: Plan, names: Mapping[str, str], image: str) -> str:
-    """One line for the resource's row: «attach 3 (system disk replaced by …): a, b, c; keep 12; 1 call»."""
+def describe(
+    plan: Plan, names: Mapping[str, str], image: str, *, stop: Collection[str] = ()
+) -> str:
+    """One line for the resource's row: «attach 3 (system disk replaced by …): a, b, c; keep 12; 1 call».
+
+    Args:
+        names: host names by instance id, as far as they are known.
+        image: what replaces the system disks, for people.
+        stop: instances to attach that have to be stopped before.
+    """
     parts = [
+        _part("stop", _sorted(stop), names),
         _part("attach", plan.attach, names, f" (system disk replaced by {image})"),
         _part("join", plan.join, names, " (being attached already)"),
         _part("adopt", plan.adopt, names),
@@ -78,7 +87,7 @@ def describe(plan: Plan, names: Mapping[str, str], image: str) -> str:
         _part("move", plan.move, names),
         _part("detach", plan.detach, names, " (the instances stay)"),
     ]
-    calls = sum(-(-len(ids) // 100) for ids in (plan.attach, plan.move, plan.detach))
+    calls = sum(-(-len(ids) // 100) for ids in (stop, plan.attach, plan.move, plan.detach))
     parts.append(f"{calls} call{'' if calls == 1 else 's'}" if calls else "no call")
     return "; ".join(part for part in parts if part)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -41,7 +42,15 @@ from .bags import (
 from .claims import Claims
 from .client import Client
 from .engine import EngineCall, current_call
-from .errors import ConfigError, EhpcError, RefusedError, counted, listed
+from .errors import (
+    AuthError,
+    ClusterNotFoundError,
+    ConfigError,
+    EhpcError,
+    RefusedError,
+    counted,
+    listed,
+)
 from .lifecycle import FindingsError, IncompleteError, Lifecycle
 from .models import (
     Declared,
@@ -52,6 +61,8 @@ from .models import (
     check_form,
 )
 from .ownership import mark_of
+from .sight import Wish
+from .survey import Survey
 from .transport import HttpExchange
 from .waiting import Deadline, RealClock
 
@@ -62,6 +73,11 @@ CREATE_TIMEOUT = UPDATE_TIMEOUT = 3600.0
 DELETE_TIMEOUT = 1800.0
 LOOK_TIMEOUT = 600.0
 
+NOT_STOPPED_BY_REPLACEMENT = Finding(
+    "stop_running",
+    "the nodes are detached and attached anew, and detached instances run: set stop_running=True",
+)
+
 
 class AttachedNodesProvider(ResourceProvider):
     """Implements `AttachedNodes`; see there and `lifecycle`."""
@@ -71,7 +87,9 @@ class AttachedNodesProvider(ResourceProvider):
     def configure(self, req: ConfigureRequest) -> None:
         """Keep the stack config; called once in the plugin's process."""
         self._config = req.config
-        self._replaced: set[str] = set()
+        self._replaced: dict[str, Bag] = {}
+        self._detached: dict[str, set[str]] = {}
+        self._detach_busy: dict[str, bool] = {}
         self._claims = Claims()
 
     # -- check and diff -------------------------------------------------------------------------
@@ -91,6 +109,8 @@ class AttachedNodesProvider(ResourceProvider):
                     bag["region"] = settings.resolve_region(self._get, os.environ)
                 except ConfigError as error:
                     findings.append(Finding("region", str(error)))
+            if call.urn and isinstance(bag["detach_busy"], bool):
+                self._detach_busy[call.urn] = bag["detach_busy"]
             findings += self._claimed_by_others(call.urn, bag)
             if not findings:
                 findings = self._preflight(call, declared, bag, _olds)
@@ -118,42 +138,70 @@ class AttachedNodesProvider(ResourceProvider):
         if not isinstance(bag.get("cluster_id"), str) or not isinstance(bag.get("region"), str):
             return []
         wanted = set(declared.instance_ids or ()) or known_ids(bag)
-        replacing = is_replacement(olds, bag) or (not olds and call.urn in self._replaced)
-        owned = known_ids(olds) if not replacing else set()
+        replaced = self._what_is_replaced(call.urn, olds, bag)
+        owned = known_ids(olds) if not replaced else set()
         queue = bag.get("job_queue", "")
-        if olds and not replacing and wanted == owned and queue == olds.get("job_queue", ""):
+        if owned and wanted == owned and queue == olds.get("job_queue", ""):
             return []
         wish = wish_of(bag)
         lifecycle = self._lifecycle(call, wish.region, LOOK_TIMEOUT)
-        survey = lifecycle.survey(wish, wanted, owned, anew=replacing)
-        if wish.image_known:
+        if not replaced:
+            survey = lifecycle.survey(wish, wanted, owned)
+            line, findings = (
+                survey.line,
+                survey.findings,
+            )
+        else:
+            same = all(replaced.get(name) == bag.get(name) for name in ("cluster_id", "region"))
+            anew = known_ids(replaced) if same else ()
+            # one finding about stop_running, below, is enough
+            survey = lifecycle.survey(replace(wish, stop_running=True), wanted, set(), anew=anew)
+            removal = self._survey_removal(call, replaced, wish)
+            line = f"first {removal.line}; then {survey.line}" if removal else survey.line
+            findings = [*(removal.findings if removal else ()), *survey.findings]
+            if not wish.stop_running and known_ids(replaced) & set(survey.plan.attach):
+                findings.append(NOT_STOPPED_BY_REPLACEMENT)
+        self._fill(bag, survey)
+        if all(finding.warning for finding in findings):
+            call.info(line)
+        return findings
+
+    def _what_is_replaced(self, urn: str, olds: Bag, bag: Bag) -> Bag:
+        """What a replacement takes away; empty where nothing is replaced.
+
+        The engine checks twice then: the second time without the old inputs, after diff has said so.
+        """
+        if olds:
+            return olds if is_replacement(olds, bag) else {}
+        return self._replaced.get(urn, {})
+
+    def _survey_removal(self, call: EngineCall, replaced: Bag, wish: Wish) -> Survey | None:
+        """What the replacement detaches; None where that can't be seen (its delete will tell)."""
+        lifecycle = self._lifecycle(call, str(replaced.get("region")), LOOK_TIMEOUT)
+        try:
+            return lifecycle.survey_removal(
+                str(replaced.get("cluster_id")), known_ids(replaced), detach_busy=wish.detach_busy
+            )
+        except (AuthError, ClusterNotFoundError):
+            return None
+
+    @staticmethod
+    def _fill(bag: Bag, survey: Survey) -> None:
+        """Put into the inputs what the look resolved: image, host names."""
+        if survey.wish.image_known:
             bag.setdefault("image_id", survey.wish.image_id)
             bag.setdefault("image_owner_alias", survey.wish.image_owner_alias)
-        instances = survey.sight.instances or {}
-        nodes = survey.sight.nodes or {}
         for instance_id in known_ids(bag):
-            seen = nodes.get(instance_id) or instances.get(instance_id)
-            if seen and not bag["instance_ids"][instance_id]:
-                bag["instance_ids"][instance_id] = seen.host_name
-        findings = [*survey.findings]
-        if replacing and not wish.stop_running:
-            findings.append(
-                Finding(
-                    "stop_running",
-                    "the nodes are detached and attached anew, and detached instances run: set"
-                    " stop_running=True",
-                )
-            )
-        if not any(not f.warning for f in findings):
-            call.info(survey.line)
-        return findings
+            host = survey.sight.host(instance_id)
+            if host and not bag["instance_ids"][instance_id]:
+                bag["instance_ids"][instance_id] = host
 
     def diff(self, _id: str, _olds: Bag, _news: Bag) -> DiffResult:
         """What a change means; everything that isn't named here means nothing."""
         with _errors_told() as call:
             replaces = [name for name in REPLACING if changed(_olds, _news, name)]
             if replaces:
-                self._replaced.add(call.urn)
+                self._replaced[call.urn] = _olds
             return DiffResult(
                 changes=bool(replaces) or needs_update(_olds, _news),
                 replaces=replaces,
@@ -166,13 +214,24 @@ class AttachedNodesProvider(ResourceProvider):
         """Attach, or adopt what is attached already."""
         with _errors_told() as call:
             inputs = Inputs.model_validate(props)
-            self._replaced.discard(call.urn)
+            self._refuse_forced(call.urn, inputs)
             resource_id = str(ResourceId.of(inputs))
             lifecycle = self._lifecycle(call, inputs.region, call.timeout or CREATE_TIMEOUT)
             with self._partial_state_kept(call, resource_id):
                 state = lifecycle.converge(inputs)
             self._claims.hold(call.urn, state)
             return CreateResult(resource_id, state.model_dump())
+
+    def _refuse_forced(self, urn: str, inputs: Inputs) -> None:
+        """A replacement that diff didn't ask for looks like a create to check, so no preview told of it."""
+        told = self._replaced.pop(urn, None) is not None
+        again = self._detached.pop(urn, set()) & {*inputs.instance_ids}
+        if again and not told:
+            raise RefusedError(
+                "instance_ids",
+                f"{listed(sorted(again))} was detached by a forced replacement that deletes first, of which no"
+                " preview told; attaching replaces the system disk: run pulumi up again, and it is told.",
+            )
 
     def update(self, _id: str, _olds: Bag, _news: Bag) -> UpdateResult:
         """Attach what was added, detach what was removed, move what is in another queue."""
@@ -200,10 +259,12 @@ class AttachedNodesProvider(ResourceProvider):
     def delete(self, _id: str, _props: Bag) -> None:
         """Detach; the instances stay. What is gone already is no error."""
         with _errors_told() as call:
-            consent = call.old_inputs.get("detach_busy", _props.get("detach_busy", False))
+            saved = call.old_inputs.get("detach_busy", _props.get("detach_busy", False))
+            consent = self._detach_busy.get(call.urn, saved)  # of the program, where it was run
             state = State.model_validate({**_props, "detach_busy": consent})
             lifecycle = self._lifecycle(call, state.region, call.timeout or DELETE_TIMEOUT)
             lifecycle.remove(self._without_those_of_others(call, state))
+            self._detached[call.urn] = set(state.instance_ids)
 
     @contextmanager
     def _partial_state_kept(self, call: EngineCall, resource_id: str) -> Iterator[None]:

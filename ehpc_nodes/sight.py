@@ -87,6 +87,11 @@ class Sight:
             return False
         return self.cluster.image_owner_alias in ("", wish.image_owner_alias)
 
+    def is_stopped(self, instance_id: str) -> bool:
+        """Whether ECS said that it is Stopped; not where it wasn't asked."""
+        instance = (self.instances or {}).get(instance_id)
+        return instance is not None and instance.stopped
+
     def host(self, instance_id: str) -> str:
         """The host name, where it was seen."""
         instance = (self.instances or {}).get(instance_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from . import preflight, sight, wire
@@ -24,14 +25,10 @@ class Survey:
     @property
     def line(self) -> str:
         """The plan in one line, for people."""
-        ids = {
-            *self.plan.attach,
-            *self.plan.join,
-            *self.plan.adopt,
-            *self.plan.move,
-            *self.plan.detach,
-        }
-        return describe(self.plan, {i: self.sight.host(i) for i in ids}, self.wish.image)
+        plan, seen = self.plan, self.sight
+        ids = {*plan.attach, *plan.join, *plan.adopt, *plan.move, *plan.detach}
+        running = [i for i in plan.attach if i in (seen.instances or {}) and not seen.is_stopped(i)]
+        return describe(plan, {i: seen.host(i) for i in ids}, self.wish.image, stop=running)
 
     @property
     def in_the_way(self) -> list[str]:
@@ -41,39 +38,58 @@ class Survey:
 
 
 def survey(
-    operation: Operation, wish: Wish, wanted: set[str], owned: set[str], *, anew: bool = False
+    operation: Operation,
+    wish: Wish,
+    wanted: set[str],
+    owned: set[str],
+    *,
+    anew: Collection[str] = (),
 ) -> Survey:
     """What a converge would do, found out with read-only calls.
 
     Args:
-        anew: the owned nodes are detached before (a replacement): all wanted ones are attached anew.
+        anew: nodes of this cluster that are detached before (by a replacement).
 
     Raises:
         EhpcError: a look failed.
     """
     operation.reporter.status("looking at the cluster")
-    nodes = _nodes_if_allowed(operation, owned & wanted)
+    nodes = _nodes_if_allowed(operation, (owned - set(anew)) & wanted)
     if nodes is not None:
-        nodes = {
-            i: node
-            for i, node in nodes.items()
-            if i not in wanted or not (anew or node.in_status(wire.NODE_LEAVING))
-        }
-    known = set() if anew else owned
-    seen = sight.look(operation.cloud, wish, wanted, known, mark=operation.mark, nodes=nodes)
+        nodes = {i: node for i, node in nodes.items() if not _goes(node, wanted, anew)}
+    owned = owned - set(anew)
+    seen = sight.look(operation.cloud, wish, wanted, owned, mark=operation.mark, nodes=nodes)
     wish = with_image(wish, seen)
     plan = make_plan(
         wanted,
-        known | (set() if anew else seen.begun),
+        owned | (seen.begun - set(anew)),
         seen.nodes or {},
         attaching=seen.attaching,
         in_queue=seen.in_queue,
     )
     findings = [
         *preflight.findings(seen, wish, plan, operation.mark),
-        *preflight.of_strangers(seen, wanted | owned),
+        *preflight.of_strangers(seen, {*wanted, *owned, *anew}),
     ]
     return Survey(seen, wish, plan, findings)
+
+
+def survey_removal(operation: Operation, ids: Collection[str], *, detach_busy: bool) -> Survey:
+    """What detaching these nodes would do; no nodes of the cluster: nothing.
+
+    Raises:
+        EhpcError: the cluster's nodes could not be seen.
+    """
+    nodes = operation.see_nodes()
+    plan = Plan(detach=tuple(sorted(set(ids) & nodes.keys())))
+    seen = Sight(nodes=nodes)
+    wish = Wish(cluster_id=operation.cluster_id, detach_busy=detach_busy)
+    return Survey(seen, wish, plan, preflight.findings(seen, wish, plan, operation.mark))
+
+
+def _goes(node: wire.Node, wanted: set[str], anew: Collection[str]) -> bool:
+    """Whether the node will be none by the time that instances are attached."""
+    return node.id in anew or (node.id in wanted and node.in_status(wire.NODE_LEAVING))
 
 
 def _nodes_if_allowed(operation: Operation, expected: set[str]) -> dict[str, wire.Node] | None:

@@ -235,17 +235,33 @@ def test_warnings_are_said_and_hinder_nothing(rig, capsys):
 def test_a_replacement_needs_to_stop_what_it_has_detached(rig):
     olds = {**CHECKED, "instance_ids": {ids(3)[0]: "compute3"}}
     news = {"instance_ids": ids(3), "image_id": "m-bp1own", "image_owner_alias": "self"}
-    assert rig.failures(olds, **news) == [
-        (
-            "instance_ids",
-            f"compute3 ({ids(3)[0]}) is Running, not Stopped: stop it, or set stop_running=True",
-        ),
-        (
-            "stop_running",
-            "the nodes are detached and attached anew, and detached instances run: set stop_running=True",
-        ),
-    ]
+    refusal = (
+        "stop_running",
+        "the nodes are detached and attached anew, and detached instances run: set stop_running=True",
+    )
+    assert rig.failures(olds, **news) == [refusal]
     assert rig.failures(olds, **news, stop_running=True) == []
+    assert rig.failures(olds, **{**news, "instance_ids": ids(4)}) == []
+
+
+def test_a_replacement_says_what_it_detaches_and_stops_first(rig, capsys):
+    olds = {**CHECKED, "instance_ids": {ids(3)[0]: "compute3"}}
+    news = {"instance_ids": [*ids(3), ONE], "image_id": "m-bp1own", "image_owner_alias": "self"}
+    rig.emulator.world.clusters[CLUSTER].nodes[ids(3)[0]].used.cpu = 2
+    first = rig.check(olds, **news, stop_running=True)
+    assert first.failures == []
+    line = (
+        "first detach 1 (the instances stay): compute3; 1 call; then stop 1: compute3;"
+        " attach 2 (system disk replaced by m-bp1own): compute1, compute3; 2 calls"
+    )
+    said = capsys.readouterr().out
+    assert line in said
+    assert f"compute3 ({ids(3)[0]}) runs jobs (used: 2 CPU) and is to be detached" in said
+    diff(rig, {**SAVED, "instance_ids": ids(3)}, first.inputs)  # the engine checks anew after it
+    rig.check({}, **news, stop_running=True, detach_busy=True)
+    said = capsys.readouterr().out
+    assert line in said
+    assert "runs jobs" not in said
 
 
 def test_an_instance_in_two_resources_is_refused_with_both_names(rig, monkeypatch):

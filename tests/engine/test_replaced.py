@@ -1,0 +1,123 @@
+"""Replacements: nodes are detached and attached anew, and their disks wiped. The preview has to say so."""
+
+import pytest
+
+from engine.cloud import PROGRAM, declare, ids
+from unit.emulated import IMAGE
+
+OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}
+STOP_THEN_ATTACH = "then stop 2: compute1, compute2; attach 2 (system disk replaced by {}): compute1, compute2; 2 calls"
+DETACH = "first detach 2 (the instances stay): compute1, compute2; 1 call; "
+
+
+def infos(result):
+    return "\n".join(result.messages("info"))
+
+
+def test_another_image_is_told_in_full_and_done_in_that_order(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    declare(stack, 1, 2, **OWN)
+    refused = stack.preview(expect_failure=True)
+    (told,) = [text for text in refused.errors if "compute1" in text or "stop_running" in text]
+    assert (
+        "the nodes are detached and attached anew, and detached instances run: set stop_running=True"
+        in told
+    )
+    declare(stack, 1, 2, stop_running=True, **OWN)
+    assert DETACH + STOP_THEN_ATTACH.format("m-bp1own") in infos(stack.preview())
+    it.forget()
+    stack.up()
+    assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
+    assert {node.image_id for node in it.nodes.values()} == {"m-bp1own"}
+    assert it.harm.releases == [] == it.harm.double_attach
+
+
+def test_busy_nodes_hold_a_replacement_up_until_the_program_consents(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    it.nodes[ids(2)[0]].used.cpu = 8
+    declare(stack, 1, 2, stop_running=True, **OWN)
+    warned = "\n".join(stack.preview().messages("warning"))
+    assert f"compute2 ({ids(2)[0]}) runs jobs (used: 8 CPU) and is to be detached" in warned
+    it.forget()
+    refused = stack.up(expect_failure=True)
+    assert any(
+        f"nodes that run jobs are not detached: compute2 ({ids(2)[0]}; used: 8 CPU)" in text
+        for text in refused.errors
+    ), refused.text
+    assert it.writes() == []
+    assert sorted(it.nodes) == ids(1, 2)
+
+    declare(stack, 1, 2, stop_running=True, detach_busy=True, **OWN)
+    stack.up()
+    assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
+
+
+def test_busy_nodes_are_not_detached_by_an_update_or_a_destroy(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    it.nodes[ids(2)[0]].used.gpu = 1
+    it.forget()
+    declare(stack, 1)
+    told = f"nodes that run jobs are not detached: compute2 ({ids(2)[0]}; used: 1 GPU)"
+    assert any(told in text for text in stack.up(expect_failure=True).errors)
+    assert any(told in text for text in stack.destroy(expect_failure=True).errors)
+    assert it.writes() == []
+    declare(stack, 1, detach_busy=True)
+    stack.up()
+    assert sorted(it.nodes) == ids(1)
+
+
+DELETING_FIRST = PROGRAM.replace(
+    "**args)", "**args, opts=pulumi.ResourceOptions(delete_before_replace=True))"
+)
+
+
+def forced(stack, by):
+    """Make the next up replace the resource; returns the options that it takes."""
+    (urn,) = [r["urn"] for r in stack.state()["deployment"]["resources"] if "Attached" in r["urn"]]
+    if by == "state taint":
+        stack.run("state", "taint", urn, "--yes")
+    return ["--replace", urn] if by == "--replace" else []
+
+
+@pytest.mark.parametrize("by", ["state taint", "--replace"])
+def test_a_forced_replacement_adopts(cloud, stack_on, by):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2, stop_running=True)
+    stack.up()
+    options = forced(stack, by)
+    assert "adopt 2: compute1, compute2; no call" in infos(stack.preview(*options))
+    it.forget()
+    stack.up(*options)
+    assert it.writes() == []
+    assert sorted(it.nodes) == ids(1, 2)
+    assert stack.preview("--expect-no-changes")
+
+
+@pytest.mark.parametrize("by", ["state taint", "--replace"])
+def test_a_forced_replacement_that_deletes_first_wipes_nothing_untold(cloud, stack_on, by):
+    """The engine asks check as for a create, so the preview can't know that the nodes are detached."""
+    it = cloud()
+    stack = stack_on(it, DELETING_FIRST)
+    declare(stack, 1, 2, stop_running=True)
+    stack.up()
+    options = forced(stack, by)
+    it.forget()
+    refused = stack.up(*options, expect_failure=True)
+    told = f"instance_ids: {', '.join(ids(1, 2))} was detached by a forced replacement that deletes first"
+    assert any(told in text for text in refused.errors), refused.text
+    assert it.writes() == ["DeleteNodes"]
+    assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
+    assert f"attach 2 (system disk replaced by {IMAGE})" in infos(stack.preview())
+    stack.up()
+    assert sorted(it.nodes) == ids(1, 2)
+    assert it.harm.releases == [] == it.harm.double_attach
