@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -37,20 +36,18 @@ from .bags import (
     name_of,
     needs_update,
     split_unknown,
-    wish_of,
 )
 from .claims import Claims
 from .client import Client
 from .engine import EngineCall, current_call
 from .errors import (
-    AuthError,
-    ClusterNotFoundError,
     ConfigError,
     EhpcError,
     RefusedError,
     counted,
     listed,
 )
+from .forecast import forecast, forecast_replacement
 from .lifecycle import FindingsError, IncompleteError, Lifecycle
 from .models import (
     Declared,
@@ -61,8 +58,6 @@ from .models import (
     check_form,
 )
 from .ownership import mark_of
-from .sight import Wish
-from .survey import Survey
 from .transport import HttpExchange
 from .waiting import Deadline, RealClock
 
@@ -72,11 +67,6 @@ ECS_VERSION = "2014-05-26"
 CREATE_TIMEOUT = UPDATE_TIMEOUT = 3600.0
 DELETE_TIMEOUT = 1800.0
 LOOK_TIMEOUT = 600.0
-
-NOT_STOPPED_BY_REPLACEMENT = Finding(
-    "stop_running",
-    "the nodes are detached and attached anew, and detached instances run: set stop_running=True",
-)
 
 
 class AttachedNodesProvider(ResourceProvider):
@@ -140,31 +130,19 @@ class AttachedNodesProvider(ResourceProvider):
         wanted = set(declared.instance_ids or ()) or known_ids(bag)
         replaced = self._what_is_replaced(call.urn, olds, bag)
         owned = known_ids(olds) if not replaced else set()
-        queue = bag.get("job_queue", "")
-        if owned and wanted == owned and queue == olds.get("job_queue", ""):
+        if owned and wanted == owned and bag.get("job_queue", "") == olds.get("job_queue", ""):
             return []
-        wish = wish_of(bag)
-        lifecycle = self._lifecycle(call, wish.region, LOOK_TIMEOUT)
-        if not replaced:
-            survey = lifecycle.survey(wish, wanted, owned)
-            line, findings = (
-                survey.line,
-                survey.findings,
-            )
+
+        def lifecycle_in(region: str) -> Lifecycle:
+            return self._lifecycle(call, region, LOOK_TIMEOUT)
+
+        if replaced:
+            seen = forecast_replacement(lifecycle_in, bag, wanted, replaced)
         else:
-            same = all(replaced.get(name) == bag.get(name) for name in ("cluster_id", "region"))
-            anew = known_ids(replaced) if same else ()
-            # one finding about stop_running, below, is enough
-            survey = lifecycle.survey(replace(wish, stop_running=True), wanted, set(), anew=anew)
-            removal = self._survey_removal(call, replaced, wish)
-            line = f"first {removal.line}; then {survey.line}" if removal else survey.line
-            findings = [*(removal.findings if removal else ()), *survey.findings]
-            if not wish.stop_running and known_ids(replaced) & set(survey.plan.attach):
-                findings.append(NOT_STOPPED_BY_REPLACEMENT)
-        self._fill(bag, survey)
-        if all(finding.warning for finding in findings):
-            call.info(line)
-        return findings
+            seen = forecast(lifecycle_in, bag, wanted, owned)
+        if all(finding.warning for finding in seen.findings):
+            call.info(seen.line)
+        return seen.findings
 
     def _what_is_replaced(self, urn: str, olds: Bag, bag: Bag) -> Bag:
         """What a replacement takes away; empty where nothing is replaced.
@@ -174,27 +152,6 @@ class AttachedNodesProvider(ResourceProvider):
         if olds:
             return olds if is_replacement(olds, bag) else {}
         return self._replaced.get(urn, {})
-
-    def _survey_removal(self, call: EngineCall, replaced: Bag, wish: Wish) -> Survey | None:
-        """What the replacement detaches; None where that can't be seen (its delete will tell)."""
-        lifecycle = self._lifecycle(call, str(replaced.get("region")), LOOK_TIMEOUT)
-        try:
-            return lifecycle.survey_removal(
-                str(replaced.get("cluster_id")), known_ids(replaced), detach_busy=wish.detach_busy
-            )
-        except (AuthError, ClusterNotFoundError):
-            return None
-
-    @staticmethod
-    def _fill(bag: Bag, survey: Survey) -> None:
-        """Put into the inputs what the look resolved: image, host names."""
-        if survey.wish.image_known:
-            bag.setdefault("image_id", survey.wish.image_id)
-            bag.setdefault("image_owner_alias", survey.wish.image_owner_alias)
-        for instance_id in known_ids(bag):
-            host = survey.sight.host(instance_id)
-            if host and not bag["instance_ids"][instance_id]:
-                bag["instance_ids"][instance_id] = host
 
     def diff(self, _id: str, _olds: Bag, _news: Bag) -> DiffResult:
         """What a change means; everything that isn't named here means nothing."""

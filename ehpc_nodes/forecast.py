@@ -1,0 +1,92 @@
+"""What an up would do, told from checked inputs: a line for people and findings; fills in what was resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from .bags import Bag, known_ids, wish_of
+from .errors import AuthError, ClusterNotFoundError
+from .lifecycle import Lifecycle
+from .models import Finding
+from .sight import Wish
+from .survey import Survey
+
+LifecycleIn = Callable[[str], Lifecycle]
+
+NOT_STOPPED = Finding(
+    "stop_running",
+    "the nodes are detached and attached anew, and detached instances run: set stop_running=True",
+)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The plan in one line, and what is wrong with it."""
+
+    line: str
+    findings: list[Finding]
+
+
+def forecast(lifecycle_in: LifecycleIn, bag: Bag, wanted: set[str], owned: set[str]) -> Forecast:
+    """Of a create or an update.
+
+    Args:
+        lifecycle_in: gives a lifecycle in a region.
+        bag: checked inputs with cluster and region known; image and host names are filled in.
+        wanted: the instances that are known to be wanted.
+        owned: those of the state.
+
+    Raises:
+        EhpcError: a look failed.
+    """
+    wish = wish_of(bag)
+    survey = lifecycle_in(wish.region).survey(wish, wanted, owned)
+    _fill(bag, survey)
+    return Forecast(survey.line, survey.findings)
+
+
+def forecast_replacement(
+    lifecycle_in: LifecycleIn, bag: Bag, wanted: set[str], replaced: Bag
+) -> Forecast:
+    """Of a replacement: the nodes of the replaced inputs (or outputs) are detached first.
+
+    Raises:
+        EhpcError: a look failed.
+    """
+    wish = wish_of(bag)
+    same = all(replaced.get(name) == bag.get(name) for name in ("cluster_id", "region"))
+    old = known_ids(replaced)
+    # that the nodes will run is said once, below, not for each
+    survey = lifecycle_in(wish.region).survey(
+        replace(wish, stop_running=True), wanted, set(), anew=old if same else ()
+    )
+    _fill(bag, survey)
+    removal = _removal(lifecycle_in(str(replaced.get("region"))), replaced, wish)
+    findings = [*(removal.findings if removal else ()), *survey.findings]
+    if not wish.stop_running and old & {*survey.plan.attach}:
+        findings.append(NOT_STOPPED)
+    return Forecast(
+        f"first {removal.line}; then {survey.line}" if removal else survey.line, findings
+    )
+
+
+def _removal(lifecycle: Lifecycle, replaced: Bag, wish: Wish) -> Survey | None:
+    """What the replacement detaches; None where that can't be seen (its delete will tell)."""
+    try:
+        return lifecycle.survey_removal(
+            str(replaced.get("cluster_id")), known_ids(replaced), detach_busy=wish.detach_busy
+        )
+    except (AuthError, ClusterNotFoundError):
+        return None
+
+
+def _fill(bag: Bag, survey: Survey) -> None:
+    """Put into the inputs what the look resolved: image, host names."""
+    if survey.wish.image_known:
+        bag.setdefault("image_id", survey.wish.image_id)
+        bag.setdefault("image_owner_alias", survey.wish.image_owner_alias)
+    for instance_id in known_ids(bag):
+        host = survey.sight.host(instance_id)
+        if host and not bag["instance_ids"][instance_id]:
+            bag["instance_ids"][instance_id] = host
