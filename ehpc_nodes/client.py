@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
@@ -57,13 +57,25 @@ class Client:
 
     Every method raises ApiError where the service says no, TransportError where no usable answer came
     (a read: after repeats), CancelledError where the user stopped the run.
+
+    Args:
+        notice: told in a line why a call is being repeated.
     """
 
-    def __init__(self, ehpc: Exchange, ecs: Exchange, *, region: str, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        ehpc: Exchange,
+        ecs: Exchange,
+        *,
+        region: str,
+        deadline: Deadline,
+        notice: Callable[[str], None] = log.debug,
+    ) -> None:
         self._ehpc = ehpc
         self._ecs = ecs
         self._region = region
         self._deadline = deadline
+        self._notice = notice
 
     # -- E-HPC: reading -------------------------------------------------------------------------
 
@@ -221,7 +233,7 @@ class Client:
         reach = self._deadline.at_most(UNREACHABLE)
 
         def give_up(state: RetryCallState) -> bool:
-            error = state.outcome.exception() if state.outcome else None
+            error = _error(state)
             if isinstance(error, CertificateError):
                 return True
             if isinstance(error, ConflictError):
@@ -233,7 +245,7 @@ class Client:
             wait=wait_random_exponential(multiplier=0.5, max=15),
             stop=give_up,
             sleep=self._deadline.clock.sleep,
-            before_sleep=lambda state: log.debug("%s: again, try %s", action, state.attempt_number),
+            before_sleep=lambda state: self._notice(f"trying again: {_error(state)}"),
             reraise=True,
         )
         return repeating(exchange, action, params)
@@ -252,3 +264,7 @@ class Client:
             token = str(answer.get("NextToken") or "")
             if not token:
                 return found
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None

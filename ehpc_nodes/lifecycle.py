@@ -22,7 +22,7 @@ from .errors import (
 )
 from .models import Failure, Finding, Inputs, NodeState, State
 from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Cloud, Operation, Reporter
-from .outcome import PENDING, exceptions, node_state, queues, reasons, state_after
+from .outcome import PENDING, ended_by, exceptions, node_state, queues, reasons, state_after
 from .sight import Wish
 from .survey import Survey, survey, survey_removal
 from .waiting import Deadline, wait_until
@@ -83,7 +83,9 @@ class Lifecycle:
             state = state_after(operation, inputs, before, look=look)
             if look:
                 unannounce(operation)
-            raise IncompleteError(state, [*reasons(operation, state), str(error)]) from error
+            raise IncompleteError(
+                state, [*reasons(operation, state), ended_by(operation, error)]
+            ) from error
         state = state_after(operation, resolved, before, look=True)
         unannounce(operation)
         for instance_id in {*inputs.instance_ids} - {*state.instance_ids, *state.failed}:
@@ -210,18 +212,20 @@ class Lifecycle:
             }
         )
 
-    def observe_all(self, state: State) -> State | None:
-        """The nodes of the state, or all compute nodes where it names none; for reading only."""
+    def observe_all(self, state: State) -> State:
+        """The nodes of the state, or all compute nodes where it names none; for reading only.
+
+        Raises:
+            ClusterNotFoundError: there is no such cluster in the region.
+            EhpcError: it could not be told.
+        """
         operation = self._operation(state.cluster_id)
-        try:
-            nodes = operation.see_nodes()
-        except ClusterNotFoundError:
-            return None
+        nodes = operation.see_nodes()
         wanted = set(state.instance_ids) or {i for i, n in nodes.items() if n.is_compute}
-        queue_of = queues(operation, nodes)
+        queue_of = queues(operation, wanted & nodes.keys())
         found = {i: node_state(n, queue_of.get(i, "")) for i, n in nodes.items() if i in wanted}
         update = {"instance_ids": sorted(found), "nodes": found, "failed": exceptions(found)}
-        return state.model_copy(update=update) if found else None
+        return state.model_copy(update=update)
 
     def _begun(self, operation: Operation) -> set[str]:
         """The instances that a run of this resource announced, and did not live to put into a state."""

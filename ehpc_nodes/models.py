@@ -46,9 +46,8 @@ def _form(pattern: str, what: str, example: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-ClusterId = Annotated[
-    StrictStr, _form(r"ehpc-[A-Za-z0-9-]{1,60}", "a cluster id", "ehpc-hz-FYUr32abcd")
-]
+CLUSTER_ID = r"ehpc-[A-Za-z0-9-]{1,60}"
+ClusterId = Annotated[StrictStr, _form(CLUSTER_ID, "a cluster id", "ehpc-hz-FYUr32abcd")]
 InstanceId = Annotated[
     StrictStr, _form(r"i-[A-Za-z0-9]{1,60}", "an instance id", "i-bp16mxn6mt3t7ftkabcd")
 ]
@@ -73,6 +72,7 @@ def _as_set(ids: list[str]) -> list[str]:
     return sorted(ids)
 
 
+DeclaredSet = Annotated[list[InstanceId], AfterValidator(_as_set)]
 InstanceSet = Annotated[list[InstanceId], BeforeValidator(_keys_of_map), AfterValidator(_as_set)]
 
 
@@ -83,7 +83,7 @@ class Declared(BaseModel):
 
     cluster_id: ClusterId | None = None
     region: Region | None = None
-    instance_ids: InstanceSet | None = None
+    instance_ids: DeclaredSet | None = None
     image_id: ImageId | None = None
     image_owner_alias: OwnerAlias | None = None
     job_queue: QueueName | None = None

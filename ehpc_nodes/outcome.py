@@ -6,7 +6,7 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from . import wire
-from .errors import AuthError, CancelledError, EhpcError
+from .errors import AuthError, CancelledError, EhpcError, listed
 from .models import Failure, Inputs, NodeState, State
 from .operation import UNSEEN, Operation
 from .waiting import wait_until
@@ -99,6 +99,20 @@ def exceptions(nodes: dict[str, NodeState]) -> dict[str, Failure]:
         for i, node in nodes.items()
         if node.status.lower() in wire.NODE_FAILED
     }
+
+
+def ended_by(operation: Operation, error: EhpcError) -> str:
+    """The error that ended an operation; a cancelled one with what goes on without it."""
+    if not isinstance(error, CancelledError) or not operation.sent:
+        return str(error)
+    tasks = sorted(
+        {r.task_id for r in operation.records if operation.sent & {*r.instance_ids}} - {""}
+    )
+    told = f" (task {listed(tasks)})" if tasks else ""
+    return (
+        f"{error} The attaching of {listed(sorted(operation.sent))}{told} goes on in E-HPC;"
+        " pulumi up joins it."
+    )
 
 
 def reasons(operation: Operation, state: State) -> list[str]:

@@ -16,6 +16,9 @@ from .operation import TAG_KEY
 from .plan import Plan
 from .sight import ImageFacts, Sight, Wish, system_of
 
+#: More instances than this with the same trouble are told in one finding.
+MOST = 10
+
 
 def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
     """Everything that is wrong with the plan, at once."""
@@ -26,8 +29,7 @@ def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
         found += _of_consent(sight, wish, plan)
     for instance_id in (*plan.attach, *plan.adopt, *plan.join):
         found += _of_marks(sight, instance_id, mark)
-    for instance_id in plan.attach:
-        found += _of_instance(sight, wish, instance_id)
+    found += _of_instances(sight, wish, plan)
     found += _of_types(sight, plan)
     found += _of_host_names(sight, plan)
     found += _of_members(sight, wish, plan)
@@ -168,42 +170,46 @@ def _of_consent(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
 def _of_marks(sight: Sight, instance_id: str, mark: str) -> Iterable[Finding]:
     instance = (sight.instances or {}).get(instance_id)
     owner = instance.tag(TAG_KEY) if instance else ""
-    if mark and owner and owner != mark:
-        yield Finding(
-            "instance_ids",
-            f"{sight.name(instance_id)} belongs to another resource, {owner!r}: remove it there first"
-            f" (or its ECS tag {TAG_KEY!r}, where that resource no longer exists)",
-        )
+    if not mark or owner in ("", mark):
+        return
+    renamed = ", or name it in this resource's aliases where it was renamed"
+    siblings = owner.rpartition("/")[0] == mark.rpartition("/")[0]
+    yield Finding(
+        "instance_ids",
+        f"{sight.name(instance_id)} belongs to another resource, {owner!r}: remove it there first"
+        f"{renamed if siblings else ''} (or its ECS tag {TAG_KEY!r}, where that resource no longer exists)",
+    )
 
 
-def _of_instance(sight: Sight, wish: Wish, instance_id: str) -> Iterable[Finding]:
+def _of_instances(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
+    """What is wrong with instances to attach: one finding each, above MOST of a kind one for all."""
     if sight.instances is None:
         return
-    instance = sight.instances.get(instance_id)
-    name = sight.name(instance_id)
+    kinds: dict[str, list[str]] = {}
+    for instance_id in plan.attach:
+        for trouble in _troubles(sight, wish, instance_id):
+            kinds.setdefault(trouble, []).append(sight.name(instance_id))
+    for trouble, names in kinds.items():
+        told = names if len(names) <= MOST else [f"each of {listed(names)}"]
+        yield from (Finding("instance_ids", f"{name} {trouble}") for name in told)
+
+
+def _troubles(sight: Sight, wish: Wish, instance_id: str) -> Iterable[str]:
+    instance = (sight.instances or {}).get(instance_id)
     if instance is None:
-        yield Finding(
-            "instance_ids",
-            f"instance {instance_id} does not exist in {wish.region}: check the id and the region",
-        )
+        yield f"does not exist in {wish.region}: check the id and the region"
         return
     if instance.instance_network_type.lower() == "classic":
-        yield Finding("instance_ids", f"{name} is in the classic network, not in a VPC")
+        yield "is in the classic network, not in a VPC"
     elif sight.cluster and sight.cluster.vpc_id and instance.vpc_id != sight.cluster.vpc_id:
-        yield Finding(
-            "instance_ids",
-            f"{name} is in {instance.vpc_id or 'no VPC'}, the cluster in {sight.cluster.vpc_id}: it has"
-            " to be in the same",
+        yield (
+            f"is in {instance.vpc_id or 'no VPC'}, the cluster in {sight.cluster.vpc_id}: it has to be"
+            " in the same"
         )
     if instance.locks:
-        yield Finding(
-            "instance_ids", f"{name} is locked ({', '.join(instance.locks)}): unlock it first"
-        )
+        yield f"is locked ({', '.join(instance.locks)}): unlock it first"
     if not instance.stopped and not wish.stop_running and instance_id not in sight.begun:
-        yield Finding(
-            "instance_ids",
-            f"{name} is {instance.status}, not Stopped: stop it, or set stop_running=True",
-        )
+        yield f"is {instance.status}, not Stopped: stop it, or set stop_running=True"
 
 
 def _of_types(sight: Sight, plan: Plan) -> Iterable[Finding]:

@@ -7,6 +7,7 @@ engine gives it in the plugin's process (its attributes would be readable in the
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -50,6 +51,7 @@ from .errors import (
 from .forecast import forecast, forecast_replacement
 from .lifecycle import FindingsError, IncompleteError, Lifecycle
 from .models import (
+    CLUSTER_ID,
     Declared,
     Finding,
     Inputs,
@@ -249,6 +251,11 @@ class AttachedNodesProvider(ResourceProvider):
     def _state_to_read(self, id_: str, props: Bag) -> State:
         region = props.get("region") or settings.resolve_region(self._get, os.environ)
         cluster_id = props.get("cluster_id") or ResourceId.parse(id_).cluster_id
+        if not re.fullmatch(CLUSTER_ID, str(cluster_id)):
+            raise ConfigError(
+                f"{cluster_id!r} is neither a cluster id nor the id of an AttachedNodes resource"
+                " (such as ehpc-hz-FYUr32abcd)."
+            )
         ids = props.get("instance_ids") or ()
         ids = [*ids] if isinstance(ids, (list, dict)) else ids
         return State.model_validate(
@@ -272,6 +279,7 @@ class AttachedNodesProvider(ResourceProvider):
             exchange(found.ecs_endpoint, version=ECS_VERSION, method="POST"),
             region=found.region,
             deadline=deadline,
+            notice=call.status,
         )
         mark = mark_of(call.urn) if marks and found.ownership_tags else ""
         return Lifecycle(cloud, deadline, call, found.grace_seconds, mark)

@@ -156,7 +156,7 @@ REFUSALS = {
                     f"{ids(6)[0]} has the host name 'compute6', which {ids(5)[0]} has too: rename one",
                     f"compute7 ({ids(7)[0]}) is locked (financial, security): unlock it first",
                     f"compute8 ({ids(8)[0]}) belongs to another resource, 'other/prod/nodes'",
-                    "instance i-bp1nowhere does not exist in cn-hangzhou: check the id and the region",
+                    "i-bp1nowhere does not exist in cn-hangzhou: check the id and the region",
                     f"scheduler0 (i-bp1manager) is no compute node of {CLUSTER} but Scheduler",
                     f"login0 (i-bp1login) is no compute node of {CLUSTER} but Login",
                 )

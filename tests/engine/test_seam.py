@@ -64,6 +64,8 @@ def test_cancelling_ends_the_wait_at_once_and_the_next_up_joins(cloud, stack_on)
     assert result.exit_code != 0
     assert "Traceback" not in result.text
     assert running.leftovers() == []
+    (sent,) = it.emulator.journal.of("AddExistedNodes")
+    assert f"(task {sent.task_id}) goes on in E-HPC; pulumi up joins it" in result.text
     it.release()
     stack.up()
     assert it.writes() == ["AddExistedNodes"]

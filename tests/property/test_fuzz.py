@@ -183,7 +183,7 @@ def test_ten_thousand_ids(server, emulator):
     many = [f"i-bp1many{n:06d}" for n in range(10_000)]
     result = provider.check({}, {"cluster_id": CLUSTER, "instance_ids": many})
     assert {f.property for f in result.failures} == {"instance_ids", "replace_system_disks"}
-    assert len(result.failures) == 10_001
+    assert len(result.failures) == 2
     assert writes(emulator) == []
 
 

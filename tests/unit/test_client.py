@@ -228,6 +228,15 @@ def test_writes_that_may_have_acted_are_sent_once(first, write):
     assert len(exchange.calls) == 1
 
 
+def test_a_repeat_says_why():
+    said: list[str] = []
+    answers = Answers(error("Throttling"), nodes("i-1"))
+    deadline = Deadline.after(FakeClock(), 60)
+    it = Client(answers, answers, region="cn-x", deadline=deadline, notice=said.append)
+    assert [node.id for node in it.list_nodes("c")] == ["i-1"]
+    assert said == ["trying again: X: Throttling: m (HTTP 400, RequestId R)."]
+
+
 def test_throttling_is_repeated_for_two_minutes_then_told():
     exchange = Answers(error("Throttling"))
     the_client, clock = client(exchange)

@@ -271,3 +271,17 @@ def test_what_a_killed_run_sent_is_not_sent_again_where_instances_cannot_be_seen
         bench.up(1, 2)
     assert bench.harm.double_attach == []
     assert bench.writes() == ["AddExistedNodes"]
+
+
+def test_cancelling_says_what_goes_on_and_keeps_it():
+    bench = Bench(pace="held")
+    bench.clock.cancel_at(20)
+    with pytest.raises(IncompleteError) as told:
+        bench.up(1, 2)
+    (sent,) = bench.emulator.journal.of("AddExistedNodes")
+    assert told.value.reasons == [
+        f"Cancelled while waiting. The attaching of {', '.join(ids(1, 2))} (task {sent.task_id}) goes on in"
+        " E-HPC; pulumi up joins it."
+    ]
+    assert told.value.state.instance_ids == ids(1, 2)
+    assert told.value.state.task_id == sent.task_id

@@ -105,6 +105,16 @@ ROWS: dict[str, Any] = {
             " (or its ECS tag 'ehpc-nodes', where that resource no longer exists)"
         ),
     ),
+    "marked by a resource of another name": (
+        instance(1, tags={"ehpc-nodes": "project/stack/old"}),
+        {},
+        "instance_ids",
+        (
+            f"compute1 ({ONE}) belongs to another resource, 'project/stack/old': remove it there first, or"
+            " name it in this resource's aliases where it was renamed (or its ECS tag 'ehpc-nodes', where"
+            " that resource no longer exists)"
+        ),
+    ),
     "image not found": (
         None,
         {"image_id": "m-none", "image_owner_alias": "self"},
@@ -168,7 +178,7 @@ ROWS: dict[str, Any] = {
         None,
         {"wanted": [NOWHERE]},
         "instance_ids",
-        f"instance {NOWHERE} does not exist in cn-hangzhou: check the id and the region",
+        f"{NOWHERE} does not exist in cn-hangzhou: check the id and the region",
     ),
     "a manager": (
         None,
@@ -245,6 +255,29 @@ ROWS: dict[str, Any] = {
         "image m-bp1own is Deleting, not Available",
     ),
 }
+
+
+GROUPED = {
+    "unknown": (lambda _: None, "does not exist in cn-hangzhou: check the id and the region", 13),
+    "running": (
+        lambda i: setattr(i, "status", "Running"),
+        "is Running, not Stopped: stop it, or set stop_running=True",
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", GROUPED)
+def test_many_instances_with_one_trouble_are_one_finding(kind):
+    spoil, said, unknown = GROUPED[kind]
+    bench = Bench(13)
+    for n in range(1, 14):
+        spoil(bench.emulator.world.instances[ids(n)[0]])
+    wanted = [f"i-bp1none{n:04d}" for n in range(13)] if unknown else ids(*range(1, 14))
+    (found,) = survey(bench, wanted=wanted).findings
+    assert found.reason.startswith("each of ")
+    assert found.reason.endswith(f" and 3 more {said}")
+    assert len(survey(bench, wanted=wanted[:10]).findings) == 10
 
 
 def survey(bench, wanted=(ONE,), owned=(), **changes):
@@ -368,7 +401,7 @@ def test_a_program_with_many_mistakes_hears_of_all_at_once():
         ("instance_ids", f"compute1 ({ONE}) is Running, not Stopped", False),
         ("instance_ids", f"compute2 ({TWO}) is in vpc-other, the cluster in vpc-test", False),
         ("instance_ids", f"compute3 ({ids(3)[0]}) is in the classic network, not in a VPC", False),
-        ("instance_ids", f"instance {NOWHERE} does not exist in cn-hangzhou", False),
+        ("instance_ids", f"{NOWHERE} does not exist in cn-hangzhou", False),
         (
             "instance_ids",
             ("the instances are of several types (ecs.c5.large, ecs.g6.large)"),

@@ -143,6 +143,7 @@ def test_check_says_everything_that_is_wrong_with_the_form_at_once_and_looks_at_
             [("instance_ids", "Input should be a valid string (entry 1)")],
         ),
         ({"instance_ids": ONE}, [("instance_ids", "Input should be a valid list")]),
+        ({"instance_ids": {ONE: ""}}, [("instance_ids", "Input should be a valid list")]),
         (
             {"image_owner_alias": "self"},
             [("image_owner_alias", "is given without image_id: name the image too")],
@@ -320,6 +321,27 @@ def test_diff_of_what_check_gave_for_the_same_program_is_none(rig):
     first = rig.check()
     again = rig.check(first.inputs)
     assert diff(rig, {**SAVED, **first.inputs}, again.inputs) == (False, [])
+
+
+# -- reading ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("id_", "said"),
+    [
+        ("junk", "'junk' is neither a cluster id nor the id of an AttachedNodes resource"),
+        ("ehpc-hz-none", "ListNodes: ClusterNotFound: "),
+    ],
+)
+def test_reading_what_is_not_there_says_so(rig, id_, said):
+    with pytest.raises(CallFailedError, match=said):
+        rig.provider.read(id_, {})
+
+
+def test_reading_a_cluster_without_nodes_gives_none(rig):
+    rig.emulator.outside.detach(ids(3)[0])
+    outs = rig.provider.read(CLUSTER, {}).outs
+    assert (outs["instance_ids"], outs["nodes"]) == ([], {})
 
 
 # -- states that this package did not save -------------------------------------------------------
