@@ -170,13 +170,23 @@ class Attaching:
                     operation.fail_by(batch, error)
                     return
                 operation.reporter.warning(f"{error} Looking whether it was accepted.")
-                if not self._look_for(batch, before, fresh=True):
+                if not self._was_accepted(batch, before):
                     if attempt == SENDS:
                         operation.fail_by(batch, error)
                     continue
                 accepted = None
             self._accepted(batch, accepted)
             return
+
+    def _was_accepted(self, batch: list[str], before: frozenset[str]) -> bool:
+        """Whether a call without an answer was accepted; where that stays open, it is kept as perhaps so."""
+        try:
+            return bool(self._look_for(batch, before, fresh=True))
+        except (OutcomeUnknownError, CancelledError) as error:
+            self._accepted(batch, None)
+            if isinstance(error, OutcomeUnknownError):
+                self.operation.fail(batch, error.code, "AddExistedNodes got no answer")
+            raise
 
     def _accepted(self, batch: list[str], accepted: wire.Accepted | None) -> None:
         status = "Processing" if accepted else "Unknown"

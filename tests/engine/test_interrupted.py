@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.cloud import MARK_OF_STACK, declare, ids
+from engine.cloud import MARK_OF_STACK, PROGRAM, declare, ids
 
 MOMENTS = ["TagResources", "AddExistedNodes", "ListTasks", "UntagResources", "ListQueues"]
 
@@ -16,6 +16,12 @@ def killed_at(cloud, stack, action, command="up"):
     running.kill_all()
     cloud.emulator.faults.clear()
     stack.cancel()
+
+
+TIMEOUTS = PROGRAM.replace(
+    "**args)",
+    '**args, opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="6s")))',
+)
 
 
 @pytest.mark.parametrize("action", MOMENTS)
@@ -102,3 +108,30 @@ def test_an_up_that_meets_a_lost_answer_of_each_write_succeeds_by_itself(
     assert it.harm.double_attach == [] == it.harm.releases
     assert all(rule.fired == 1 for rule in it.emulator.faults.rules)
     assert stack.preview("--expect-no-changes")
+
+
+def test_an_outcome_that_stays_unknown_is_kept_and_the_next_up_clears_it(cloud, stack_on):
+    it = cloud(pace="held", nodes_listed="at_end", task_listed=False)
+    stack = stack_on(it, TIMEOUTS, **{"ehpc:readTimeoutSeconds": "2"})
+    declare(stack, 1, 2)
+    it.fault("lost", "AddExistedNodes", seconds=2)
+    running = stack.start("up", "--yes", "--skip-preview")
+    running.wait_until(lambda: it.calls("AddExistedNodes"))
+    for action in ("ListNodes", "ListNodesNoPaging"):
+        it.fault("error", action, code="ServiceUnavailable", times=None)
+    result = running.wait(60)
+    assert result.exit_code != 0
+    told = f"AddExistedNodes for {', '.join(ids(1, 2))} got no answer and its outcome could not be found out"
+    assert told in result.text
+    assert "Traceback" not in result.text
+    outputs = stack.resources()["nodes"]["outputs"]
+    assert {i: f["code"] for i, f in outputs["failed"].items()} == dict.fromkeys(
+        ids(1, 2), "OutcomeUnknown"
+    )
+    it.emulator.faults.clear()
+    it.release()
+    stack.write(PROGRAM)
+    stack.up()
+    assert sorted(it.nodes) == ids(1, 2) == stack.outputs()["ids"]
+    assert it.writes() == ["AddExistedNodes"]
+    assert it.harm.double_attach == []

@@ -1,5 +1,7 @@
 """The lifecycle in process, on the emulator: what each operation does to the cluster, call by call."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from ehpc_nodes.errors import EhpcError, RefusedError, WaitTimeoutError
@@ -199,17 +201,28 @@ def test_observe_says_gone_only_for_what_is_gone():
     assert bench.lifecycle().observe(state) is None
 
 
-def killed(bench, *numbers, before=None, after):
-    """A run that dies when its latest call is ``after``: before the next one."""
+@contextmanager
+def right_after(bench, action, deed):
+    """Do something once, before the call that follows the first one of this action."""
+    due = [deed]
 
-    def die(*, before):
-        if before and bench.calls()[-1:] == [after]:
-            raise Killed
+    def look(*, before):
+        if before and due and bench.calls()[-1:] == [action]:
+            due.pop()()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "_maybe_die", die)
-        with pytest.raises(Killed):
-            bench.up(*numbers, before=before)
+        patch.setattr(bench, "_maybe_die", look)
+        yield
+
+
+def killed(bench, *numbers, before=None, after):
+    """A run that dies when its latest call is ``after``."""
+
+    def die():
+        raise Killed
+
+    with right_after(bench, after, die), pytest.raises(Killed):
+        bench.up(*numbers, before=before)
 
 
 def test_nodes_that_a_killed_run_attached_are_found_by_their_announcement():
@@ -280,8 +293,54 @@ def test_cancelling_says_what_goes_on_and_keeps_it():
         bench.up(1, 2)
     (sent,) = bench.emulator.journal.of("AddExistedNodes")
     assert told.value.reasons == [
-        f"Cancelled while waiting. The attaching of {', '.join(ids(1, 2))} (task {sent.task_id}) goes on in"
-        " E-HPC; pulumi up joins it."
+        (
+            f"Cancelled while waiting. The attaching of {', '.join(ids(1, 2))} (task {sent.task_id}) goes on in"
+            " E-HPC; pulumi up joins it."
+        )
     ]
     assert told.value.state.instance_ids == ids(1, 2)
     assert told.value.state.task_id == sent.task_id
+
+
+@pytest.mark.parametrize("mark", ["project/stack/nodes", ""])
+def test_an_unknown_outcome_is_kept_and_cleared_by_the_next_up(mark):
+    bench = Bench(mark=mark, pace={"seconds": 600}, task_listed=False, nodes_listed="at_end")
+    bench.fault("reset_after", "AddExistedNodes")
+
+    def blind():
+        bench.fault("error", "ListNodesNoPaging", code="ServiceUnavailable", times=None)
+        bench.fault("error", "ListNodes", code="ServiceUnavailable", times=None)
+
+    with right_after(bench, "AddExistedNodes", blind), pytest.raises(IncompleteError) as told:
+        bench.up(1, 2, seconds=300)
+    state, reasons = told.value.state, told.value.reasons
+    assert {i: f.code for i, f in state.failed.items()} == dict.fromkeys(
+        ids(1, 2), "OutcomeUnknown"
+    )
+    assert state.instance_ids == ids(1, 2)
+    assert [(t.action, t.status) for t in state.tasks] == [("AddExistedNodes", "Unknown")]
+    assert reasons[-1].startswith(f"AddExistedNodes for {', '.join(ids(1, 2))} got no answer")
+    assert "run pulumi up again: it looks first and sends nothing twice" in reasons[-1]
+    bench.emulator.faults.clear()
+    bench.emulator.advance(600)
+    after = bench.up(1, 2, before=state)
+    assert (after.failed, sorted(bench.nodes)) == ({}, ids(1, 2))
+    assert bench.writes() == ["AddExistedNodes"]
+    assert bench.harm.double_attach == []
+
+
+def test_cancelling_while_a_lost_answer_is_looked_after_keeps_what_may_have_been_sent():
+    bench = Bench(mark="", pace={"seconds": 600}, task_listed=False, nodes_listed="at_end")
+    bench.fault("reset_after", "AddExistedNodes")
+
+    def blind_and_cancelled():
+        bench.fault("error", "DescribeInstances", code="ServiceUnavailable", times=None)
+        bench.clock.cancel_at(10)
+
+    with (
+        right_after(bench, "AddExistedNodes", blind_and_cancelled),
+        pytest.raises(IncompleteError) as told,
+    ):
+        bench.up(1, 2)
+    assert told.value.state.instance_ids == ids(1, 2)
+    assert "goes on in E-HPC; pulumi up joins it" in told.value.reasons[-1]
