@@ -9,7 +9,7 @@ LOWEST := .venv-lowest
 LOWEST_PULUMI := $(shell sed -n 's/^ *"pulumi>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-lowest engine demo check test reliability constraints clean
+.PHONY: help venv venv-lowest engine demo check test reliability chaos audit constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -54,6 +54,12 @@ test: venv venv-lowest engine ## all tests, the seam's also with the lowest supp
 
 reliability: venv ## write the table of docs/reliability.md anew, by running every cell of it
 	@PYTHONPATH=tests $(BIN)/python -m unit.matrix
+
+chaos: venv engine ## random histories for MINUTES (10), in process and on the real CLI, and their figures
+	@$(BIN)/python tools/chaos.py $(or $(MINUTES),10)
+
+audit: venv ## look the installed dependencies up in the advisory database (needs the internet)
+	@$(BIN)/python -m pip_audit --strict --skip-editable
 
 constraints: ## write constraints.txt anew: the newest versions of everything, from a fresh environment
 	@tools/constraints.sh $(PYTHON)

@@ -9,6 +9,7 @@ import random
 import pytest
 
 from engine.cloud import CLUSTER, declare, ids
+from property.tally import note
 
 SEED = int(os.environ.get("EHPC_CHAOS_SEED", "0"))
 HISTORIES = int(os.environ.get("EHPC_CHAOS_HISTORIES", "8"))
@@ -43,6 +44,7 @@ class History:
         self.stack = stack_on(self.it)
         self.by_others = set()
         self.told = []
+        self.kills = 0
         self.declare_some()
 
     def step(self):
@@ -90,6 +92,7 @@ class History:
         running = self.stack.start("up", "--yes", "--skip-preview")
         running.wait_until(lambda: rule.fired or running.process.poll() is not None, 60)
         running.kill_all()
+        self.kills += 1
         self.it.emulator.faults.rules.remove(rule)
         self.note_orphans()
         self.stack.cancel()
@@ -151,4 +154,5 @@ def test_history(cloud, stack_on, seed):
     history = History(random.Random(seed), cloud, stack_on)
     for _ in range(STEPS):
         history.step()
+    note("on the real CLI", history.it.emulator.journal.entries, kills=history.kills)
     history.heal()

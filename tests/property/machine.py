@@ -15,6 +15,7 @@ from ehpc_nodes.emulator.faults import Faults
 from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.lifecycle import IncompleteError
 from ehpc_nodes.outcome import PENDING
+from property.tally import note
 from unit.emulated import CLUSTER, Bench, Killed, iid
 
 SIZE = 6
@@ -65,6 +66,7 @@ class Histories(RuleBasedStateMachine):
             knobs["nodes_listed"] = "at_acceptance"
         self.bench = Bench(SIZE, grace=GRACE, mark=self.mark, **knobs)
         self.saved: Any = None
+        self.kills = 0
         self.by_others: set[str] = set()
 
     # -- the engine's part ----------------------------------------------------------------------
@@ -81,6 +83,7 @@ class Histories(RuleBasedStateMachine):
         except EhpcError as error:
             event(f"up: {type(error).__name__}")
         except Killed:
+            self.kills += 1
             event("up: killed")
         else:
             event("up: done")
@@ -95,7 +98,10 @@ class Histories(RuleBasedStateMachine):
         members = {i for i in self.saved.instance_ids if i in self.bench.nodes}
         try:
             self.saved = self.bench.lifecycle().observe(self.saved)
-        except (EhpcError, Killed):
+        except EhpcError:
+            return
+        except Killed:
+            self.kills += 1
             return
         kept = set(self.saved.instance_ids) if self.saved else set()
         lost = {i for i in members - kept if i in self.bench.nodes}
@@ -106,7 +112,10 @@ class Histories(RuleBasedStateMachine):
     def destroy(self):
         try:
             self.bench.lifecycle().remove(self.saved.model_copy(update={"detach_busy": True}))
-        except (EhpcError, Killed):
+        except EhpcError:
+            return
+        except Killed:
+            self.kills += 1
             return
         left = {i for i in self.saved.instance_ids if i in self.bench.nodes}
         assert not left, f"destroy left {left}"
@@ -185,6 +194,7 @@ class Histories(RuleBasedStateMachine):
         if not hasattr(self, "bench"):
             return
         bench = self.bench
+        note("in process", bench.emulator.journal.entries, kills=self.kills)
         self.nothing_is_wiped_twice_released_or_touched()
         bench.emulator.faults.clear()
         bench.kill_in = None
