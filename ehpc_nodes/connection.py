@@ -1,0 +1,30 @@
+"""A client from settings: both products' addresses, versions and HTTP methods stand here."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from . import __version__
+from .client import Client
+from .settings import Settings
+from .transport import HttpExchange
+from .waiting import Deadline
+
+EHPC_VERSION = "2018-04-12"
+ECS_VERSION = "2014-05-26"
+
+
+def connect(found: Settings, deadline: Deadline) -> Client:
+    """A client for one operation, which has to be done by the deadline. Makes no call yet."""
+    exchange = partial(
+        HttpExchange,
+        credentials=found.credentials,
+        user_agent=f"ehpc-nodes/{__version__}",
+        read_timeout=found.read_timeout_seconds,
+    )
+    return Client(
+        exchange(found.ehpc_endpoint, version=EHPC_VERSION, method="GET"),
+        exchange(found.ecs_endpoint, version=ECS_VERSION, method="POST"),
+        region=found.region,
+        deadline=deadline,
+    )
