@@ -84,6 +84,11 @@ class Client:
         answer = self._read("DescribeCluster", {"ClusterId": cluster_id})
         return one("DescribeCluster", wire.Cluster, answer.get("ClusterInfo"))
 
+    def list_clusters(self) -> list[wire.ClusterSummary]:
+        """ListClusters: the clusters of the region."""
+        path = ("Clusters", "ClusterInfoSimple")
+        return pages(self._read, "ListClusters", {}, path, wire.ClusterSummary, size=50)
+
     def list_nodes(self, cluster_id: str) -> list[wire.Node]:
         """ListNodes: every node of the cluster, managers and login nodes included."""
         params = {"ClusterId": cluster_id, "SortBy": "AddedTime"}
@@ -109,6 +114,11 @@ class Client:
     def list_running_tasks(self, cluster_id: str) -> list[wire.Task]:
         """ListTasks without history: the tasks that have not ended."""
         params = {"ClusterId": cluster_id, "Archived": "false"}
+        return pages(self._read, "ListTasks", params, ("Tasks",), wire.Task, size=50)
+
+    def list_tasks(self, cluster_id: str) -> list[wire.Task]:
+        """ListTasks with history: ended tasks too, for as long as E-HPC remembers them."""
+        params = {"ClusterId": cluster_id, "Archived": "true"}
         return pages(self._read, "ListTasks", params, ("Tasks",), wire.Task, size=50)
 
     def get_task(self, cluster_id: str, task_id: str) -> wire.Task | None:
@@ -179,6 +189,10 @@ class Client:
     def instances_tagged(self, key: str, value: str) -> list[wire.Instance]:
         """DescribeInstances by a tag."""
         return self._tokens({"Tag.1.Key": key, "Tag.1.Value": value})
+
+    def instances_in_vpc(self, vpc_id: str) -> list[wire.Instance]:
+        """DescribeInstances by VPC: all of the account's instances in it."""
+        return self._tokens({"VpcId": vpc_id})
 
     def stop_instances(self, instance_ids: Sequence[str]) -> list[wire.Stopping]:
         """StopInstances, keeping them charged so that capacity and address are not lost; at most 100."""

@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from pulumi.dynamic import (
@@ -25,7 +24,7 @@ from pulumi.dynamic import (
 )
 from pydantic import ValidationError
 
-from . import __version__, settings
+from . import settings
 from .bags import (
     REPLACING,
     Bag,
@@ -39,7 +38,7 @@ from .bags import (
     split_unknown,
 )
 from .claims import Claims
-from .client import Client
+from .connection import connect
 from .engine import EngineCall, current_call
 from .errors import (
     ConfigError,
@@ -60,11 +59,8 @@ from .models import (
     check_form,
 )
 from .ownership import mark_of
-from .transport import HttpExchange
 from .waiting import Deadline, RealClock
 
-EHPC_VERSION = "2018-04-12"
-ECS_VERSION = "2014-05-26"
 #: Seconds; customTimeouts replace those of create, update and delete.
 CREATE_TIMEOUT = UPDATE_TIMEOUT = 3600.0
 DELETE_TIMEOUT = 1800.0
@@ -268,21 +264,10 @@ class AttachedNodesProvider(ResourceProvider):
         """A lifecycle on the real cloud, for one operation."""
         found = settings.resolve(self._get, os.environ, region=region)
         deadline = Deadline.after(RealClock(call.cancelled), seconds)
-        exchange = partial(
-            HttpExchange,
-            credentials=found.credentials,
-            user_agent=f"ehpc-nodes/{__version__}",
-            read_timeout=found.read_timeout_seconds,
-        )
-        cloud = Client(
-            exchange(found.ehpc_endpoint, version=EHPC_VERSION, method="GET"),
-            exchange(found.ecs_endpoint, version=ECS_VERSION, method="POST"),
-            region=found.region,
-            deadline=deadline,
-            notice=call.status,
-        )
         mark = mark_of(call.urn) if marks and found.ownership_tags else ""
-        return Lifecycle(cloud, deadline, call, found.grace_seconds, mark)
+        return Lifecycle(
+            connect(found, deadline, notice=call.status), deadline, call, found.grace_seconds, mark
+        )
 
 
 # -- errors to the engine -----------------------------------------------------------------------

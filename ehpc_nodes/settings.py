@@ -89,7 +89,7 @@ def resolve(get: ConfigGet, environ: Mapping[str, str], *, region: str = "") -> 
     Raises:
         ConfigError: no region; an endpoint or a value that can't be used; half a key.
     """
-    chosen = region or resolve_region(get, environ)
+    chosen = _checked(region) if region else resolve_region(get, environ)
     return Settings(
         region=chosen,
         ehpc_endpoint=_endpoint(get, "ehpc:endpoint", f"ehpc.{chosen}.aliyuncs.com"),
@@ -112,9 +112,13 @@ def resolve_region(get: ConfigGet, environ: Mapping[str, str]) -> str:
             "No region is set. Run: pulumi config set ehpc:region cn-hangzhou (or set"
             " ALIBABA_CLOUD_REGION_ID, or the region argument)."
         )
-    if not re.fullmatch(r"[a-z0-9-]+", found):
-        raise ConfigError(f"The region {found!r} has not the form of one, such as cn-hangzhou.")
-    return found
+    return _checked(found)
+
+
+def _checked(region: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]+", region):
+        raise ConfigError(f"The region {region!r} has not the form of one, such as cn-hangzhou.")
+    return region
 
 
 def _text(get: ConfigGet, key: str) -> str:

@@ -184,25 +184,24 @@ def _images(cloud: Cloud, wish: Wish, sight: Sight) -> dict[str, ImageFacts] | N
     """The images of the wished owner alias; None where they can't or needn't be listed."""
     if sight.is_own_image(wish) or wish.image_owner_alias in ("marketplace", ""):
         return None
-    if wish.image_owner_alias == "system":
-        return {
-            image.image_id: ImageFacts(
-                *system_of(image.platform, image.version, image.os_tag), image.architecture
-            )
-            for image in cloud.list_system_images()
-        }
-    return {
-        image.image_id: ImageFacts(
-            *system_of(
-                image.os_tag.platform or image.base_os_tag.platform,
-                image.os_tag.version or image.base_os_tag.version,
-                image.os_tag.os_tag or image.base_os_tag.os_tag,
-            ),
-            image.os_tag.architecture or image.base_os_tag.architecture,
-            image.status or "Available",
-        )
-        for image in cloud.list_custom_images(wish.image_owner_alias)
-    }
+    images = (
+        cloud.list_system_images()
+        if wish.image_owner_alias == "system"
+        else cloud.list_custom_images(wish.image_owner_alias)
+    )
+    return {image.image_id: facts_of(image) for image in images}
+
+
+def facts_of(image: wire.SystemImage | wire.CustomImage) -> ImageFacts:
+    """What a list tells of an image."""
+    if isinstance(image, wire.SystemImage):
+        system = system_of(image.platform, image.version, image.os_tag)
+        return ImageFacts(*system, image.architecture)
+    tag, base = image.os_tag, image.base_os_tag
+    system = system_of(
+        tag.platform or base.platform, tag.version or base.version, tag.os_tag or base.os_tag
+    )
+    return ImageFacts(*system, tag.architecture or base.architecture, image.status or "Available")
 
 
 def system_of(platform: str, version: str, tag: str) -> tuple[str, str]:

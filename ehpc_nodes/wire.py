@@ -154,6 +154,23 @@ class Cluster(Wire):
     location: str = ""
 
 
+class Computes(Wire):
+    """How many compute nodes a cluster has, by what they do."""
+
+    total: int = 0
+    normal_count: int = 0
+    exception_count: int = 0
+    operating_count: int = 0
+    stopped_count: int = 0
+
+
+class ClusterSummary(Cluster):
+    """An entry of ListClusters."""
+
+    id: str
+    computes: Computes = Computes()
+
+
 class OsTag(Wire):
     """The operating system of a custom image."""
 

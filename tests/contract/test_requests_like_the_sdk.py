@@ -213,6 +213,11 @@ CASES = [
         lambda sdk: sdk.ehpc.describe_cluster(ehpc.DescribeClusterRequest(cluster_id=CLUSTER)),
     ),
     Case(
+        "list_clusters",
+        call(),
+        lambda sdk: sdk.ehpc.list_clusters(ehpc.ListClustersRequest(page_number=1, page_size=50)),
+    ),
+    Case(
         "list_nodes",
         call(CLUSTER),
         lambda sdk: sdk.ehpc.list_nodes(
@@ -247,6 +252,13 @@ CASES = [
         call(CLUSTER),
         lambda sdk: sdk.ehpc.list_tasks(
             ehpc.ListTasksRequest(cluster_id=CLUSTER, archived=False, page_number=1, page_size=50)
+        ),
+    ),
+    Case(
+        "list_tasks",
+        call(CLUSTER),
+        lambda sdk: sdk.ehpc.list_tasks(
+            ehpc.ListTasksRequest(cluster_id=CLUSTER, archived=True, page_number=1, page_size=50)
         ),
     ),
     Case(
@@ -336,6 +348,13 @@ CASES = [
                 tag=[ecs.DescribeInstancesRequestTag(key="ehpc-nodes", value=NASTY)],
                 max_results=100,
             )
+        ),
+    ),
+    Case(
+        "instances_in_vpc",
+        call("vpc-bp1"),
+        lambda sdk: sdk.ecs.describe_instances(
+            ecs.DescribeInstancesRequest(region_id=REGION, vpc_id="vpc-bp1", max_results=100)
         ),
     ),
     Case(

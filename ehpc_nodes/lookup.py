@@ -1,0 +1,452 @@
+"""Where people and programs find what to write: clusters, queues, images, nodes, tasks, candidates.
+
+    from ehpc_nodes import lookup
+
+    for cluster in lookup.clusters():
+        print(cluster.cluster_id, cluster.status)
+
+Read-only. Each function returns plain frozen values, every list read to its end. Region, endpoints and
+credentials are those that the resource uses: in a Pulumi program the stack config goes first (it works in
+preview, too), in a script the environment. ``connect`` makes a client to share, or one for another region.
+
+Every function raises ConfigError where a setting is missing or wrong, ApiError where the service says no
+(``AuthError.forbidden``: the permission is missing), TransportError where it can't be reached. In a Pulumi
+program the error is a ``pulumi.RunError`` as well, which Pulumi shows in one line, without a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from . import connection, preflight, settings, wire
+from .client import Client
+from .errors import EhpcError
+from .models import Finding
+from .plan import Plan
+from .sight import ImageFacts, Sight, Wish, facts_of
+from .waiting import Deadline, RealClock
+
+__all__ = [
+    "Candidate",
+    "Cluster",
+    "Image",
+    "Node",
+    "Queue",
+    "Task",
+    "candidates",
+    "clusters",
+    "connect",
+    "images",
+    "nodes",
+    "queues",
+    "tasks",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Seconds for which a client looks before it gives up.
+LOOK_SECONDS = 300.0
+#: A mark that no resource has (theirs hold slashes): whatever is marked belongs to somebody.
+NOBODY = "nobody"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster of the region.
+
+    Attributes:
+        computes: how many compute nodes it has; of these, `running`, `failed`, `stopped` and `changing`.
+        image_id, image_owner_alias: what nodes are made of where a program names no image.
+    """
+
+    cluster_id: str
+    name: str
+    status: str
+    region: str
+    vpc_id: str
+    image_id: str
+    image_owner_alias: str
+    os_tag: str
+    scheduler: str
+    computes: int
+    running: int
+    failed: int
+    stopped: int
+    changing: int
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue of a cluster. `auto_grow`: E-HPC may take nodes out of it by itself."""
+
+    name: str
+    auto_grow: bool
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that nodes can be made of.
+
+    Attributes:
+        owner_alias: ``system``, ``self`` or ``others``: the resource's image_owner_alias.
+        family, version: of its system, lower case: ``centos``, ``7.6``.
+        status: ``Available`` where it can be used.
+    """
+
+    image_id: str
+    owner_alias: str
+    name: str
+    family: str
+    version: str
+    architecture: str
+    status: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a cluster.
+
+    Attributes:
+        status: E-HPC's word: ``running``, ``uninit``, ``initing``, ``exception``, ``stopped``, ``releasing``.
+        queue: empty where it is in none.
+        roles: as E-HPC says them (``Compute``, ``Login``, …).
+        busy: whether jobs use it.
+    """
+
+    instance_id: str
+    host_name: str
+    private_ip: str
+    status: str
+    queue: str
+    image_id: str
+    instance_type: str
+    roles: tuple[str, ...]
+    busy: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """A piece of work of E-HPC's.
+
+    Attributes:
+        status: E-HPC's word: ``Processing``, ``Success``, ``PartialFail``, ``Failed`` or ``Fail``.
+        over: whether it has ended, well or not.
+        step, steps: how far it is, as E-HPC counts.
+        instance_ids: those that its result names.
+        errors: what it says of its failure; empty where it didn't fail.
+    """
+
+    task_id: str
+    type: str
+    status: str
+    over: bool
+    step: int
+    steps: int
+    instance_ids: tuple[str, ...]
+    errors: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An instance in a cluster's VPC that is in no cluster.
+
+    Attributes:
+        reasons: why it can't be attached as it is; empty where it can.
+    """
+
+    instance_id: str
+    host_name: str
+    private_ip: str
+    status: str
+    instance_type: str
+    image_id: str
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing stands in the way of attaching it."""
+        return not self.reasons
+
+
+# -- settings and errors --------------------------------------------------------------------------
+
+
+def _for_people(function: Callable[P, T]) -> Callable[P, T]:
+    """Errors of a function in a Pulumi program: shown in one line, without the program's traceback."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except EhpcError as error:
+            pulumi = _pulumi()
+            if pulumi is not None:
+                error.__class__ = _also(type(error), pulumi.RunError)
+            raise
+
+    return call
+
+
+def _also(kind: type[EhpcError], other: type[Exception]) -> type[EhpcError]:
+    """The error's class with another base, so that who catches either gets it."""
+    return kind if issubclass(kind, other) else type(kind.__name__, (kind, other), {})
+
+
+def _pulumi() -> Any:
+    """Pulumi's SDK where it is loaded, as in every Pulumi program; a script needn't wait for it."""
+    return sys.modules.get("pulumi")
+
+
+def _stack_config(key: str) -> str | None:
+    pulumi = _pulumi()
+    namespace, _, name = key.partition(":")
+    value: str | None = pulumi.Config(namespace).get(name) if pulumi else None
+    return value
+
+
+@_for_people
+def connect(*, region: str = "") -> Client:
+    """A client from the settings, for several lookups or another region than the one that is set.
+
+    It looks for at most five minutes.
+    """
+    found = settings.resolve(_stack_config, os.environ, region=region)
+    return connection.connect(found, Deadline.after(RealClock(), LOOK_SECONDS))
+
+
+# -- what there is --------------------------------------------------------------------------------
+
+
+@_for_people
+def clusters(*, client: Client | None = None) -> list[Cluster]:
+    """The clusters of the region, by id."""
+    found = (client or connect()).list_clusters()
+    return sorted(map(_cluster, found), key=lambda cluster: cluster.cluster_id)
+
+
+@_for_people
+def queues(cluster_id: str, *, client: Client | None = None) -> list[Queue]:
+    """The queues of a cluster, by name."""
+    found = (client or connect()).list_queues(cluster_id)
+    return sorted((Queue(q.queue_name, q.enable_auto_grow) for q in found), key=lambda q: q.name)
+
+
+@_for_people
+def images(cluster_id: str = "", *, client: Client | None = None) -> list[Image]:
+    """The system's and the account's images, and those shared with it; marketplace images are in no list.
+
+    Args:
+        cluster_id: only images that this cluster's nodes can be made of: Available, of the system and major
+            version that preview accepts.
+    """
+    client = client or connect()
+    found = [_image(image, "system") for image in client.list_system_images()]
+    for alias in ("self", "others"):
+        found += [_image(image, alias) for image in client.list_custom_images(alias)]
+    cluster = client.describe_cluster(cluster_id) if cluster_id else None
+    return [image for image in found if cluster is None or _image_fits(cluster, image)]
+
+
+@_for_people
+def nodes(
+    cluster_id: str,
+    *,
+    queue: str = "",
+    compute_only: bool = True,
+    client: Client | None = None,
+) -> list[Node]:
+    """The nodes of a cluster, by host name: what an `AttachedNodes` that lists them would adopt.
+
+    Args:
+        queue: only those of this queue.
+        compute_only: False: manager and login nodes too.
+    """
+    client = client or connect()
+    found = client.list_nodes(cluster_id)
+    names = [queue] if queue else [q.queue_name for q in client.list_queues(cluster_id)]
+    queue_of = {
+        node.id: name for name in names for node in client.list_queue_nodes(cluster_id, name)
+    }
+    rows = [
+        _node(node, queue_of.get(node.id, ""))
+        for node in found
+        if (node.is_compute or not compute_only) and (not queue or node.id in queue_of)
+    ]
+    return sorted(rows, key=lambda node: (node.host_name, node.instance_id))
+
+
+@_for_people
+def tasks(cluster_id: str, *, history: bool = False, client: Client | None = None) -> list[Task]:
+    """The tasks of a cluster, in E-HPC's order.
+
+    Args:
+        history: ended ones too, for as long as E-HPC remembers them.
+    """
+    client = client or connect()
+    found = client.list_tasks(cluster_id) if history else client.list_running_tasks(cluster_id)
+    return [_task(task) for task in found]
+
+
+@_for_people
+def candidates(
+    cluster_id: str,
+    *,
+    stop_running: bool = False,
+    unfit: bool = False,
+    client: Client | None = None,
+) -> list[Candidate]:
+    """Instances that could be attached to a cluster, all of them in one call, by host name.
+
+    They are in the cluster's VPC, in no cluster of the region and in no running task, Stopped, without a
+    lock, without another resource's mark, and no two of them or of the cluster's nodes share a host name:
+    preview's own rules. What is attached later is no candidate any more: a program whose ``instance_ids``
+    are candidates alone detaches at the next run what it attached at the first. Write the ids down, or add
+    those of `nodes`.
+
+    Args:
+        stop_running: running ones too, as for a resource with ``stop_running=True``.
+        unfit: also the instances that can't be attached, with the reasons.
+    """
+    client = client or connect()
+    cluster = client.describe_cluster(cluster_id)
+    members = {node.id: node for node in client.list_nodes(cluster_id)}
+    elsewhere = _members_of_others(client, cluster_id, cluster.vpc_id)
+    sight = Sight(
+        cluster=cluster,
+        nodes=dict(members),
+        tasks=client.list_running_tasks(cluster_id),
+        instances={i.instance_id: i for i in client.instances_in_vpc(cluster.vpc_id)},
+    )
+    wish = Wish(cluster_id, replace_system_disks=True, stop_running=stop_running)
+    free = [i for i in (sight.instances or {}).values() if i.instance_id not in members]
+    found = []
+    for instance in sorted(free, key=lambda i: (i.host_name, i.instance_id)):
+        reasons = _reasons(sight, wish, instance.instance_id, elsewhere)
+        found.append(_candidate(instance, reasons))
+        if not reasons and sight.nodes is not None:  # its host name is taken for those that follow
+            sight.nodes[instance.instance_id] = wire.Node(
+                id=instance.instance_id, host_name=instance.host_name
+            )
+    return [candidate for candidate in found if unfit or candidate.fits]
+
+
+# -- what fits: preview's rules --------------------------------------------------------------------
+
+
+def _reasons(
+    sight: Sight, wish: Wish, instance_id: str, elsewhere: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Why an instance can't be attached: what preview would say of attaching just this one."""
+    if instance_id in elsewhere:
+        return (f"is a node of {elsewhere[instance_id]}",)
+    if instance_id in sight.attaching:
+        return ("a running task is attaching it",)
+    found = preflight.findings(sight, wish, Plan(attach=(instance_id,)), NOBODY)
+    return _errors(found, "instance_ids")
+
+
+def _image_fits(cluster: wire.Cluster, image: Image) -> bool:
+    """Whether preview would find nothing wrong with the image, whatever the instance."""
+    facts = ImageFacts(image.family, image.version, image.architecture, image.status)
+    sight = Sight(cluster=cluster, nodes={}, instances={}, images={image.image_id: facts})
+    wish = Wish(cluster.id, "", image.image_id, image.owner_alias, replace_system_disks=True)
+    found = preflight.findings(sight, wish, Plan(attach=("any",)), "")
+    return not _errors(found, "image_id")
+
+
+def _errors(findings: Iterable[Finding], property_: str) -> tuple[str, ...]:
+    """What is wrong with one input; warnings and the other inputs left out."""
+    return tuple(f.reason for f in findings if f.property == property_ and not f.warning)
+
+
+def _members_of_others(client: Client, cluster_id: str, vpc_id: str) -> dict[str, str]:
+    """Nodes of the other clusters that share the VPC: instance id to cluster id."""
+    others = [
+        cluster.id
+        for cluster in client.list_clusters()
+        if cluster.id != cluster_id and cluster.vpc_id in ("", vpc_id)
+    ]
+    return {node.id: other for other in others for node in client.list_nodes(other)}
+
+
+# -- from the wire --------------------------------------------------------------------------------
+
+
+def _cluster(cluster: wire.ClusterSummary) -> Cluster:
+    return Cluster(
+        cluster_id=cluster.id,
+        name=cluster.name,
+        status=cluster.status,
+        region=cluster.region_id,
+        vpc_id=cluster.vpc_id,
+        image_id=cluster.image_id,
+        image_owner_alias=cluster.image_owner_alias,
+        os_tag=cluster.os_tag or cluster.base_os_tag,
+        scheduler=cluster.scheduler_type,
+        computes=cluster.computes.total,
+        running=cluster.computes.normal_count,
+        failed=cluster.computes.exception_count,
+        stopped=cluster.computes.stopped_count,
+        changing=cluster.computes.operating_count,
+    )
+
+
+def _image(image: wire.SystemImage | wire.CustomImage, alias: str) -> Image:
+    facts = facts_of(image)
+    name = image.image_name if isinstance(image, wire.CustomImage) else ""
+    return Image(
+        image_id=image.image_id,
+        owner_alias=alias,
+        name=name,
+        family=facts.family,
+        version=facts.version,
+        architecture=facts.architecture,
+        status=facts.status,
+    )
+
+
+def _node(node: wire.Node, queue: str) -> Node:
+    return Node(
+        instance_id=node.id,
+        host_name=node.host_name,
+        private_ip=node.ip_address,
+        status=node.status,
+        queue=queue,
+        image_id=node.image_id,
+        instance_type=node.instance_type,
+        roles=tuple(node.roles.role),
+        busy=node.busy,
+    )
+
+
+def _task(task: wire.Task) -> Task:
+    failed = task.over and task.status.lower() not in wire.TASK_SUCCESS
+    return Task(
+        task_id=task.task_id,
+        type=task.task_type,
+        status=task.status,
+        over=task.over,
+        step=task.current_step,
+        steps=task.total_steps,
+        instance_ids=tuple(sorted(task.instance_ids)),
+        errors=task.reason if failed else "",
+    )
+
+
+def _candidate(instance: wire.Instance, reasons: tuple[str, ...]) -> Candidate:
+    addresses = instance.vpc_attributes.private_ip_address.ip_address
+    return Candidate(
+        instance_id=instance.instance_id,
+        host_name=instance.host_name,
+        private_ip=next(iter(addresses), ""),
+        status=instance.status,
+        instance_type=instance.instance_type,
+        image_id=instance.image_id,
+        reasons=reasons,
+    )

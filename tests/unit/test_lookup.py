@@ -1,0 +1,322 @@
+"""What people find to write: on the emulator, judged by preview's rules."""
+
+import inspect
+import re
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from ehpc_nodes import lookup
+from ehpc_nodes.client import Client
+from ehpc_nodes.emulator import EmulatorServer
+from ehpc_nodes.emulator.world import Cluster, Image, Instance, Node
+from ehpc_nodes.errors import AuthError, ClusterNotFoundError, ConfigError
+from ehpc_nodes.sight import Wish
+from ehpc_nodes.waiting import Deadline
+from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid
+
+PAGE = (Path(__file__).parents[2] / "docs" / "lookup.md").read_text()
+OTHER = "ehpc-hz-other"
+
+
+@pytest.fixture
+def bench():
+    return Bench(instances=6, attached=(1, 2))
+
+
+@pytest.fixture
+def client(bench):
+    return Client(
+        bench.exchange("2018-04-12"),
+        bench.exchange("2014-05-26"),
+        region="cn-hangzhou",
+        deadline=Deadline.after(bench.clock, 60),
+    )
+
+
+@pytest.fixture
+def find(client):
+    """Candidates of the test's cluster, by instance id: the reasons."""
+
+    def found(**options):
+        seen = lookup.candidates(CLUSTER, client=client, **options)
+        return {candidate.instance_id: candidate.reasons for candidate in seen}
+
+    return found
+
+
+def add_cluster(bench, cluster_id=OTHER, vpc_id=VPC):
+    bench.emulator.world.clusters[cluster_id] = Cluster(cluster_id, vpc_id, IMAGE, "CentOS_7.6_64")
+    return bench.emulator.world.clusters[cluster_id]
+
+
+# -- what there is --------------------------------------------------------------------------------
+
+
+def test_clusters(bench, client):
+    add_cluster(bench, "ehpc-hz-a")
+    bench.nodes[iid(2)].status = "exception"
+    first, second = lookup.clusters(client=client)
+    assert (first.cluster_id, first.computes) == ("ehpc-hz-a", 0)
+    assert (second.cluster_id, second.vpc_id, second.status) == (CLUSTER, VPC, "running")
+    assert (second.computes, second.running, second.failed) == (2, 1, 1)
+    assert (second.image_id, second.os_tag) == (IMAGE, "CentOS_7.6_64")
+
+
+def test_more_clusters_than_a_page_holds(bench, client):
+    for number in range(120):
+        add_cluster(bench, f"ehpc-hz-{number:03}")
+    assert len(lookup.clusters(client=client)) == 121
+    assert bench.calls() == ["ListClusters"] * 3
+
+
+def test_queues(bench, client):
+    bench.emulator.world.clusters[CLUSTER].queues["gpu"].auto_grow = True
+    assert lookup.queues(CLUSTER, client=client) == [
+        lookup.Queue("gpu", auto_grow=True),
+        lookup.Queue("workq", auto_grow=False),
+    ]
+
+
+def test_nodes_are_the_compute_nodes_with_their_queues(bench, client):
+    bench.nodes[iid(1)].queue = "gpu"
+    bench.nodes[iid(2)].used.cpu = 1
+    seen = lookup.nodes(CLUSTER, client=client)
+    assert [(n.instance_id, n.host_name, n.queue, n.status, n.busy) for n in seen] == [
+        (iid(1), "compute1", "gpu", "running", False),
+        (iid(2), "compute2", "workq", "running", True),
+    ]
+    assert [n.instance_id for n in lookup.nodes(CLUSTER, queue="gpu", client=client)] == ids(1)
+
+
+def test_nodes_of_all_roles(client):
+    seen = lookup.nodes(CLUSTER, compute_only=False, client=client)
+    assert {n.roles for n in seen} == {("Scheduler",), ("Login",), ("Compute",)}
+
+
+def test_tasks_run_or_ran(client):
+    assert lookup.tasks(CLUSTER, client=client) == []
+    client.add_existed_nodes(CLUSTER, ids(3), image=(IMAGE, "system"), queue="")
+    assert lookup.tasks(CLUSTER, client=client) == []  # done at once in this world
+    (task,) = lookup.tasks(CLUSTER, history=True, client=client)
+    assert (task.status, task.over, task.errors) == ("Success", True, "")
+    assert task.step == task.steps
+
+
+def test_a_task_on_its_way_and_one_that_failed():
+    bench = Bench(pace={"looks": 5})
+    client = Client(
+        bench.exchange("2018-04-12"),
+        bench.exchange("2014-05-26"),
+        region="cn-hangzhou",
+        deadline=Deadline.after(bench.clock, 60),
+    )
+    bench.fault("fail_nodes", "AddExistedNodes", instances=ids(4))
+    client.add_existed_nodes(CLUSTER, ids(3, 4), image=(IMAGE, "system"), queue="")
+    (task,) = lookup.tasks(CLUSTER, client=client)
+    assert not task.over
+    assert task.step < task.steps
+    for _ in range(6):
+        (task,) = lookup.tasks(CLUSTER, history=True, client=client)
+    assert (task.status, task.over) == ("PartialFail", True)
+    assert task.errors
+
+
+# -- images ---------------------------------------------------------------------------------------
+
+
+def test_images_are_the_system_s_the_account_s_and_the_shared_ones(bench, client):
+    bench.emulator.world.images["m-shared"] = Image("m-shared", "CentOS_7.4_64", "others", name="x")
+    found = {image.image_id: image for image in lookup.images(client=client)}
+    assert {i: image.owner_alias for i, image in found.items()} == {
+        "centos_7_02.vhd": "system",
+        "centos_7_06.vhd": "system",
+        "centos_8_0.vhd": "system",
+        "m-bp1own": "self",
+        "m-shared": "others",
+    }
+    assert found["m-shared"].name == "x"
+    assert (found["m-shared"].family, found["m-shared"].version) == ("centos", "7.4")
+
+
+def test_images_that_fit_are_those_that_preview_takes(bench, client):
+    images = bench.emulator.world.images
+    images["m-win"] = Image("m-win", "WindowsServer_2016_64", "self", platform="windows")
+    images["m-new"] = Image("m-new", "CentOS_7.9_64", "self", status="Creating")
+    fitting = {image.image_id for image in lookup.images(CLUSTER, client=client)}
+    assert fitting == {"centos_7_02.vhd", "centos_7_06.vhd", "m-bp1own"}
+    for image in lookup.images(client=client):
+        wish = Wish(CLUSTER, "cn-hangzhou", image.image_id, image.owner_alias, "", True)
+        survey = bench.lifecycle().survey(wish, set(ids(3)), set())
+        refused = any(not finding.warning for finding in survey.findings)
+        assert refused == (image.image_id not in fitting), image
+
+
+# -- candidates -----------------------------------------------------------------------------------
+
+
+def test_candidates_are_stopped_and_in_no_cluster(bench, client):
+    seen = lookup.candidates(CLUSTER, client=client)
+    assert [c.instance_id for c in seen] == ids(3, 4, 5, 6)
+    assert seen[0] == lookup.Candidate(
+        instance_id=iid(3),
+        host_name="compute3",
+        private_ip="10.0.0.3",
+        status="Stopped",
+        instance_type="ecs.c5.large",
+        image_id="centos_7_02.vhd",
+    )
+    assert bench.writes() == []
+
+
+def test_running_ones_are_candidates_for_those_who_stop_them(bench, find):
+    bench.emulator.world.instances[iid(3)].status = "Running"
+    assert iid(3) not in find()
+    assert iid(3) in find(stop_running=True)
+    (reason,) = find(unfit=True)[iid(3)]
+    assert reason.startswith(f"compute3 ({iid(3)}) is Running, not Stopped")
+
+
+def test_one_in_another_vpc_is_none_at_all(bench, find):
+    bench.emulator.world.instances[iid(3)].vpc_id = "vpc-else"
+    assert iid(3) not in find(unfit=True)
+
+
+def test_a_node_of_another_cluster_is_none(bench, find):
+    bench.emulator.world.add_node(add_cluster(bench), Node(iid(3), "compute3"))
+    assert iid(3) not in find()
+    assert find(unfit=True)[iid(3)] == (f"is a node of {OTHER}",)
+
+
+def test_clusters_of_other_vpcs_are_not_looked_through(bench, find):
+    add_cluster(bench, vpc_id="vpc-else")
+    find()
+    assert bench.calls("ListNodes") == ["ListNodes"]
+
+
+def test_one_that_is_being_attached_is_none(bench, client, find):
+    changes = {"task_pace": {"looks": 9}, "nodes_listed": "at_end"}
+    bench.emulator.world.knobs = bench.emulator.world.knobs.changed(changes)
+    client.add_existed_nodes(CLUSTER, ids(3), image=(IMAGE, "system"), queue="")
+    assert iid(3) not in find()
+
+
+def test_one_that_another_resource_marked_is_none(bench, find):
+    bench.emulator.world.instances[iid(3)].tags["ehpc-nodes"] = "project/dev/other"
+    assert iid(3) not in find()
+    assert "belongs to another resource, 'project/dev/other'" in find(unfit=True)[iid(3)][0]
+
+
+def test_a_locked_one_is_none(bench, find):
+    bench.emulator.world.instances[iid(3)].locks.append("financial")
+    assert iid(3) not in find()
+
+
+def test_host_names_clash_with_nodes_and_among_candidates(bench, find):
+    world = bench.emulator.world
+    world.instances[iid(3)].host_name = "Compute1"
+    world.instances[iid(5)].host_name = "compute4"
+    assert list(find()) == ids(4, 6)
+    reasons = find(unfit=True)
+    assert f"which node {iid(1)} has too" in reasons[iid(3)][0]
+    assert f"which node {iid(4)} has too" in reasons[iid(5)][0]
+
+
+def test_all_candidates_can_be_attached_in_one_go(bench, find):
+    """Whatever the world holds, preview accepts the whole list, and E-HPC attaches it."""
+    world = bench.emulator.world
+    world.instances[iid(3)].status = "Running"
+    world.instances["i-clash"] = Instance("i-clash", "compute5", VPC, IMAGE)
+    world.instances["i-classic"] = Instance("i-classic", "x", VPC, IMAGE, network_type="classic")
+    world.instances[iid(4)].tags["ehpc-nodes"] = "somebody/else/x"
+    wanted = sorted(find())
+    survey = bench.lifecycle().survey(
+        Wish(CLUSTER, "cn-hangzhou", replace_system_disks=True), set(wanted), set()
+    )
+    assert [f.reason for f in survey.findings] == []
+    state = bench.lifecycle().converge(bench.inputs(instance_ids=wanted))
+    assert (state.instance_ids, state.failed) == (wanted, {})
+    assert find() == {}
+
+
+def test_no_such_cluster(client):
+    for look in (lookup.candidates, lookup.images, lookup.nodes, lookup.queues, lookup.tasks):
+        with pytest.raises(ClusterNotFoundError):
+            look("ehpc-hz-none", client=client)
+
+
+def test_a_missing_permission_is_named(bench, client):
+    bench.emulator.world.default_key.allow = ["ecs:*"]
+    with pytest.raises(AuthError, match="ehpc:ListClusters"):
+        lookup.clusters(client=client)
+
+
+# -- settings and errors --------------------------------------------------------------------------
+
+
+def test_settings_of_the_environment(monkeypatch):
+    with EmulatorServer() as server:
+        monkeypatch.setattr(lookup, "_stack_config", partial(dict.get, endpoints(server)))
+        monkeypatch.setenv("ALIBABA_CLOUD_REGION_ID", "cn-hangzhou")
+        monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", server.access_key_id)
+        monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", server.access_key_secret)
+        assert [cluster.cluster_id for cluster in lookup.clusters()] == ["ehpc-hz-demo"]
+
+
+def endpoints(server):
+    return {"ehpc:endpoint": server.url, "ehpc:ecsEndpoint": server.url}
+
+
+def test_the_stack_config_goes_first(monkeypatch):
+    import pulumi
+
+    pulumi.runtime.set_config("ehpc:region", "cn-shanghai")
+    monkeypatch.setenv("ALIBABA_CLOUD_REGION_ID", "cn-hangzhou")
+    try:
+        assert lookup.connect()._region == "cn-shanghai"
+        assert lookup.connect(region="cn-beijing")._region == "cn-beijing"
+    finally:
+        pulumi.runtime.set_all_config({})
+
+
+def test_an_error_in_a_program_is_pulumi_s_too():
+    import pulumi
+
+    with pytest.raises(ConfigError, match="No region is set") as caught:
+        lookup.clusters()
+    assert isinstance(caught.value, pulumi.RunError)
+    assert type(caught.value).__name__ == "ConfigError"
+
+
+def test_a_script_doesn_t_load_pulumi():
+    program = (
+        "import sys\nfrom ehpc_nodes import errors, lookup\n"
+        "try:\n    lookup.clusters()\nexcept errors.ConfigError as error:\n    print(error)\n"
+        "assert 'pulumi' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("No region is set.")
+
+
+# -- the page -------------------------------------------------------------------------------------
+
+
+def test_the_page_names_every_function_with_its_arguments():
+    told = re.findall(r"^\| `(\w+)\((.*?)\)` \|", PAGE, re.MULTILINE)
+    functions = {name for name in lookup.__all__ if name[0].islower()}
+    assert {name for name, _ in told} == functions
+    for name, arguments in told:
+        named = [part.partition("=")[0].strip() for part in arguments.split(",") if part]
+        known = inspect.signature(getattr(lookup, name)).parameters
+        assert named == [n for n in known if n != "client"], name
+
+
+def test_python_on_the_page_is_python():
+    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        compile(block, "lookup.md", "exec")
