@@ -1,7 +1,8 @@
 """``python -m ehpc_nodes.emulator``: serve until told to stop.
 
-On stdout stands one line, once calls are answered: JSON with url, access_key_id, access_key_secret
-and region. SIGINT and SIGTERM end it with exit code 0; 2 means that it could not start.
+On stdout stands one line, once calls are answered: JSON with url, access_key_id, access_key_secret,
+region and page (the address to watch it at). SIGINT and SIGTERM end it with exit code 0; 2 means that
+it could not start.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def _ready(server: EmulatorServer) -> dict[str, str]:
         "access_key_id": server.access_key_id,
         "access_key_secret": server.access_key_secret,
         "region": server.emulator.world.region,
+        "page": server.page,
     }
 
 

@@ -52,7 +52,7 @@ def _names(value: Any) -> bool:
 
 _TEXT, _FLAG = _of(str), _of(bool)
 _ERROR: dict[str, Check] = {"status": _status(400), "code": _TEXT, "message": _TEXT}
-_KINDS: dict[str, dict[str, Check]] = {
+KINDS: dict[str, dict[str, Check]] = {
     "throttle": {"retry_after": _count},
     "error": _ERROR,
     "error_after": _ERROR,
@@ -85,6 +85,7 @@ _COMMON: dict[str, Check] = {
     "times": lambda value: value is None or _count(value),
     "instance": lambda value: value is None or isinstance(value, str),
 }
+_COUNTED = ("seen", "fired", "number")  # the emulator's own: in a rule that is given, ignored
 _COMPANIONS = frozenset({"slow", "fail_nodes", "task_never_ends"})
 _TASK_ACTIONS = frozenset({"AddExistedNodes", "DeleteNodes", "StopNodes", "StartNodes"})
 _TASK_KINDS = frozenset({"fail_nodes", "task_never_ends"})
@@ -92,7 +93,7 @@ _TASK_KINDS = frozenset({"fail_nodes", "task_never_ends"})
 
 @dataclass
 class Fault:
-    """One rule and how often it matched (`seen`) and fired."""
+    """One rule, how often it matched (`seen`) and fired, and the number that it is removed by."""
 
     kind: str
     action: str = "*"
@@ -102,17 +103,18 @@ class Fault:
     options: dict[str, Any] = field(default_factory=dict)
     seen: int = 0
     fired: int = 0
+    number: int = 0
 
     @classmethod
     def parse(cls, data: object) -> Fault:
         """Read a rule; slips are errors."""
         kind = data.get("kind") if isinstance(data, dict) else None
-        if not isinstance(data, dict) or not isinstance(kind, str) or kind not in _KINDS:
-            raise WorldError(f"a fault needs a kind of {', '.join(_KINDS)}; got {data!r}")
+        if not isinstance(data, dict) or not isinstance(kind, str) or kind not in KINDS:
+            raise WorldError(f"a fault needs a kind of {', '.join(KINDS)}; got {data!r}")
         fault = cls(kind)
-        checks = _COMMON | _KINDS[kind]
+        checks = _COMMON | KINDS[kind]
         for name, value in data.items():
-            if name in ("kind", "seen", "fired"):
+            if name in ("kind", *_COUNTED):
                 continue
             if name not in checks:
                 raise WorldError(f"fault {kind}: unknown option {name}; known: {', '.join(checks)}")
@@ -135,7 +137,13 @@ class Fault:
             **self.options,
             "seen": self.seen,
             "fired": self.fired,
+            "number": self.number,
         }
+
+    @property
+    def spent(self) -> bool:
+        """Whether it has fired as often as it may."""
+        return self.times is not None and self.fired >= self.times
 
     @property
     def ends_call(self) -> bool:
@@ -149,7 +157,7 @@ class Fault:
             return False
         if self.instance is not None and self.instance not in names:
             return False
-        if self.times is not None and self.fired >= self.times:
+        if self.spent:
             return False
         self.seen += 1
         if self.seen <= self.after:
@@ -163,12 +171,22 @@ class Faults:
     """The rules in their order."""
 
     rules: list[Fault] = field(default_factory=list)
+    added: int = 0
 
     def add(self, data: object) -> Fault:
         """Append a rule."""
         fault = Fault.parse(data)
+        self.added += 1
+        fault.number = self.added
         self.rules.append(fault)
         return fault
+
+    def remove(self, number: int) -> None:
+        """Take away one rule; WorldError where there is none of this number."""
+        kept = [rule for rule in self.rules if rule.number != number]
+        if len(kept) == len(self.rules):
+            raise WorldError(f"there is no fault {number}")
+        self.rules[:] = kept
 
     def clear(self) -> None:
         self.rules.clear()

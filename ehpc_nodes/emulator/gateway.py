@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from .answers import Answer, ApiError, missing
 from .formats import JSON_TYPE, encode
 from .journal import COMMON_PARAMETERS
+from .page import TEXT_TYPE, Page, leads_to_page
 from .request import Request
 from .service import Emulator
 from .signatures import Gate, claimed_key_id
@@ -26,12 +27,13 @@ class Reply:
 
 
 class Gateway:
-    """The front of an emulator: reads requests, checks signatures, writes answers; or is steered."""
+    """The front of an emulator: reads requests, checks signatures, writes answers; or is steered and watched."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
         self._gate = Gate()
         self._steering = Steering(emulator)
+        self._page = Page(emulator, self._steering)
 
     def reply(self, request: Request) -> Reply:
         """Answer a request.
@@ -39,6 +41,10 @@ class Gateway:
         Raises:
             Dropped: the caller gets no answer.
         """
+        if leads_to_page(request):
+            return Reply(302, TEXT_TYPE, b"", {"Location": PREFIX})
+        if request.path == PREFIX and request.method in ("GET", "HEAD", "POST"):
+            return Reply(*self._page.reply(request))
         if request.path.startswith(PREFIX):
             status, said = self._steering.reply(request)
             return Reply(status, JSON_TYPE, said)

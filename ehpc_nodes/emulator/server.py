@@ -18,6 +18,7 @@ from .answers import Dropped
 from .gateway import Gateway, Reply
 from .request import Request
 from .service import Emulator
+from .steering import PREFIX
 
 MAX_BODY = 64 * 1024 * 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -105,6 +106,11 @@ class EmulatorServer:
     @property
     def url(self) -> str:
         return f"http://{self.address}"
+
+    @property
+    def page(self) -> str:
+        """Where to watch it in a browser."""
+        return f"{self.url}{PREFIX}"
 
     @property
     def access_key_id(self) -> str:

@@ -4,7 +4,8 @@
 - ``GET world``, ``PUT world``: all that exists; putting one replaces it, with journal, faults and harm
 - ``POST reset``: back to the world that was there when the server was made
 - ``POST clock`` ``{"advance": seconds}``
-- ``GET faults``, ``POST faults`` (a rule or a list of rules, see `faults`), ``DELETE faults``
+- ``GET faults``, ``POST faults`` (a rule or a list of rules, see `faults`), ``DELETE faults`` (all, or
+  the one of ``?number=``)
 - ``GET knobs``, ``PATCH knobs`` (see `knobs`)
 - ``GET journal``, ``GET journal?action=ListNodes``, ``DELETE journal``
 - ``GET tasks``, ``POST tasks`` ``{"release": task id or "all"}``
@@ -19,6 +20,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,6 +47,8 @@ DEEDS: dict[str, tuple[str, dict[str, type], dict[str, type]]] = {
     "set_cluster_status": ("set_cluster_status", {"cluster_id": str, "status": str}, {}),
     "use": ("use", {"instance_id": str, "cpu": int}, {}),
 }
+
+_PARAMETERS = {("journal", "GET"): "action", ("faults", "DELETE"): "number"}
 
 
 class Refused(Exception):  # noqa: N818  # an answer, as `ApiError` is
@@ -81,7 +85,7 @@ class Steering:
         """The status, and a line of JSON."""
         status, said = 200, None
         try:
-            _check_site(request)
+            check_site(request)
             act = self._route(request)
             with self._emulator.turn():
                 said = act(request)
@@ -99,8 +103,8 @@ class Steering:
         act = methods.get(request.method)
         if act is None:
             raise Refused(405, f"{name} takes {', '.join(methods)}, not {request.method}")
-        known = {"action"} if name == "journal" else set()
-        unknown = sorted({key for key, _ in request.query_pairs} - known)
+        known = _PARAMETERS.get((name, request.method))
+        unknown = sorted({key for key, _ in request.query_pairs} - {known})
         if unknown:
             raise Refused(400, f"{name}: unknown parameter {', '.join(unknown)}")
         return act
@@ -133,8 +137,14 @@ class Steering:
             self._emulator.faults.add(rule)
         return self._emulator.faults.dump()
 
-    def _clear_faults(self, _: Request) -> None:
-        self._emulator.faults.clear()
+    def _clear_faults(self, request: Request) -> None:
+        number = dict(request.query_pairs).get("number")
+        if number is None:
+            self._emulator.faults.clear()
+        elif re.fullmatch(r"[0-9]{1,9}", number):
+            self._emulator.faults.remove(int(number))
+        else:
+            raise WorldError(f"number: expected int, got {number!r}")
 
     def _knobs(self, _: Request) -> Any:
         return dump(self._emulator.world.knobs)
@@ -177,7 +187,8 @@ class Steering:
         getattr(self._emulator.outside, method)(**fields)
 
 
-def _check_site(request: Request) -> None:
+def check_site(request: Request) -> None:
+    """Refuse what a web page of another site sends."""
     host = request.headers.get("host", "")
     if not _is_loopback(host):
         raise Refused(403, f"the Host {host!r} is not a loopback address")

@@ -51,7 +51,8 @@ def running():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_told_to_stop(running, number):
     said, process = running()
-    assert set(said) == {"url", "access_key_id", "access_key_secret", "region"}
+    assert set(said) == {"url", "access_key_id", "access_key_secret", "region", "page"}
+    assert said["page"] == f"{said['url']}/_emulator/"
     with requests.Session() as session:
         world = session.get(f"{said['url']}/_emulator/world", timeout=5).json()
         assert world["access_keys"][0]["secret"] == said["access_key_secret"]

@@ -89,6 +89,17 @@ def test_faults(desk, cloud):
     assert desk.said("GET", "faults") == []
 
 
+def test_a_fault_is_removed_by_its_number(desk):
+    desk.said("POST", "faults", [{"kind": "slow"}, {"kind": "error"}, {"kind": "throttle"}])
+    desk.said("DELETE", "faults?number=2")
+    assert [(rule["number"], rule["kind"]) for rule in desk.said("GET", "faults")] == [
+        (1, "slow"),
+        (3, "throttle"),
+    ]
+    (added,) = desk.said("POST", "faults", {"kind": "slow"})[2:]
+    assert added["number"] == 4
+
+
 def test_faults_are_added_all_or_none(desk):
     status, _ = desk.send("POST", "faults", [{"kind": "slow"}, {"kind": "nope"}])
     assert status == 400
@@ -161,7 +172,7 @@ def test_what_people_do(desk, cloud):
     ("sent", "status", "error"),
     [
         (("GET", "nope", None), 404, "nothing is at 'nope'; known: world, reset, clock, faults,"),
-        (("GET", "", None), 404, "nothing is at ''; known: world,"),
+        (("PUT", "", None), 404, "nothing is at ''; known: world,"),
         (("POST", "world", {}), 405, "world takes GET, PUT, not POST"),
         (("PUT", "world", b"{"), 400, "the body is not JSON: Expecting"),
         (("PUT", "world", b"\xff"), 400, "the body is not JSON: 'utf-8' codec"),
@@ -179,6 +190,9 @@ def test_what_people_do(desk, cloud):
         (("POST", "clock", []), 400, "expected a mapping, got []"),
         (("POST", "faults", {"kind": "nope"}), 400, "a fault needs a kind of "),
         (("POST", "faults", {"kind": {}}), 400, "a fault needs a kind of "),
+        (("DELETE", "faults?number=1", None), 400, "there is no fault 1"),
+        (("DELETE", "faults?number=x", None), 400, "number: expected int, got 'x'"),
+        (("DELETE", "faults?n=1", None), 400, "faults: unknown parameter n"),
         (("PATCH", "knobs", {"x": 1}), 400, "knobs: unknown x; known: "),
         (("PATCH", "knobs", []), 400, "knobs: expected a mapping, got []"),
         (("GET", "journal?acton=x", None), 400, "journal: unknown parameter acton"),

@@ -1,0 +1,332 @@
+"""What the page shows of an emulator: the world in the groups, counts and sentences of a person who watches."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from .clock import ManualClock
+from .faults import Fault
+from .harm import Harm
+from .journal import Entry
+from .knobs import Pace
+from .page_faults import KINDS
+from .params import named_ids
+from .service import Emulator
+from .world import Cluster, Instance, Node, Task, World
+
+MANY_NODES = 120
+MANY_CALLS = 60
+MANY_NAMES = 4
+MANY_TASKS = 12
+
+_TONES = {
+    "good": ("running", "success", "available"),
+    "busy": ("uninit", "initing", "releasing", "pending", "starting", "stopping", "processing"),
+    "bad": ("exception", "untracking", "fail", "failed", "partialfail"),
+}
+_TONE_OF = {word: tone for tone, words in _TONES.items() for word in words}
+_DOES = {"attach": "Attach", "detach": "Detach", "stop": "Stop", "start": "Start"}
+# What a line of the journal says besides the machines that the call names.
+_TELLING = (
+    "JobQueue",
+    "QueueName",
+    "ReleaseInstance",
+    "Role",
+    "StoppedMode",
+    "Tag.1.Key",
+    "TagKey.1",
+)
+
+
+def tone(word: str) -> str:
+    """How a status word is shown: good, busy, bad or idle (also for words that nobody has heard of)."""
+    return _TONE_OF.get(word.lower(), "idle")
+
+
+def many(number: int, one: str, more: str = "") -> str:
+    """A number of things in words."""
+    return f"{number} {one if number == 1 else more or one + 's'}"
+
+
+def often(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+def names(world: World, ids: Iterable[str]) -> str:
+    """Machines by their host names where they have one: `compute1, compute2 and 7 more`."""
+    found = [(item, world.instances.get(item)) for item in ids]
+    words = sorted((one.host_name if one else item for item, one in found), key=_natural)
+    if len(words) <= MANY_NAMES:
+        return ", ".join(words)
+    return f"{', '.join(words[: MANY_NAMES - 1])} and {len(words) - MANY_NAMES + 1} more"
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    """compute9 before compute10."""
+    parts = re.findall(r"[0-9]{1,18}|[^0-9]+", name)
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A node or an instance. `notes` are what is unusual about it."""
+
+    id: str
+    host_name: str
+    status: str
+    ip: str
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Machines that stand together; `hidden` says how many more there are than are shown."""
+
+    name: str
+    counts: str
+    machines: list[Machine]
+    hidden: int = 0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number of the account of harm, and what it consists of."""
+
+    label: str
+    number: int
+    words: str
+    is_harm: bool
+    details: list[str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Calls of the journal that follow each other and are alike."""
+
+    entry: Entry
+    count: int
+    time: str
+    about: str
+    outcome: str
+    tone: str
+    is_write: bool
+
+
+def view(emulator: Emulator) -> dict[str, Any]:
+    """Everything that the page shows; to be called in a turn of the emulator's."""
+    world, harm = emulator.world, emulator.harm
+    rows = journal_rows(world, emulator.journal.entries)
+    tasks = sorted(world.tasks.values(), key=lambda task: (task.is_open, task.since), reverse=True)
+    return {
+        "region": world.region,
+        "time": clock_time(emulator.clock.now()),
+        "clusters": [
+            (cluster, groups(world, harm, cluster)) for cluster in world.clusters.values()
+        ],
+        "spare": _spare(world, harm),
+        "tasks": [(t, task_title(world, t), _failure(world, t)) for t in tasks[:MANY_TASKS]],
+        "older_tasks": max(0, len(tasks) - MANY_TASKS),
+        "open_tasks": len(world.open_tasks),
+        "rows": rows,
+        "calls": len(emulator.journal.entries),
+        "figures": figures(harm),
+        "faults": [(fault, fault_words(fault)) for fault in emulator.faults.rules],
+        "pace": pace_words(world.knobs.task_pace),
+        "by_clock": isinstance(emulator.clock, ManualClock) or _goes_by_clock(world),
+        "news": news(emulator),
+    }
+
+
+def clock_time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%H:%M:%S}"
+
+
+def groups(world: World, harm: Harm, cluster: Cluster) -> list[Group]:
+    """A cluster's nodes by queue; those of the cluster itself first, those of no queue last."""
+    compute = [node for node in cluster.nodes.values() if node.is_compute]
+    heads = [node for node in cluster.nodes.values() if not node.is_compute]
+    lost = [node for node in compute if node.queue not in cluster.queues]
+    found = [_group("Manager and login nodes", [_node(world, harm, node) for node in heads])]
+    for queue in cluster.queues:
+        members = [_node(world, harm, node) for node in compute if node.queue == queue]
+        found.append(_group(f"Queue {queue}", members))
+    if lost:
+        found.append(_group("In no queue of the cluster", [_node(world, harm, n) for n in lost]))
+    return found
+
+
+def _spare(world: World, harm: Harm) -> Group:
+    free = [item for item in world.instances.values() if item.id not in world.member_of]
+    return _group("Instances not attached", [_instance(harm, item) for item in free])
+
+
+def _group(name: str, machines: list[Machine]) -> Group:
+    """In the order of their host names; of very many, those that aren't simply there are kept."""
+    shown = sorted(machines, key=lambda machine: _natural(machine.host_name))
+    if len(shown) > MANY_NODES:
+        order = {machine.id: place for place, machine in enumerate(shown)}
+        shown.sort(key=lambda machine: tone(machine.status) in ("good", "idle"))
+        shown = sorted(shown[:MANY_NODES], key=lambda machine: order[machine.id])
+    return Group(name, counts(m.status for m in machines), shown, len(machines) - len(shown))
+
+
+def counts(words: Iterable[str]) -> str:
+    """`3 running, 1 initing`; `none`."""
+    found = Counter(words).most_common()
+    return ", ".join(f"{number} {word}" for word, number in found) or "none"
+
+
+def _node(world: World, harm: Harm, node: Node) -> Machine:
+    instance = world.instances.get(node.id)
+    notes = [] if node.is_compute else [", ".join(node.roles)]
+    if not node.listed:
+        notes.append("not listed yet")
+    if node.used.cpu or node.used.gpu or node.used.memory:
+        notes.append("runs jobs")
+    notes += _notes(harm, instance, node.id)
+    return Machine(node.id, node.host_name, node.status, node.ip, notes)
+
+
+def _instance(harm: Harm, instance: Instance) -> Machine:
+    notes = _notes(harm, instance, instance.id)
+    return Machine(instance.id, instance.host_name, instance.status, instance.private_ip, notes)
+
+
+def _notes(harm: Harm, instance: Instance | None, instance_id: str) -> list[str]:
+    replaced = harm.disk_replacements.get(instance_id, 0)
+    notes = [f"disk replaced {often(replaced)}"] if replaced else []
+    tags = instance.tags if instance else {}
+    return [*notes, *(f"{key}={value}" for key, value in tags.items())]
+
+
+def task_title(world: World, task: Task) -> str:
+    """`Attach compute1, compute2 to queue gpu`."""
+    title = f"{_DOES[task.kind]} {names(world, task.instance_ids)}"
+    if task.kind == "attach" and task.queue:
+        return f"{title} to queue {task.queue}"
+    return f"{title} and release" if task.release else title
+
+
+def _failure(world: World, task: Task) -> str:
+    if task.is_open or not task.outcomes:
+        return ""
+    return f"{names(world, task.outcomes)}: {task.failure_text}"
+
+
+def journal_rows(world: World, entries: list[Entry]) -> list[Row]:
+    """The newest calls first, reads that are alike and follow each other in one row."""
+    rows: list[tuple[Entry, int]] = []
+    for entry in entries:
+        before, count = rows[-1] if rows else (None, 0)
+        if before is not None and _alike(before, entry):
+            rows[-1] = (before, count + 1)
+        else:
+            rows.append((entry, 1))
+    return [_row(world, entry, count) for entry, count in reversed(rows[-MANY_CALLS:])]
+
+
+def is_write(action: str) -> bool:
+    return not action.startswith(("List", "Describe"))
+
+
+def _alike(one: Entry, other: Entry) -> bool:
+    return not is_write(one.action) and (
+        (one.action, one.params, one.status, one.code, one.fault)
+        == (other.action, other.params, other.status, other.code, other.fault)
+    )
+
+
+def _row(world: World, entry: Entry, count: int) -> Row:
+    parts = ["no answer" if entry.status is None else str(entry.status), entry.code or ""]
+    good = entry.status is not None and entry.status < 400
+    return Row(
+        entry,
+        count,
+        clock_time(entry.time),
+        about(world, entry.params),
+        " ".join(filter(None, parts)),
+        "bad" if not good else "busy" if entry.fault else "good",
+        is_write(entry.action),
+    )
+
+
+def about(world: World, params: Mapping[str, str]) -> str:
+    """Which machines a call names, and what else tells it from others of its action."""
+    machines = {name: value for name, value in params.items() if not name.startswith("Tag")}
+    parts = [names(world, named_ids(machines))]
+    parts += [f"{name}={params[name]}" for name in _TELLING if name in params]
+    return ", ".join(filter(None, parts))
+
+
+def figures(harm: Harm) -> list[Figure]:
+    """The account of harm; a disk that was replaced once is what attaching does, twice is harm."""
+    disks = harm.disk_replacements
+    twice = sum(1 for times in disks.values() if times > 1)
+    again = f"{many(twice, 'instance')} more than once" if twice else "each instance once"
+    return [
+        Figure(
+            "System disks replaced",
+            sum(disks.values()),
+            again if disks else "none",
+            twice > 0,
+            [f"{item}: {often(times)}" for item, times in disks.items()],
+        ),
+        _harmful("Instances released", list(harm.releases)),
+        _harmful("Double attaches", [", ".join(e["instance_ids"]) for e in harm.double_attach]),
+        _harmful(
+            "Manager or login nodes touched",
+            [f"{e['action']} on {e['instance_id']}" for e in harm.touched],
+        ),
+    ]
+
+
+def _harmful(label: str, details: list[str]) -> Figure:
+    return Figure(label, len(details), "harm" if details else "none", bool(details), details)
+
+
+def fault_words(fault: Fault) -> list[str]:
+    """Which calls a rule befalls, how often, and with what."""
+    words = ["for ever" if fault.times is None else often(fault.times)]
+    if fault.after:
+        words.append(f"after {many(fault.after, 'call')}")
+    if fault.instance is not None:
+        words.append(f"naming {fault.instance}")
+    labels = {option.name: option.label for option in KINDS[fault.kind].options}
+    return words + [f"{labels[name]}: {value}" for name, value in fault.options.items()]
+
+
+def pace_words(pace: Pace) -> str:
+    """When work of this pace ends."""
+    amount = f"{pace.amount:g}"
+    return {
+        "instant": "at once",
+        "held": "when released",
+        "never": "never",
+        "looks": f"after {amount} looks of a caller",
+        "seconds": f"after {amount} s",
+    }[pace.kind]
+
+
+def _goes_by_clock(world: World) -> bool:
+    paces = [world.knobs.task_pace, world.knobs.instance_pace, world.knobs.list_lag]
+    paces += [task.pace for task in world.open_tasks.values()]
+    paces += [instance.pace for instance in world.moving.values()]
+    return any(pace is not None and pace.kind == "seconds" for pace in paces)
+
+
+def news(emulator: Emulator) -> str:
+    """What somebody who only listens wants to know: it changes when something has happened, not with each call."""
+    nodes = [n for c in emulator.world.clusters.values() for n in c.nodes.values() if n.is_compute]
+    armed = sum(not fault.spent for fault in emulator.faults.rules)
+    sentences = [
+        f"Compute nodes: {counts(node.status for node in nodes)}",
+        f"Open tasks: {len(emulator.world.open_tasks) or 'none'}",
+        f"Faults armed: {armed or 'none'}",
+        *(f"{f.label}: {f.number}" for f in figures(emulator.harm) if f.number),
+    ]
+    return ". ".join(sentences) + "."
