@@ -168,15 +168,16 @@ class Installed:
     def __init__(self, folder, wheel):
         self.folder, self.wheel = folder, wheel
         self.bin = folder / "venv" / "bin"
-        venv.create(folder / "venv", with_pip=True)
+        venv.create(folder / "venv", with_pip=False)
         self.install()
 
     def install(self, *extras):
-        """The wheel, with extras."""
+        """The wheel, with extras; by this environment's pip, since making another takes a while."""
         what = f"ehpc-nodes[{','.join(extras)}] @ {self.wheel.as_uri()}" if extras else self.wheel
         quick = ["--quiet", "--no-compile", "--disable-pip-version-check"]
         constraints = ["--constraint", ROOT / "constraints.txt"]
-        run(self.bin / "pip", "install", *quick, *constraints, what)
+        pip = [sys.executable, "-m", "pip", "--python", self.bin / "python"]
+        run(*pip, "install", *quick, *constraints, what)
 
     def python(self, *args, **options):
         return run(self.bin / "python", *args, cwd=self.folder, **options)
