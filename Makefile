@@ -9,7 +9,7 @@ LOWEST := .venv-lowest
 LOWEST_PULUMI := $(shell sed -n 's/^ *"pulumi>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-lowest engine demo check test reliability chaos audit constraints clean
+.PHONY: help venv venv-lowest engine demo check test docs pictures shown reliability chaos audit constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -52,6 +52,16 @@ test: venv venv-lowest engine ## all tests, the seam's also with the lowest supp
 	@echo '== everything, with pulumi '"$$($(BIN)/python -c 'import importlib.metadata as m; print(m.version("pulumi"))')"
 	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
 
+docs: venv ## build the documentation's site into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+pictures: venv engine ## draw the pictures of README and docs anew; the terminal's from a real run
+	@$(BIN)/python tools/pictures/draw.py
+	@$(BIN)/python tools/pictures/terminal.py
+
+shown: venv engine ## write what the docs show of runs anew, by running them
+	@SHOWN=write $(BIN)/python -m pytest -q tests/docs/test_shown.py
+
 reliability: venv ## write the table of docs/reliability.md anew, by running every cell of it
 	@PYTHONPATH=tests $(BIN)/python -m unit.matrix
 
@@ -65,4 +75,4 @@ constraints: ## write constraints.txt anew: the newest versions of everything, f
 	@tools/constraints.sh $(PYTHON)
 
 clean: ## take away all that make has made
-	rm -rf $(VENV) $(LOWEST) .engine .demo dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) .engine .demo dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

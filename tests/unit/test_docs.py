@@ -1,55 +1,167 @@
 """What the documents name is what the code has."""
 
+import argparse
 import inspect
 import re
 from pathlib import Path
 
-from ehpc_nodes import resource, settings
-from ehpc_nodes.models import State
+import pytest
+
+from ehpc_nodes import errors, resource, settings
+from ehpc_nodes.emulator import __main__ as emulator_command
+from ehpc_nodes.models import NodeState, State, TaskRecord
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("*.md"))]
+}
+RESOURCE, SETTINGS, RECOVERY = (
+    PAGES[f"docs/{name}.md"] for name in ("resource", "settings", "recovery")
+)
 SOURCES = "".join(p.read_text() for p in (ROOT / "ehpc_nodes").glob("*.py"))
+ARGUMENTS = "| argument | meaning | a change |"
 
 
-def rows(header):
-    """The first cells of the table under a header line, as a set of the code words in them."""
-    table = README.split(header)[1].split("\n\n")[0]
-    return {
-        word
-        for line in table.splitlines()
-        for word in re.findall(r"`([^`]+)`", line.split("|")[1:2][0] if "|" in line else "")
-    }
+def table(page, header):
+    """The rows of the table under a header line, as lists of cells."""
+    body = page.split(header)[1].split("\n\n")[0]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in body.splitlines()[2:]]
+
+
+def words(page, header, column=0):
+    """The code words in a column of that table."""
+    return [word for row in table(page, header) for word in re.findall(r"`([^`]+)`", row[column])]
+
+
+# -- inputs and outputs ----------------------------------------------------------------------------
+
+
+def arguments():
+    signature = inspect.signature(resource.AttachedNodes.__init__)
+    return {n: p for n, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
 def test_arguments():
-    signature = inspect.signature(resource.AttachedNodes.__init__)
-    arguments = {n for n, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY} - {"opts"}
-    assert rows("| argument | meaning | a change |") == arguments
+    assert set(words(RESOURCE, ARGUMENTS)) == arguments().keys() - {"opts"}
+
+
+def test_what_a_change_of_an_argument_does():
+    from ehpc_nodes.bags import CONSENTS, REPLACING
+
+    said = {row[0].strip("`"): row[2].partition(" ")[0] for row in table(RESOURCE, ARGUMENTS)}
+    assert {name for name, change in said.items() if change == "replaces"} == set(REPLACING)
+    assert {name for name, change in said.items() if change == "nothing"} == set(CONSENTS)
+
+
+def test_required_arguments():
+    required = {n for n, p in arguments().items() if p.default is p.empty}
+    (sentence,) = re.findall(r"([^.\n]*) are required\.", RESOURCE)
+    assert set(re.findall(r"`(\w+)`", sentence)) == required
+
+
+def test_defaults():
+    from ehpc_nodes import provider
+
+    minutes = {provider.CREATE_TIMEOUT / 60, provider.UPDATE_TIMEOUT / 60}
+    assert minutes == {60}
+    assert provider.DELETE_TIMEOUT / 60 == 30
+    assert "60 minutes to create and to update, 30 to delete" in RESOURCE
+    assert settings.GRACE_SECONDS == settings.READ_TIMEOUT_SECONDS == 30
+    assert {row[2].partition(":")[0] for row in table(SETTINGS, "| stack config |")} >= {"30"}
 
 
 def test_outputs():
-    own = set(State.model_fields) - set(rows("| argument | meaning | a change |"))
-    assert rows("| output | |") == own == set(resource.OUTPUTS)
+    own = set(State.model_fields) - set(words(RESOURCE, ARGUMENTS))
+    assert set(words(RESOURCE, "| output | |")) == own == set(resource.OUTPUTS)
+
+
+@pytest.mark.parametrize(("output", "model"), [("tasks", TaskRecord), ("nodes", NodeState)])
+def test_what_stands_in_an_output(output, model):
+    (row,) = [r for r in table(RESOURCE, "| output | |") if f"`{output}`" in r[0]]
+    assert set(re.findall(r"`(\w+)`", row[1])) == set(model.model_fields)
+
+
+# -- settings --------------------------------------------------------------------------------------
 
 
 def test_settings():
-    documented = set(re.findall(r"`((?:ehpc|alicloud):\w+)", README))
+    documented = set(re.findall(r"`((?:ehpc|alicloud):\w+)`", SETTINGS))
     named = set(re.findall(r'"((?:ehpc|alicloud):\w+)"', SOURCES))
     assert documented == named
     variables = {
         *settings.REGION_VARIABLES,
         *(v for family in settings.KEY_VARIABLES for v in family),
     }
-    assert variables <= set(re.findall(r"`(A\w+)`", README))
+    assert variables <= set(re.findall(r"`(A\w+)`", SETTINGS))
 
 
-def test_links_lead_somewhere():
-    for page in (README, *(p.read_text() for p in (ROOT / "docs").glob("*.md"))):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page):
-            assert (ROOT / target).exists() or (ROOT / "docs" / target).exists(), target
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_names_a_setting_that_there_is_not(page):
+    """Config keys and environment variables on every page are those of the settings' page."""
+    named = set(re.findall(r"\b((?:ehpc|alicloud):[a-z]\w+)\b", PAGES[page]))
+    assert named <= set(re.findall(r"`((?:ehpc|alicloud):\w+)`", SETTINGS))
+    variables = set(re.findall(r"\b(ALI(?:BABA_?)?CLOUD_[A-Z_]+)\b", PAGES[page]))
+    assert variables <= set(re.findall(r"`(A\w+)`", SETTINGS))
 
 
-def test_python_in_the_readme_is_python():
-    for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        compile(block, "README.md", "exec")
+# -- codes -----------------------------------------------------------------------------------------
+
+
+def test_codes_of_the_service():
+    documented = words(RECOVERY, "| code | meaning | what is done |")
+    known = {
+        *(errors.THROTTLED | errors.CONFLICT | errors.BACKEND | errors.FORBIDDEN),
+        *(errors.KEY_REFUSED | errors.CLUSTER_NOT_FOUND | errors.HINTS.keys()),
+    }
+    families = {"Throttling.…", "AgentError.…"}
+    assert len(documented) == len(set(documented))
+    assert set(documented) == known | families
+
+
+def test_codes_in_failed():
+    documented = set(words(RECOVERY, "| code | meaning | what to do |"))
+    ours = set(re.findall(r'\bcode="([A-Z]\w+)"|\.fail\([^"]*"([A-Z]\w+)"', SOURCES))
+    named = {code for pair in ours for code in pair if code}
+    assert named == {"NotDetached", "QueueNotSet", "Vanished"}
+    assert named <= documented
+
+
+# -- commands --------------------------------------------------------------------------------------
+
+
+def test_options_of_the_emulator_command():
+    """Each that a page uses is one."""
+    parser = emulator_command._parser()
+    assert isinstance(parser, argparse.ArgumentParser)
+    options = {option for action in parser._actions for option in action.option_strings}
+    for name, page in PAGES.items():
+        for line in re.findall(r"python -m ehpc_nodes\.emulator([^\n`]*)", page):
+            assert set(re.findall(r"--[a-z-]+", line)) <= options, name
+
+
+def test_make_targets():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    for name, page in PAGES.items():
+        assert set(re.findall(r"(?:^|`)make ([a-z-]+)", page, re.MULTILINE)) <= targets, name
+
+
+# -- links -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    """Those of pages in docs/ also in the site's own check; these are files and headings."""
+    folder = (ROOT / page).parent
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", PAGES[page]):
+        path, _, anchor = target.partition("#")
+        file = (folder / path) if path else (ROOT / page)
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file.read_text()), target
+
+
+def anchors(text):
+    headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-") for h in headings}

@@ -1,0 +1,77 @@
+"""The pictures are those of the code: drawn anew they are the same, and what they show is what happens."""
+
+import importlib.util
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from ehpc_nodes.sight import Wish
+from unit.emulated import Bench, ids
+
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "docs" / "pictures"
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / "pictures" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+draw = script("draw")
+
+
+@pytest.mark.parametrize("name", draw.DRAWN)
+def test_it_is_drawn_anew_after_each_change(name):
+    assert (PICTURES / name).read_text() == draw.DRAWN[name](), "`make pictures` draws it anew"
+
+
+def test_the_layers_are_all_modules():
+    modules = {p.stem for p in (ROOT / "ehpc_nodes").glob("[!_]*") if p.name != "py.typed"}
+    drawn = {module for row in draw.layers() for module in row}
+    assert drawn - modules == set()
+    assert modules - drawn <= {"cli"}, "a module that the contract leaves out"
+
+
+def calls(bench):
+    """The actions in their order; the looks of a wait once, however often they were made."""
+    shown: list[str] = []
+    for action in (entry.action for entry in bench.emulator.journal.entries):
+        waiting = action in ("ListTasks", "ListNodesNoPaging")
+        if shown[-1:] != [action] and not (waiting and "ListNodesNoPaging" in shown):
+            shown.append(action)
+    return shown
+
+
+def test_attaching_makes_the_calls_of_the_picture_in_its_order():
+    bench = Bench(pace={"looks": 3})
+    bench.emulator.outside.start(ids(1)[0])
+    inputs = bench.inputs(1, 2, stop_running=True)
+    wish = Wish(**inputs.model_dump(include=set(Wish.__annotations__)))
+    bench.lifecycle().survey(wish, set(inputs.instance_ids), set())
+    looks = calls(bench)
+    bench.emulator.journal.entries.clear()
+    bench.up(1, 2, stop_running=True)
+    shown = [what for _, _, what, _ in draw.PREVIEW if what[0].isupper()]
+    assert looks[: len(shown)] == shown
+    done = calls(bench)
+    assert done[: len(looks)] == looks
+    assert done[len(looks) :] == [what for _, _, what, _ in draw.ATTACH if what[0].isupper()]
+
+
+@pytest.mark.parametrize("picture", sorted(PICTURES.glob("*.svg")), ids=lambda p: p.name)
+def test_a_picture_can_be_read_by_all_and_fetches_nothing(picture):
+    text = picture.read_text()
+    root = ET.fromstring(text)
+    words = {element.tag.rpartition("}")[2]: element.text for element in root}
+    assert words["title"]
+    assert words["desc"]
+    assert root.get("role") == "img"
+    outside = re.findall(r"https?://[^\"' )]+", text)
+    assert set(outside) <= {"http://www.w3.org/2000/svg"}
+    assert "<script" not in text
