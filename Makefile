@@ -9,7 +9,7 @@ LOWEST := .venv-lowest
 LOWEST_PULUMI := $(shell sed -n 's/^ *"pulumi>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-lowest engine demo check test reliability constraints clean
+.PHONY: help venv venv-lowest engine demo check test bench reliability constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -54,6 +54,9 @@ test: venv venv-lowest engine ## all tests, the seam's also with the lowest supp
 
 reliability: venv ## write the table of docs/reliability.md anew, by running every cell of it
 	@PYTHONPATH=tests $(BIN)/python -m unit.matrix
+
+bench: venv ## write the table of docs/benchmarks.md anew, by measuring each row: a quarter of an hour
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks
 
 constraints: ## write constraints.txt anew: the newest versions of everything, from a fresh environment
 	@tools/constraints.sh $(PYTHON)
