@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from pulumi.dynamic import ConfigureRequest
+
 from ehpc_nodes.provider import AttachedNodesProvider
 from unit.emulated import CLUSTER, WRITES, Bench, ids
 
@@ -20,15 +22,13 @@ class Run(AttachedNodesProvider):
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.configure(_Config({"ehpc:region": "cn-hangzhou"}))
+        config: Any = {
+            "ehpc:region": "cn-hangzhou"
+        }  # the SDK's Config looks values up in the same way
+        self.configure(ConfigureRequest(config=config))
 
     def _lifecycle(self, _call: Any, _region: str, seconds: float, *, marks: bool = True) -> Any:
         return self.bench.lifecycle(seconds, mark=self.bench.mark if marks else "")
-
-
-class _Config:
-    def __init__(self, config: dict[str, str]) -> None:
-        self.config: Any = config
 
 
 def declared(numbers: Sequence[int]) -> dict[str, Any]:
@@ -46,8 +46,7 @@ def create(bench: Bench, numbers: Sequence[int]) -> dict[str, Any]:
     run = Run(bench)
     checked = run.check({}, declared(numbers))
     assert not checked.failures, checked.failures
-    outs: dict[str, Any] = run.create(checked.inputs).outs
-    return outs
+    return run.create(checked.inputs).outs or {}
 
 
 def attach_a_thousand(already: int = 1000, **options: Any) -> Counter[str]:

@@ -39,7 +39,6 @@ from .bags import (
     split_unknown,
 )
 from .claims import Claims
-from .client import Client
 from .engine import EngineCall, current_call
 from .errors import (
     ConfigError,
@@ -60,7 +59,6 @@ from .models import (
     check_form,
 )
 from .ownership import mark_of
-from .transport import HttpExchange
 from .waiting import Deadline, RealClock
 
 EHPC_VERSION = "2018-04-12"
@@ -266,6 +264,10 @@ class AttachedNodesProvider(ResourceProvider):
         self, call: EngineCall, region: str, seconds: float, *, marks: bool = True
     ) -> Lifecycle:
         """A lifecycle on the real cloud, for one operation."""
+        # late: a program, and a run without a change, send nothing and need no HTTP
+        from .client import Client
+        from .transport import HttpExchange
+
         found = settings.resolve(self._get, os.environ, region=region)
         deadline = Deadline.after(RealClock(call.cancelled), seconds)
         exchange = partial(
