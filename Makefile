@@ -9,7 +9,7 @@ LOWEST := .venv-lowest
 LOWEST_PULUMI := $(shell sed -n 's/^ *"pulumi>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-lowest engine demo check test docs pictures shown reliability chaos audit constraints clean
+.PHONY: help venv venv-lowest engine demo check test docs pictures shown reliability bench chaos audit constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -70,6 +70,9 @@ chaos: venv engine ## random histories for MINUTES (10), in process and on the r
 
 audit: venv ## look the installed dependencies up in the advisory database (needs the internet)
 	@$(BIN)/python -m pip_audit --strict --skip-editable
+
+bench: venv ## write the table of docs/benchmarks.md anew, by measuring each row: a quarter of an hour
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks
 
 constraints: ## write constraints.txt anew: the newest versions of everything, from a fresh environment
 	@tools/constraints.sh $(PYTHON)

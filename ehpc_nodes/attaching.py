@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from . import wire
-from .client import BATCH, chunks
 from .errors import (
     ApiError,
     AuthError,
@@ -23,6 +22,7 @@ from .errors import (
     counted,
     listed,
 )
+from .lists import BATCH, chunks
 from .models import Inputs
 from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Operation, may_have_acted
 from .waiting import wait_until

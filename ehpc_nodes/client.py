@@ -23,14 +23,12 @@ from .errors import (
     ThrottledError,
     TransportError,
 )
-from .lists import many, one, pages
+from .lists import BATCH, chunks, many, one, pages
 from .transport import Exchange
 from .waiting import Deadline
 
 log = logging.getLogger("ehpc_nodes.client")
 
-#: How many instances one write may name (AddExistedNodes, DeleteNodes, SetQueue, StopInstances).
-BATCH = 100
 TAG_BATCH = 50
 #: Seconds for which a call is repeated before it counts as failed.
 PATIENCE = 120.0
@@ -40,11 +38,6 @@ UNREACHABLE = 20.0
 REPEAT_READ = (ThrottledError, ConflictError, BackendError, TransportError)
 #: A write is repeated only where it is certain that it had no effect.
 REPEAT_WRITE = (ThrottledError, ConflictError, NotSentError)
-
-
-def chunks(items: Sequence[str], size: int = BATCH) -> list[list[str]]:
-    """The items in order, at most ``size`` in a piece."""
-    return [list(items[i : i + size]) for i in range(0, len(items), size)]
 
 
 def numbered(template: str, values: Iterable[str]) -> dict[str, str]:

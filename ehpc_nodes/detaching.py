@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from . import wire
-from .client import BATCH, chunks
 from .errors import (
     ApiError,
     AuthError,
@@ -17,6 +16,7 @@ from .errors import (
     counted,
     listed,
 )
+from .lists import BATCH, chunks
 from .models import TaskRecord
 from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Operation, may_have_acted
 from .waiting import wait_until

@@ -1,8 +1,9 @@
-"""Lists in answers: their entries as models, and pages read to the end."""
+"""Lists: of ids in pieces that one call may name; in answers, as models, with pages read to the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,8 +14,15 @@ from .errors import TransportError
 W = TypeVar("W", bound=wire.Wire)
 Read = Callable[[str, Mapping[str, str]], dict[str, Any]]
 
+#: How many instances one write may name (AddExistedNodes, DeleteNodes, SetQueue, StopInstances).
+BATCH = 100
 #: How often a list is read anew when it changes while its pages are being read.
 RELISTS = 5
+
+
+def chunks(items: Sequence[str], size: int = BATCH) -> list[list[str]]:
+    """The items in order, at most ``size`` in a piece."""
+    return [list(items[i : i + size]) for i in range(0, len(items), size)]
 
 
 def one(action: str, model: type[W], data: Any) -> W:
@@ -36,9 +44,15 @@ def many(action: str, model: type[W], answer: Mapping[str, Any], path: tuple[str
     for name in path:
         data = data.get(name) if isinstance(data, dict) else data
     try:
-        return TypeAdapter(list[model]).validate_python(data or [])  # type: ignore[valid-type]
+        return list_of(model).validate_python(data or [])
     except ValidationError as error:
         raise _malformed(action, error) from error
+
+
+@cache
+def list_of(model: type[W]) -> TypeAdapter[list[W]]:
+    """The validator of a list of entries; making one takes longer than reading a page with it."""
+    return TypeAdapter(list[model])  # type: ignore[valid-type]
 
 
 def pages(

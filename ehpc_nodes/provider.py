@@ -38,7 +38,6 @@ from .bags import (
     split_unknown,
 )
 from .claims import Claims
-from .connection import connect
 from .engine import EngineCall, current_call
 from .errors import (
     ConfigError,
@@ -262,6 +261,9 @@ class AttachedNodesProvider(ResourceProvider):
         self, call: EngineCall, region: str, seconds: float, *, marks: bool = True
     ) -> Lifecycle:
         """A lifecycle on the real cloud, for one operation."""
+        # late: a program, and a run without a change, send nothing and need no HTTP
+        from .connection import connect
+
         found = settings.resolve(self._get, os.environ, region=region)
         deadline = Deadline.after(RealClock(call.cancelled), seconds)
         mark = mark_of(call.urn) if marks and found.ownership_tags else ""

@@ -10,11 +10,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any, Protocol
 from urllib.parse import urlsplit
-from xml.etree.ElementTree import ParseError
 
 import requests
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 from requests.auth import AuthBase
 
 from .errors import CertificateError, NotSentError, TransportError, api_error
@@ -160,17 +157,22 @@ def _shortened(message: str) -> str:
 
 def _parse(body: bytes) -> dict[str, Any] | None:
     try:
-        if body.lstrip().startswith(b"<"):
-            return _parse_xml(body)
-        parsed = json.loads(body)
-    except (ValueError, ParseError, DefusedXmlException):
+        parsed = _parse_xml(body) if body.lstrip().startswith(b"<") else json.loads(body)
+    except ValueError:
         return None
     return parsed if isinstance(parsed, dict) else None
 
 
 def _parse_xml(body: bytes) -> dict[str, Any] | None:
     """An error in XML. A success in XML is not expected (JSON is asked for) and not understood."""
-    root = fromstring(body)
+    from xml.etree.ElementTree import ParseError  # late: a gateway's error is all that comes in XML
+
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        root = fromstring(body)
+    except ParseError:
+        return None
     return {child.tag: child.text or "" for child in root} if root.tag == "Error" else None
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ehpc_nodes.client import Client, chunks
+from ehpc_nodes.client import Client
 from ehpc_nodes.errors import (
     BackendError,
     CertificateError,
@@ -14,6 +14,7 @@ from ehpc_nodes.errors import (
     TransportError,
     api_error,
 )
+from ehpc_nodes.lists import chunks
 from ehpc_nodes.waiting import Deadline
 from unit.fakes import FakeClock
 
