@@ -55,11 +55,10 @@ def forecast_replacement(
         EhpcError: a look failed.
     """
     wish = wish_of(bag)
-    same = all(replaced.get(name) == bag.get(name) for name in ("cluster_id", "region"))
     old = known_ids(replaced)
     # that the nodes will run is said once, below, not for each
     survey = lifecycle_in(wish.region).survey(
-        replace(wish, stop_running=True), wanted, set(), anew=old if same else ()
+        replace(wish, stop_running=True), wanted, set(), anew=old
     )
     _fill(bag, survey)
     removal = _removal(lifecycle_in(str(replaced.get("region"))), replaced, wish)

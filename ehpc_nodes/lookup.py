@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -28,7 +28,7 @@ from .client import Client
 from .errors import EhpcError
 from .models import Finding
 from .plan import Plan
-from .sight import ImageFacts, Sight, Wish, facts_of
+from .sight import ImageFacts, Sight, Wish, facts_of, members_of_others
 from .waiting import Deadline, RealClock
 
 __all__ = [
@@ -316,18 +316,19 @@ def candidates(
     client = client or connect()
     cluster = client.describe_cluster(cluster_id)
     members = {node.id: node for node in client.list_nodes(cluster_id)}
-    elsewhere = _members_of_others(client, cluster_id, cluster.vpc_id)
+    elsewhere, _ = members_of_others(client, cluster_id, cluster.vpc_id)
     sight = Sight(
         cluster=cluster,
         nodes=dict(members),
         tasks=client.list_running_tasks(cluster_id),
         instances={i.instance_id: i for i in client.instances_in_vpc(cluster.vpc_id)},
+        elsewhere=elsewhere,
     )
     wish = Wish(cluster_id, replace_system_disks=True, stop_running=stop_running)
     free = [i for i in (sight.instances or {}).values() if i.instance_id not in members]
     found = []
     for instance in sorted(free, key=lambda i: (i.host_name, i.instance_id)):
-        reasons = _reasons(sight, wish, instance.instance_id, elsewhere)
+        reasons = _reasons(sight, wish, instance.instance_id)
         found.append(_candidate(instance, reasons))
         if not reasons and sight.nodes is not None:  # its host name is taken for those that follow
             sight.nodes[instance.instance_id] = wire.Node(
@@ -339,12 +340,8 @@ def candidates(
 # -- what fits: preview's rules --------------------------------------------------------------------
 
 
-def _reasons(
-    sight: Sight, wish: Wish, instance_id: str, elsewhere: Mapping[str, str]
-) -> tuple[str, ...]:
+def _reasons(sight: Sight, wish: Wish, instance_id: str) -> tuple[str, ...]:
     """Why an instance can't be attached: what preview would say of attaching just this one."""
-    if instance_id in elsewhere:
-        return (f"is a node of {elsewhere[instance_id]}",)
     if instance_id in sight.attaching:
         return ("a running task is attaching it",)
     found = preflight.findings(sight, wish, Plan(attach=(instance_id,)), NOBODY)
@@ -363,16 +360,6 @@ def _image_fits(cluster: wire.Cluster, image: Image) -> bool:
 def _errors(findings: Iterable[Finding], property_: str) -> tuple[str, ...]:
     """What is wrong with one input; warnings and the other inputs left out."""
     return tuple(f.reason for f in findings if f.property == property_ and not f.warning)
-
-
-def _members_of_others(client: Client, cluster_id: str, vpc_id: str) -> dict[str, str]:
-    """Nodes of the other clusters that share the VPC: instance id to cluster id."""
-    others = [
-        cluster.id
-        for cluster in client.list_clusters()
-        if cluster.id != cluster_id and cluster.vpc_id in ("", vpc_id)
-    ]
-    return {node.id: other for other in others for node in client.list_nodes(other)}
 
 
 # -- from the wire --------------------------------------------------------------------------------

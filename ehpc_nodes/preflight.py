@@ -7,6 +7,7 @@ The rules are those of the AddExistedNodes page and, for what that page leaves o
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable
 
 from . import wire
@@ -31,6 +32,7 @@ def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
         found += _of_marks(sight, instance_id, mark)
     found += _of_instances(sight, wish, plan)
     found += _of_types(sight, plan)
+    found += _of_architecture(sight, wish, plan)
     found += _of_host_names(sight, plan)
     found += _of_members(sight, wish, plan)
     return found
@@ -152,6 +154,26 @@ def _of_system(image: ImageFacts, cluster: wire.Cluster, wish: Wish) -> Iterable
         )
 
 
+#: Instance type families with Arm processors end so: ecs.g8y.large, ecs.c6r.xlarge, ecs.ebmg8y.….
+ARM_FAMILY = re.compile(r"ecs\.[a-z]+\d+[ry]\.")
+
+
+def _of_architecture(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
+    image = (sight.images or {}).get(wish.image_id)
+    if image is None or not image.architecture:
+        return
+    arm = image.architecture.lower().startswith(("arm", "aarch"))
+    seen = ((i, (sight.instances or {}).get(i)) for i in plan.attach)
+    unlike = [i for i, x in seen if x and bool(ARM_FAMILY.match(x.instance_type)) != arm]
+    if unlike:
+        yield Finding(
+            "image_id",
+            f"image {wish.image_id} is for {image.architecture}, but {listed(sorted(map(sight.name, unlike)))}"
+            f" seem{'s' if len(unlike) == 1 else ''} to have another kind of processor",
+            warning=True,
+        )
+
+
 def _major(version: str) -> str:
     return version.partition(".")[0]
 
@@ -199,6 +221,8 @@ def _troubles(sight: Sight, wish: Wish, instance_id: str) -> Iterable[str]:
     if instance is None:
         yield f"does not exist in {wish.region}: check the id and the region"
         return
+    if instance_id in sight.elsewhere:
+        yield f"is a node of {sight.elsewhere[instance_id]}: detach it there first"
     if instance.instance_network_type.lower() == "classic":
         yield "is in the classic network, not in a VPC"
     elif sight.cluster and sight.cluster.vpc_id and instance.vpc_id != sight.cluster.vpc_id:

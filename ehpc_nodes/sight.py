@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from . import wire
-from .errors import AuthError, ClusterNotFoundError, permission
+from .errors import (
+    AuthError,
+    BackendError,
+    ClusterNotFoundError,
+    TransportError,
+    listed,
+    permission,
+)
 from .models import Finding
 from .operation import ATTACHING_KEY, TAG_KEY, Cloud
 
@@ -58,6 +65,7 @@ class Sight:
         marked: instances that carry this resource's mark.
         begun: of these, the ones that an interrupted run announced to be attached.
         in_queue: the members of the wished queue.
+        elsewhere: nodes of the region's other clusters in the same VPC, with their cluster.
     """
 
     cluster: wire.Cluster | None = None
@@ -69,6 +77,7 @@ class Sight:
     queues: list[wire.Queue] | None = None
     in_queue: set[str] | None = None
     images: dict[str, ImageFacts] | None = None
+    elsewhere: dict[str, str] = field(default_factory=dict)
     notes: list[Finding] = field(default_factory=list)
 
     @property
@@ -165,6 +174,42 @@ def _look_at_instances(cloud: Cloud, wish: Wish, ids: list[str], sight: Sight) -
     sight.instances = None if found is None else {i.instance_id: i for i in found}
     if wish.image_id:
         sight.images = _try(sight, "image_id", lambda: _images(cloud, wish, sight))
+    if not sight.nodes or set(ids) - sight.nodes.keys():
+        _try(sight, "instance_ids", lambda: _look_at_other_clusters(cloud, wish, sight))
+
+
+def _look_at_other_clusters(cloud: Cloud, wish: Wish, sight: Sight) -> None:
+    vpc_id = sight.cluster.vpc_id if sight.cluster else ""
+    sight.elsewhere, unseen = members_of_others(cloud, wish.cluster_id, vpc_id)
+    if unseen:
+        text = f"the nodes of {listed(unseen)} can't be seen: make sure that the instances are none of them"
+        sight.notes.append(Finding("instance_ids", text, warning=True))
+
+
+def members_of_others(
+    cloud: Cloud, cluster_id: str, vpc_id: str
+) -> tuple[dict[str, str], list[str]]:
+    """Nodes of the region's other clusters in this VPC (in any, where it is empty): instance id to cluster id.
+
+    Returns:
+        These, and the clusters whose nodes could not be seen.
+
+    Raises:
+        ApiError, TransportError: the clusters could not be listed, or a permission is missing.
+    """
+    found: dict[str, str] = {}
+    unseen: list[str] = []
+    for other in cloud.list_clusters():
+        apart = vpc_id and other.vpc_id not in ("", vpc_id)
+        if other.id == cluster_id or apart or other.status.lower() in wire.CLUSTER_WITHOUT_NODES:
+            continue
+        try:
+            found |= {node.id: other.id for node in cloud.list_nodes(other.id)}
+        except ClusterNotFoundError:  # deleted meanwhile
+            continue
+        except (BackendError, TransportError):
+            unseen.append(other.id)
+    return found, unseen
 
 
 def _try(sight: Sight, property_: str, call: Callable[[], T]) -> T | None:

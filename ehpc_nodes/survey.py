@@ -48,7 +48,7 @@ def survey(
     """What a converge would do, found out with read-only calls.
 
     Args:
-        anew: nodes of this cluster that are detached before (by a replacement).
+        anew: nodes, of this cluster or another, that are detached before (by a replacement).
 
     Raises:
         EhpcError: a look failed.
@@ -59,6 +59,7 @@ def survey(
         nodes = {i: node for i, node in nodes.items() if not _goes(node, wanted, anew)}
     owned = owned - set(anew)
     seen = sight.look(operation.cloud, wish, wanted, owned, mark=operation.mark, nodes=nodes)
+    seen.elsewhere = {i: other for i, other in seen.elsewhere.items() if i not in anew}
     wish = with_image(wish, seen)
     plan = make_plan(
         wanted,

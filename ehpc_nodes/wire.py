@@ -17,6 +17,8 @@ NODE_FAILED = frozenset({"exception"})
 NODE_STOPPED = frozenset({"stopped"})
 NODE_INITIAL = frozenset({"uninit", "init", "initing"})
 NODE_LEAVING = frozenset({"releasing"})
+#: A cluster that is being made or released: E-HPC lists no nodes of it, or none that stays.
+CLUSTER_WITHOUT_NODES = frozenset({"uninit", "creating", "init", "releasing"})
 TASK_SUCCESS = frozenset({"success"})
 TASK_FAILED = frozenset({"failed", "fail"})
 TASK_PARTIAL = frozenset({"partialfail"})

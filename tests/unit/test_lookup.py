@@ -188,7 +188,9 @@ def test_one_in_another_vpc_is_none_at_all(bench, find):
 def test_a_node_of_another_cluster_is_none(bench, find):
     bench.emulator.world.add_node(add_cluster(bench), Node(iid(3), "compute3"))
     assert iid(3) not in find()
-    assert find(unfit=True)[iid(3)] == (f"is a node of {OTHER}",)
+    assert find(unfit=True)[iid(3)] == (
+        f"compute3 ({iid(3)}) is a node of {OTHER}: detach it there first",
+    )
 
 
 def test_clusters_of_other_vpcs_are_not_looked_through(bench, find):

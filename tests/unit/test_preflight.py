@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from ehpc_nodes.emulator.world import Cluster, Node
 from ehpc_nodes.models import Finding, check_form
 from ehpc_nodes.sight import Wish
-from unit.emulated import CLUSTER, IMAGE, OLD_IMAGE, Bench, ids
+from unit.emulated import CLUSTER, IMAGE, OLD_IMAGE, VPC, Bench, ids
 
 ONE, TWO = ids(1, 2)
 NOWHERE = "i-bp1unknown"
@@ -56,6 +57,18 @@ def attached(bench):
 def busy(bench):
     attached(bench)
     bench.nodes[TWO].used.cpu = 4
+
+
+def in_another_cluster(bench):
+    world = bench.emulator.world
+    world.clusters["ehpc-hz-other"] = Cluster("ehpc-hz-other", VPC, IMAGE, "CentOS_7.6_64")
+    world.add_node(world.clusters["ehpc-hz-other"], Node(ONE, "compute1", status="stopped"))
+
+
+def another_cluster_unseen(bench):
+    world = bench.emulator.world
+    world.clusters["ehpc-hz-other"] = Cluster("ehpc-hz-other", VPC, IMAGE, "CentOS_7.6_64")
+    bench.fault("error", "ListNodes", after=1, code="ManagerNotFound", status=400, times=None)
 
 
 OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}
@@ -114,6 +127,37 @@ ROWS: dict[str, Any] = {
             " name it in this resource's aliases where it was renamed (or its ECS tag 'ehpc-nodes', where"
             " that resource no longer exists)"
         ),
+    ),
+    "a node of another cluster": (
+        in_another_cluster,
+        {},
+        "instance_ids",
+        f"compute1 ({ONE}) is a node of ehpc-hz-other: detach it there first",
+    ),
+    "another cluster that can't be seen": (
+        another_cluster_unseen,
+        {},
+        "instance_ids",
+        "the nodes of ehpc-hz-other can't be seen: make sure that the instances are none of them",
+        True,
+    ),
+    "image of another architecture": (
+        image(architecture="arm64"),
+        OWN,
+        "image_id",
+        (
+            f"image m-bp1own is for arm64, but compute1 ({ONE}) seems to have another kind of processor"
+        ),
+        True,
+    ),
+    "instances of another architecture": (
+        instance(1, instance_type="ecs.g8y.large"),
+        OWN,
+        "image_id",
+        (
+            f"image m-bp1own is for x86_64, but compute1 ({ONE}) seems to have another kind of processor"
+        ),
+        True,
     ),
     "image not found": (
         None,
@@ -301,6 +345,7 @@ def test_row(row):
     [
         ("DescribeCluster", "cluster_id", OWN),
         ("ListQueues", "job_queue", {"job_queue": "gpu"}),
+        ("ListClusters", "instance_ids", {}),
         ("ListImages", "image_id", {"image_id": OLD_IMAGE, "image_owner_alias": "system"}),
         ("ListCustomImages", "image_id", OWN),
     ],
