@@ -27,7 +27,7 @@ ACTIONS = st.sampled_from(
     [
         *("AddExistedNodes", "DeleteNodes", "SetQueue", "StopInstances", "ListNodes", "ListTasks"),
         *("ListNodesNoPaging", "ListNodesByQueue", "DescribeInstances", "DescribeCluster"),
-        *("TagResources", "UntagResources", "ListQueues", "*"),
+        *("TagResources", "UntagResources", "ListQueues", "ListClusters", "*"),
     ]
 )
 KINDS = st.sampled_from(

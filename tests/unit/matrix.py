@@ -13,7 +13,7 @@ VERBS = ("create", "update", "refresh", "delete")
 ACTIONS = (
     *("AddExistedNodes", "DeleteNodes", "SetQueue", "StopInstances", "TagResources"),
     *("UntagResources", "DescribeCluster", "ListNodes", "ListNodesNoPaging", "ListNodesByQueue"),
-    *("ListQueues", "ListTasks", "DescribeInstances"),
+    *("ListQueues", "ListTasks", "ListClusters", "DescribeInstances"),
 )
 #: Column of the table -> the fault of the emulator. Each strikes once, but for the last two.
 FAULTS: dict[str, dict[str, object]] = {
