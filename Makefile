@@ -9,7 +9,7 @@ LOWEST := .venv-lowest
 LOWEST_PULUMI := $(shell sed -n 's/^ *"pulumi>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-lowest engine demo check test docs pictures shown reliability bench chaos audit constraints clean
+.PHONY: help venv venv-lowest engine demo check test docs pictures page-pictures shown reliability bench chaos audit constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -58,6 +58,9 @@ docs: venv ## build the documentation's site into site/
 pictures: venv engine ## draw the pictures of README and docs anew; the terminal's from a real run
 	@$(BIN)/python tools/pictures/draw.py
 	@$(BIN)/python tools/pictures/terminal.py
+
+page-pictures: venv ## take the pictures of the emulator's page in docs/ anew, with the system's Chromium
+	@$(BIN)/python tools/pictures/emulator_page.py
 
 shown: venv engine ## write what the docs show of runs anew, by running them
 	@SHOWN=write $(BIN)/python -m pytest -q tests/docs/test_shown.py

@@ -293,7 +293,8 @@ def test_the_news_are_about_what_happened_not_about_calls(cloud):
 
 def test_without_a_script_it_reloads_itself_unless_told_not_to(visitor):
     (refresh,) = [m for m in Reader(visitor.page()).all("meta") if "http-equiv" in m]
-    assert refresh == {"http-equiv": "refresh", "content": "5"}
+    # with its address: of one that ends in #faults, a browser would only scroll there
+    assert refresh == {"http-equiv": "refresh", "content": f"5; url={PAGE}"}
     still = visitor.page(f"{PAGE}?still")
     assert "http-equiv" not in still
     assert {form["action"] for form in Reader(still).all("form")} == {f"{PAGE}?still"}

@@ -1,0 +1,52 @@
+"""docs/emulator.md names what the emulator has."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import yaml
+
+from ehpc_nodes.emulator import Emulator, World
+from ehpc_nodes.emulator.faults import KINDS
+from ehpc_nodes.emulator.knobs import Knobs
+from ehpc_nodes.emulator.steering import Steering
+
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "emulator.md").read_text()
+
+
+def rows(header):
+    """First cell -> the code words in the last one."""
+    table = DOCUMENT.split(f"{header}\n|---")[1].split("\n\n")[0]
+    cells = [line.split("|")[1:-1] for line in table.splitlines()[1:]]
+    return {first.strip(" `"): set(re.findall(r"`(\w+)`", rest[-1])) for first, *rest in cells}
+
+
+def block(language):
+    return re.findall(rf"```{language}\n(.*?)```", DOCUMENT, re.DOTALL)
+
+
+def test_knobs():
+    assert set(rows("| knob | |")) == {field.name for field in dataclasses.fields(Knobs)}
+
+
+def test_faults():
+    assert rows("| kind | what happens | options |") == {k: set(v) for k, v in KINDS.items()}
+
+
+def test_steering():
+    assert set(rows("| under `/_emulator/` | |")) == set(Steering(Emulator())._routes)
+
+
+def test_the_world_is_one():
+    (text,) = block("yaml")
+    world = World.from_dict(yaml.safe_load(text))
+    assert world.member_of["i-own-1"] == "ehpc-hz-own"
+    assert Emulator(world).faults.rules[0].times == 2
+
+
+def test_the_program_runs(capsys):
+    (program,) = block("python")
+    exec(compile(program, "docs/emulator.md", "exec"), {})
+    address, harm = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"(http://127.0.0.1:\d+) \1/_emulator/ \S+ \S+", address)
+    assert harm == "{}"
