@@ -7,11 +7,14 @@ import shutil
 import socket
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+import yaml
 
+from ehpc_nodes.emulator import Emulator, EmulatorServer, World
 from engine.harness import scrubbed
 
 ROOT = Path(__file__).parents[2]
@@ -30,8 +33,12 @@ def blocks():
 BLOCKS = list(blocks())
 PYTHON = {name: code for name, language, code in BLOCKS if language == "python"}
 SHELL = {name: code for name, language, code in BLOCKS if language == "sh"}
-#: Whole programs; tests of users' programs are run where they are written.
-PROGRAMS = {n: c for n, c in PYTHON.items() if "AttachedNodes" in c and "def test_" not in c}
+#: Programs and scripts; tests of users' programs are run where they are written.
+PROGRAMS = {
+    n: c
+    for n, c in PYTHON.items()
+    if re.search(r"^(from|import) ehpc", c, re.MULTILINE) and "def test_" not in c
+}
 
 
 def test_every_block_says_what_it_is():
@@ -61,7 +68,7 @@ def test_json_is_json(name):
 
 
 MOCKED = """
-import pulumi, sys
+import json, pulumi, sys
 
 class Mocks(pulumi.runtime.Mocks):
     made = []
@@ -72,6 +79,7 @@ class Mocks(pulumi.runtime.Mocks):
         return {}
 
 pulumi.runtime.set_mocks(Mocks(), project="docs", stack="test")
+pulumi.runtime.set_all_config(json.loads(sys.argv[2]))
 
 @pulumi.runtime.test
 def program():
@@ -80,18 +88,31 @@ def program():
 program()
 for made in Mocks.made:
     if made.typ == "pulumi-python:dynamic/ehpc:AttachedNodes":
-        print(made.name, made.inputs.get("cluster_id") or made.resource_id)
+        print("MADE", made.inputs.get("cluster_id") or made.resource_id)
 """
 
 
+@pytest.fixture(scope="module")
+def documented():
+    """An emulated cloud with the docs' cluster, as settings: for what a program looks up."""
+    demo = (resources.files("ehpc_nodes.emulator") / "demo.yaml").read_text()
+    world = World.from_dict(yaml.safe_load(demo.replace("ehpc-hz-demo", "ehpc-hz-FYUr32abcd")))
+    with EmulatorServer(Emulator(world)) as server:
+        yield {
+            "ehpc:region": world.region,
+            "ehpc:endpoint": server.url,
+            "ehpc:ecsEndpoint": server.url,
+            "ehpc:accessKeyId": server.access_key_id,
+            "ehpc:accessKeySecret": server.access_key_secret,
+        }
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_programs_run_under_mocks(name, tmp_path):
+def test_programs_run_under_mocks(name, documented, tmp_path):
     (tmp_path / "program.py").write_text(PROGRAMS[name])
-    (tmp_path / "instance_ids.json").write_text(
-        '["i-bp1one", "i-bp1two"]'
-    )  # a page's `terraform output`
+    (tmp_path / "instance_ids.json").write_text('["i-bp1one", "i-bp1two"]')  # `terraform output`
     done = subprocess.run(
-        [sys.executable, "-c", MOCKED, "program.py"],
+        [sys.executable, "-c", MOCKED, "program.py", json.dumps(documented)],
         cwd=tmp_path,
         env=scrubbed(os.environ),
         text=True,
@@ -99,7 +120,9 @@ def test_programs_run_under_mocks(name, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^\w+ ehpc-", done.stdout, re.MULTILINE), done.stdout
+    made = re.findall(r"^MADE (.*)$", done.stdout, re.MULTILINE)
+    assert len(made) == len(re.findall(r"AttachedNodes(?:\.get)?\(", PROGRAMS[name]))
+    assert set(made) <= {"ehpc-hz-FYUr32abcd"}
 
 
 # -- walks -----------------------------------------------------------------------------------------
