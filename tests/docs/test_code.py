@@ -186,6 +186,7 @@ def demo(*numbers):
     return [f"i-bp1demo{n:011d}" for n in numbers]
 
 
+@pytest.mark.engine
 @pytest.mark.timeout(240)
 def test_the_start_page_works_as_written(shell):
     port = free_port()
@@ -204,6 +205,7 @@ def test_the_start_page_works_as_written(shell):
     assert "attach 1 (system disk replaced by" in text
 
 
+@pytest.mark.engine
 @pytest.mark.timeout(240)
 def test_the_ten_lines_of_the_readme_work_as_written(shell, tmp_path):
     port = free_port()
