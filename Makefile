@@ -39,12 +39,12 @@ engine: venv ## get the Pulumi engine if need be; the last line on stdout is the
 demo: venv ## attach, change and detach nodes of an emulated cluster with a real `pulumi up`
 	@$(BIN)/python tools/demo.py
 
-check: venv ## lint, format, types, layers, unit tests: in less than 30 seconds
+check: venv ## lint, format, types, layers, unit tests, the docs' site: in less than 30 seconds
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -q tests/unit $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q tests/unit tests/docs/test_site.py tests/docs/test_pictures.py $(PYTEST_ARGS)
 
 test: venv venv-lowest engine ## all tests, the seam's also with the lowest supported Pulumi SDK
 	@echo '== the seam, with pulumi $(LOWEST_PULUMI)'

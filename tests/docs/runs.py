@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import textwrap
+from pathlib import Path
+from types import ModuleType
 
 from engine.cloud import PROGRAM, declare, ids
 from engine.harness import Result
 from unit.emulated import iid
 
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "docs" / "pictures"
 WIDTH = 92
 #: What differs from run to run, and what the docs show in its place.
 STEADY = {
@@ -17,6 +22,16 @@ STEADY = {
     r"server StringToSign is .*…": "…",
     r"step \d of": "step 1 of",
 }
+
+
+def script(name: str) -> ModuleType:
+    """A script of tools/pictures, as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / "pictures" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def told(result: Result) -> str:

@@ -1,27 +1,13 @@
 """The pictures are those of the code: drawn anew they are the same, and what they show is what happens."""
 
-import importlib.util
 import re
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pytest
 
+from docs.runs import PICTURES, ROOT, script
 from ehpc_nodes.sight import Wish
 from unit.emulated import Bench, ids
-
-ROOT = Path(__file__).parents[2]
-PICTURES = ROOT / "docs" / "pictures"
-
-
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / "pictures" / f"{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 draw = script("draw")
 

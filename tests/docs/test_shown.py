@@ -2,13 +2,15 @@
 
 import os
 import re
-from pathlib import Path
+import xml.etree.ElementTree as ET
 
 import pytest
 
-from docs.runs import RUNS, told
+from docs.runs import PICTURES, ROOT, RUNS, script, told
 
-PAGES = Path(__file__).parents[2] / "docs"
+pytestmark = pytest.mark.engine
+
+PAGES = ROOT / "docs"
 BLOCK = "<!-- shown: {} -->\n```text\n"
 
 
@@ -37,3 +39,23 @@ def test_a_run_says_what_the_docs_show(name, cloud, stack_on):
 def test_nothing_is_shown_that_is_not_run():
     texts = "".join(page.read_text() for page in PAGES.glob("*.md"))
     assert set(re.findall(r"<!-- shown: (\w+) -->", texts)) == set(RUNS)
+
+
+def test_the_terminal_shows_what_the_cli_says(engine):
+    """The same commands again; how far the update was at each line is that run's own."""
+    terminal = script("terminal")
+    (_, preview), (_, update) = terminal.record(str(engine))
+    picture = ET.fromstring((PICTURES / "terminal.svg").read_text())
+    words = next(element.text or "" for element in picture if element.tag.endswith("desc"))
+    before, _, after = words.partition("\n$ pulumi up --yes\n")
+    assert before.splitlines()[1:] == plain(terminal.shown(preview)), "`make pictures`"
+    ends = [
+        [re.sub(r"\d+s", "…", lines[n]) for n in (0, -1)]
+        for lines in (after.rstrip().splitlines(), plain(terminal.shown(update)))
+    ]
+    assert ends[0] == ends[1]
+    assert " updated (" in after
+
+
+def plain(lines):
+    return [line.plain.rstrip() for line in lines]

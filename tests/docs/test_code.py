@@ -1,0 +1,238 @@
+"""All code in README and docs: Python compiles and programs run, shell is shell, and the walks work as written."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import yaml
+
+from ehpc_nodes.emulator import Emulator, EmulatorServer, World
+from engine.harness import scrubbed
+
+ROOT = Path(__file__).parents[2]
+#: Languages of blocks; `text` is for what isn't code.
+LANGUAGES = {"python", "sh", "json", "yaml", "text"}
+BLOCK = re.compile(r"^( *)```(\S*)[^\n]*\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+
+
+def blocks():
+    """Page and number, language, code of every fenced block."""
+    for page in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]:
+        for number, (_, language, code) in enumerate(BLOCK.findall(page.read_text()), start=1):
+            yield f"{page.relative_to(ROOT)}:{number}", language, dedent(code)
+
+
+BLOCKS = list(blocks())
+PYTHON = {name: code for name, language, code in BLOCKS if language == "python"}
+SHELL = {name: code for name, language, code in BLOCKS if language == "sh"}
+#: Programs and scripts; tests of users' programs are run where they are written.
+PROGRAMS = {
+    n: c
+    for n, c in PYTHON.items()
+    if re.search(r"^(from|import) ehpc", c, re.MULTILINE) and "def test_" not in c
+}
+
+
+def test_every_block_says_what_it_is():
+    odd = {name: language for name, language, _ in BLOCKS if language not in LANGUAGES}
+    # CONTRIBUTING's picture of the layers is drawn with letters
+    assert odd == {name: "" for name in odd if name.startswith("CONTRIBUTING")}
+    assert PROGRAMS
+    assert SHELL
+
+
+@pytest.mark.parametrize("name", PYTHON)
+def test_python_compiles(name):
+    compile(PYTHON[name], name, "exec")
+
+
+@pytest.mark.parametrize("name", SHELL)
+def test_shell_is_shell(name):
+    done = subprocess.run(
+        ["bash", "-n"], input=SHELL[name], text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", [n for n, language, _ in BLOCKS if language == "json"])
+def test_json_is_json(name):
+    json.loads(next(code for n, _, code in BLOCKS if n == name))
+
+
+MOCKED = """
+import json, pulumi, sys
+
+class Mocks(pulumi.runtime.Mocks):
+    made = []
+    def new_resource(self, args):
+        self.made.append(args)
+        return args.resource_id or "id", args.inputs
+    def call(self, args):
+        return {}
+
+pulumi.runtime.set_mocks(Mocks(), project="docs", stack="test")
+pulumi.runtime.set_all_config(json.loads(sys.argv[2]))
+
+@pulumi.runtime.test
+def program():
+    exec(compile(open(sys.argv[1]).read(), sys.argv[1], "exec"), {"__name__": "__main__"})
+
+program()
+for made in Mocks.made:
+    if made.typ == "pulumi-python:dynamic/ehpc:AttachedNodes":
+        print("MADE", made.inputs.get("cluster_id") or made.resource_id)
+"""
+
+
+@pytest.fixture(scope="module")
+def documented():
+    """An emulated cloud with the docs' cluster, as settings: for what a program looks up."""
+    demo = (resources.files("ehpc_nodes.emulator") / "demo.yaml").read_text()
+    world = World.from_dict(yaml.safe_load(demo.replace("ehpc-hz-demo", "ehpc-hz-FYUr32abcd")))
+    with EmulatorServer(Emulator(world)) as server:
+        yield {
+            "ehpc:region": world.region,
+            "ehpc:endpoint": server.url,
+            "ehpc:ecsEndpoint": server.url,
+            "ehpc:accessKeyId": server.access_key_id,
+            "ehpc:accessKeySecret": server.access_key_secret,
+        }
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_run_under_mocks(name, documented, tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAMS[name])
+    (tmp_path / "instance_ids.json").write_text('["i-bp1one", "i-bp1two"]')  # `terraform output`
+    done = subprocess.run(
+        [sys.executable, "-c", MOCKED, "program.py", json.dumps(documented)],
+        cwd=tmp_path,
+        env=scrubbed(os.environ),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    made = re.findall(r"^MADE (.*)$", done.stdout, re.MULTILINE)
+    assert len(made) == len(re.findall(r"AttachedNodes(?:\.get)?\(", PROGRAMS[name]))
+    assert set(made) <= {"ehpc-hz-FYUr32abcd"}
+
+
+# -- walks -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shell(engine, tmp_path):
+    """Runs a script as a person would type it, with this Python and the engine on the PATH."""
+    bash = shutil.which("bash")
+    places = [str(Path(sys.executable).parent), str(engine.parent), os.environ["PATH"]]
+    environment = {
+        **scrubbed(os.environ),
+        "PATH": os.pathsep.join(places),
+        "PULUMI_HOME": str(tmp_path / "home"),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }
+
+    def run(script, **more):
+        done = subprocess.run(
+            [str(bash), "-euo", "pipefail", "-c", script],
+            cwd=tmp_path,
+            env={**environment, **more},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=110,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        assert "Traceback" not in done.stdout
+        return done.stdout
+
+    return run
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def asking(port):
+    """Shell that prints the compute nodes and the account of harm, each as a line of JSON."""
+    return f"""
+python - <<'END'
+import json
+from urllib.request import urlopen
+def ask(what):
+    return json.load(urlopen("http://127.0.0.1:{port}/_emulator/" + what))
+nodes = [n["id"] for n in ask("world")["clusters"][0]["nodes"] if n["roles"] == ["Compute"]]
+print("ASKED", json.dumps([sorted(nodes), ask("harm")]))
+END
+"""
+
+
+def asked(text):
+    return [json.loads(line) for line in re.findall(r"^ASKED (.*)$", text, re.MULTILINE)]
+
+
+def demo(*numbers):
+    return [f"i-bp1demo{n:011d}" for n in numbers]
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(240)
+def test_the_start_page_works_as_written(shell):
+    port = free_port()
+    steps = [code for name, code in SHELL.items() if name.startswith("docs/start.md")]
+    assert "pip install" in steps.pop(0)  # done already: this Python has it
+    script = "".join(
+        step.replace("pulumi stack rm", f"{asking(port)}pulumi stack rm")
+        + (asking(port) if step.endswith("pulumi up --yes\n") else "")
+        for step in steps
+    )
+    text = shell(f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script.replace('8642', port)}")
+    (first, _), (second, _), (last, harm) = asked(text)
+    assert (first, second, last) == (demo(1, 2), demo(2, 3), [])
+    assert harm["disk_replacements"] == dict.fromkeys(demo(1, 2, 3), 1)
+    assert harm["releases"] == []
+    assert "attach 1 (system disk replaced by" in text
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(240)
+def test_the_ten_lines_of_the_readme_work_as_written(shell, tmp_path):
+    port = free_port()
+    (script,) = [c for n, c in SHELL.items() if n.startswith("README.md") and "Pulumi.yaml" in c]
+    for written, here in {
+        "pip install ehpc-nodes\n": "",
+        "ehpc-hz-FYUr32abcd": "ehpc-hz-demo",
+        "i-bp16mxn6mt3t7ftkabcd": demo(1)[0],
+        "ALIBABA_CLOUD_ACCESS_KEY_ID=… ALIBABA_CLOUD_ACCESS_KEY_SECRET=…": (
+            "ALIBABA_CLOUD_ACCESS_KEY_ID=emulator-access-key-id"
+            " ALIBABA_CLOUD_ACCESS_KEY_SECRET=emulator-access-key-secret"
+        ),
+        "pulumi up\n": (
+            f"pulumi config set ehpc:endpoint http://127.0.0.1:{port}\n"
+            f"pulumi config set ehpc:ecsEndpoint http://127.0.0.1:{port}\n"
+            f"pulumi up --yes\n{asking(port)}"
+        ),
+    }.items():
+        assert script.count(written) == 1, written
+        script = script.replace(written, here)
+    (tmp_path / "state").mkdir()
+    text = shell(
+        f"python -m ehpc_nodes.emulator --port {port} &\n"
+        f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}",
+        PULUMI_BACKEND_URL=f"file://{tmp_path / 'state'}",
+        PULUMI_CONFIG_PASSPHRASE="try",
+    )
+    ((nodes, harm),) = asked(text)
+    assert nodes == demo(1)
+    assert harm["disk_replacements"] == {demo(1)[0]: 1}
