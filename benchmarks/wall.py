@@ -13,8 +13,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from engine.cloud import CLUSTER, Cloud, ids
-from engine.harness import PulumiStack, processes_of_session
+from ehpc_nodes.testing import EmulatedCloud, PulumiStack
+from ehpc_nodes.testing.processes import processes_of_session
+from ehpc_nodes.testing.worlds import CLUSTER, ids
 
 from . import client
 from .frugal import POLLS
@@ -47,9 +48,9 @@ for n in range(1, int(pulumi.Config().require("resources")) + 1):
 @contextmanager
 def stack_on(
     engine: str, program: str, instances: int, numbers: Sequence[int], **knobs: Any
-) -> Iterator[tuple[PulumiStack, Cloud]]:
+) -> Iterator[tuple[PulumiStack, EmulatedCloud]]:
     """A stack of its own, and a cloud of its own that it talks to."""
-    cloud = Cloud(instances, **knobs)
+    cloud = EmulatedCloud(instances, **knobs)
     with tempfile.TemporaryDirectory(prefix="ehpc-nodes-bench-") as directory:
         stack = PulumiStack(
             engine, Path(directory), program=program, pythonpath=[ROOT], timeout=900.0

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,7 +16,10 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
-SCRUBBED = re.compile(r"(ALIBABA|ALICLOUD|ALIYUN|ECS)_.*|(HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
+SCRUBBED = re.compile(
+    r"(ALIBABA|ALIBABACLOUD|ALICLOUD|ALIYUN|ECS)_.*|(HTTPS?|ALL|NO)_PROXY", re.IGNORECASE
+)
+GET = Path(__file__).parent.parent / "tools" / "engine" / "get.py"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,3 +31,15 @@ def _no_cloud_and_no_proxy():
         # the credentials library asks the machine's metadata service last, which may not answer
         patch.setenv("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true")
         yield
+
+
+@pytest.fixture(scope="session")
+def pulumi_engine() -> Path:
+    """The `pulumi` to test with: got by tools/engine/get.py, which `make engine` has run before."""
+    done = subprocess.run([sys.executable, GET], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return Path(done.stdout.splitlines()[-1])
+    reason = f"there is no Pulumi engine, and none could be got:\n{done.stderr}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, sync_playwright
 
-from engine.cloud import Cloud
-from engine.conftest import cloud, engine, pulumi_stack, stack_on  # noqa: F401  # fixtures
+from ehpc_nodes.testing import EmulatedCloud
+from engine.conftest import cloud, stack_on  # noqa: F401  # fixtures
 
 HERE = Path(__file__).parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -60,7 +60,9 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         errors.append(dialog.message)
         dialog.dismiss()
 
-    def visit(where: Cloud | str, width: int = 1280, path: str = "/", **options: object) -> Page:
+    def visit(
+        where: EmulatedCloud | str, width: int = 1280, path: str = "/", **options: object
+    ) -> Page:
         options.setdefault("reduced_motion", "reduce")
         context = browser.new_context(viewport={"width": width, "height": 800}, **options)  # type: ignore[arg-type]  # options of Playwright's, by name
         contexts.append(context)

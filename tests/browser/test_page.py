@@ -10,7 +10,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from ehpc_nodes.emulator.journal import Entry
-from engine.cloud import CLUSTER, declare, ids
+from ehpc_nodes.testing.worlds import CLUSTER, ids
+from engine.program import declare
 from unit.emulated import IMAGE, iid
 
 LONG = "a" * 90

@@ -8,8 +8,9 @@ import textwrap
 from pathlib import Path
 from types import ModuleType
 
-from engine.cloud import PROGRAM, declare, ids
-from engine.harness import Result
+from ehpc_nodes.testing import Result
+from ehpc_nodes.testing.worlds import ids
+from engine.program import PROGRAM, declare
 from unit.emulated import iid
 
 ROOT = Path(__file__).parents[2]

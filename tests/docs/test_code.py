@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from ehpc_nodes.emulator import Emulator, EmulatorServer, World
-from engine.harness import scrubbed
+from ehpc_nodes.testing.processes import scrubbed
 
 ROOT = Path(__file__).parents[2]
 #: Languages of blocks; `text` is for what isn't code.

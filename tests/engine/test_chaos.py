@@ -8,7 +8,8 @@ import random
 
 import pytest
 
-from engine.cloud import CLUSTER, declare, ids
+from ehpc_nodes.testing.worlds import CLUSTER, ids
+from engine.program import declare
 from property.tally import note
 
 SEED = int(os.environ.get("EHPC_CHAOS_SEED", "0"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.harness import processes_of_session, scrubbed
+from ehpc_nodes.testing.processes import processes_of_session, scrubbed
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(400)]
 
 
-def start(tmp_path, engine):
+def start(tmp_path, pulumi_engine):
     environment = scrubbed(os.environ)
     with (tmp_path / "out").open("wb") as out:
         return subprocess.Popen(
@@ -38,8 +38,8 @@ def assert_emulator_has_ended(text):
         socket.create_connection(("127.0.0.1", int(port)), timeout=5)
 
 
-def test_it_attaches_changes_and_destroys(tmp_path, engine):
-    process = start(tmp_path, engine)
+def test_it_attaches_changes_and_destroys(tmp_path, pulumi_engine):
+    process = start(tmp_path, pulumi_engine)
     assert process.wait(350) == 0, (tmp_path / "out").read_text()
     text = (tmp_path / "out").read_text()
     assert "+ i-bp1demo00000000004" in text
@@ -52,8 +52,8 @@ def test_it_attaches_changes_and_destroys(tmp_path, engine):
     assert_emulator_has_ended((tmp_path / "out").read_text())
 
 
-def test_an_interrupt_ends_all_of_it(tmp_path, engine):
-    process = start(tmp_path, engine)
+def test_an_interrupt_ends_all_of_it(tmp_path, pulumi_engine):
+    process = start(tmp_path, pulumi_engine)
     deadline = time.monotonic() + 150
     while "nodes settled" not in (tmp_path / "out").read_text():
         assert process.poll() is None, (tmp_path / "out").read_text()

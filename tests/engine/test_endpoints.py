@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from engine.cloud import declare
+from engine.program import declare
 
 
 def test_plain_http_off_the_machine_is_refused(cloud, stack_on):

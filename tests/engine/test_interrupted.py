@@ -2,7 +2,8 @@
 
 import pytest
 
-from engine.cloud import MARK_OF_STACK, PROGRAM, declare, ids
+from ehpc_nodes.testing.worlds import ids
+from engine.program import MARK_OF_STACK, PROGRAM, declare
 
 MOMENTS = ["TagResources", "AddExistedNodes", "ListTasks", "UntagResources", "ListQueues"]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine.cloud import CLUSTER, declare, ids
-from unit.emulated import IMAGE
+from ehpc_nodes.testing.worlds import CLUSTER, IMAGE, ids
+from engine.program import declare
 
 
 def shown(result, mark):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.cloud import CLUSTER, ids
+from ehpc_nodes.testing.worlds import CLUSTER, ids
 
 PROGRAM = """
 import pulumi

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from engine.cloud import CLUSTER, PROGRAM, Cloud, declare, ids
-from engine.harness import PulumiStack
-from unit.emulated import IMAGE, world
+from ehpc_nodes.testing import EmulatedCloud, PulumiStack
+from ehpc_nodes.testing.worlds import CLUSTER, IMAGE, ids
+from ehpc_nodes.testing.worlds import small_world as world
+from engine.program import PROGRAM, declare
 
 ONE, TWO = ids(1, 2)
 
@@ -17,9 +18,9 @@ ONE, TWO = ids(1, 2)
 class Shared:
     """A stack whose program is written anew for each row, and a cloud whose world is."""
 
-    def __init__(self, engine, directory):
-        self.it = Cloud()
-        self.stack = PulumiStack(engine, directory)
+    def __init__(self, pulumi_engine, directory):
+        self.it = EmulatedCloud()
+        self.stack = PulumiStack(pulumi_engine, directory)
         self.it.configure(self.stack)
 
     def refused(self, spoils, arguments):
@@ -44,8 +45,8 @@ AttachedNodes("nodes", **ARGS)
 
 
 @pytest.fixture(scope="module")
-def shared(engine, tmp_path_factory):
-    it = Shared(engine, tmp_path_factory.mktemp("shared"))
+def shared(pulumi_engine, tmp_path_factory):
+    it = Shared(pulumi_engine, tmp_path_factory.mktemp("shared"))
     yield it
     it.stack.close()
     it.it.close()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from engine.cloud import PROGRAM, declare, ids
+from ehpc_nodes.testing.worlds import ids
+from engine.program import PROGRAM, declare
 from unit.emulated import IMAGE
 
 OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from engine.cloud import PROGRAM, declare, ids
+from ehpc_nodes.testing.worlds import ids
+from engine.program import PROGRAM, declare
 
 pytestmark = pytest.mark.seam
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from engine.cloud import CLUSTER, PROGRAM, declare, ids
+from ehpc_nodes.testing.worlds import CLUSTER, ids
+from engine.program import PROGRAM, declare
 
 TWO = f"""
 import pulumi

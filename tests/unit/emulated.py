@@ -1,86 +1,34 @@
 """The lifecycle on the emulator, in process and on a clock that only waiting advances."""
 
 import json
-from collections.abc import Collection, Sequence
 
 from ehpc_nodes import errors
 from ehpc_nodes.client import Client
-from ehpc_nodes.emulator import Dropped, Emulator, World
+from ehpc_nodes.emulator import Dropped, Emulator
 from ehpc_nodes.lifecycle import Lifecycle
 from ehpc_nodes.models import Inputs
+from ehpc_nodes.testing.cloud import WRITES
+from ehpc_nodes.testing.worlds import CLUSTER, IMAGE, OLD_IMAGE, VPC, ids, iid
+from ehpc_nodes.testing.worlds import small_world as world
 from ehpc_nodes.transport import read_answer
 from ehpc_nodes.waiting import Deadline
 from unit.fakes import FakeClock, Said
 
-CLUSTER, VPC = "ehpc-hz-test", "vpc-test"
-IMAGE, OLD_IMAGE = "centos_7_06.vhd", "centos_7_02.vhd"
+__all__ = [
+    "CLUSTER",
+    "IMAGE",
+    "MARK",
+    "OLD_IMAGE",
+    "VPC",
+    "WRITES",
+    "Bench",
+    "Killed",
+    "ids",
+    "iid",
+    "world",
+]
+
 MARK = "project/stack/nodes"
-WRITES = ("AddExistedNodes", "DeleteNodes", "SetQueue", "StopInstances")
-
-
-def iid(number):
-    return f"i-bp1test{number:04d}"
-
-
-def ids(*numbers):
-    return [iid(n) for n in numbers]
-
-
-def world(
-    instances: int = 6,
-    attached: Collection[int] = (),
-    *,
-    pace: object = "instant",
-    queues: Sequence[str] = ("workq", "gpu"),
-    **knobs: object,
-) -> World:
-    """One cluster with a manager and a login node, and stopped instances; some attached."""
-    hosts: list[dict[str, object]] = [
-        {
-            "id": iid(n),
-            "host_name": f"compute{n}",
-            "vpc_id": VPC,
-            "image_id": IMAGE if n in attached else OLD_IMAGE,
-            "status": "Running" if n in attached else "Stopped",
-            "private_ip": f"10.0.{n // 250}.{n % 250}",
-        }
-        for n in range(1, instances + 1)
-    ]
-    heads = [("i-bp1manager", "scheduler0", ["Scheduler"]), ("i-bp1login", "login0", ["Login"])]
-    members: list[dict[str, object]] = [
-        {"id": i, "host_name": h, "roles": r, "image_id": IMAGE} for i, h, r in heads
-    ]
-    members += [
-        {"id": iid(n), "host_name": f"compute{n}", "queue": queues[0], "image_id": IMAGE}
-        for n in attached
-    ]
-    heads_too: list[dict[str, object]] = [
-        {"id": i, "host_name": h, "vpc_id": VPC, "image_id": IMAGE, "status": "Running"}
-        for i, h, _ in heads
-    ]
-    return World.from_dict(
-        {
-            "knobs": knobs | {"task_pace": pace},
-            "images": [
-                {"id": IMAGE, "os_tag": "CentOS_7.6_64"},
-                {"id": OLD_IMAGE, "os_tag": "CentOS_7.2_64"},
-                {"id": "centos_8_0.vhd", "os_tag": "CentOS_8.0_64"},
-                {"id": "m-bp1own", "os_tag": "CentOS_7.6_64", "owner_alias": "self"},
-            ],
-            "clusters": [
-                {
-                    "id": CLUSTER,
-                    "vpc_id": VPC,
-                    "image_id": IMAGE,
-                    "os_tag": "CentOS_7.6_64",
-                    "queues": [{"name": name} for name in queues],
-                    "nodes": members,
-                    "node_quota": 20_000,
-                }
-            ],
-            "instances": [*heads_too, *hosts],
-        }
-    )
 
 
 class Both(FakeClock):

@@ -1,4 +1,4 @@
-"""The harness itself, the language host and the starter of dynamic providers, with a provider that does nothing."""
+"""`PulumiStack` itself, the language host and the starter of dynamic providers, with a provider that does nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from engine.harness import PulumiStack, scrubbed
+from ehpc_nodes.testing import PulumiStack
+from ehpc_nodes.testing.processes import scrubbed
 
 PROVIDER = '''
 """A dynamic provider in a module of its own: pickled by reference."""
@@ -219,6 +220,45 @@ def test_a_virtualenv_that_does_not_exist_is_named(pulumi_stack):
     )
 
 
+def test_a_folder_is_run_where_it_is_and_left_as_it_was(pulumi_stack, tmp_path):
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_text(
+        "name: theirs\nruntime: python\nmain: inner\nconfig:\n  greeting: {default: hello}\n"
+    )
+    (folder / "Pulumi.dev.yaml").write_text("config:\n  theirs:greeting: from the real stack\n")
+    (folder / "inner").mkdir()
+    (folder / "inner" / "__main__.py").write_text(
+        "import os, pulumi\nconfig = pulumi.Config()\n"
+        "pulumi.export('x', [config.require('greeting'), config.get_object('n'), pulumi.get_project(), os.getcwd()])"
+    )
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    stack = pulumi_stack(folder)
+    stack.config("n", [1, {"a": "01"}])
+    stack.config("hidden", "hush", secret=True)
+    stack.up()
+    assert stack.outputs() == {"x": ["hello", [1, {"a": "01"}], "theirs", str(folder / "inner")]}
+    assert stack.preview("--expect-no-changes").changes == {"same": 1}
+    stack.destroy()
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    assert not any("hush" in text for text in stack.state_files().values())
+    with pytest.raises(ValueError, match="is a project of yours"):
+        stack.write("")
+
+
+def test_a_folder_that_is_no_project(pulumi_stack, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"has no Pulumi\.yaml"):
+        pulumi_stack(tmp_path)
+
+
+def test_plugins_that_the_caller_has_can_be_used(pulumi_stack, tmp_path, monkeypatch):
+    (tmp_path / "home" / "plugins" / "resource-some-v1.2.3").mkdir(parents=True)
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    stack = pulumi_stack()
+    assert stack.env["PULUMI_HOME"] != str(tmp_path / "home")
+    assert "1.2.3" in stack.run("plugin", "ls").stdout
+
+
 def test_other_commands_work(pulumi_stack):
     stack = pulumi_stack()
     stack.up()
@@ -260,9 +300,7 @@ def test_an_interrupt_ends_a_program_that_is_waiting(pulumi_stack, tmp_path):
 def test_a_killed_operation_is_cancelled_and_done_again(creating):
     stack, running = creating
     running.kill()
-    assert (
-        running.leftovers()
-    )  # the provider is still creating: the harness can tell and can end it
+    assert running.leftovers()  # the provider is still creating: it is seen, and can be ended
     running.kill_all()
     assert running.leftovers() == []
     assert "the stack is currently locked" in stack.up(expect_failure=True).text
@@ -281,6 +319,7 @@ def test_closing_ends_what_was_left(creating):
 def test_nothing_of_the_callers_account_reaches_the_cli():
     mine = {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": "x",
+        "ALIBABACLOUD_ACCESS_KEY_ID": "x",
         "https_proxy": "x",
         "PULUMI_ACCESS_TOKEN": "x",
         "AWS_PROFILE": "x",

@@ -1,0 +1,75 @@
+"""The pytest plugin: fixtures, and nothing that a test suite which doesn't ask for them would notice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .cloud import EmulatedCloud
+    from .stack import PulumiStack
+
+HOW = (
+    "Install the Pulumi CLI (https://www.pulumi.com/docs/iac/download-install/; on macOS also"
+    " `brew install pulumi`), or name one: `pytest --ehpc-pulumi PATH`, or ehpc_pulumi in pytest's settings."
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where `pulumi` is, for those that have it elsewhere than on the PATH."""
+    text = "the `pulumi` that the fixture pulumi_stack runs; by default the one on the PATH"
+    parser.getgroup("ehpc-nodes").addoption("--ehpc-pulumi", metavar="PATH", help=text)
+    parser.addini("ehpc_pulumi", text)
+
+
+@pytest.fixture(scope="session")
+def pulumi_engine(request: pytest.FixtureRequest) -> Path:
+    """The `pulumi` that `pulumi_stack` runs; override it to take it from elsewhere.
+
+    Where there is none, its tests are skipped; they fail where one was named, and where CI is set.
+    """
+    named = request.config.getoption("--ehpc-pulumi") or request.config.getini("ehpc_pulumi")
+    found = shutil.which(named or "pulumi")
+    if found:
+        return Path(found).absolute()
+    if named:
+        pytest.fail(f"There is no Pulumi CLI at {named}, which was named. {HOW}", pytrace=False)
+    if os.environ.get("CI", "").lower() in {"true", "1"}:
+        pytest.fail(f"There is no `pulumi` on the PATH. {HOW}", pytrace=False)
+    pytest.skip(f"there is no `pulumi` on the PATH. {HOW}")
+
+
+@pytest.fixture
+def pulumi_stack(pulumi_engine: Path, tmp_path: Path) -> Iterator[Callable[..., PulumiStack]]:
+    """Makes stacks: `pulumi_stack(PROGRAM_OR_FOLDER, env=…, timeout=…)`; see `PulumiStack`.
+
+    What they started ends with the test.
+    """
+    from .stack import PulumiStack
+
+    stacks: list[PulumiStack] = []
+
+    def make(program: str | Path = "", **options: Any) -> PulumiStack:
+        directory = tmp_path / f"stack{len(stacks)}"
+        directory.mkdir()
+        stack = PulumiStack(pulumi_engine, directory, program=program, **options)
+        stacks.append(stack)
+        return stack
+
+    yield make
+    for stack in stacks:
+        stack.close()
+
+
+@pytest.fixture
+def ehpc() -> Iterator[EmulatedCloud]:
+    """An emulated cloud with a small world: one cluster, and six stopped instances. See `EmulatedCloud`."""
+    from .cloud import EmulatedCloud
+
+    with EmulatedCloud() as cloud:
+        yield cloud

@@ -1,0 +1,242 @@
+"""A Pulumi project with one stack, run by the real CLI.
+
+Each stack has a Pulumi home, a file backend and a passphrase of its own; nothing of the caller's account,
+cloud credentials or proxies reaches it. What an operation did is read from the event log of the CLI
+(`--event-log`, a flag that it has with PULUMI_DEBUG_COMMANDS; `--json` has no diagnostics).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from .processes import Running, scrubbed
+from .results import JSON, Result
+
+OPERATIONS = frozenset({"preview", "up", "refresh", "destroy"})
+
+
+class PulumiStack:
+    """One stack of a project, and the CLI to run it.
+
+    The project is a program of one file, given as its text, or a project's folder, given as a `Path`.
+    A folder is run where it is, and nothing is written into it: the stack's config and state stand in
+    `directory`.
+    """
+
+    def __init__(
+        self,
+        engine: str | Path,
+        directory: Path,
+        *,
+        program: str | Path = "",
+        env: Mapping[str, str] | None = None,
+        python: str | Path = sys.executable,
+        virtualenv: str | Path | None = None,
+        main: str | None = None,
+        pythonpath: Iterable[str | Path] = (),
+        project: str = "project",
+        stack: str = "dev",
+        timeout: float = 100.0,
+    ) -> None:
+        """Make the project, unless it is a folder's, and an empty stack of it.
+
+        Args:
+            engine: the `pulumi` to run.
+            directory: an empty folder for the stack's own things.
+            program: the program's text, or the folder of a project.
+            env: more environment variables, for the program and the providers too.
+            python: the Python that runs both, unless the project names a virtualenv.
+            virtualenv: named in Pulumi.yaml; of a program's text only, as are `main` and `project`.
+            main: the folder of the program inside the project.
+            pythonpath: where both find modules besides.
+            project: the project's name.
+            stack: the stack's name.
+            timeout: seconds that a command may take.
+
+        Raises:
+            FileNotFoundError: the folder has no Pulumi.yaml.
+        """
+        self.engine = str(engine)
+        self.directory = directory
+        self.timeout = timeout
+        self.started: list[Running] = []
+        own = directory / ".own"  # the CLI's things, out of the way of the program's
+        self._scratch = own / "runs"
+        for folder in (self._scratch, own / "home", own / "backend"):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.env = {
+            **scrubbed(os.environ),
+            **_environment(self.engine, own),
+            "PULUMI_STACK": stack,
+            "PULUMI_PYTHON_CMD": str(python),
+            "PYTHONPATH": os.pathsep.join(map(str, pythonpath)),
+            **(env or {}),
+        }
+        options = {"virtualenv": str(virtualenv)} if virtualenv else {}
+        settings: JSON = {"name": project, "runtime": {"name": "python", "options": options}}
+        if isinstance(program, Path):
+            self.project = program.resolve()
+            # the stack is made beside, under the project's name: `stack init` writes where it runs
+            settings["name"] = _name_of(self.project)
+        else:
+            self.project = directory
+        if main is not None:
+            settings["main"] = main
+        (directory / "Pulumi.yaml").write_text(json.dumps(settings))  # JSON is YAML
+        self._config = directory / f"Pulumi.{stack}.yaml"
+        self.program = self.project / (main or ".") / "__main__.py"
+        if isinstance(program, str):
+            self.write(program)
+        self.run("stack", "init", stack)
+
+    # ---- the project
+
+    def write(self, program: str) -> None:
+        """Replace the program's text."""
+        if self.project != self.directory:
+            raise ValueError(f"{self.project} is a project of yours: its program is not replaced")
+        self.program.parent.mkdir(parents=True, exist_ok=True)
+        self.program.write_text(program)
+
+    def config(self, key: str, value: object, *, secret: bool = False) -> None:
+        """Set a value of the stack config; lists, maps, numbers and flags as `require_object` reads them."""
+        self.configure({} if secret else {key: value}, {key: value} if secret else {})
+
+    def configure(
+        self, plain: Mapping[str, object], secret: Mapping[str, object] | None = None
+    ) -> None:
+        """Set many values of the stack config with one call of the CLI."""
+        pairs = [w for key, value in plain.items() for w in ("--plaintext", _pair(key, value))]
+        pairs += [
+            w for key, value in (secret or {}).items() for w in ("--secret", _pair(key, value))
+        ]
+        self.run("config", "set-all", *pairs)
+
+    def unset(self, key: str) -> None:
+        """Take a key out of the stack config."""
+        self.run("config", "rm", key)
+
+    # ---- operations
+
+    def preview(self, *args: str, expect_failure: bool = False) -> Result:
+        """What an `up` would do; AssertionError with the whole text where it ends otherwise than expected."""
+        return self._operation("preview", *args).checked(expect_failure=expect_failure)
+
+    def up(self, *args: str, expect_failure: bool = False) -> Result:
+        """Without the preview that a person is shown first: call `preview` for that one."""
+        return self._operation("up", "--yes", "--skip-preview", *args).checked(
+            expect_failure=expect_failure
+        )
+
+    def refresh(self, *args: str, expect_failure: bool = False) -> Result:
+        """Bring the state up to what the cloud says."""
+        return self._operation("refresh", "--yes", "--skip-preview", *args).checked(
+            expect_failure=expect_failure
+        )
+
+    def destroy(self, *args: str, expect_failure: bool = False) -> Result:
+        """Take away all that the stack holds."""
+        return self._operation("destroy", "--yes", "--skip-preview", *args).checked(
+            expect_failure=expect_failure
+        )
+
+    def cancel(self) -> Result:
+        """Take away the lock that a killed operation left."""
+        return self.run("cancel", "--yes")
+
+    def outputs(self, *, show_secrets: bool = False) -> JSON:
+        """What the program exported in the last `up`."""
+        args = ["--show-secrets"] if show_secrets else []
+        outputs: JSON = json.loads(self.run("stack", "output", "--json", *args).stdout)
+        return outputs
+
+    def state(self, *, show_secrets: bool = False) -> JSON:
+        """The whole deployment as `pulumi stack export` gives it."""
+        args = ["--show-secrets"] if show_secrets else []
+        state: JSON = json.loads(self.run("stack", "export", *args).stdout)
+        return state
+
+    def resources(self) -> dict[str, JSON]:
+        """Name -> what the state holds of it, of the custom resources (the stack and providers apart)."""
+        found = self.state()["deployment"].get("resources") or []
+        return {
+            r["urn"].rpartition("::")[2]: r
+            for r in found
+            if r.get("custom") and not r["type"].startswith("pulumi:providers:")
+        }
+
+    def state_files(self) -> dict[Path, str]:
+        """All files that the backend and the CLI keep, to look for what must stand nowhere."""
+        own = self.directory / ".own"
+        files = [
+            p for folder in ("backend", "home") for p in (own / folder).rglob("*") if p.is_file()
+        ]
+        return {
+            p: p.read_text(errors="replace") for p in [*files, *self.directory.glob("Pulumi.*yaml")]
+        }
+
+    # ---- the CLI
+
+    def run(self, *args: str, expect_failure: bool = False) -> Result:
+        """Any command, from start to end."""
+        return self.start(*args).wait(self.timeout).checked(expect_failure=expect_failure)
+
+    def start(self, *args: str) -> Running:
+        """Any command, to be interrupted or killed."""
+        command = [self.engine, "--non-interactive", "--color", "never", *args]
+        events, folder = None, self.directory
+        if args[0] in OPERATIONS:
+            events, folder = self._scratch / f"{time.monotonic_ns()}.events", self.project
+            command += ["--event-log", str(events), "--config-file", str(self._config)]
+        running = Running(command, folder, self._scratch, self.env, events)
+        self.started.append(running)
+        return running
+
+    def close(self) -> None:
+        """End whatever is still running."""
+        for running in self.started:
+            running.kill_all()
+
+    def _operation(self, *args: str) -> Result:
+        return self.start(*args).wait(self.timeout)
+
+
+def _environment(engine: str, own: Path) -> dict[str, str]:
+    """What makes a run of the CLI one of its own."""
+    with contextlib.suppress(RuntimeError):  # there may be no home
+        theirs = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
+        if theirs.is_dir():  # other providers' plugins, which are large
+            (own / "home" / "plugins").symlink_to(theirs, target_is_directory=True)
+    return {
+        "PULUMI_HOME": str(own / "home"),
+        "PULUMI_BACKEND_URL": f"file://{own / 'backend'}",
+        "PULUMI_CONFIG_PASSPHRASE": secrets.token_hex(),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_DEBUG_COMMANDS": "true",
+        "PATH": os.pathsep.join([str(Path(engine).parent), os.environ.get("PATH", "")]),
+        "NO_COLOR": "1",
+    }
+
+
+def _name_of(project: Path) -> str:
+    """The name that a project's Pulumi.yaml gives."""
+    import yaml  # comes with pulumi
+
+    file = project / "Pulumi.yaml"
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{project} is no folder of a Pulumi project: it has no Pulumi.yaml"
+        )
+    return str(yaml.safe_load(file.read_text(encoding="utf-8"))["name"])
+
+
+def _pair(key: str, value: object) -> str:
+    return f"{key}={value if isinstance(value, str) else json.dumps(value)}"
