@@ -24,6 +24,11 @@ REGION_VARIABLES = (
     *("ALIBABA_CLOUD_REGION_ID", "ALIBABA_CLOUD_REGION", "ALIBABACLOUD_REGION_ID"),
     *("ALICLOUD_REGION", "ALICLOUD_REGION_ID"),
 )
+#: Endpoints of another service, such as the emulator.
+ENDPOINT_VARIABLES = {
+    "ehpc:endpoint": "ALIBABA_CLOUD_EHPC_ENDPOINT",
+    "ehpc:ecsEndpoint": "ALIBABA_CLOUD_ECS_ENDPOINT",
+}
 #: Key id, secret and token of one family each.
 KEY_VARIABLES = (
     (
@@ -68,6 +73,7 @@ class Settings:
         ownership_tags: whether instances are marked with an ECS tag before they are attached.
         grace_seconds: for how long a lost answer is looked after before a write counts as not accepted.
         read_timeout_seconds: how long one answer is waited for.
+        region_source, credentials_source: where they were found, for people.
     """
 
     region: str
@@ -77,6 +83,8 @@ class Settings:
     ownership_tags: bool = True
     grace_seconds: float = GRACE_SECONDS
     read_timeout_seconds: float = READ_TIMEOUT_SECONDS
+    region_source: str = ""
+    credentials_source: str = ""
 
 
 def resolve(get: ConfigGet, environ: Mapping[str, str], *, region: str = "") -> Settings:
@@ -89,30 +97,42 @@ def resolve(get: ConfigGet, environ: Mapping[str, str], *, region: str = "") -> 
     Raises:
         ConfigError: no region; an endpoint or a value that can't be used; half a key.
     """
-    chosen = _checked(region) if region else resolve_region(get, environ)
+    chosen, region_source = (_checked(region), "given") if region else find_region(get, environ)
+    credentials, credentials_source = _credentials(get, environ)
     return Settings(
         region=chosen,
-        ehpc_endpoint=_endpoint(get, "ehpc:endpoint", f"ehpc.{chosen}.aliyuncs.com"),
+        ehpc_endpoint=_endpoint(get, environ, "ehpc:endpoint", f"ehpc.{chosen}.aliyuncs.com"),
         ecs_endpoint=_endpoint(
-            get, "ehpc:ecsEndpoint", ECS_ENDPOINTS.get(chosen, f"ecs.{chosen}.aliyuncs.com")
+            get,
+            environ,
+            "ehpc:ecsEndpoint",
+            ECS_ENDPOINTS.get(chosen, f"ecs.{chosen}.aliyuncs.com"),
         ),
-        credentials=_credentials(get, environ),
+        credentials=credentials,
         ownership_tags=_boolean(get, "ehpc:ownershipTags", default=True),
         grace_seconds=_seconds(get, "ehpc:graceSeconds", GRACE_SECONDS),
         read_timeout_seconds=_seconds(get, "ehpc:readTimeoutSeconds", READ_TIMEOUT_SECONDS),
+        region_source=region_source,
+        credentials_source=credentials_source,
     )
 
 
 def resolve_region(get: ConfigGet, environ: Mapping[str, str]) -> str:
     """The region that holds where a resource names none."""
-    found = _text(get, "ehpc:region") or _text(get, "alicloud:region")
-    found = found or next((environ[name] for name in REGION_VARIABLES if environ.get(name)), "")
+    return find_region(get, environ)[0]
+
+
+def find_region(get: ConfigGet, environ: Mapping[str, str]) -> tuple[str, str]:
+    """The region that holds where a resource names none, and the name of the setting that says so."""
+    places = [(key, _text(get, key)) for key in ("ehpc:region", "alicloud:region")]
+    places += [(name, environ.get(name, "")) for name in REGION_VARIABLES]
+    source, found = next(((name, value) for name, value in places if value), ("", ""))
     if not found:
         raise ConfigError(
             "No region is set. Run: pulumi config set ehpc:region cn-hangzhou (or set"
             " ALIBABA_CLOUD_REGION_ID, or the region argument)."
         )
-    return _checked(found)
+    return _checked(found), source
 
 
 def _checked(region: str) -> str:
@@ -144,17 +164,20 @@ def _seconds(get: ConfigGet, key: str, default: float) -> float:
     return seconds
 
 
-def _endpoint(get: ConfigGet, key: str, default_host: str) -> str:
-    value = _text(get, key) or f"https://{default_host}"
+def _endpoint(get: ConfigGet, environ: Mapping[str, str], key: str, default_host: str) -> str:
+    name, value = key, _text(get, key)
+    if not value:
+        name = ENDPOINT_VARIABLES[key]
+        value = environ.get(name, "") or f"https://{default_host}"
     address = value if "://" in value else f"https://{value}"
     url = urlsplit(address)
     host = url.hostname or ""
     odd = url.path.strip("/") or url.query or not re.fullmatch(r"[A-Za-z0-9.:-]+", host)
     if url.scheme not in ("http", "https") or odd:
-        raise ConfigError(f"{key} is {value!r}; it has to be a host name or https://host.")
+        raise ConfigError(f"{name} is {value!r}; it has to be a host name or https://host.")
     if url.scheme == "http" and not _loopback(host):
         raise ConfigError(
-            f"{key} is {value!r}: plain http is allowed for a loopback address only. Use https."
+            f"{name} is {value!r}: plain http is allowed for a loopback address only. Use https."
         )
     return f"{url.scheme}://{url.netloc}"
 
@@ -166,19 +189,24 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _credentials(get: ConfigGet, environ: Mapping[str, str]) -> Callable[[], Credentials]:
+def _credentials(
+    get: ConfigGet, environ: Mapping[str, str]
+) -> tuple[Callable[[], Credentials], str]:
+    """What gives the credentials, and where they are set, for people."""
     for names, profile_key in zip(KEY_CONFIG, PROFILE_CONFIG, strict=True):
         key = _key(*((name, _text(get, name)) for name in names))
         if key:
-            return _always(key)
+            return _always(key), names[0]
         profile = _text(get, profile_key)
         if profile:
-            return _from_library(profile)
+            return _from_library(profile), f"profile {profile!r} ({profile_key})"
     for names in KEY_VARIABLES:
         key = _key(*((name, environ.get(name, "")) for name in names))
         if key:
-            return _always(key)
-    return _from_library(environ.get("ALICLOUD_PROFILE", ""))
+            return _always(key), names[0]
+    profile = environ.get("ALICLOUD_PROFILE", "")
+    told = f"profile {profile!r} (ALICLOUD_PROFILE)" if profile else "default chain"
+    return _from_library(profile), told
 
 
 def _always(key: Credentials) -> Callable[[], Credentials]:

@@ -91,6 +91,7 @@ def test_settings():
     assert documented == named
     variables = {
         *settings.REGION_VARIABLES,
+        *settings.ENDPOINT_VARIABLES.values(),
         *(v for family in settings.KEY_VARIABLES for v in family),
     }
     assert variables <= set(re.findall(r"`(A\w+)`", SETTINGS))

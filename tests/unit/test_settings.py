@@ -164,3 +164,28 @@ def test_seconds_have_to_be_some(value):
 def test_repr_of_the_settings_shows_no_secret():
     found = resolved({"ehpc:accessKeyId": "a", "ehpc:accessKeySecret": "the-secret"}, region="cn-x")
     assert "the-secret" not in repr(found)
+
+
+def test_endpoints_of_the_environment_come_after_the_stack_config_s():
+    environ = {
+        "ALIBABA_CLOUD_EHPC_ENDPOINT": "http://127.0.0.1:1",
+        "ALIBABA_CLOUD_ECS_ENDPOINT": "http://127.0.0.1:2",
+    }
+    found = resolved({"ehpc:ecsEndpoint": "http://127.0.0.1:3"}, environ, region="cn-x")
+    assert found.ehpc_endpoint == "http://127.0.0.1:1"
+    assert found.ecs_endpoint == "http://127.0.0.1:3"
+    with pytest.raises(ConfigError, match=r"ALIBABA_CLOUD_EHPC_ENDPOINT is 'http://evil\.example'"):
+        resolved({}, {"ALIBABA_CLOUD_EHPC_ENDPOINT": "http://evil.example"}, region="cn-x")
+
+
+def test_it_is_told_where_region_and_credentials_come_from():
+    environ = {"ALICLOUD_REGION": "cn-x", "ALICLOUD_ACCESS_KEY": "a", "ALICLOUD_SECRET_KEY": "b"}
+    found = settings.resolve({}.get, environ)
+    assert (found.region_source, found.credentials_source) == (
+        "ALICLOUD_REGION",
+        "ALICLOUD_ACCESS_KEY",
+    )
+    found = settings.resolve({"ehpc:region": "cn-y", "alicloud:profile": "work"}.get, environ)
+    assert found.region_source == "ehpc:region"
+    assert found.credentials_source == "profile 'work' (alicloud:profile)"
+    assert settings.resolve({}.get, {}, region="cn-z").credentials_source == "default chain"
