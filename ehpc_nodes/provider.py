@@ -49,6 +49,7 @@ from .errors import (
 )
 from .forecast import forecast, forecast_replacement
 from .lifecycle import FindingsError, IncompleteError, Lifecycle
+from .looks import Looks
 from .models import (
     CLUSTER_ID,
     Declared,
@@ -81,6 +82,7 @@ class AttachedNodesProvider(ResourceProvider):
         self._detached: dict[str, set[str]] = {}
         self._detach_busy: dict[str, bool] = {}
         self._claims = Claims()
+        self._looks = Looks()
 
     # -- check and diff -------------------------------------------------------------------------
 
@@ -284,7 +286,7 @@ class AttachedNodesProvider(ResourceProvider):
             notice=call.status,
         )
         mark = mark_of(call.urn) if marks and found.ownership_tags else ""
-        return Lifecycle(cloud, deadline, call, found.grace_seconds, mark)
+        return Lifecycle(cloud, deadline, call, found.grace_seconds, mark, self._looks)
 
 
 # -- errors to the engine -----------------------------------------------------------------------
