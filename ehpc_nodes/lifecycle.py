@@ -121,6 +121,7 @@ class Lifecycle:
         if self._awaited_leaving(operation, wanted):
             seen = survey(operation, wish, wanted, owned)
         stop_at(seen.findings)
+        operation.addresses = {i: x.private_ip for i, x in (seen.sight.instances or {}).items()}
         plan, wish = seen.plan, seen.wish
         members = [i for i in plan.detach if i in operation.nodes]
         guard(operation.nodes, members, detach_busy=inputs.detach_busy)

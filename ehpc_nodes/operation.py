@@ -88,6 +88,7 @@ class Operation:
         announced: instances that carry the tag of those that may be being attached.
         tasks: the records' tasks as last seen, by id; None where the service knows no such task.
         looks: those of the process, for what is only waited for.
+        addresses: private addresses by instance id, as ECS told them; attaching keeps them.
     """
 
     cloud: Cloud
@@ -104,6 +105,7 @@ class Operation:
     announced: set[str] = field(default_factory=set)
     tasks: dict[str, wire.Task | None] = field(default_factory=dict)
     looks: Looks = field(default_factory=Looks)
+    addresses: dict[str, str] = field(default_factory=dict)
 
     def see_nodes(self) -> dict[str, wire.Node]:
         """Every node of the cluster, by instance id; noted."""
@@ -137,6 +139,17 @@ class Operation:
                 raise
             found = [node for node in self.cloud.list_nodes(self.cluster_id) if node.is_compute]
         return {node.id: node for node in found}
+
+    def see_nodes_again(self, ids: Collection[str]) -> dict[str, wire.Node]:
+        """The nodes with what the state keeps of them; noted. One call, where the addresses of all are known."""
+        known = {i: node.ip_address for i, node in self.nodes.items()} | self.addresses
+        if not all(known.get(instance_id) for instance_id in ids):
+            return self.see_nodes()
+        self.nodes = {
+            i: node.model_copy(update={"ip_address": node.ip_address or known.get(i, "")})
+            for i, node in self.see_compute_nodes().items()
+        }
+        return self.nodes
 
     def confirm(self, wanted: set[str]) -> set[str]:
         """Look until all are listed or the grace period is over; returns those being attached."""

@@ -52,7 +52,7 @@ def _final_nodes(operation: Operation, ours: set[str]) -> dict[str, wire.Node]:
 
     def look() -> bool | None:
         try:
-            seen = operation.see_nodes()
+            seen = operation.see_nodes_again(ours)
         except EhpcError as error:
             if isinstance(error, UNSEEN):
                 return None
