@@ -28,7 +28,9 @@ class Run(AttachedNodesProvider):
         self.configure(ConfigureRequest(config=config))
 
     def _lifecycle(self, _call: Any, _region: str, seconds: float, *, marks: bool = True) -> Any:
-        return self.bench.lifecycle(seconds, mark=self.bench.mark if marks else "")
+        lifecycle = self.bench.lifecycle(seconds, mark=self.bench.mark if marks else "")
+        lifecycle.looks = self._looks
+        return lifecycle
 
 
 def declared(numbers: Sequence[int]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ instances themselves, and only when all three say «not accepted» for the whole
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import wire
 from .errors import (
@@ -45,6 +45,7 @@ class Attaching:
     inputs: Inputs
     instances: Mapping[str, wire.Instance]
     begun: Collection[str] = frozenset()
+    before: frozenset[str] | None = field(default=None, init=False)
 
     def run(self, ids: Sequence[str], joined: Collection[str], strays: Sequence[str]) -> set[str]:
         """Attach ``ids``, wait for them and for ``joined``; what fails is noted in the operation.
@@ -152,8 +153,7 @@ class Attaching:
 
     def _send(self, batch: list[str]) -> None:
         """One AddExistedNodes. A refusal is noted for its instances; others go on."""
-        operation, inputs = self.operation, self.inputs
-        before = frozenset(task.task_id for task in self._running_tasks())
+        operation, inputs, before = self.operation, self.inputs, self._tasks_before()
         for attempt in range(1, SENDS + 1):
             operation.reporter.status(f"attaching {counted(len(batch), 'instance')}")
             try:
@@ -170,6 +170,7 @@ class Attaching:
                     operation.fail_by(batch, error)
                     return
                 operation.reporter.warning(f"{error} Looking whether it was accepted.")
+                self.before = None
                 if not self._was_accepted(batch, before):
                     if attempt == SENDS:
                         operation.fail_by(batch, error)
@@ -193,8 +194,15 @@ class Attaching:
         self.operation.record("AddExistedNodes", batch, accepted, status)
         self.operation.sent.update(batch)
 
-    def _running_tasks(self) -> list[wire.Task]:
-        return self.operation.cloud.list_running_tasks(self.operation.cluster_id)
+    def _tasks_before(self) -> frozenset[str]:
+        """Tasks that can't be the next call's; looked at once, and again when an answer was lost since.
+
+        An older look knows fewer: more tasks then forbid to conclude that a call was not accepted.
+        """
+        if self.before is None:
+            tasks = self.operation.cloud.list_running_tasks(self.operation.cluster_id)
+            self.before = frozenset(task.task_id for task in tasks)
+        return self.before
 
     def _look_for(self, ids: Sequence[str], before: frozenset[str], *, fresh: bool) -> set[str]:
         """Of these instances, those that show that a call for them was accepted; empty: it was not.

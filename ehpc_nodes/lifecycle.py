@@ -7,7 +7,7 @@ left. Knows nothing of Pulumi.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import wire
 from .attaching import Attaching, unannounce
@@ -20,6 +20,7 @@ from .errors import (
     WaitTimeoutError,
     listed,
 )
+from .looks import Looks
 from .models import Failure, Finding, Inputs, NodeState, State
 from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Cloud, Operation, Reporter
 from .outcome import PENDING, ended_by, exceptions, node_state, queues, reasons, state_after
@@ -52,6 +53,7 @@ class Lifecycle:
     Attributes:
         grace: seconds for which lists may lag, and a lost answer is looked after.
         mark: the ownership mark's value; empty: no marks.
+        looks: shared with the other operations of the process.
     """
 
     cloud: Cloud
@@ -59,6 +61,7 @@ class Lifecycle:
     reporter: Reporter
     grace: float
     mark: str = ""
+    looks: Looks = field(default_factory=Looks)
 
     # -- create and update ----------------------------------------------------------------------
 
@@ -101,7 +104,13 @@ class Lifecycle:
 
     def _operation(self, cluster_id: str) -> Operation:
         return Operation(
-            self.cloud, self.deadline, self.reporter, cluster_id, self.grace, self.mark
+            self.cloud,
+            self.deadline,
+            self.reporter,
+            cluster_id,
+            self.grace,
+            self.mark,
+            looks=self.looks,
         )
 
     def _converge(self, operation: Operation, inputs: Inputs, before: State | None) -> Inputs:
@@ -112,6 +121,7 @@ class Lifecycle:
         if self._awaited_leaving(operation, wanted):
             seen = survey(operation, wish, wanted, owned)
         stop_at(seen.findings)
+        operation.addresses = {i: x.private_ip for i, x in (seen.sight.instances or {}).items()}
         plan, wish = seen.plan, seen.wish
         members = [i for i in plan.detach if i in operation.nodes]
         guard(operation.nodes, members, detach_busy=inputs.detach_busy)

@@ -17,6 +17,7 @@ from .errors import (
     ThrottledError,
     TransportError,
 )
+from .looks import Look, Looks
 from .models import Failure, TaskRecord
 from .waiting import Deadline, wait_until
 
@@ -87,6 +88,8 @@ class Operation:
         detached: instances that this operation has detached.
         announced: instances that carry the tag of those that may be being attached.
         tasks: the records' tasks as last seen, by id; None where the service knows no such task.
+        looks: those of the process, for what is only waited for.
+        addresses: private addresses by instance id, as ECS told them; attaching keeps them.
     """
 
     cloud: Cloud
@@ -102,11 +105,31 @@ class Operation:
     detached: set[str] = field(default_factory=set)
     announced: set[str] = field(default_factory=set)
     tasks: dict[str, wire.Task | None] = field(default_factory=dict)
+    looks: Looks = field(default_factory=Looks)
+    addresses: dict[str, str] = field(default_factory=dict)
 
     def see_nodes(self) -> dict[str, wire.Node]:
         """Every node of the cluster, by instance id; noted."""
         self.nodes = {node.id: node for node in self.cloud.list_nodes(self.cluster_id)}
         return self.nodes
+
+    def watch_tasks(self, since: float) -> Look[list[wire.Task]]:
+        """The running tasks as this process last saw them, if that look was begun at ``since`` or later."""
+        return self.looks.at(
+            ("tasks", self.cluster_id),
+            lambda: self.cloud.list_running_tasks(self.cluster_id),
+            self.deadline.clock.now,
+            since=since,
+        )
+
+    def watch_nodes(self, since: float) -> Look[dict[str, wire.Node]]:
+        """The compute nodes in the same way; never used to decide what may be sent."""
+        return self.looks.at(
+            ("nodes", self.cluster_id),
+            self.see_compute_nodes,
+            self.deadline.clock.now,
+            since=since,
+        )
 
     def see_compute_nodes(self) -> dict[str, wire.Node]:
         """The compute nodes with fewer facts, in one call whatever their number, where that is allowed."""
@@ -117,6 +140,17 @@ class Operation:
                 raise
             found = [node for node in self.cloud.list_nodes(self.cluster_id) if node.is_compute]
         return {node.id: node for node in found}
+
+    def see_nodes_again(self, ids: Collection[str]) -> dict[str, wire.Node]:
+        """The nodes with what the state keeps of them; noted. One call, where the addresses of all are known."""
+        known = {i: node.ip_address for i, node in self.nodes.items()} | self.addresses
+        if not all(known.get(instance_id) for instance_id in ids):
+            return self.see_nodes()
+        self.nodes = {
+            i: node.model_copy(update={"ip_address": node.ip_address or known.get(i, "")})
+            for i, node in self.see_compute_nodes().items()
+        }
+        return self.nodes
 
     def confirm(self, wanted: set[str]) -> set[str]:
         """Look until all are listed or the grace period is over; returns those being attached."""

@@ -52,7 +52,7 @@ def _final_nodes(operation: Operation, ours: set[str]) -> dict[str, wire.Node]:
 
     def look() -> bool | None:
         try:
-            seen = operation.see_nodes()
+            seen = operation.see_nodes_again(ours)
         except EhpcError as error:
             if isinstance(error, UNSEEN):
                 return None
@@ -70,6 +70,8 @@ def queues(operation: Operation, ids: Collection[str]) -> dict[str, str]:
         return {}
     try:
         names = [queue.queue_name for queue in operation.cloud.list_queues(operation.cluster_id)]
+        if len(names) == 1:  # nothing to choose from, and a page for each 50 nodes saved
+            return dict.fromkeys(ids, names[0])
         return {
             node.id: name
             for name in names

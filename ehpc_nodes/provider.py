@@ -48,6 +48,7 @@ from .errors import (
 )
 from .forecast import forecast, forecast_replacement
 from .lifecycle import FindingsError, IncompleteError, Lifecycle
+from .looks import Looks
 from .models import (
     CLUSTER_ID,
     Declared,
@@ -78,6 +79,7 @@ class AttachedNodesProvider(ResourceProvider):
         self._detached: dict[str, set[str]] = {}
         self._detach_busy: dict[str, bool] = {}
         self._claims = Claims()
+        self._looks = Looks()
 
     # -- check and diff -------------------------------------------------------------------------
 
@@ -267,9 +269,8 @@ class AttachedNodesProvider(ResourceProvider):
         found = settings.resolve(self._get, os.environ, region=region)
         deadline = Deadline.after(RealClock(call.cancelled), seconds)
         mark = mark_of(call.urn) if marks and found.ownership_tags else ""
-        return Lifecycle(
-            connect(found, deadline, notice=call.status), deadline, call, found.grace_seconds, mark
-        )
+        cloud = connect(found, deadline, notice=call.status)
+        return Lifecycle(cloud, deadline, call, found.grace_seconds, mark, self._looks)
 
 
 # -- errors to the engine -----------------------------------------------------------------------

@@ -79,20 +79,30 @@ def pauses(first: float = FIRST_PAUSE, longest: float = LONGEST_PAUSE) -> Iterat
     """Pauses between two looks, in seconds: growing by half, with a jitter of a tenth."""
     pause = first
     while True:
-        yield pause * random.uniform(0.9, 1.1)  # noqa: S311 - a jitter, not a secret
+        yield jittered(pause)
         pause = min(pause * 1.5, longest)
 
 
-def wait_until(look: Callable[[], T | None], deadline: Deadline) -> T | None:
+def jittered(pause: float) -> float:
+    """A tenth more or less, so that those who began together don't stay together."""
+    return pause * random.uniform(0.9, 1.1)  # noqa: S311 - a jitter, not a secret
+
+
+def wait_until(
+    look: Callable[[], T | None], deadline: Deadline, between: Iterator[float] | None = None
+) -> T | None:
     """Look at once and then again and again, until a look returns something; None when time is up.
 
     The last look is at the deadline itself, so that a limit is honoured to the second.
+
+    Args:
+        between: the pauses, each asked for after a look; by default `pauses`.
     """
-    for pause in pauses():
+    between = between or pauses()
+    while True:
         found = look()
         if found is not None:
             return found
         if deadline.passed:
             return None
-        deadline.clock.sleep(min(pause, deadline.left))
-    raise AssertionError("pauses never end")
+        deadline.clock.sleep(min(next(between), deadline.left))

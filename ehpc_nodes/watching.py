@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from . import wire
 from .errors import WaitTimeoutError, listed
 from .operation import UNSEEN, Operation
-from .waiting import wait_until
+from .waiting import FIRST_PAUSE, LONGEST_PAUSE, jittered, wait_until
+
+#: The part of the wait so far that a pause may last, where the tasks' steps don't say that it takes longer.
+LATENESS = 0.025
+#: The part of a pause for which a look of another operation in this process does as well as an own.
+SHARED = 0.7
 
 
 @dataclass
 class Watch:
     """What was seen of the tasks and instances of one operation.
 
+    While each instance has a running task, just the tasks are looked at, in one call whatever their number;
+    the nodes when a task is over, and once in the grace period (a task may never end).
+
     Attributes:
         since: an instance's status as last seen, and from when on it has been seen without a break.
+        began: when the watch began; an older look shows nothing of what was sent.
+        pause: seconds between two looks, by the latest.
+        tasks_seen, nodes_seen: when the last looks were begun.
+        left: seconds from ``tasks_seen`` for which all tasks go on at least, if they step evenly.
+        nodes: as last seen.
     """
 
     operation: Operation
     since: dict[str, tuple[str, float]] = field(default_factory=dict)
+    began: float = field(init=False)
+    pause: float = FIRST_PAUSE
+    tasks_seen: float = -math.inf
+    nodes_seen: float = -math.inf
+    left: float = 0.0
+    nodes: dict[str, wire.Node] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.began = self._now()
 
     def until_settled(self, pending: set[str]) -> None:
         """Wait until each instance is a running node, or has failed. All are seen by the same calls."""
@@ -33,24 +56,55 @@ class Watch:
         def look() -> bool | None:
             nonlocal last
             try:
-                running = operation.cloud.list_running_tasks(operation.cluster_id)
-                nodes = operation.see_compute_nodes()
-                operation.note_tasks("AddExistedNodes", running)
+                tasks = self._look_at_tasks(pending)
+                if self._nodes_are_due(pending, tasks):
+                    self._look_at_nodes(pending, tasks)
             except UNSEEN as error:
                 last = str(error)
                 operation.reporter.status(f"waiting; the last look failed: {error}")
                 return None
-            tasks = self._tasks_by_instance(running)
-            for instance_id in sorted(pending):
-                if self._settled(instance_id, nodes.get(instance_id), tasks.get(instance_id)):
-                    pending.discard(instance_id)
-            last = self._pending_text(pending, nodes)
+            last = self._pending_text(pending)
             done = total - len(pending)
             operation.reporter.status(f"{done}/{total} nodes settled; {last}" if pending else "")
             return True if not pending else None
 
-        if not wait_until(look, operation.deadline):
+        if not wait_until(look, operation.deadline, self._pauses()):
             raise WaitTimeoutError(last, operation.deadline.elapsed)
+
+    # -- looking --------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return self.operation.deadline.clock.now()
+
+    def _pauses(self) -> Iterator[float]:
+        while True:
+            now = self._now()
+            left = self.tasks_seen + self.left - now
+            self.pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, LATENESS * (now - self.began), left))
+            yield jittered(self.pause)
+
+    def _look_at_tasks(self, pending: Collection[str]) -> dict[str, wire.Task]:
+        """The task of each instance that has one."""
+        look = self.operation.watch_tasks(max(self.began, self._now() - SHARED * self.pause))
+        self.operation.note_tasks("AddExistedNodes", look.seen)
+        self.tasks_seen = look.begun
+        tasks = self._tasks_by_instance(look.seen)
+        waited = self.tasks_seen - self.began
+        self.left = min(waited * steps_left(tasks.get(instance_id)) for instance_id in pending)
+        return tasks
+
+    def _nodes_are_due(self, pending: Collection[str], tasks: Mapping[str, wire.Task]) -> bool:
+        if self._now() - self.nodes_seen >= self.operation.grace:
+            return True
+        return any(i not in tasks or tasks[i].over for i in pending)
+
+    def _look_at_nodes(self, pending: set[str], tasks: Mapping[str, wire.Task]) -> None:
+        """Look, and take what is settled out of ``pending``."""
+        look = self.operation.watch_nodes(self.tasks_seen)
+        self.nodes, self.nodes_seen = look.seen, look.begun
+        for instance_id in sorted(pending):
+            if self._settled(instance_id, self.nodes.get(instance_id), tasks.get(instance_id)):
+                pending.discard(instance_id)
 
     def _tasks_by_instance(self, running: list[wire.Task]) -> dict[str, wire.Task]:
         """The task that each instance was sent with, else one that is running and names it."""
@@ -89,19 +143,18 @@ class Watch:
 
     def _steady(self, instance_id: str, word: str) -> float:
         """For how many seconds the instance has been seen in this status without a break."""
-        now = self.operation.deadline.clock.now()
         if self.since.get(instance_id, ("", 0.0))[0] != word:
-            self.since[instance_id] = (word, now)
-        return now - self.since[instance_id][1]
+            self.since[instance_id] = (word, self.nodes_seen)
+        return self.nodes_seen - self.since[instance_id][1]
 
     def _fail(self, instance_id: str, node: wire.Node | None, task: wire.Task | None) -> None:
         what = f"node status {node.status}" if node else "not among the cluster's nodes"
         told = f"; task {task.task_id} {task.status}: {task.reason}" if task else ""
         self.operation.fail([instance_id], task.status if task else "exception", what + told)
 
-    def _pending_text(self, pending: set[str], nodes: Mapping[str, wire.Node]) -> str:
+    def _pending_text(self, pending: set[str]) -> str:
         """Who is pending, with the last status and the tasks: ``i-1 (uninit), … ; task T step 3 of 9``."""
-        ids = sorted(pending)
+        ids, nodes = sorted(pending), self.nodes
         names = [f"{i} ({nodes[i].status if i in nodes else 'not listed'})" for i in ids]
         tasks = [
             f"task {task_id}" + (f" step {t.current_step} of {t.total_steps}" if t else "")
@@ -114,3 +167,10 @@ class Watch:
                 "; where the console shows no task for it, stop the instance: it is then sent anew"
             )
         return text
+
+
+def steps_left(task: wire.Task | None) -> float:
+    """For how much longer a task goes on at least if it steps evenly, as a multiple of the time so far."""
+    if task is None or task.over or not 0 <= task.current_step < task.total_steps:
+        return 0.0
+    return task.total_steps / (task.current_step + 1) - 1

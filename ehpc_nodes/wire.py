@@ -247,6 +247,11 @@ class Instance(Wire):
         return self.vpc_attributes.vpc_id
 
     @property
+    def private_ip(self) -> str:
+        """The first private address; empty where none is told."""
+        return next(iter(self.vpc_attributes.private_ip_address.ip_address), "")
+
+    @property
     def stopped(self) -> bool:
         return self.status.lower() == "stopped"
 

@@ -129,10 +129,10 @@ def test_programs_run_under_mocks(name, documented, tmp_path):
 
 
 @pytest.fixture
-def shell(engine, tmp_path):
+def shell(pulumi_engine, tmp_path):
     """Runs a script as a person would type it, with this Python and the engine on the PATH."""
     bash = shutil.which("bash")
-    places = [str(Path(sys.executable).parent), str(engine.parent), os.environ["PATH"]]
+    places = [str(Path(sys.executable).parent), str(pulumi_engine.parent), os.environ["PATH"]]
     environment = {
         **scrubbed(os.environ),
         "PATH": os.pathsep.join(places),

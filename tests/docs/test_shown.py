@@ -41,10 +41,10 @@ def test_nothing_is_shown_that_is_not_run():
     assert set(re.findall(r"<!-- shown: (\w+) -->", texts)) == set(RUNS)
 
 
-def test_the_terminal_shows_what_the_cli_says(engine):
+def test_the_terminal_shows_what_the_cli_says(pulumi_engine):
     """The same commands again; how far the update was at each line is that run's own."""
     terminal = script("terminal")
-    (_, preview), (_, update) = terminal.record(str(engine))
+    (_, preview), (_, update) = terminal.record(str(pulumi_engine))
     picture = ET.fromstring((PICTURES / "terminal.svg").read_text())
     words = next(element.text or "" for element in picture if element.tag.endswith("desc"))
     before, _, after = words.partition("\n$ pulumi up --yes\n")

@@ -1,0 +1,57 @@
+"""Looks that the operations of one process share, so that twenty resources of a cluster poll like one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+#: Seconds for which a look that another operation is making is waited for.
+LONGEST_TURN = 5.0
+
+
+@dataclass(frozen=True)
+class Look(Generic[T]):
+    """What a look showed, and when it was begun (so that it shows nothing older)."""
+
+    seen: T
+    begun: float
+
+
+@dataclass
+class _Place:
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    last: Look[Any] | None = None
+
+
+class Looks:
+    """The last look at each thing. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._places: dict[Hashable, _Place] = {}
+
+    def at(
+        self, thing: Hashable, make: Callable[[], T], now: Callable[[], float], *, since: float
+    ) -> Look[T]:
+        """The last look if it was begun at ``since`` or later, else a new one.
+
+        Args:
+            thing: what is looked at.
+            make: looks; what it raises is raised here, and nothing is kept.
+        """
+        with self._lock:
+            place = self._places.setdefault(thing, _Place())
+        waited = place.turn.acquire(timeout=LONGEST_TURN)  # a look under way may be new enough
+        try:
+            if place.last is not None and place.last.begun >= since:
+                return place.last
+            begun = now()
+            place.last = Look(make(), begun)
+            return place.last
+        finally:
+            if waited:
+                place.turn.release()
