@@ -125,6 +125,7 @@ class Node:
     status: str
     queue: str
     image_id: str
+    image_owner_alias: str
     instance_type: str
     roles: tuple[str, ...]
     busy: bool
@@ -406,6 +407,7 @@ def _node(node: wire.Node, queue: str) -> Node:
         status=node.status,
         queue=queue,
         image_id=node.image_id,
+        image_owner_alias=node.image_owner_alias,
         instance_type=node.instance_type,
         roles=tuple(node.roles.role),
         busy=node.busy,

@@ -6,8 +6,11 @@ import json
 import logging
 import re
 import uuid
+from calendar import timegm
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from email.utils import parsedate
+from time import time
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -106,6 +109,22 @@ class HttpExchange:
 
     def close(self) -> None:
         self._session.close()
+
+
+def clock_skew(endpoint: str, timeout: float = CONNECT_TIMEOUT) -> float | None:
+    """By how many seconds this machine's clock is ahead of an endpoint's; None where that doesn't tell.
+
+    Raises:
+        TransportError: the endpoint can't be reached.
+    """
+    with requests.Session() as session:
+        session.trust_env = not endpoint.startswith("http://")
+        try:
+            answer = session.get(f"{endpoint}/", timeout=timeout, allow_redirects=False)
+        except requests.RequestException as error:
+            raise _transport_error("GET", error) from error
+    told = parsedate(answer.headers.get("date", ""))
+    return None if told is None else time() - timegm(told)
 
 
 def redacted(params: Mapping[str, str]) -> dict[str, str]:

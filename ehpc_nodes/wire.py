@@ -76,6 +76,7 @@ class Node(Wire):
     ip_address: str = ""
     status: str = ""
     image_id: str = ""
+    image_owner_alias: str = ""
     instance_type: str = ""
     roles: _Roles = _Roles()
     used_resources: Resources = Resources()

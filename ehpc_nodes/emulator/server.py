@@ -113,6 +113,11 @@ class EmulatorServer:
         return f"{self.url}{PREFIX}"
 
     @property
+    def service_time(self) -> float:
+        """The time by which signatures are judged."""
+        return self.emulator.clock.now() + self.emulator.world.knobs.signature_clock_skew
+
+    @property
     def access_key_id(self) -> str:
         return self.emulator.world.default_key.id
 
@@ -204,6 +209,7 @@ class _Conversation(BaseHTTPRequestHandler):
         announced = len(reply.body) * 2 + 1 if reply.truncated else len(reply.body)
         lines = [
             f"HTTP/1.1 {reply.status} {self.responses.get(reply.status, ('Unknown',))[0]}",
+            f"Date: {self.date_time_string(self._owner.service_time)}",
             f"Content-Type: {reply.content_type}",
             f"Content-Length: {announced}",
             *(f"{name}: {value}" for name, value in reply.headers.items()),

@@ -180,12 +180,12 @@ def test_endpoints_of_the_environment_come_after_the_stack_config_s():
 
 def test_it_is_told_where_region_and_credentials_come_from():
     environ = {"ALICLOUD_REGION": "cn-x", "ALICLOUD_ACCESS_KEY": "a", "ALICLOUD_SECRET_KEY": "b"}
-    found = settings.resolve({}.get, environ)
+    found = settings.resolve(lambda _: None, environ)
     assert (found.region_source, found.credentials_source) == (
         "ALICLOUD_REGION",
         "ALICLOUD_ACCESS_KEY",
     )
-    found = settings.resolve({"ehpc:region": "cn-y", "alicloud:profile": "work"}.get, environ)
+    found = resolved({"ehpc:region": "cn-y", "alicloud:profile": "work"}, environ)
     assert found.region_source == "ehpc:region"
     assert found.credentials_source == "profile 'work' (alicloud:profile)"
-    assert settings.resolve({}.get, {}, region="cn-z").credentials_source == "default chain"
+    assert settings.resolve(lambda _: None, {}, region="cn-z").credentials_source == "default chain"

@@ -1,0 +1,315 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ehpc_nodes import __version__, lookup
+from ehpc_nodes.client import Client
+from ehpc_nodes.errors import EhpcError
+
+from . import shown
+from .follow import Look, follow
+from .reach import A_WATCH, client_of, settings_of
+
+app = typer.Typer(
+    name="ehpc-nodes",
+    help="Nodes of Alibaba Cloud E-HPC clusters: what there is, what is wrong, and a Pulumi program that adopts"
+    " it. It changes nothing. Region and key come from the environment, or from a stack's config with --stack.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _complete_cluster(incomplete: str) -> list[str]:
+    """Cluster ids for the shell; none where they can't be had, since nobody would see why."""
+    try:
+        found = lookup.clusters(client=client_of("", "", seconds=5.0))
+    except EhpcError:
+        return []
+    return [c.cluster_id for c in found if c.cluster_id.startswith(incomplete)]
+
+
+ClusterId = Annotated[
+    str,
+    typer.Argument(metavar="CLUSTER", help="Its id, ehpc-hz-….", autocompletion=_complete_cluster),
+]
+Region = Annotated[str, typer.Option("--region", metavar="REGION", help="Default: the settings'.")]
+Stack = Annotated[
+    str,
+    typer.Option(
+        "--stack",
+        metavar="STACK",
+        help="Take the settings of this stack of the Pulumi project here.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")]
+Interval = Annotated[
+    float,
+    typer.Option("--interval", min=0.1, metavar="SECONDS", help="Between the looks of --watch."),
+]
+QueueName = Annotated[
+    str, typer.Option("--queue", "-q", metavar="QUEUE", help="Only the nodes of this queue.")
+]
+
+
+def run() -> int:
+    """Run the command with the process's arguments; the exit code."""
+    try:
+        app()
+    except EhpcError as error:
+        sys.stderr.write(f"ehpc-nodes: {shown.printable(str(error))}\n")
+        return 1
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    return 0
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ehpc-nodes {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _show(
+    look: Callable[[Client], Look],
+    kind: type,
+    reach: tuple[str, str],
+    *,
+    as_json: bool,
+    watch: bool = False,
+    interval: float = 2.0,
+) -> None:
+    """Look once, or until Ctrl-C."""
+    if watch:
+        seen = look(client_of(*reach, seconds=A_WATCH))
+        follow(seen, kind, as_json=as_json, seconds=interval)
+    else:
+        shown.show(look(client_of(*reach))(), kind, as_json=as_json)
+
+
+# -- what there is --------------------------------------------------------------------------------
+
+
+@app.command()
+def clusters(
+    region: Region = "",
+    stack: Stack = "",
+    as_json: Json = False,
+    watch: Watch = False,
+    interval: Interval = 2.0,
+) -> None:
+    """The clusters of the region. With how many of their compute nodes run."""
+    _show(
+        lambda client: lambda: lookup.clusters(client=client),
+        lookup.Cluster,
+        (region, stack),
+        as_json=as_json,
+        watch=watch,
+        interval=interval,
+    )
+
+
+@app.command()
+def queues(
+    cluster: ClusterId, region: Region = "", stack: Stack = "", as_json: Json = False
+) -> None:
+    """The queues of a cluster."""
+    _show(
+        lambda client: lambda: lookup.queues(cluster, client=client),
+        lookup.Queue,
+        (region, stack),
+        as_json=as_json,
+    )
+
+
+@app.command()
+def nodes(
+    cluster: ClusterId,
+    queue: QueueName = "",
+    all_roles: Annotated[
+        bool, typer.Option("--all", "-a", help="Manager and login nodes too.")
+    ] = False,
+    region: Region = "",
+    stack: Stack = "",
+    as_json: Json = False,
+    watch: Watch = False,
+    interval: Interval = 2.0,
+) -> None:
+    """The compute nodes of a cluster. Each with its queue."""
+    _show(
+        lambda client: (
+            lambda: lookup.nodes(cluster, queue=queue, compute_only=not all_roles, client=client)
+        ),
+        lookup.Node,
+        (region, stack),
+        as_json=as_json,
+        watch=watch,
+        interval=interval,
+    )
+
+
+@app.command()
+def images(
+    cluster: Annotated[
+        str,
+        typer.Argument(
+            metavar="[CLUSTER]",
+            help="Only images that fit this cluster.",
+            autocompletion=_complete_cluster,
+        ),
+    ] = "",
+    region: Region = "",
+    stack: Stack = "",
+    as_json: Json = False,
+) -> None:
+    """Images that nodes can be made of. The system's, the account's, and shared ones."""
+    _show(
+        lambda client: lambda: lookup.images(cluster, client=client),
+        lookup.Image,
+        (region, stack),
+        as_json=as_json,
+    )
+
+
+@app.command()
+def tasks(
+    cluster: ClusterId,
+    history: Annotated[
+        bool, typer.Option("--all", "-a", help="Those that have ended, too.")
+    ] = False,
+    region: Region = "",
+    stack: Stack = "",
+    as_json: Json = False,
+    watch: Watch = False,
+    interval: Interval = 2.0,
+) -> None:
+    """The running tasks of a cluster. With --watch those that end while you look stay in sight."""
+
+    def look(client: Client) -> Look:
+        return (
+            _staying(cluster, client)
+            if watch and not history
+            else (lambda: lookup.tasks(cluster, history=history, client=client))
+        )
+
+    _show(look, lookup.Task, (region, stack), as_json=as_json, watch=watch, interval=interval)
+
+
+def _staying(cluster: str, client: Client) -> Look:
+    """The tasks that run or that were seen running."""
+    seen: set[str] = set()
+
+    def look() -> list[lookup.Task]:
+        found = lookup.tasks(cluster, history=True, client=client)
+        seen.update(task.task_id for task in found if not task.over)
+        return [task for task in found if task.task_id in seen]
+
+    return look
+
+
+@app.command()
+def candidates(
+    cluster: ClusterId,
+    stop_running: Annotated[
+        bool, typer.Option("--stop-running", help="Running ones too, as with stop_running=True.")
+    ] = False,
+    unfit: Annotated[
+        bool, typer.Option("--all", "-a", help="The others in the VPC too, with the reasons.")
+    ] = False,
+    region: Region = "",
+    stack: Stack = "",
+    as_json: Json = False,
+) -> None:
+    """Instances that could be attached. Stopped, in the cluster's VPC, in no cluster, without a clash."""
+    _show(
+        lambda client: (
+            lambda: lookup.candidates(
+                cluster, stop_running=stop_running, unfit=unfit, client=client
+            )
+        ),
+        lookup.Candidate,
+        (region, stack),
+        as_json=as_json,
+    )
+
+
+# -- what it is good for ---------------------------------------------------------------------------
+
+
+@app.command()
+def program(
+    cluster: ClusterId,
+    queue: QueueName = "",
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir",
+            metavar="FOLDER",
+            help="Make a Pulumi project here, instead of printing the program.",
+        ),
+    ] = None,
+    region: Region = "",
+    stack: Stack = "",
+) -> None:
+    """A Pulumi program that adopts today's nodes. `pulumi up` on it changes nothing in the cluster."""
+    from .program import adopting, make_project
+
+    text = adopting(cluster, queue, client_of(region, stack), settings_of(region, stack).region)
+    if directory is None:
+        sys.stdout.write(text)
+    else:
+        make_project(directory, cluster, text)
+        sys.stderr.write(
+            f"Written to {directory}. Next, there: pulumi stack init dev, then pulumi up.\n"
+        )
+
+
+@app.command()
+def doctor(
+    region: Region = "",
+    stack: Stack = "",
+    as_json: Json = False,
+) -> None:
+    """Whether everything is there that a run needs. What isn't is told with how to mend it.
+
+    Permissions are asked for by reads, and for writes by calls about a cluster and an instance that
+    don't exist: they can't do anything.
+    """
+    from .doctor import examine
+
+    if not examine(region, stack, as_json=as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def emulator(
+    port: Annotated[
+        int, typer.Option("--port", metavar="PORT", help="Default: one that is free.")
+    ] = 0,
+    world: Annotated[
+        str, typer.Option("--world", metavar="FILE", help="YAML or JSON; default: the demo world.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Emulate E-HPC and ECS on this machine. With a page to watch, until Ctrl-C."""
+    from .serve import serve
+
+    serve(port=port, world=world, as_json=as_json)

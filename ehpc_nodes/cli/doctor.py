@@ -1,0 +1,120 @@
+"""``ehpc-nodes doctor``: each line ok, warning or failed, with what mends it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.text import Text
+
+from ehpc_nodes import __version__
+from ehpc_nodes.errors import ConfigError, TransportError
+from ehpc_nodes.settings import Settings
+from ehpc_nodes.transport import clock_skew
+
+from . import permissions, pulumi_setup
+from .reach import client_of, settings_of
+from .shown import COLOURS, console, printable, show_plain
+
+Level = Literal["ok", "warning", "failed"]
+
+#: Seconds: the service refuses requests beyond the second; beyond the first the clock isn't kept.
+ODD_SKEW, REFUSED_SKEW = 60.0, 900.0
+#: Seconds that one call may take, and a connection.
+PATIENCE, CONNECT = 20.0, 5.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: what was looked at, what was found, and what mends it."""
+
+    level: Level
+    what: str
+    found: str
+    mend: str = ""
+
+
+def examine(region: str, stack: str, *, as_json: bool) -> bool:
+    """Make all checks and show them; False where one failed."""
+    done: list[Check] = []
+    for check in checks(region, stack):
+        done.append(check)
+        if not as_json:
+            _show(check)
+    if as_json:
+        sys.stdout.write(f"{json.dumps([dataclasses.asdict(c) for c in done], indent=2)}\n")
+    return all(check.level != "failed" for check in done)
+
+
+def checks(region: str, stack: str) -> Iterator[Check]:
+    """Everything that a run depends on, from this machine to the service; what can't be looked at ends it."""
+    yield Check("ok", "Python", f"{platform.python_version()}, ehpc-nodes {__version__}")
+    for level, what, found, mend in pulumi_setup.problems_and_findings():
+        yield Check(level, what, found, mend)
+    try:
+        settings = settings_of(region, stack)
+    except ConfigError as error:
+        yield Check("failed", "settings", str(error))
+        return
+    yield Check("ok", "region", f"{settings.region} ({settings.region_source})")
+    credentials = _credentials(settings)
+    yield credentials
+    reachable = [*_endpoints(settings)]
+    yield from reachable
+    if any(check.level == "failed" for check in (credentials, *reachable)):
+        yield Check("warning", "permissions", "not looked at, because of what failed above")
+        return
+    client = client_of(region, stack, seconds=PATIENCE)
+    for level, action, found, mend in permissions.asked(client):
+        yield Check(level, action, found, mend)
+
+
+def _show(check: Check) -> None:
+    line = Text(f"{check.level:<8}", COLOURS.get(check.level, "bold red"))
+    line.append(f" {check.what}: {printable(check.found)}", "default")
+    if check.mend:
+        line.append(f"\n         → {check.mend}", "default")
+    show_plain(console(), line)
+    sys.stdout.flush()
+
+
+def _credentials(settings: Settings) -> Check:
+    try:
+        found = settings.credentials()
+    except ConfigError as error:
+        return Check("failed", "credentials", str(error))
+    kind = "temporary key" if found.security_token else "key"
+    shown = f"{found.access_key_id[:4]}…{found.access_key_id[-4:]}"
+    return Check("ok", "credentials", f"{kind} {shown} ({settings.credentials_source})")
+
+
+def _endpoints(settings: Settings) -> Iterator[Check]:
+    for what, endpoint in (("E-HPC", settings.ehpc_endpoint), ("ECS", settings.ecs_endpoint)):
+        try:
+            ahead = clock_skew(endpoint, CONNECT)
+        except TransportError as error:
+            yield Check(
+                "failed",
+                f"{what} endpoint",
+                f"{endpoint} can't be reached: {error.reason}",
+                "check the region, the network and its proxy (HTTPS_PROXY)",
+            )
+            continue
+        yield Check("ok", f"{what} endpoint", f"{endpoint} answers")
+        if what == "E-HPC":
+            yield _clock(ahead)
+
+
+def _clock(ahead: float | None) -> Check:
+    if ahead is None:
+        return Check("warning", "clock", "not compared: the endpoint doesn't tell the time")
+    off = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the service's"
+    if abs(ahead) <= ODD_SKEW:
+        return Check("ok", "clock", "as the service's")
+    level: Level = "failed" if abs(ahead) > REFUSED_SKEW else "warning"
+    return Check(level, "clock", off, "set this machine's clock (NTP): requests are dated")

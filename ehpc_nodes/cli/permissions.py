@@ -1,0 +1,142 @@
+"""Which permissions the key has: found by reads, and by writes that can't do anything.
+
+A write is sent about a cluster and an instance that don't exist. Where the permission is missing the service
+says so; where it is there, the service says that there is no such thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ehpc_nodes.client import Client
+from ehpc_nodes.errors import (
+    ApiError,
+    AuthError,
+    BackendError,
+    ThrottledError,
+    TransportError,
+    permission,
+)
+
+NO_CLUSTER, NO_INSTANCE = "ehpc-hz-0000000000", "i-00000000000000000000"
+NO_IMAGE = ("none", "system")
+
+Answer = tuple[Literal["ok", "warning", "failed"], str, str, str]
+
+
+@dataclass(frozen=True)
+class Need:
+    """One permission: a call that shows whether it is there, and what isn't possible without.
+
+    ``optional``: the rest works without it.
+    """
+
+    action: str
+    call: Callable[[Client, str], object]
+    without: str
+    optional: bool = False
+
+
+NEEDS = (
+    Need(
+        "DescribeCluster",
+        lambda c, i: c.describe_cluster(i),
+        "programs have to name an image",
+        True,
+    ),
+    Need("ListNodes", lambda c, i: c.list_nodes(i), "nothing can be attached"),
+    Need("ListTasks", lambda c, i: c.list_running_tasks(i), "nothing can be attached"),
+    Need("ListNodesNoPaging", lambda c, i: c.list_compute_nodes(i), "more calls are made", True),
+    Need(
+        "ListNodesByQueue",
+        lambda c, i: c.list_queue_nodes(i, "workq"),
+        "job_queue can't be used",
+        True,
+    ),
+    Need("ListQueues", lambda c, i: c.list_queues(i), "queues aren't checked", True),
+    Need("ListImages", lambda c, _: c.list_system_images(), "system images aren't checked", True),
+    Need(
+        "ListCustomImages",
+        lambda c, _: c.list_custom_images("self"),
+        "own images aren't checked",
+        True,
+    ),
+    Need(
+        "DescribeInstances",
+        lambda c, _: c.describe_instances([NO_INSTANCE]),
+        "nothing can be attached",
+    ),
+    Need(
+        "AddExistedNodes",
+        lambda c, _: c.add_existed_nodes(NO_CLUSTER, [NO_INSTANCE], image=NO_IMAGE, queue=""),
+        "nothing can be attached",
+    ),
+    Need(
+        "DeleteNodes",
+        lambda c, _: c.delete_nodes(NO_CLUSTER, [NO_INSTANCE]),
+        "nothing can be detached",
+    ),
+    Need(
+        "SetQueue",
+        lambda c, _: c.set_queue(NO_CLUSTER, "none", ["none"]),
+        "nodes can't be moved",
+        True,
+    ),
+    Need(
+        "StopInstances",
+        lambda c, _: c.stop_instances([NO_INSTANCE]),
+        "stop_running can't be used",
+        True,
+    ),
+    Need(
+        "TagResources",
+        lambda c, _: c.tag_instances([NO_INSTANCE], {"ehpc-nodes": "doctor"}),
+        "instances aren't marked",
+        True,
+    ),
+    Need(
+        "UntagResources",
+        lambda c, _: c.untag_instances([NO_INSTANCE], "ehpc-nodes"),
+        "marks stay",
+        True,
+    ),
+)
+
+
+def asked(client: Client) -> Iterator[Answer]:
+    """Each permission with what was found. A key that is refused as such ends it."""
+    cluster_id = NO_CLUSTER
+    listing = Need(
+        "ListClusters",
+        lambda c, _: c.list_clusters(),
+        "clusters and candidates aren't listed",
+        True,
+    )
+    for need in (listing, *NEEDS):
+        try:
+            answer = need.call(client, cluster_id)
+        except AuthError as error:
+            yield _refused(need, error)
+            if not error.forbidden:
+                return
+        except (BackendError, ThrottledError, TransportError) as error:
+            yield "warning", permission(need.action), f"can't be told: {error}", ""
+        except ApiError as error:
+            yield "ok", permission(need.action), f"allowed (asked in vain: {error.code})", ""
+        else:
+            yield "ok", permission(need.action), "allowed", ""
+            if need is listing and isinstance(answer, list) and answer:
+                cluster_id = answer[0].id
+
+
+def _refused(need: Need, error: AuthError) -> Answer:
+    if not error.forbidden:
+        return "failed", "access key", str(error), ""
+    return (
+        "warning" if need.optional else "failed",
+        permission(need.action),
+        f"missing: {need.without}",
+        "give it to the access key's RAM user (docs/security.md has the policy)",
+    )

@@ -1,0 +1,149 @@
+"""``ehpc-nodes program``: a Pulumi program that adopts what is attached."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ehpc_nodes import lookup, wire
+from ehpc_nodes.client import Client
+from ehpc_nodes.errors import AuthError, ConfigError
+from ehpc_nodes.operation import TAG_KEY
+
+#: What one resource declares: nodes of one queue, of one image and owner alias.
+Group = tuple[str, str, str]
+
+HEAD = '''"""The compute nodes of {cluster}{part}, adopted as they are: nothing is attached anew.
+
+Made by `ehpc-nodes program`. A node taken out of a list is detached, an instance added is attached; attaching
+replaces its system disk, which needs replace_system_disks=True.
+"""
+
+from ehpc_nodes import AttachedNodes
+'''
+
+
+def adopting(cluster_id: str, queue: str, client: Client, region: str) -> str:
+    """The program's text. Nodes that don't run, and other resources' nodes, are named in comments.
+
+    Raises:
+        ConfigError: there is no node that could be adopted.
+        ApiError, TransportError: the nodes can't be seen.
+    """
+    cluster = client.describe_cluster(cluster_id)
+    nodes = lookup.nodes(cluster_id, queue=queue, client=client)
+    owners = _owners(client, [node.instance_id for node in nodes])
+    left_out = {node.instance_id: _why_not(node, owners) for node in nodes}
+    groups: dict[Group, list[lookup.Node]] = {}
+    for node in nodes:
+        if not left_out[node.instance_id]:
+            groups.setdefault(_group(node, cluster), []).append(node)
+    notes = [f"# not listed: {_name(n)} {why}" for n in nodes if (why := left_out[n.instance_id])]
+    part = f"'s queue {_plain(queue)}" if queue else ""
+    if not groups:
+        told = (
+            f": {'; '.join(note.removeprefix('# not listed: ') for note in notes)}" if notes else ""
+        )
+        raise ConfigError(f"{cluster_id}{part} has no compute node to adopt{told}.")
+    names = _names(list(groups))
+    blocks = [HEAD.format(cluster=cluster_id, part=part)]
+    blocks += [
+        _resource(names[group], cluster_id, region, group, listed)
+        for group, listed in sorted(groups.items())
+    ]
+    return "\n".join([*blocks, *(["\n".join([*notes, ""])] if notes else [])])
+
+
+def make_project(directory: Path, cluster_id: str, program: str) -> None:
+    """A Pulumi project with this program, in a folder that has none.
+
+    Raises:
+        ConfigError: there is one already, or the folder can't be written to.
+    """
+    files = {
+        directory / "Pulumi.yaml": f"name: {cluster_id}\nruntime: python\n",
+        directory / "__main__.py": program,
+    }
+    for path in files:
+        if path.exists():
+            raise ConfigError(f"{path} is there already: name another folder, or take it away.")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for path, text in files.items():
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{directory} can't be written to: {error.strerror}.") from error
+
+
+def _owners(client: Client, instance_ids: Sequence[str]) -> dict[str, str]:
+    """The resources that manage the instances, by their marks; none without the permission to see them."""
+    try:
+        found = client.describe_instances(instance_ids)
+    except AuthError as error:
+        if not error.forbidden:
+            raise
+        return {}
+    return {i.instance_id: i.tag(TAG_KEY) for i in found if i.tag(TAG_KEY)}
+
+
+def _why_not(node: lookup.Node, owners: dict[str, str]) -> str:
+    if node.instance_id in owners:
+        return f"is managed by {_plain(owners[node.instance_id])}"
+    if node.status.lower() not in wire.NODE_READY:
+        return f"is {_plain(node.status)}"
+    return ""
+
+
+def _group(node: lookup.Node, cluster: wire.Cluster) -> Group:
+    """Image and alias are left to the cluster where they are its own."""
+    image = (node.image_id, node.image_owner_alias or "system")
+    own = (cluster.image_id, cluster.image_owner_alias or "system")
+    return (node.queue, "", "") if image == own or not node.image_id else (node.queue, *image)
+
+
+def _names(groups: list[Group]) -> dict[Group, str]:
+    """A resource's name for each: its queue's; with a number where a queue has nodes of several images."""
+    names: dict[Group, str] = {}
+    for group in sorted(groups):
+        base = group[0] or "nodes"
+        number = sum(1 for other in names if other[0] == group[0])
+        names[group] = f"{base}-{number + 1}" if number else base
+    return names
+
+
+def _resource(
+    name: str, cluster_id: str, region: str, group: Group, nodes: Sequence[lookup.Node]
+) -> str:
+    queue, image_id, alias = group
+    told = {"image_id": image_id, "image_owner_alias": alias, "job_queue": queue}
+    ids = [f"        {_text(node.instance_id)},  # {_plain(node.host_name)}" for node in nodes]
+    return "\n".join(
+        [
+            "AttachedNodes(",
+            f"    {_text(name)},",
+            f"    cluster_id={_text(cluster_id)},",
+            f"    region={_text(region)},",
+            "    instance_ids=[",
+            *ids,
+            "    ],",
+            *(f"    {argument}={_text(value)}," for argument, value in told.items() if value),
+            ")",
+            "",
+        ]
+    )
+
+
+def _name(node: lookup.Node) -> str:
+    return f"{_plain(node.host_name)} ({_plain(node.instance_id)})"
+
+
+def _text(value: str) -> str:
+    """A Python literal."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _plain(value: str) -> str:
+    """Fit for a comment and a docstring, whatever the service sent."""
+    return re.sub(r"[^\w.:/@+ -]", "?", value)

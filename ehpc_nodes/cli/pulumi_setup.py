@@ -1,0 +1,135 @@
+"""Pulumi on this machine: the CLI, its Python support, and the Python that programs and plugin will use."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from ehpc_nodes import __version__
+
+Answer = tuple[Literal["ok", "warning", "failed"], str, str, str]
+
+LOWEST_CLI = (3, 180)
+HELPERS = ("pulumi-language-python", "pulumi-resource-pulumi-python")
+INSTALL = "install it: https://www.pulumi.com/docs/install/"
+PROBE = (
+    "import importlib.metadata as m, json, ehpc_nodes.resource;"
+    "print(json.dumps([m.version('ehpc-nodes'), m.version('pulumi')]))"
+)
+
+
+def problems_and_findings() -> Iterator[Answer]:
+    """The CLI, its helpers, the virtualenv."""
+    pulumi = shutil.which("pulumi")
+    if pulumi is None:
+        yield "failed", "Pulumi CLI", "there is no pulumi on the PATH", INSTALL
+    else:
+        yield _version(pulumi)
+        yield _helpers(Path(pulumi))
+    yield _virtualenv(Path.cwd())
+
+
+def _version(pulumi: str) -> Answer:
+    done = _run([pulumi, "version"])
+    numbers = tuple(int(part) for part in re.findall(r"\d+", done.stdout)[:2])
+    if done.returncode or not numbers:
+        return "failed", "Pulumi CLI", f"{pulumi} doesn't run: {_last(done.stderr)}", INSTALL
+    found = f"{done.stdout.strip()} ({pulumi})"
+    if numbers < LOWEST_CLI:
+        return "warning", "Pulumi CLI", f"{found} is old: tested from v3.180", INSTALL
+    return "ok", "Pulumi CLI", found, ""
+
+
+def _helpers(pulumi: Path) -> Answer:
+    """They stand beside the binary in the official archive."""
+    folder = pulumi.resolve().parent
+    missing = [name for name in HELPERS if not (folder / name).exists() and not shutil.which(name)]
+    if missing:
+        mend = "install the official archive of the CLI, which holds them"
+        return "failed", "Pulumi's Python support", f"{' and '.join(missing)} missing", mend
+    return "ok", "Pulumi's Python support", ", ".join(HELPERS), ""
+
+
+def _virtualenv(directory: Path) -> Answer:
+    """Whether the Python that runs the program and its plugin has this package."""
+    what = "plugin's Python"
+    try:
+        python, why = plugin_python(directory)
+    except LookupError as error:
+        return "failed", what, str(error), "name it in Pulumi.yaml: runtime.options.virtualenv"
+    done = _run([python, "-c", PROBE])
+    if done.returncode:
+        mend = f"{python} -m pip install ehpc-nodes, or activate the virtualenv that has it"
+        return "failed", what, f"{python} ({why}) can't use ehpc-nodes: {_last(done.stderr)}", mend
+    version, sdk = json.loads(done.stdout)
+    found = f"{python} ({why}), with ehpc-nodes {version} and pulumi {sdk}"
+    if version != __version__:
+        return "warning", what, found, f"this command is of {__version__}: install the same"
+    return "ok", what, found, ""
+
+
+def plugin_python(directory: Path) -> tuple[str, str]:
+    """The Python that Pulumi will start for the project in this folder, and why that one.
+
+    Raises:
+        LookupError: there is none.
+    """
+    project = next(
+        (
+            p / "Pulumi.yaml"
+            for p in (directory, *directory.parents)
+            if (p / "Pulumi.yaml").exists()
+        ),
+        None,
+    )
+    options = _options(project) if project else {}
+    virtualenv = str(options.get("virtualenv") or "")
+    if project and not virtualenv and options.get("toolchain") == "uv":
+        virtualenv = ".venv"
+    if project and virtualenv:
+        python = project.parent / virtualenv / "bin" / "python"
+        if not python.exists():
+            raise LookupError(
+                f"{project} names the virtualenv {virtualenv}, but there is no {python}"
+            )
+        return str(python), f"of {project}"
+    named = os.environ.get("PULUMI_PYTHON_CMD", "")
+    found = shutil.which(named or "python3")
+    if found is None:
+        raise LookupError(f"there is no {named or 'python3'} on the PATH")
+    return found, "of PULUMI_PYTHON_CMD" if named else "of the PATH"
+
+
+def _options(project: Path) -> dict[str, Any]:
+    """``runtime.options`` of a Pulumi.yaml; none where it can't be read, which the CLI tells better."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(project.read_text(encoding="utf-8"))
+        options = found["runtime"]["options"]
+    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError):
+        return {}
+    return options if isinstance(options, dict) else {}
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env=environment,
+        check=False,
+    )
+
+
+def _last(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1][:200] if lines else "it says nothing"

@@ -1,0 +1,57 @@
+"""How the command reaches the service: with the settings of the environment, or of a Pulumi stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from functools import cache
+from typing import Any
+
+from ehpc_nodes import connection, settings
+from ehpc_nodes.client import Client
+from ehpc_nodes.errors import ConfigError
+from ehpc_nodes.settings import Settings
+from ehpc_nodes.waiting import Deadline, RealClock
+
+#: Seconds; a command that is watched goes on for as long as it is let.
+ONE_LOOK, A_WATCH = 300.0, 7 * 86400.0
+
+
+def settings_of(region: str, stack: str) -> Settings:
+    """The settings: of the option, the stack's config (where one is named), the environment.
+
+    Raises:
+        ConfigError: they can't be used, or the stack's config can't be read.
+    """
+    config = stack_config(stack) if stack else {}
+    return settings.resolve(config.get, os.environ, region=region)
+
+
+def client_of(region: str, stack: str, seconds: float = ONE_LOOK) -> Client:
+    """A client for one run of the command."""
+    return connection.connect(settings_of(region, stack), Deadline.after(RealClock(), seconds))
+
+
+@cache
+def stack_config(stack: str) -> dict[str, str]:
+    """The config of a stack of the Pulumi project in this folder, secrets decrypted."""
+    pulumi = shutil.which("pulumi")
+    if pulumi is None:
+        raise ConfigError(
+            "--stack needs the Pulumi CLI, and there is no pulumi on the PATH: install it"
+            " (https://www.pulumi.com/docs/install/)."
+        )
+    done = subprocess.run(
+        [pulumi, "config", "--json", "--show-secrets", "--non-interactive", "--stack", stack],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode:
+        said = " ".join(done.stderr.split()).removeprefix("error: ").rstrip(".")
+        raise ConfigError(f"The config of stack {stack!r} can't be read: {said[:300]}.")
+    entries: dict[str, dict[str, Any]] = json.loads(done.stdout)
+    return {key: str(entry["value"]) for key, entry in entries.items() if "value" in entry}

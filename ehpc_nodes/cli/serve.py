@@ -1,0 +1,74 @@
+"""``ehpc-nodes emulator``: serve until Ctrl-C, and say how to reach it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from ehpc_nodes.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ehpc_nodes.emulator import EmulatorServer
+
+
+def serve(*, port: int, world: str, as_json: bool) -> None:
+    """Start the emulator, say where it is on stdout, and end it at SIGINT or SIGTERM.
+
+    Raises:
+        ConfigError: it can't start.
+    """
+    server = _server(port, world)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with server:
+        sys.stdout.write(f"{json.dumps(_told(server)) if as_json else _for_people(server)}\n")
+        sys.stdout.flush()
+        ended.wait()
+
+
+def _server(port: int, world: str) -> EmulatorServer:
+    """Listening already."""
+    try:
+        from ehpc_nodes.emulator import Emulator, EmulatorServer, World
+
+        found = World.from_file(world) if world else World.demo()
+        return EmulatorServer(Emulator(found), port).start()
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"The emulator needs its extra ({error.name} is missing): pip install"
+            " 'ehpc-nodes[emulator]'."
+        ) from error
+    except (OSError, OverflowError, ValueError) as error:
+        raise ConfigError(f"The emulator can't start: {error}.") from error
+
+
+def _environment(server: EmulatorServer) -> dict[str, str]:
+    """What makes programs, scripts and this command talk to it."""
+    return {
+        "ALIBABA_CLOUD_REGION_ID": server.emulator.world.region,
+        "ALIBABA_CLOUD_EHPC_ENDPOINT": server.url,
+        "ALIBABA_CLOUD_ECS_ENDPOINT": server.url,
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": server.access_key_id,
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": server.access_key_secret,
+    }
+
+
+def _told(server: EmulatorServer) -> dict[str, object]:
+    return {"url": server.url, "page": server.page, "environment": _environment(server)}
+
+
+def _for_people(server: EmulatorServer) -> str:
+    exports = [f"  export {name}={value}" for name, value in _environment(server).items()]
+    return "\n".join(
+        [
+            f"E-HPC and ECS are emulated at {server.url} until Ctrl-C.",
+            f"Watch it in a browser: {server.page}",
+            "In another terminal:",
+            *exports,
+            "  ehpc-nodes clusters",
+        ]
+    )

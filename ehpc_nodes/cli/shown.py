@@ -1,0 +1,175 @@
+"""What the command shows: tables for people, JSON for machines.
+
+On a terminal with colours and bars; in a pipe as plain text, aligned and never shortened.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ehpc_nodes import lookup
+from ehpc_nodes.wire import (
+    NODE_FAILED,
+    NODE_READY,
+    NODE_STOPPED,
+    TASK_FAILED,
+    TASK_PARTIAL,
+    TASK_SUCCESS,
+)
+
+Row = Any
+Cell = Callable[[Any], object]
+
+#: Wider than any table: what goes into a pipe isn't wrapped.
+NO_LIMIT = 100_000
+BAR_WIDTH = 20
+
+#: The columns of each kind of row.
+SHEETS: dict[type, dict[str, str | Cell]] = {
+    lookup.Cluster: {
+        "CLUSTER": "cluster_id",
+        "NAME": "name",
+        "STATUS": "status",
+        "SYSTEM": "os_tag",
+        "SCHEDULER": "scheduler",
+        "VPC": "vpc_id",
+        "RUNNING": lambda c: f"{c.running}/{c.computes}",
+    },
+    lookup.Queue: {"QUEUE": "name", "AUTO-GROW": lambda q: "yes" if q.auto_grow else "no"},
+    lookup.Image: {
+        "IMAGE": "image_id",
+        "OWNER": "owner_alias",
+        "SYSTEM": lambda i: f"{i.family} {i.version}".strip(),
+        "ARCHITECTURE": "architecture",
+        "STATUS": "status",
+        "NAME": "name",
+    },
+    lookup.Node: {
+        "INSTANCE": "instance_id",
+        "HOST": "host_name",
+        "STATUS": "status",
+        "QUEUE": "queue",
+        "ADDRESS": "private_ip",
+        "TYPE": "instance_type",
+        "ROLES": "roles",
+        "BUSY": "busy",
+    },
+    lookup.Task: {
+        "TASK": "task_id",
+        "TYPE": "type",
+        "STATUS": "status",
+        "STEP": lambda t: f"{t.step}/{t.steps}",
+        "INSTANCES": lambda t: len(t.instance_ids) or "",
+        "ERRORS": "errors",
+    },
+    lookup.Candidate: {
+        "INSTANCE": "instance_id",
+        "HOST": "host_name",
+        "STATUS": "status",
+        "ADDRESS": "private_ip",
+        "TYPE": "instance_type",
+        "WHY NOT": lambda c: "; ".join(c.reasons),
+    },
+}
+#: Of rows that move: how much is done, and how much there is.
+MOVING: dict[type, Callable[[Any], tuple[int, int]]] = {
+    lookup.Cluster: lambda c: (c.running, c.computes),
+    lookup.Task: lambda t: (t.step, t.steps),
+}
+NONE: dict[type, str] = {lookup.Candidate: "There are none; --all says why, instance by instance."}
+COLOURS = {
+    **dict.fromkeys(NODE_READY | TASK_SUCCESS | {"available", "ok"}, "green"),
+    **dict.fromkeys(NODE_FAILED | TASK_FAILED | TASK_PARTIAL, "red"),
+    **dict.fromkeys(NODE_STOPPED | {"warning"}, "yellow"),
+}
+
+
+def console() -> Console:
+    """Stdout. Without a terminal nothing is wrapped; NO_COLOR is honoured."""
+    return Console(width=None if sys.stdout.isatty() else NO_LIMIT, highlight=False)
+
+
+def show(rows: Sequence[Row], kind: type, *, as_json: bool) -> None:
+    """Print the rows; where there are none, a table says so on stderr."""
+    if as_json:
+        sys.stdout.write(f"{json.dumps([dataclasses.asdict(row) for row in rows], indent=2)}\n")
+    elif rows:
+        show_plain(console(), table(rows, kind))
+    else:
+        sys.stderr.write(f"{NONE.get(kind, 'There are none.')}\n")
+
+
+def show_plain(out: Console, what: RenderableType) -> None:
+    """Print; without the blanks that fill up a table's lines where it isn't a terminal."""
+    if out.is_terminal:
+        out.print(what)
+        return
+    with out.capture() as captured:
+        out.print(what)
+    lines = (line.rstrip() for line in captured.get().splitlines())
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def printable(text: str) -> str:
+    """One line without control characters: what the service sends can't steer a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
+def table(rows: Iterable[Row], kind: type, *, bars: bool = False) -> Table:
+    """The rows as a table, columns that are empty throughout left out."""
+    rows = list(rows)
+    columns = {
+        title: [_text(_value(row, cell)) for row in rows] for title, cell in SHEETS[kind].items()
+    }
+    sheet = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    filled = {title: cells for title, cells in columns.items() if any(cells)}
+    for title in filled:
+        sheet.add_column(title, overflow="fold", no_wrap=not sys.stdout.isatty())
+    moving = MOVING.get(kind) if bars else None
+    if moving:
+        sheet.add_column("")
+    for number, row in enumerate(rows):
+        cells: list[RenderableType] = [
+            Text(texts[number], COLOURS.get(texts[number].lower(), "") if title == "STATUS" else "")
+            for title, texts in filled.items()
+        ]
+        sheet.add_row(*cells, *([_bar(*moving(row))] if moving else []))
+    return sheet
+
+
+def picture(rows: Sequence[Row], kind: type) -> RenderableType:
+    """The rows with bars that tell how far they are."""
+    if not rows:
+        return Text("There are none.")
+    sheet = table(rows, kind, bars=True)
+    if kind is not lookup.Node:
+        return sheet
+    running = sum(1 for node in rows if node.status.lower() in NODE_READY)
+    below = Table.grid(padding=(0, 1))
+    below.add_row(_bar(running, len(rows)), Text(f"{running}/{len(rows)} running"))
+    return Group(sheet, Text(""), below)
+
+
+def _bar(done: int, total: int) -> ProgressBar:
+    return ProgressBar(total=max(total, 1), completed=done, width=BAR_WIDTH)
+
+
+def _value(row: Row, cell: str | Cell) -> object:
+    return cell(row) if callable(cell) else getattr(row, cell)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return printable(str(value))

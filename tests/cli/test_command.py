@@ -1,0 +1,443 @@
+"""What people and scripts get: tables, JSON, exit codes, one line where it fails."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cli.conftest import SCRIPT
+from ehpc_nodes import __version__, lookup
+from unit.emulated import CLUSTER, ids, iid
+
+
+def table(text):
+    """The cells of a plain table: columns are two blanks apart."""
+    header, *lines = text.splitlines()
+    starts = [i for i, c in enumerate(header) if c != " " and (i == 0 or header[i - 2 : i] == "  ")]
+    ends = [*starts[1:], None]
+    return [
+        {header[a:b].strip(): line[a:b].strip() for a, b in zip(starts, ends, strict=True)}
+        for line in lines
+    ]
+
+
+# -- tables and JSON ------------------------------------------------------------------------------
+
+
+def test_clusters(run):
+    (row,) = table(run("clusters").stdout)
+    assert row == {
+        "CLUSTER": CLUSTER,
+        "NAME": CLUSTER,
+        "STATUS": "running",
+        "SYSTEM": "CentOS_7.6_64",
+        "SCHEDULER": "pbs",
+        "VPC": "vpc-test",
+        "RUNNING": "2/2",
+    }
+
+
+def test_queues(run, server):
+    server.emulator.world.clusters[CLUSTER].queues["gpu"].auto_grow = True
+    rows = table(run("queues", CLUSTER).stdout)
+    assert rows == [{"QUEUE": "gpu", "AUTO-GROW": "yes"}, {"QUEUE": "workq", "AUTO-GROW": "no"}]
+
+
+def test_nodes(run):
+    rows = table(run("nodes", CLUSTER).stdout)
+    assert [(r["INSTANCE"], r["HOST"], r["STATUS"], r["QUEUE"]) for r in rows] == [
+        (iid(1), "compute1", "running", "workq"),
+        (iid(2), "compute2", "running", "workq"),
+    ]
+    assert len(table(run("nodes", CLUSTER, "--all").stdout)) == 4
+    none = run("nodes", CLUSTER, "-q", "gpu")
+    assert (none.stdout, none.stderr) == ("", "There are none.\n")
+
+
+def test_images(run):
+    assert len(table(run("images").stdout)) == 4
+    fitting = [row["IMAGE"] for row in table(run("images", CLUSTER).stdout)]
+    assert fitting == ["centos_7_06.vhd", "centos_7_02.vhd", "m-bp1own"]
+
+
+def test_candidates(run, server):
+    server.emulator.world.instances[iid(3)].status = "Running"
+    assert [r["INSTANCE"] for r in table(run("candidates", CLUSTER).stdout)] == ids(4, 5, 6)
+    assert len(table(run("candidates", CLUSTER, "--stop-running").stdout)) == 4
+    reasons = {r["INSTANCE"]: r["WHY NOT"] for r in table(run("candidates", CLUSTER, "-a").stdout)}
+    assert "is Running, not Stopped" in reasons[iid(3)]
+    assert reasons[iid(4)] == ""
+
+
+def test_tasks(run, server):
+    assert run("tasks", CLUSTER).stderr == "There are none.\n"
+    attach(server, 3, pace={"looks": 1000})
+    (row,) = table(run("tasks", CLUSTER).stdout)
+    assert (row["TYPE"], row["STATUS"], row["INSTANCES"]) == ("AddComputes", "Processing", "1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        (["clusters"], lookup.Cluster),
+        (["queues", CLUSTER], lookup.Queue),
+        (["nodes", CLUSTER], lookup.Node),
+        (["images", CLUSTER], lookup.Image),
+        (["tasks", CLUSTER, "--all"], lookup.Task),
+        (["candidates", CLUSTER], lookup.Candidate),
+    ],
+)
+def test_json_holds_every_field(run, server, arguments, kind):
+    attach(server, 3)
+    rows = json.loads(run(*arguments, "--json").stdout)
+    assert rows
+    assert all(set(row) == set(kind.__dataclass_fields__) for row in rows)
+
+
+def test_nothing_is_json_too(run):
+    assert json.loads(run("tasks", CLUSTER, "--json").stdout) == []
+
+
+def test_none_of_it_writes(run, server):
+    for command in ("clusters", "queues", "nodes", "images", "tasks", "candidates", "program"):
+        run(command, *([CLUSTER] if command != "clusters" else []))
+    actions = {entry.action for entry in server.emulator.journal.entries}
+    assert all(action.startswith(("List", "Describe")) for action in actions)
+
+
+def attach(server, *numbers, pace=None):
+    """Attach instances past the command."""
+    emulator = server.emulator
+    if pace:
+        emulator.world.knobs = emulator.world.knobs.changed({"task_pace": pace})
+    params = {f"Instance.{n}.Id": i for n, i in enumerate(ids(*numbers), start=1)}
+    answer = emulator.call(
+        "AddExistedNodes",
+        "2018-04-12",
+        {
+            "ClusterId": CLUSTER,
+            "ImageId": "centos_7_06.vhd",
+            "ImageOwnerAlias": "system",
+            **params,
+        },
+    )
+    assert answer.ok
+
+
+# -- called in a wrong way, and failing -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["nodes"], ["bogus"], ["clusters", "--bogus"]])
+def test_a_wrong_call_ends_with_2(run, arguments):
+    done = run(*arguments, code=2)
+    assert done.stdout == ""
+    assert "Usage: ehpc-nodes" in done.stderr
+
+
+def test_no_arguments_show_the_help(run):
+    done = run(code=2)
+    assert "doctor" in done.stdout + done.stderr
+    assert run("--help").stdout == run("-h").stdout
+
+
+def test_every_command_has_a_help(run):
+    names = ("clusters", "queues", "nodes", "images", "tasks", "candidates")
+    for name in (*names, "program", "doctor", "emulator"):
+        text = run(name, "--help").stdout
+        assert f"Usage: ehpc-nodes {name}" in text
+        assert "\x1b" not in text
+
+
+def test_version(run):
+    assert run("--version").stdout == f"ehpc-nodes {__version__}\n"
+
+
+def one_line(done):
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ehpc-nodes: ")
+    return line
+
+
+def test_errors_are_one_line(run, server):
+    assert "ClusterNotFound" in one_line(run("nodes", "ehpc-hz-none", code=1))
+    assert "No region is set" in one_line(run("clusters", code=1, ALIBABA_CLOUD_REGION_ID=""))
+    assert "has not the form" in one_line(run("clusters", "--region", "cn hangzhou", code=1))
+    server.emulator.world.default_key.allow = ["ecs:*"]
+    assert "permission ehpc:ListClusters" in one_line(run("clusters", code=1))
+
+
+def test_a_wrong_secret_is_told_and_not_shown(run):
+    done = run("clusters", code=1, ALIBABA_CLOUD_ACCESS_KEY_SECRET="wrong-fake-secret")
+    assert "SignatureDoesNotMatch" in one_line(done)
+    assert "wrong-fake-secret" not in done.stderr
+
+
+def test_without_its_extra_it_says_what_to_install(environment, tmp_path):
+    """As in an environment without typer: a module of that name that can't be found."""
+    program = (
+        "import sys; sys.modules['typer'] = None; from ehpc_nodes.cli import main; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "ehpc-nodes needs its extra: pip install 'ehpc-nodes[cli]'\n"
+
+
+def test_a_reader_that_goes_away_is_no_traceback(environment):
+    done = subprocess.run(
+        ["sh", "-c", f"{SCRIPT} images | true"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_ends_it_with_130(environment, server):
+    server.emulator.faults.add({"kind": "slow", "action": "ListClusters", "seconds": 30})
+    process = subprocess.Popen(
+        [SCRIPT, "clusters"], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    until(lambda: server.emulator.journal.entries)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+
+
+def until(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+# -- completion -----------------------------------------------------------------------------------
+
+
+def test_the_shell_completes_commands_and_clusters(run):
+    script = run("--show-completion", "bash").stdout
+    assert "_EHPC_NODES_COMPLETE=complete_bash" in script
+    names = completed(run, "ehpc-nodes c")
+    assert names == ["clusters", "candidates"]
+    assert completed(run, "ehpc-nodes nodes ehpc") == [CLUSTER]
+
+
+def test_completion_is_quiet_where_the_service_refuses(run):
+    assert completed(run, "ehpc-nodes nodes ehpc", ALIBABA_CLOUD_ACCESS_KEY_ID="fake") == []
+
+
+def completed(run, line, **variables):
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+    done = run(_EHPC_NODES_COMPLETE="complete_bash", **words, **variables)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+# -- terminals, pipes and watching ----------------------------------------------------------------
+
+
+class Terminal:
+    """The command on a pseudo terminal of 100 columns."""
+
+    def __init__(self, environment, *arguments, **variables):
+        self.own, theirs = pty.openpty()
+        sized = {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
+        self.process = subprocess.Popen(
+            [SCRIPT, *arguments],
+            env=environment | sized | variables,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        self.text = ""
+
+    def read(self):
+        """What is there by now."""
+        while select.select([self.own], [], [], 0.05)[0]:
+            try:
+                got = os.read(self.own, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not got:
+                break
+            self.text += got.decode()
+        return self.text
+
+    def end(self, number=None):
+        if number:
+            self.process.send_signal(number)
+        until(lambda: (self.read(), self.process.poll() is not None)[1])
+        self.read()
+        os.close(self.own)
+        return self.process.returncode
+
+
+def test_colours_on_a_terminal_only(environment, run):
+    terminal = Terminal(environment, "nodes", CLUSTER)
+    assert terminal.end() == 0
+    assert "\x1b[32mrunning" in terminal.text
+    plain = Terminal(environment, "nodes", CLUSTER, NO_COLOR="1")
+    assert plain.end() == 0
+    assert "\x1b[3" not in plain.text
+    assert "\x1b" not in run("nodes", CLUSTER).stdout
+
+
+def test_nothing_is_cut_in_a_pipe(run, server):
+    server.emulator.world.clusters[CLUSTER].name = "n" * 300
+    (row,) = table(run("clusters", COLUMNS="40").stdout)
+    assert row["NAME"] == "n" * 300
+
+
+def test_what_the_service_sends_can_t_steer_the_terminal(run, server):
+    server.emulator.world.clusters[CLUSTER].name = "\x1b[2J[red]x[/red]\nq"
+    out = run("clusters").stdout
+    assert "\x1b" not in out
+    assert "[red]x[/red] q" in out
+    assert len(out.splitlines()) == 2
+
+
+def test_watching_on_a_terminal_shows_bars_that_move(environment, server):
+    attach(server, 3, pace={"looks": 12})
+    terminal = Terminal(environment, "tasks", CLUSTER, "--watch", "--interval", "0.1")
+    until(lambda: "Success" in terminal.read())
+    assert "Processing" in terminal.text
+    assert "━" in terminal.text
+    assert terminal.end(signal.SIGINT) == 0
+    assert "Traceback" not in terminal.text
+
+
+def test_watching_nodes_counts_those_that_run(environment, server):
+    attach(server, 3, pace={"looks": 20})
+    terminal = Terminal(environment, "nodes", CLUSTER, "--watch", "--interval", "0.1")
+    until(lambda: "3/3 running" in terminal.read())
+    assert "2/3 running" in terminal.text
+    assert terminal.end(signal.SIGINT) == 0
+
+
+@pytest.fixture
+def watching(environment):
+    """Starts the command with its output in a pipe."""
+    started = []
+
+    def start(*arguments):
+        started.append(
+            subprocess.Popen(
+                [SCRIPT, *arguments, "--watch", "--interval", "0.1"],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_watching_in_a_pipe_prints_changes_only(watching, server):
+    process = watching("nodes", CLUSTER)
+    until(lambda: len(server.emulator.journal.of("ListNodes")) > 3)
+    with server.emulator.turn():
+        server.emulator.world.node(iid(2)).status = "exception"
+    looks = len(server.emulator.journal.of("ListNodes"))
+    until(lambda: len(server.emulator.journal.of("ListNodes")) > looks + 3)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (0, "")
+    first, second = (table(part) for part in out.split("\n\n"))
+    assert [row["STATUS"] for row in first] == ["running", "running"]
+    assert [row["STATUS"] for row in second] == ["running", "exception"]
+
+
+def test_watching_as_json_is_a_line_a_change(watching, server):
+    process = watching("tasks", CLUSTER, "--json")
+    assert json.loads(process.stdout.readline()) == []
+    attach(server, 3, pace={"looks": 6})
+    steps: list[tuple[int, str]] = []
+    while not steps or steps[-1][1] != "Success":
+        (task,) = json.loads(process.stdout.readline())
+        steps.append((task["step"], task["status"]))
+    assert steps == sorted(steps)
+    assert steps[0][1] == "Processing"
+
+
+# -- the emulator ---------------------------------------------------------------------------------
+
+
+def test_the_emulator_says_how_to_reach_it_and_does_what_it_says(run, environment):
+    process = subprocess.Popen(
+        [SCRIPT, "emulator"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        lines = [process.stdout.readline() for _ in range(9)]
+        exports = dict(line.split()[1].split("=", 1) for line in lines if "export" in line)
+        assert "ehpc-hz-demo" in run("clusters", **exports).stdout
+        page = lines[1].split()[-1]
+        seen = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                f"import urllib.request as u; print(u.urlopen('{page}').status)",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert seen.stdout == "200\n", seen.stderr
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=10)
+    assert (process.returncode, rest) == (0, ("", ""))
+
+
+def test_the_emulator_s_world_may_be_a_file(environment, tmp_path):
+    (tmp_path / "w.json").write_text(json.dumps({"region": "cn-elsewhere"}))
+    process = subprocess.Popen(
+        [SCRIPT, "emulator", "--world", str(tmp_path / "w.json"), "--json"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    told = json.loads(process.stdout.readline())
+    process.terminate()
+    assert process.wait(10) == 0
+    process.stdout.close()
+    assert told["environment"]["ALIBABA_CLOUD_REGION_ID"] == "cn-elsewhere"
+    assert told["page"].startswith(told["url"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--world", "none.yaml"], "No such file"),
+        (["--port", "99999"], "can't start"),
+    ],
+)
+def test_an_emulator_that_can_t_start(run, arguments, said):
+    assert said in one_line(run("emulator", *arguments, code=1))

@@ -1,0 +1,176 @@
+"""What the doctor finds, each with its mend: on real endpoints, keys, clocks and folders."""
+
+import json
+import os
+import socket
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from unit.emulated import CLUSTER
+
+HELPERS = ("pulumi-language-python", "pulumi-resource-pulumi-python")
+ROOT = Path(__file__).parents[2]
+POLICY = (ROOT / "docs" / "security.md").read_text().split("```json")[1].split("```")[0]
+ACTIONS = json.loads(POLICY)["Statement"][0]["Action"]
+
+
+def program(path, text):
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+@pytest.fixture
+def pulumi(tmp_path, environment):
+    """A stand-in for the CLI on the PATH: the doctor asks it for its version only."""
+    folder = tmp_path / "pulumi"
+    folder.mkdir()
+    program(folder / "pulumi", "echo v3.259.0")
+    for name in HELPERS:
+        program(folder / name, "")
+    environment["PATH"] = f"{folder}{os.pathsep}{environment['PATH']}"
+    return folder
+
+
+@pytest.fixture
+def examine(run, pulumi):
+    """Runs the doctor: what was looked at, and what was found, the mend and the level of it."""
+
+    def found(*arguments, code=0, **variables):
+        checks = json.loads(run("doctor", "--json", *arguments, code=code, **variables).stdout)
+        return {check["what"]: check for check in checks}
+
+    return found
+
+
+def levels(checks):
+    return {what: check["level"] for what, check in checks.items() if check["level"] != "ok"}
+
+
+def test_all_is_well(examine, run):
+    checks = examine()
+    assert levels(checks) == {}
+    assert set(ACTIONS) | {"ehpc:ListClusters"} == {
+        what for what in checks if what[:4] in ("ehpc", "ecs:")
+    }
+    assert checks["plugin's Python"]["found"].startswith(str(Path(sys.executable).parent))
+    text = run("doctor").stdout
+    assert [line.split()[0] for line in text.splitlines()] == ["ok"] * len(checks)
+
+
+def test_it_changes_nothing(examine, server):
+    before = server.emulator.world.to_json()
+    examine()
+    assert server.emulator.world.to_json() == before
+    emulator = server.emulator
+    assert (emulator.harm.disk_replacements, emulator.harm.releases, emulator.harm.touched) == (
+        {},
+        [],
+        [],
+    )
+    writes = [e for e in emulator.journal.entries if not e.action.startswith(("List", "Describe"))]
+    assert {e.action for e in writes} == {
+        *("AddExistedNodes", "DeleteNodes", "SetQueue"),
+        *("StopInstances", "TagResources", "UntagResources"),
+    }
+    for entry in writes:
+        assert CLUSTER not in entry.params.values()
+        assert entry.params.get("ReleaseInstance", "false") == "false"
+
+
+@pytest.mark.parametrize("missing", [*ACTIONS, "ehpc:ListClusters"])
+def test_a_missing_permission_is_named(run, examine, server, missing):
+    allowed = [action for action in [*ACTIONS, "ehpc:ListClusters"] if action != missing]
+    server.emulator.world.default_key.allow = allowed
+    needed = {
+        *("ehpc:ListNodes", "ehpc:ListTasks", "ecs:DescribeInstances"),
+        *("ehpc:AddExistedNodes", "ehpc:DeleteNodes"),
+    }
+    checks = examine(code=1 if missing in needed else 0)
+    assert levels(checks) == {missing: "failed" if missing in needed else "warning"}
+    assert checks[missing]["found"].startswith("missing: ")
+    assert "docs/security.md" in checks[missing]["mend"]
+
+
+def test_a_key_that_is_refused(examine):
+    checks = examine(code=1, ALIBABA_CLOUD_ACCESS_KEY_SECRET="wrong-fake-secret")
+    assert levels(checks) == {"access key": "failed"}
+    assert "SignatureDoesNotMatch" in checks["access key"]["found"]
+    assert "wrong-fake-secret" not in json.dumps(checks)
+
+
+def test_no_key(examine):
+    checks = examine(code=1, ALIBABA_CLOUD_ACCESS_KEY_ID="", ALIBABA_CLOUD_ACCESS_KEY_SECRET="")
+    assert levels(checks) == {"credentials": "failed", "permissions": "warning"}
+    assert "aliyun configure" in checks["credentials"]["found"]
+
+
+def test_no_region(examine):
+    checks = examine(code=1, ALIBABA_CLOUD_REGION_ID="")
+    assert levels(checks) == {"settings": "failed"}
+    assert "No region is set" in checks["settings"]["found"]
+
+
+def test_an_endpoint_that_isn_t_there(examine):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        checks = examine(code=1, ALIBABA_CLOUD_ECS_ENDPOINT=url)
+    assert levels(checks) == {"ECS endpoint": "failed", "permissions": "warning"}
+    assert "can't be reached" in checks["ECS endpoint"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("skew", "level", "code"), [(-120, "warning", 0), (120, "warning", 0), (3600, "failed", 1)]
+)
+def test_a_clock_that_is_off(examine, server, skew, level, code):
+    server.emulator.world.knobs.signature_clock_skew = skew
+    check = examine(code=code)["clock"]
+    assert check["level"] == level
+    side = "behind" if skew > 0 else "ahead of"
+    assert check["found"].endswith(f" s {side} the service's")
+    assert "NTP" in check["mend"]
+
+
+def test_no_pulumi(examine, pulumi):
+    (pulumi / "pulumi").unlink()
+    checks = examine(code=1, PATH="/usr/bin:/bin")
+    assert checks["Pulumi CLI"]["level"] == "failed"
+    assert "https://www.pulumi.com/docs/install/" in checks["Pulumi CLI"]["mend"]
+
+
+def test_an_old_pulumi_and_one_without_python(examine, pulumi):
+    program(pulumi / "pulumi", "echo v3.100.0")
+    (pulumi / HELPERS[1]).unlink()
+    checks = examine(code=1)
+    assert levels(checks) == {"Pulumi CLI": "warning", "Pulumi's Python support": "failed"}
+    assert HELPERS[1] in checks["Pulumi's Python support"]["found"]
+
+
+def test_a_virtualenv_of_the_project_without_the_package(examine, tmp_path):
+    (tmp_path / "Pulumi.yaml").write_text(
+        "name: x\nruntime:\n  name: python\n  options:\n    virtualenv: venv\n"
+    )
+    checks = examine(code=1)
+    assert "there is no" in checks["plugin's Python"]["found"]
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    program(tmp_path / "venv" / "bin" / "python", "echo 'No module named ehpc_nodes' >&2; exit 1")
+    checks = examine(code=1)
+    assert levels(checks) == {"plugin's Python": "failed"}
+    assert "No module named ehpc_nodes" in checks["plugin's Python"]["found"]
+    assert "pip install ehpc-nodes" in checks["plugin's Python"]["mend"]
+
+
+def test_the_project_s_virtualenv_is_the_one(examine, tmp_path):
+    home = Path(sys.prefix)
+    (tmp_path / "Pulumi.yaml").write_text(
+        json.dumps(
+            {"name": "x", "runtime": {"name": "python", "options": {"virtualenv": str(home)}}}
+        )
+    )
+    checks = examine()
+    assert checks["plugin's Python"]["found"].startswith(
+        f"{home / 'bin' / 'python'} (of {tmp_path}"
+    )

@@ -1,0 +1,178 @@
+"""`ehpc-nodes program` on the real engine: what it writes adopts, changes nothing, and stays as it is."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ehpc_nodes.emulator.world import Node
+from engine.cloud import CLUSTER, ids
+
+SCRIPT = Path(sys.executable).parent / "ehpc-nodes"
+
+
+def environment(cloud, stack):
+    return {
+        **stack.env,
+        "ALIBABA_CLOUD_REGION_ID": "cn-hangzhou",
+        "ALIBABA_CLOUD_EHPC_ENDPOINT": cloud.server.url,
+        "ALIBABA_CLOUD_ECS_ENDPOINT": cloud.server.url,
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": cloud.server.access_key_id,
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": cloud.server.access_key_secret,
+    }
+
+
+def command(cloud, stack, *arguments, directory=None, code=0):
+    done = subprocess.run(
+        [SCRIPT, *arguments],
+        env=environment(cloud, stack),
+        cwd=directory or stack.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def node(world, number):
+    (instance_id,) = ids(number)
+    return world.nodes[instance_id]
+
+
+@pytest.fixture
+def mixed(cloud):
+    """Nodes of two queues and of two images; one that is stopped, one that belongs to another resource."""
+    made = cloud(instances=8, attached=(1, 2, 3, 4, 5, 6))
+    node(made, 3).queue = "gpu"
+    node(made, 4).image_id, node(made, 4).image_owner_alias = "m-bp1own", "self"
+    node(made, 5).status = "stopped"
+    made.emulator.world.instances[ids(6)[0]].tags["ehpc-nodes"] = "other/dev/nodes"
+    return made
+
+
+def test_up_writes_nothing_and_the_next_preview_is_empty(mixed, stack_on):
+    stack = stack_on(mixed)
+    text = command(mixed, stack, "program", CLUSTER)
+    stack.write(text)
+    mixed.forget()
+    preview = stack.preview()
+    assert preview.messages("warning") == []
+    stack.up()
+    assert mixed.writes() == []
+    assert mixed.calls("TagResources", "UntagResources") == []
+    assert {name: r["outputs"]["instance_ids"] for name, r in stack.resources().items()} == {
+        "gpu": ids(3),
+        "workq": ids(1, 2),
+        "workq-2": ids(4),
+    }
+    stack.preview("--expect-no-changes")
+    stack.refresh("--expect-no-changes")
+    stack.preview("--expect-no-changes")
+    assert mixed.writes() == []
+    assert f"# not listed: compute5 ({ids(5)[0]}) is stopped" in text
+    assert f"# not listed: compute6 ({ids(6)[0]}) is managed by other/dev/nodes" in text
+
+
+def test_without_the_permissions_for_marks_too(cloud, stack_on):
+    world = cloud(instances=3, attached=(1, 2))
+    world.emulator.world.default_key.allow = ["ehpc:List*", "ehpc:DescribeCluster"]
+    stack = stack_on(world)
+    stack.write(command(world, stack, "program", CLUSTER))
+    stack.up()
+    assert stack.resources()["workq"]["outputs"]["instance_ids"] == ids(1, 2)
+    stack.preview("--expect-no-changes")
+
+
+def test_one_queue_and_what_can_be_done_with_it_then(cloud, stack_on):
+    world = cloud(instances=3, attached=(1, 2))
+    node(world, 2).queue = "gpu"
+    stack = stack_on(world)
+    text = command(world, stack, "program", CLUSTER, "--queue", "gpu")
+    stack.write(text)
+    stack.up()
+    assert set(stack.resources()) == {"gpu"}
+    stack.write("")
+    stack.up()
+    assert world.named("DeleteNodes") == [ids(2)]
+    assert world.harm.releases == []
+
+
+def test_a_project_of_its_own(cloud, stack_on, tmp_path):
+    """In a folder that has nothing yet, with the settings in the environment."""
+    world = cloud(instances=2, attached=(1, 2))
+    stack = stack_on(world)
+    folder = tmp_path / "nodes"
+    command(world, stack, "program", CLUSTER, "--dir", str(folder))
+    assert sorted(os.listdir(folder)) == ["Pulumi.yaml", "__main__.py"]
+    for arguments in (
+        ["stack", "init", "dev"],
+        ["up", "--yes"],
+        ["preview", "--expect-no-changes"],
+    ):
+        done = subprocess.run(
+            [stack.engine, "--non-interactive", *arguments],
+            cwd=folder,
+            env=environment(world, stack),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert world.writes() == []
+    said = command(world, stack, "program", CLUSTER, "--dir", str(folder), code=1)
+    assert "is there already" in said
+
+
+def test_what_the_service_sends_can_t_get_into_the_program(cloud, stack_on):
+    """Host names, queues and words are data: the program imports and declares, and nothing else."""
+    world = cloud(instances=2, attached=(1, 2))
+    node(world, 1).host_name = 'x\nimport os; os.system("true")'
+    node(world, 2).queue = '"""+evil()+"""'
+    node(world, 2).image_id = 'm-1", evil(), "'
+    world.emulator.world.clusters[CLUSTER].nodes["i-bp1x"] = Node(
+        "i-bp1x", "y\nevil()", "stop\nped"
+    )
+    tree = ast.parse(command(world, stack_on(world), "program", CLUSTER))
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    assert {ast.unparse(call.func) for call in calls} == {"AttachedNodes"}
+    assert {type(n).__name__ for n in tree.body} == {"Expr", "ImportFrom"}
+
+
+def test_no_node_to_adopt(cloud, stack_on):
+    world = cloud(instances=2, attached=(1,))
+    node(world, 1).status = "exception"
+    said = command(world, stack_on(world), "program", CLUSTER, code=1)
+    assert said == (
+        f"ehpc-nodes: {CLUSTER} has no compute node to adopt: compute1 ({ids(1)[0]}) is exception.\n"
+    )
+
+
+def test_the_settings_of_a_stack(cloud, stack_on):
+    """--stack reads the stack's config, secrets too, by the Pulumi CLI."""
+    world = cloud(instances=2, attached=(1,))
+    stack = stack_on(world)
+    done = subprocess.run(
+        [SCRIPT, "nodes", CLUSTER, "--stack", "dev"],
+        env=stack.env,
+        cwd=stack.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ids(1)[0] in done.stdout
+    said = command(world, stack, "nodes", CLUSTER, "--stack", "none", code=1)
+    assert said.startswith("ehpc-nodes: The config of stack 'none' can't be read: ")
+    assert len(said.splitlines()) == 1
+
+
+def test_the_doctor_finds_the_real_engine(cloud, stack_on):
+    world = cloud()
+    told = command(world, stack_on(world), "doctor", "--stack", "dev")
+    assert "ok       Pulumi CLI: v3." in told
+    assert "ok       Pulumi's Python support: pulumi-language-python" in told
+    assert "(ehpc:accessKeyId)" in told
