@@ -89,6 +89,7 @@ class PulumiStack:
             self.project = directory
         if main is not None:
             settings["main"] = main
+        self.project_name = settings["name"]
         (directory / "Pulumi.yaml").write_text(json.dumps(settings))  # JSON is YAML
         self._config = directory / f"Pulumi.{stack}.yaml"
         self.program = self.project / (main or ".") / "__main__.py"
@@ -106,18 +107,24 @@ class PulumiStack:
         self.program.write_text(program)
 
     def config(self, key: str, value: object, *, secret: bool = False) -> None:
-        """Set a value of the stack config; lists, maps, numbers and flags as `require_object` reads them."""
+        """Set a value of the stack config: a text, number or flag, or lists and maps of them."""
         self.configure({} if secret else {key: value}, {key: value} if secret else {})
 
     def configure(
         self, plain: Mapping[str, object], secret: Mapping[str, object] | None = None
     ) -> None:
-        """Set many values of the stack config with one call of the CLI."""
-        pairs = [w for key, value in plain.items() for w in ("--plaintext", _pair(key, value))]
-        pairs += [
-            w for key, value in (secret or {}).items() for w in ("--secret", _pair(key, value))
-        ]
-        self.run("config", "set-all", *pairs)
+        """Set many values of the stack config; a key without namespace is the project's own.
+
+        The plain ones are written into the file: `pulumi config set` takes texts only.
+        """
+        settings = _read_yaml(self._config)
+        for key, value in plain.items():
+            full = key if ":" in key else f"{self.project_name}:{key}"
+            settings.setdefault("config", {})[full] = value
+        self._config.write_text(json.dumps(settings))
+        pairs = [f"{key}={_text(value)}" for key, value in (secret or {}).items()]
+        if pairs:
+            self.run("config", "set-all", *(word for pair in pairs for word in ("--secret", pair)))
 
     def unset(self, key: str) -> None:
         """Take a key out of the stack config."""
@@ -228,15 +235,19 @@ def _environment(engine: str, own: Path) -> dict[str, str]:
 
 def _name_of(project: Path) -> str:
     """The name that a project's Pulumi.yaml gives."""
-    import yaml  # comes with pulumi
-
     file = project / "Pulumi.yaml"
     if not file.is_file():
         raise FileNotFoundError(
             f"{project} is no folder of a Pulumi project: it has no Pulumi.yaml"
         )
-    return str(yaml.safe_load(file.read_text(encoding="utf-8"))["name"])
+    return str(_read_yaml(file)["name"])
 
 
-def _pair(key: str, value: object) -> str:
-    return f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+def _read_yaml(file: Path) -> JSON:
+    import yaml  # comes with pulumi
+
+    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

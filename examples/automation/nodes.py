@@ -1,0 +1,61 @@
+"""Attach, watch and detach from a script: `python nodes.py dev attach`, `python nodes.py dev detach`.
+
+The program is a function here; Pulumi's Automation API runs the same engine as `pulumi up` does, on the stack
+of this folder, whose config says which cluster and which instances.
+"""
+
+import sys
+from pathlib import Path
+
+import pulumi
+from pulumi import automation
+
+from ehpc_nodes import AttachedNodes
+
+
+def program() -> None:
+    """What `pulumi up` would find in `__main__.py`."""
+    config = pulumi.Config()
+    nodes = AttachedNodes(
+        "compute",
+        cluster_id=config.require("cluster"),
+        instance_ids=config.require_object("instances"),
+        replace_system_disks=True,
+    )
+    pulumi.export("nodes", nodes.nodes)
+
+
+def watch(event: automation.EngineEvent) -> None:
+    """One line for each thing that the engine tells: a step, its end, a word of the resource (progress, too)."""
+    if event.resource_pre_event:
+        step = event.resource_pre_event.metadata
+        print(f"{step.op.value:8} {step.urn.rpartition('::')[2]}", flush=True)
+    elif event.res_outputs_event:
+        print(f"done     {event.res_outputs_event.metadata.urn.rpartition('::')[2]}", flush=True)
+    elif event.diagnostic_event and event.diagnostic_event.severity != "debug":
+        print(f"         {event.diagnostic_event.message.strip()}", flush=True)
+
+
+def main(stack_name: str, deed: str) -> None:
+    """Attach or detach, and say what came of it."""
+    stack = automation.create_or_select_stack(
+        stack_name,
+        project_name="ehpc-automation",
+        program=program,
+        opts=automation.LocalWorkspaceOptions(work_dir=str(Path(__file__).parent)),
+    )
+    if deed == "detach":
+        stack.destroy(on_event=watch)
+        return
+    result = stack.up(on_event=watch)
+    for instance, node in result.outputs["nodes"].value.items():
+        print(f"{instance}  {node['host_name']}  {node['status']}  {node['queue']}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[2] not in ("attach", "detach"):
+        sys.exit("usage: python nodes.py STACK attach|detach")
+    try:
+        main(*sys.argv[1:])
+    except automation.CommandError as error:  # the engine has said why, and so has `watch`
+        sys.exit(f"nodes: failed\n{error}")

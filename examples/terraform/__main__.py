@@ -1,0 +1,31 @@
+"""Instances that Terraform made: their ids are read from what Terraform says."""
+
+import json
+from pathlib import Path
+
+import pulumi
+
+from ehpc_nodes import AttachedNodes
+
+
+def instance_ids(file: Path) -> list[str]:
+    """The output `instance_ids`, of `terraform output -json` or of a state file (`terraform state pull`)."""
+    said = json.loads(file.read_text())
+    outputs = said["outputs"] if "terraform_version" in said else said
+    if "instance_ids" not in outputs:
+        raise pulumi.RunError(
+            f"{file} has no output instance_ids: add one, and run terraform apply"
+        )
+    return list(outputs["instance_ids"]["value"])
+
+
+config = pulumi.Config()
+
+nodes = AttachedNodes(
+    "compute",
+    cluster_id=config.require("cluster"),
+    instance_ids=instance_ids(Path(config.require("terraform"))),
+    replace_system_disks=True,
+)
+
+pulumi.export("nodes", nodes.nodes)

@@ -1,0 +1,171 @@
+"""Each example on the real engine: up, a preview without changes, destroy; what they did stands in the emulated
+cluster.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ehpc_nodes.testing.worlds import CLUSTER, ids, small_world
+
+pytestmark = pytest.mark.engine
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def walk(ehpc, stack, expected):
+    """Up, no change, destroy: the nodes are exactly these in between, and each disk was replaced once."""
+    stack.up()
+    assert {i: node.queue for i, node in ehpc.nodes.items()} == expected
+    assert stack.preview("--expect-no-changes").errors == []
+    disks = dict(ehpc.harm.disk_replacements)
+    stack.destroy()
+    assert ehpc.nodes == {}
+    assert set(expected) <= ehpc.world.instances.keys()
+    assert ehpc.harm.disk_replacements == disks
+    assert ehpc.harm.releases == ehpc.harm.double_attach == ehpc.harm.touched == []
+    return disks
+
+
+def test_quickstart(ehpc, example):
+    stack = example("quickstart", instances=ids(1, 2))
+    disks = walk(ehpc, stack, dict.fromkeys(ids(1, 2), "workq"))
+    assert disks == dict.fromkeys(ids(1, 2), 1)
+
+
+def test_the_roots_project_is_the_quickstart():
+    def lines(path):
+        text = (EXAMPLES.parent / path / "Pulumi.yaml").read_text()
+        return [line for line in text.splitlines() if not line.startswith("#")]
+
+    assert lines(".") == [*lines("examples/quickstart"), "main: examples/quickstart"]
+
+
+def test_queues(ehpc, example):
+    stack = example("queues", queues={"workq": ids(1, 2), "gpu": ids(3)})
+    expected = {**dict.fromkeys(ids(1, 2), "workq"), ids(3)[0]: "gpu"}
+    stack.up()
+    ehpc.outside.move(ids(3)[0], "workq")
+    stack.refresh()
+    preview = stack.preview()
+    assert (preview.ops("gpu"), preview.ops("workq")) == (["update"], ["same"])
+    assert walk(ehpc, stack, expected) == dict.fromkeys(ids(1, 2, 3), 1)
+
+
+def test_stop_and_attach(ehpc, example):
+    ehpc.outside.start(ids(1)[0])
+    stack = example("stop-and-attach", instances=ids(1, 2))
+    assert "stop" in " ".join(stack.preview().messages("info"))
+    assert ehpc.writes() == []
+    walk(ehpc, stack, dict.fromkeys(ids(1, 2), "workq"))
+    assert ehpc.named("StopInstances") == [ids(1)]
+    assert ehpc.writes() == ["StopInstances", "AddExistedNodes", "DeleteNodes"]
+
+
+def test_adopt(ehpc, example):
+    for instance in ids(1, 2, 3):
+        ehpc.outside.attach(instance, CLUSTER)
+    stack = example("adopt", instances=ids(1, 2))
+    stack.up()
+    assert ehpc.writes() == []
+    assert stack.outputs()["not_listed"] == ids(3)
+    assert stack.preview("--expect-no-changes").errors == []
+    stack.destroy()
+    assert sorted(ehpc.nodes) == ids(3)
+    assert ehpc.harm.disk_replacements == {}
+
+
+def test_adopt_attaches_nothing(ehpc, example):
+    stack = example("adopt", instances=ids(1))
+    refused = stack.up(expect_failure=True)
+    assert "replace_system_disks" in " ".join(refused.errors)
+    assert ehpc.writes() == []
+
+
+def terraform_made(folder):
+    """What a real Terraform says of instances that it made; their ids are given, no cloud is asked."""
+    terraform = shutil.which("terraform") or shutil.which("tofu")
+    if terraform is None:
+        pytest.skip("no terraform on the PATH: https://developer.hashicorp.com/terraform/install")
+    (folder / "main.tf").write_text(
+        'resource "terraform_data" "compute" {\n'
+        "  count = 2\n"
+        f"  input = {json.dumps(ids(1, 2))}[count.index]\n"
+        "}\n"
+        'output "instance_ids" {\n  value = terraform_data.compute[*].output\n}\n'
+    )
+    for command in (["init"], ["apply", "-auto-approve"]):
+        subprocess.run(
+            [terraform, *command, "-input=false"], cwd=folder, check=True, capture_output=True
+        )
+    command = [terraform, "output", "-json"]
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    (folder / "terraform.json").write_bytes(done.stdout)
+    return folder
+
+
+def test_terraform(ehpc, example, tmp_path):
+    folder = terraform_made(tmp_path)
+    stack = example("terraform", terraform=str(folder / "terraform.json"))
+    stack.up()
+    assert sorted(ehpc.nodes) == ids(1, 2)
+    stack.config("terraform", str(folder / "terraform.tfstate"))
+    walk(ehpc, stack, dict.fromkeys(ids(1, 2), "workq"))
+
+
+def test_terraforms_state_file_where_there_is_no_terraform(ehpc, example, tmp_path):
+    file = tmp_path / "terraform.tfstate"
+    outputs = {"instance_ids": {"value": ids(1, 2), "type": ["list", "string"]}}
+    file.write_text(json.dumps({"version": 4, "terraform_version": "1.9.0", "outputs": outputs}))
+    stack = example("terraform", terraform=str(file))
+    messages = stack.preview().messages("info")
+    assert any(re.match(r"attach 2 .*: compute1, compute2;", text) for text in messages)
+    file.write_text("{}")
+    refused = stack.preview(expect_failure=True)
+    assert "has no output instance_ids: add one, and run terraform apply" in refused.text
+    assert "Traceback" not in refused.text
+
+
+def test_automation(ehpc, pulumi_stack, tmp_path):
+    ehpc.load(small_world(pace={"looks": 3}))
+    folder = tmp_path / "automation"
+    shutil.copytree(EXAMPLES / "automation", folder)
+    stack = pulumi_stack(folder)
+    config = {"cluster": CLUSTER, "instances": ids(1, 2)}
+    settings = {**ehpc.config, **{f"ehpc-automation:{key}": v for key, v in config.items()}}
+    (folder / "Pulumi.dev.yaml").write_text(json.dumps({"config": settings | ehpc.secrets}))
+
+    def run(*words):
+        command = [sys.executable, "nodes.py", *words]
+        return subprocess.run(
+            command, cwd=folder, env=stack.env, capture_output=True, text=True, check=False
+        )
+
+    done = run("dev", "attach")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "create   compute" in lines
+    assert "done     compute" in lines
+    assert f"{ids(1)[0]}  compute1  running  workq" in lines
+    assert any("0/2 nodes settled; waiting for" in line for line in lines), done.stdout
+    assert sorted(ehpc.nodes) == ids(1, 2)
+    done = run("dev", "detach")
+    assert done.returncode == 0, done.stderr
+    assert "delete   compute" in done.stdout
+    assert ehpc.nodes == {}
+    assert ehpc.harm.releases == []
+    assert run("dev").stderr == "usage: python nodes.py STACK attach|detach\n"
+
+
+def test_the_index_names_every_example_and_each_has_what_it_needs():
+    folders = {file.parent.name for file in EXAMPLES.glob("*/Pulumi.yaml")}
+    index = (EXAMPLES / "README.md").read_text()
+    assert set(re.findall(r"^\| \[([\w-]+)\]\(\1\)", index, re.MULTILINE)) == folders
+    for name in folders:
+        assert (EXAMPLES / name / "README.md").is_file(), name
+        (program,) = (EXAMPLES / name).glob("*.py")
+        compile(program.read_text(), program, "exec")
