@@ -22,6 +22,7 @@ STEADY = {
     r"\bafter \d+ s\b": "after 5 s",
     r"server StringToSign is .*…": "…",
     r"step \d of": "step 1 of",
+    r"file://\S+: created by \S+ \(pid \d+\) at \S+": "file://…: created by … (pid …) at …",
 }
 
 
@@ -38,7 +39,8 @@ def script(name: str) -> ModuleType:
 def told(result: Result) -> str:
     """What the CLI says of the resource under «Diagnostics», long lines folded."""
     sections = result.text.partition("Diagnostics:\n")[2].split("\n\n")
-    (own,) = [section for section in sections if "AttachedNodes (nodes):" in section]
+    own = "\n".join(section for section in sections if "AttachedNodes (nodes):" in section)
+    own = own or result.stderr  # the CLI's own refusals
     for pattern, steady in STEADY.items():
         own = re.sub(pattern, steady, own)
     return "\n".join(folded for line in own.splitlines() for folded in fold(line))
@@ -103,6 +105,13 @@ def broken_node(cloud, stack_on):
     it.fault("fail_nodes", "AddExistedNodes", instances=[iid(2)], status="exception")
     failed = stack.up(expect_failure=True)
     assert stack.resources()["nodes"]["outputs"]["instance_ids"] == ids(1, 2, 3)
+    declare(stack, 1, 3)
+    stack.up()
+    declare(stack, 1, 2, 3, stop_running=True)
+    stack.up()
+    assert {i: node.status for i, node in it.nodes.items()} == dict.fromkeys(
+        ids(1, 2, 3), "running"
+    )
     return failed
 
 
@@ -167,6 +176,23 @@ def interrupted(cloud, stack_on):
     it.release()
     stack.up()
     assert it.writes() == ["AddExistedNodes"]
+    return failed
+
+
+def killed(cloud, stack_on):
+    """The machine of a run dies, and leaves the stack's lock."""
+    it = cloud(pace="held")
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    running = stack.start("up", "--yes", "--skip-preview")
+    running.wait_until("nodes settled")
+    running.kill_all()
+    failed = stack.up(expect_failure=True)
+    it.release()
+    stack.cancel()
+    stack.up()
+    assert it.writes() == ["AddExistedNodes"]
+    assert stack.outputs()["ids"] == ids(1, 2)
     return failed
 
 
@@ -266,7 +292,7 @@ RUNS = {
     f.__name__: f
     for f in (
         *(refused, no_answer, partial, broken_node, call_refused, unknown_outcome, timeout),
-        *(interrupted, busy, of_another, no_permission, wrong_key, outage, strangers),
+        *(interrupted, killed, busy, of_another, no_permission, wrong_key, outage, strangers),
         *(no_region, no_key, gone),
     )
 }

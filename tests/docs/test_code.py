@@ -67,6 +67,11 @@ def test_json_is_json(name):
     json.loads(next(code for n, _, code in BLOCKS if n == name))
 
 
+@pytest.mark.parametrize("name", [n for n, language, _ in BLOCKS if language == "yaml"])
+def test_yaml_is_yaml(name):
+    assert yaml.safe_load(next(code for n, _, code in BLOCKS if n == name))
+
+
 MOCKED = """
 import json, pulumi, sys
 

@@ -66,6 +66,14 @@ def test_no_page_fetches_anything_from_elsewhere(site):
                 assert (path.parent / unquote(urlsplit(address).path)).is_file(), address
 
 
+def test_no_page_has_what_the_theme_would_fetch_a_script_for(site):
+    """Material's own script gets mermaid's, and a repository's figures, when a page has these."""
+    for path in site.rglob("*.html"):
+        text = path.read_text()
+        assert 'class="mermaid"' not in text, path
+        assert 'data-md-component="source"' not in text, path
+
+
 def test_no_style_fetches_anything_from_elsewhere(site):
     sheets = list(site.rglob("*.css"))
     assert sheets
