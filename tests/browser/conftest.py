@@ -11,7 +11,9 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, sync_playwright
 
 from ehpc_nodes.testing import EmulatedCloud
-from engine.conftest import cloud, stack_on  # noqa: F401  # fixtures
+from engine.conftest import cloud, stack_on
+
+__all__ = ["cloud", "stack_on"]
 
 HERE = Path(__file__).parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
