@@ -95,7 +95,7 @@ def test_it_follows_a_run(cloud, stack_on, visit):
     expect(page.locator(f"[id='instance-{iid(1)}']")).to_contain_text("Stopped")
 
     run = stack.start("up", "--yes", "--skip-preview")
-    expect(node).to_contain_text("uninit", timeout=30_000)
+    expect(node).to_contain_text("uninit")
     task = page.locator("#tasks li")
     expect(task).to_contain_text("Attach compute1, compute2 to queue workq Processing")
     it.emulator.advance(500)
@@ -247,7 +247,7 @@ def test_without_a_script_it_works_by_reloading(cloud, visit):
     expect(page.locator("#faults li")).to_contain_text("Retry after (ms): 250")
     assert page.url.endswith("/_emulator/#faults")
     call(it, "ListQueues")
-    expect(page.locator("#faults li")).to_contain_text("fired once", timeout=8000)
+    expect(page.locator("#faults li")).to_contain_text("fired once")
     expect(page.locator("#journal li")).to_contain_text("400 Throttling.User")
     page.get_by_role("link", name="Stop that").click()
     expect(page.get_by_role("link", name="Follow")).to_be_visible()
