@@ -15,7 +15,8 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from .page_faults import KINDS, SERVICES, rule
-from .page_view import many, often, tone, view
+from .page_view import view
+from .page_words import many, often, tone
 from .request import Request
 from .service import Emulator
 from .steering import PREFIX, Refused, Steering, check_site

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any
 
 from .clock import ManualClock
-from .faults import Fault
 from .harm import Harm
 from .journal import Entry
-from .knobs import Pace
-from .page_faults import KINDS
+from .page_words import (
+    clock_time,
+    counts,
+    fault_words,
+    many,
+    names,
+    natural,
+    often,
+    pace_words,
+    tone,
+)
 from .params import named_ids
 from .service import Emulator
 from .world import Cluster, Instance, Node, Task, World
 
 MANY_NODES = 120
 MANY_CALLS = 60
-MANY_NAMES = 4
 MANY_TASKS = 12
 
-_TONES = {
-    "good": ("running", "success", "available"),
-    "busy": ("uninit", "initing", "releasing", "pending", "starting", "stopping", "processing"),
-    "bad": ("exception", "untracking", "fail", "failed", "partialfail"),
-}
-_TONE_OF = {word: tone for tone, words in _TONES.items() for word in words}
 _DOES = {"attach": "Attach", "detach": "Detach", "stop": "Stop", "start": "Start"}
 # What a line of the journal says besides the machines that the call names.
 _TELLING = (
@@ -41,35 +39,6 @@ _TELLING = (
     "Tag.1.Key",
     "TagKey.1",
 )
-
-
-def tone(word: str) -> str:
-    """How a status word is shown: good, busy, bad or idle (also for words that nobody has heard of)."""
-    return _TONE_OF.get(word.lower(), "idle")
-
-
-def many(number: int, one: str, more: str = "") -> str:
-    """A number of things in words."""
-    return f"{number} {one if number == 1 else more or one + 's'}"
-
-
-def often(number: int) -> str:
-    return {1: "once", 2: "twice"}.get(number, f"{number} times")
-
-
-def names(world: World, ids: Iterable[str]) -> str:
-    """Machines by their host names where they have one: `compute1, compute2 and 7 more`."""
-    found = [(item, world.instances.get(item)) for item in ids]
-    words = sorted((one.host_name if one else item for item, one in found), key=_natural)
-    if len(words) <= MANY_NAMES:
-        return ", ".join(words)
-    return f"{', '.join(words[: MANY_NAMES - 1])} and {len(words) - MANY_NAMES + 1} more"
-
-
-def _natural(name: str) -> list[tuple[bool, int, str]]:
-    """compute9 before compute10."""
-    parts = re.findall(r"[0-9]{1,18}|[^0-9]+", name)
-    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -142,10 +111,6 @@ def view(emulator: Emulator) -> dict[str, Any]:
     }
 
 
-def clock_time(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, timezone.utc):%H:%M:%S}"
-
-
 def groups(world: World, harm: Harm, cluster: Cluster) -> list[Group]:
     """A cluster's nodes by queue; those of the cluster itself first, those of no queue last."""
     compute = [node for node in cluster.nodes.values() if node.is_compute]
@@ -167,18 +132,12 @@ def _spare(world: World, harm: Harm) -> Group:
 
 def _group(name: str, machines: list[Machine]) -> Group:
     """In the order of their host names; of very many, those that aren't simply there are kept."""
-    shown = sorted(machines, key=lambda machine: _natural(machine.host_name))
+    shown = sorted(machines, key=lambda machine: natural(machine.host_name))
     if len(shown) > MANY_NODES:
         order = {machine.id: place for place, machine in enumerate(shown)}
         shown.sort(key=lambda machine: tone(machine.status) in ("good", "idle"))
         shown = sorted(shown[:MANY_NODES], key=lambda machine: order[machine.id])
     return Group(name, counts(m.status for m in machines), shown, len(machines) - len(shown))
-
-
-def counts(words: Iterable[str]) -> str:
-    """`3 running, 1 initing`; `none`."""
-    found = Counter(words).most_common()
-    return ", ".join(f"{number} {word}" for word, number in found) or "none"
 
 
 def _node(world: World, harm: Harm, node: Node) -> Machine:
@@ -287,29 +246,6 @@ def figures(harm: Harm) -> list[Figure]:
 
 def _harmful(label: str, details: list[str]) -> Figure:
     return Figure(label, len(details), "harm" if details else "none", bool(details), details)
-
-
-def fault_words(fault: Fault) -> list[str]:
-    """Which calls a rule befalls, how often, and with what."""
-    words = ["for ever" if fault.times is None else often(fault.times)]
-    if fault.after:
-        words.append(f"after {many(fault.after, 'call')}")
-    if fault.instance is not None:
-        words.append(f"naming {fault.instance}")
-    labels = {option.name: option.label for option in KINDS[fault.kind].options}
-    return words + [f"{labels[name]}: {value}" for name, value in fault.options.items()]
-
-
-def pace_words(pace: Pace) -> str:
-    """When work of this pace ends."""
-    amount = f"{pace.amount:g}"
-    return {
-        "instant": "at once",
-        "held": "when released",
-        "never": "never",
-        "looks": f"after {amount} looks of a caller",
-        "seconds": f"after {amount} s",
-    }[pace.kind]
 
 
 def _goes_by_clock(world: World) -> bool:

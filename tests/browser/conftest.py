@@ -8,14 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, expect, sync_playwright
 
 from ehpc_nodes.testing import EmulatedCloud
-from engine.conftest import cloud, stack_on  # noqa: F401  # fixtures
+from engine.conftest import cloud, stack_on
+
+__all__ = ["cloud", "stack_on"]
 
 HERE = Path(__file__).parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 HOW_TO_GET_IT = "there is no Chromium here: `apt-get install chromium` (or `brew install chromium`)"
+PATIENCE = 20_000  # ms; what is expected comes at once, unless the machine is busy
 OPTIONS = ["--host-resolver-rules=MAP rebound.example 127.0.0.1"]
 
 
@@ -40,6 +43,7 @@ def chromium() -> str:
 # an event loop.
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
         yield browser
@@ -66,7 +70,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         options.setdefault("reduced_motion", "reduce")
         context = browser.new_context(viewport={"width": width, "height": 800}, **options)  # type: ignore[arg-type]  # options of Playwright's, by name
         contexts.append(context)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("dialog", close)
