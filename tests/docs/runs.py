@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 from types import ModuleType
 
+from docs.previews import PREVIEWS
 from ehpc_nodes.testing import Result
 from ehpc_nodes.testing.worlds import ids
 from engine.program import PROGRAM, declare
@@ -36,8 +37,10 @@ def script(name: str) -> ModuleType:
     return module
 
 
-def told(result: Result) -> str:
-    """What the CLI says of the resource under «Diagnostics», long lines folded."""
+def told(result: Result | str) -> str:
+    """What the CLI says of the resource under «Diagnostics», long lines folded; a text as it is."""
+    if isinstance(result, str):
+        return "\n".join(folded for line in result.splitlines() for folded in fold(line))
     sections = result.text.partition("Diagnostics:\n")[2].split("\n\n")
     own = "\n".join(section for section in sections if "AttachedNodes (nodes):" in section)
     own = own or result.stderr  # the CLI's own refusals
@@ -288,7 +291,7 @@ def gone(cloud, stack_on):
     return preview
 
 
-RUNS = {
+RUNS = PREVIEWS | {
     f.__name__: f
     for f in (
         *(refused, no_answer, partial, broken_node, call_refused, unknown_outcome, timeout),

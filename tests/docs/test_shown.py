@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from docs.previews import table
 from docs.runs import PICTURES, ROOT, RUNS, script, told
 
 pytestmark = pytest.mark.engine
@@ -34,6 +35,18 @@ def test_a_run_says_what_the_docs_show(name, cloud, stack_on):
         page.write_text(text[: shown.start] + said + text[shown.stop :])
         return
     assert text[shown] == said, "`make shown` writes it anew"
+
+
+def test_every_finding_stands_in_its_table():
+    page = PAGES / "preview.md"
+    before, start, rest = page.read_text().partition("<!-- findings -->\n")
+    shown, end, behind = rest.partition("<!-- end of findings -->")
+    assert start
+    assert end
+    if os.environ.get("SHOWN") == "write":
+        page.write_text(f"{before}{start}{table()}{end}{behind}")
+        return
+    assert shown == table(), "`make shown` writes it anew"
 
 
 def test_nothing_is_shown_that_is_not_run():

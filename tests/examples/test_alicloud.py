@@ -4,7 +4,6 @@ things, by the real engine and a stand-in for alicloud's plugin, which is large 
 
 import asyncio
 import runpy
-import sys
 from pathlib import Path
 
 import pulumi
