@@ -10,6 +10,7 @@
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   let following = true;
   let asked = 0; // an answer that a later question has overtaken is dropped
+  let sending = 0; // forms on their way: what they are answered shall not be overtaken
   let spoken = document.getElementById("main").dataset.news;
   let spokenAt = 0;
 
@@ -114,7 +115,9 @@
     if (event.submitter?.name) fields.set(event.submitter.name, event.submitter.value);
     const section = form.closest("section");
     const title = section.querySelector("h2");
+    sending += 1;
     await ask(form.getAttribute("action"), { method: "POST", body: fields }, true);
+    sending -= 1;
     if (document.activeElement === document.body) title.focus();
     const problem = section.querySelector(".problem");
     if (!problem) news.textContent = spoken = document.getElementById("main").dataset.news;
@@ -127,7 +130,7 @@
   });
 
   async function follow() {
-    if (following && !document.hidden) await ask(location.pathname, {}, false);
+    if (following && !sending && !document.hidden) await ask(location.pathname, {}, false);
     setTimeout(follow, LOOK_EVERY);
   }
 

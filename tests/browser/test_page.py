@@ -3,6 +3,7 @@
 import contextlib
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -192,6 +193,25 @@ def test_what_a_person_does_is_not_disturbed(cloud, visit):
     expect(page.locator("#faults li")).to_contain_text("Slow answer on every call")
     expect(page.get_by_role("alert")).to_have_count(0)
     assert it.emulator.faults.rules[0].options == {"seconds": 0}
+
+
+def test_a_form_that_is_answered_late_is_answered(cloud, visit):
+    """No look at the page in the meantime gets in its way."""
+    it = cloud()
+    page = visit(it)
+
+    def late(route):
+        if route.request.method == "POST":
+            time.sleep(1.5)
+        route.continue_()
+
+    page.route("**/_emulator/", late)
+    page.get_by_label("What goes wrong").select_option("Slow answer")
+    page.get_by_label("Delay (s)").fill("abc")
+    page.get_by_role("button", name="Add the fault").click()
+    expect(page.get_by_role("alert")).to_contain_text("seconds can't be 'abc'")
+    call(it, "ListNodes")
+    expect(page.locator("#journal")).to_contain_text("ListNodes")
 
 
 def test_it_pauses(cloud, visit):
