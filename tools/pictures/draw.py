@@ -68,6 +68,8 @@ def box(x: float, y: float, width: float, height: float, kind: str = "") -> str:
 
 #: What stands beside a layer, by its first module.
 BESIDE = {
+    "testing": "a pytest plugin for tests of users' programs",
+    "cli": "the command ehpc-nodes",
     "resource": "what a program writes",
     "provider": "check, diff, create, read, update, delete",
     "forecast": "what an up would do, for people",
@@ -106,7 +108,9 @@ def rows_of_layers(rows: list[list[str]]) -> Iterator[str]:
         yield text(max(x + 6, 400), y + 19, BESIDE.get(row[0], ""), "small")
     y = 16 + 36 * len(rows) + 16
     yield text(16, y, "Imports go downward only. Violet: the only ones that know Pulumi.", "small")
-    yield text(16, y + 18, "The emulator stands alone: nothing of the package imports it.", "small")
+    yield text(
+        16, y + 18, "The emulator stands alone; only tests and the command start it.", "small"
+    )
 
 
 def draw_layers() -> str:
@@ -142,7 +146,6 @@ ATTACH = (
     ("ehpc-nodes", "E-HPC", "AddExistedNodes", "once: system disks are replaced"),
     ("ehpc-nodes", "E-HPC", "ListTasks", ""),
     ("ehpc-nodes", "E-HPC", "ListNodesNoPaging", ""),
-    ("ehpc-nodes", "E-HPC", "ListNodes", ""),
     ("ehpc-nodes", "E-HPC", "ListQueues", ""),
     ("ehpc-nodes", "E-HPC", "ListNodesByQueue", ""),
     ("ehpc-nodes", "ECS", "UntagResources", "attached: the announcement goes"),
