@@ -39,7 +39,7 @@ def state_after(operation: Operation, inputs: Inputs, before: State | None, *, l
         tasks=operation.records,
         nodes=known,
         failed={
-            **exceptions({i: n for i, n in known.items() if i in inputs.instance_ids}),
+            **exceptions({i: known[i] for i in inputs.instance_ids if i in known}),
             **operation.failed,
         },
     )
