@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 import threading
@@ -23,16 +22,14 @@ from .table import PAIRS, Row, pairs, ratio_row, seconds
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = """
-import json
 import pulumi
 from ehpc_nodes import AttachedNodes
-AttachedNodes("nodes", **json.loads(pulumi.Config().require("args")))
+AttachedNodes("nodes", **pulumi.Config().require_object("args"))
 """
 NOTHING = """
-import json
 import pulumi
 from benchmarks.nothing import Nothing
-Nothing("nodes", **json.loads(pulumi.Config().require("args")))
+Nothing("nodes", **pulumi.Config().require_object("args"))
 """
 #: As many resources as the stack config says, of one instance each.
 MANY = f"""
@@ -56,17 +53,12 @@ def stack_on(
             engine, Path(directory), program=program, pythonpath=[ROOT], timeout=900.0
         )
         try:
-            cloud.configure(stack)
             args = {
                 "cluster_id": CLUSTER,
                 "instance_ids": ids(*numbers),
                 "replace_system_disks": True,
             }
-            # a file, since a command line holds no 10,000 ids
-            config = stack.directory / "Pulumi.dev.yaml"
-            config.write_text(
-                config.read_text().rstrip() + f"\n  project:args: {json.dumps(json.dumps(args))}\n"
-            )
+            cloud.configure(stack, args=args)
             yield stack, cloud
         finally:
             stack.close()
@@ -91,7 +83,7 @@ def against_nothing(engine: str) -> list[Row]:
         ours.up()  # compiles the modules, fills the caches
         nothing.up()
         create = pairs(lambda: created(ours), lambda: created(nothing))
-        cloud.forget()
+        cloud.journal.entries.clear()
         up = pairs(lambda: seconds(ours.up), lambda: seconds(nothing.up))
         preview = pairs(lambda: seconds(ours.preview), lambda: seconds(nothing.preview))
         calls = len(cloud.calls()) / PAIRS / 2

@@ -89,6 +89,7 @@ class Operation:
         announced: instances that carry the tag of those that may be being attached.
         tasks: the records' tasks as last seen, by id; None where the service knows no such task.
         looks: those of the process, for what is only waited for.
+        changed: when the latest write was accepted (before the first: when the operation began).
         addresses: private addresses by instance id, as ECS told them; attaching keeps them.
     """
 
@@ -107,6 +108,10 @@ class Operation:
     tasks: dict[str, wire.Task | None] = field(default_factory=dict)
     looks: Looks = field(default_factory=Looks)
     addresses: dict[str, str] = field(default_factory=dict)
+    changed: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.changed = self.deadline.clock.now()
 
     def see_nodes(self) -> dict[str, wire.Node]:
         """Every node of the cluster, by instance id; noted."""
@@ -141,14 +146,17 @@ class Operation:
             found = [node for node in self.cloud.list_nodes(self.cluster_id) if node.is_compute]
         return {node.id: node for node in found}
 
-    def see_nodes_again(self, ids: Collection[str]) -> dict[str, wire.Node]:
-        """The nodes with what the state keeps of them; noted. One call, where the addresses of all are known."""
-        known = {i: node.ip_address for i, node in self.nodes.items()} | self.addresses
+    def see_nodes_again(self, ids: Collection[str], since: float) -> dict[str, wire.Node]:
+        """The nodes with what the state keeps of them; noted.
+
+        One call, where the addresses of all are known, and none where the process has looked ``since``.
+        """
+        known = self.addresses | {i: node.ip_address for i, node in self.nodes.items()}
         if not all(known.get(instance_id) for instance_id in ids):
             return self.see_nodes()
         self.nodes = {
             i: node.model_copy(update={"ip_address": node.ip_address or known.get(i, "")})
-            for i, node in self.see_compute_nodes().items()
+            for i, node in self.watch_nodes(since).seen.items()
         }
         return self.nodes
 
@@ -182,6 +190,7 @@ class Operation:
             status=status,
         )
         self.records.append(entry)
+        self.changed = self.deadline.clock.now()
         return entry
 
     def note_tasks(self, action: str, running: Sequence[wire.Task] = ()) -> None:

@@ -39,7 +39,7 @@ def state_after(operation: Operation, inputs: Inputs, before: State | None, *, l
         tasks=operation.records,
         nodes=known,
         failed={
-            **exceptions({i: n for i, n in known.items() if i in inputs.instance_ids}),
+            **exceptions({i: known[i] for i in inputs.instance_ids if i in known}),
             **operation.failed,
         },
     )
@@ -49,14 +49,18 @@ def _final_nodes(operation: Operation, ours: set[str]) -> dict[str, wire.Node]:
     """Our nodes with all their facts, waiting a little for a list that lags behind."""
     settled = {r for record in operation.records for r in record.instance_ids if r in ours}
     settled -= {*operation.failed, *operation.detached, *operation.sent}
+    now = operation.deadline.clock.now
+    since = now() if operation.sent else operation.changed  # all settled: the watch has just looked
 
     def look() -> bool | None:
+        nonlocal since
         try:
-            seen = operation.see_nodes_again(ours)
+            seen = operation.see_nodes_again(ours, since)
         except EhpcError as error:
             if isinstance(error, UNSEEN):
                 return None
             return True
+        since = now()
         return True if settled <= seen.keys() else None
 
     with suppress(CancelledError):  # what was seen so far has to do then

@@ -14,7 +14,7 @@ from .waiting import FIRST_PAUSE, LONGEST_PAUSE, jittered, wait_until
 #: The part of the wait so far that a pause may last, where the tasks' steps don't say that it takes longer.
 LATENESS = 0.025
 #: The part of a pause for which a look of another operation in this process does as well as an own.
-SHARED = 0.7
+SHARED = 0.9
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Watch:
         since: an instance's status as last seen, and from when on it has been seen without a break.
         began: when the watch began; an older look shows nothing of what was sent.
         pause: seconds between two looks, by the latest.
-        tasks_seen, nodes_seen: when the last looks were begun.
+        tasks_seen, nodes_seen: when the last looks were begun (before the first of nodes: the watch).
         left: seconds from ``tasks_seen`` for which all tasks go on at least, if they step evenly.
         nodes: as last seen.
     """
@@ -38,12 +38,12 @@ class Watch:
     began: float = field(init=False)
     pause: float = FIRST_PAUSE
     tasks_seen: float = -math.inf
-    nodes_seen: float = -math.inf
+    nodes_seen: float = field(init=False)
     left: float = 0.0
     nodes: dict[str, wire.Node] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.began = self._now()
+        self.began = self.nodes_seen = self._now()
 
     def until_settled(self, pending: set[str]) -> None:
         """Wait until each instance is a running node, or has failed. All are seen by the same calls."""
@@ -156,6 +156,7 @@ class Watch:
         """Who is pending, with the last status and the tasks: ``i-1 (uninit), … ; task T step 3 of 9``."""
         ids, nodes = sorted(pending), self.nodes
         names = [f"{i} ({nodes[i].status if i in nodes else 'not listed'})" for i in ids]
+        names = names if self.nodes_seen > self.began else ids
         tasks = [
             f"task {task_id}" + (f" step {t.current_step} of {t.total_steps}" if t else "")
             for task_id, t in self.operation.tasks.items()

@@ -38,16 +38,20 @@ def _pascal(name: str) -> str:
 
 
 class Wire(BaseModel):
-    """Base of the answers' parts."""
+    """Base of the answers' parts. Frozen, so that ten thousand of them share their defaults."""
 
     model_config = ConfigDict(
-        extra="ignore", alias_generator=_pascal, populate_by_name=True, coerce_numbers_to_str=True
+        frozen=True,
+        extra="ignore",
+        alias_generator=_pascal,
+        populate_by_name=True,
+        coerce_numbers_to_str=True,
     )
 
     @model_validator(mode="before")
     @classmethod
     def _drop_nulls(cls, data: Any) -> Any:
-        if isinstance(data, dict):
+        if isinstance(data, dict) and None in data.values():
             return {name: value for name, value in data.items() if value is not None}
         return data
 

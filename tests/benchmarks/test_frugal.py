@@ -1,0 +1,116 @@
+"""The short version of `make bench`: it fails on call counts and memory, never on a time."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from pulumi.dynamic import ConfigureRequest
+
+from benchmarks.frugal import POLLS, Run, attach_a_thousand, declared, lateness
+from ehpc_nodes.emulator import Emulator, EmulatorServer
+from ehpc_nodes.provider import AttachedNodesProvider
+from unit.emulated import CLUSTER, WRITES, Bench, ids, world
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_attaching_a_thousand_to_a_thousand_takes_ten_writes_and_few_looks():
+    calls = attach_a_thousand()
+    assert calls["AddExistedNodes"] == sum(calls[action] for action in WRITES) == 10
+    # the least there is: 50 instances in a TagResources, 100 in a DescribeInstances or a page of nodes
+    assert calls["TagResources"] == calls["UntagResources"] == 20
+    # preview, the update's check and the create look at all of them, and for marks
+    assert calls["DescribeInstances"] == 3 * (10 + 1)
+    assert calls["ListNodes"] == 3 * 11
+    assert calls["ListTasks"] + calls["ListNodesNoPaging"] <= 60
+    assert calls.total() <= 180
+
+
+def test_a_preview_and_an_up_without_a_change_call_nothing_whatever_the_number():
+    bench = Bench(1000, range(1, 1001), queues=("workq",))
+    olds = Run(bench).check({}, declared(range(1, 1001))).inputs
+    bench.emulator.journal.entries.clear()
+    outs = Run(bench).create(olds).outs or {}
+    bench.emulator.journal.entries.clear()
+    for run in (Run(bench), Run(bench)):
+        checked = run.check(olds, declared(range(1, 1001)))
+        assert not run.diff("", {**outs, **olds}, checked.inputs).changes
+    assert bench.calls() == []
+
+
+@pytest.mark.parametrize("wait", [10, 47, 61, 120, 300])
+def test_a_tasks_end_is_noticed_within_a_twentieth_of_the_wait_or_two_seconds(wait):
+    assert max(lateness(wait + 0.37 * n) for n in range(5)) <= max(2.0, 0.05 * wait)
+
+
+@pytest.mark.slow
+def test_twenty_resources_of_a_cluster_poll_like_one():
+    assert polls(20) <= 2 * polls(1)
+
+
+class Marking(AttachedNodesProvider):
+    """Marks without the engine, which would tell the resource's name."""
+
+    def _lifecycle(self, *args, **options):
+        lifecycle = super()._lifecycle(*args, **options)
+        lifecycle.mark = threading.current_thread().name
+        return lifecycle
+
+
+def polls(resources):
+    """The looks at lists from the last AddExistedNodes on, of resources that one plugin's process creates."""
+    emulator = Emulator(world(resources, pace={"seconds": 8}, queues=("workq",)))
+    with EmulatorServer(emulator) as server:
+        provider = Marking()
+        provider.configure(ConfigureRequest(config=config_of(server)))
+        inputs = {"region": "cn-hangzhou"}
+        threads = [
+            threading.Thread(target=provider.create, args=({**declared([n]), **inputs},))
+            for n in range(1, resources + 1)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert (
+        len([n for n in emulator.world.clusters[CLUSTER].nodes.values() if n.is_compute])
+        == resources
+    )
+    entries = emulator.journal.entries
+    last = max(n for n, entry in enumerate(entries) if entry.action == "AddExistedNodes")
+    seen = Counter(e.action for e in entries[last:] if "TaskId" not in e.params)
+    return sum(seen[action] for action in POLLS)
+
+
+def config_of(server):
+    return {
+        "ehpc:region": "cn-hangzhou",
+        "ehpc:endpoint": server.url,
+        "ehpc:ecsEndpoint": server.url,
+        "ehpc:accessKeyId": server.access_key_id,
+        "ehpc:accessKeySecret": server.access_key_secret,
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+def test_a_plugin_that_attaches_ten_thousand_nodes_takes_150_mb_at_most():
+    with EmulatorServer(Emulator(world(10_000, queues=("workq",)))) as server:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.plugin", "10000"],
+            input=json.dumps(
+                {**config_of(server), "ehpc:graceSeconds": "1"}
+            ),  # waited for without marks,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env={"PYTHONPATH": "tests", "PATH": ""},
+        )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.splitlines()[-1]) <= 150
+    assert ids(10_000)[0] in server.emulator.world.clusters[CLUSTER].nodes
