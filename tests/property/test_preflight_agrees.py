@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from ehpc_nodes.emulator.world import Image
+from ehpc_nodes.emulator.world import Cluster, Image, Node
 from ehpc_nodes.sight import Wish
-from unit.emulated import CLUSTER, VPC, Bench, ids
+from unit.emulated import CLUSTER, VPC, Bench, ids, iid
 
 INSTANCES = 4
 SYSTEMS = [
@@ -39,6 +39,7 @@ class Flaws:
     """What a world has of its own; the rest is as `Bench` makes it."""
 
     attached: set[int]
+    elsewhere: set[int]
     image: Image
     own: Image
     cluster: dict[str, Any]
@@ -58,6 +59,9 @@ class Flaws:
         world.clusters[CLUSTER].queues["gpu"].auto_grow = self.auto_grow
         for instance_id, changes in zip(ids(1, 2, 3, 4), self.instances, strict=True):
             vars(world.instances[instance_id]).update(changes)
+        other = world.clusters["ehpc-hz-other"] = Cluster("ehpc-hz-other", VPC, "", "CentOS_7.6_64")
+        for number in self.elsewhere - self.attached:
+            world.add_node(other, Node(iid(number), world.instances[iid(number)].host_name))
         return bench
 
 
@@ -79,6 +83,7 @@ INSTANCE = st.fixed_dictionaries(
 WORLDS = st.builds(
     Flaws,
     attached=st.sets(st.integers(1, INSTANCES), max_size=2),
+    elsewhere=mostly(set(), {1}, {2, 3}),
     image=images("m-1", STATUSES),
     own=images("m-own", st.just("Available")),
     cluster=st.fixed_dictionaries(
