@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import textwrap
 from pathlib import Path
+from textwrap import dedent, wrap
 from types import ModuleType
 
 from docs.previews import PREVIEWS
@@ -16,7 +16,7 @@ from unit.emulated import iid
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "pictures"
-WIDTH = 92
+WIDTH = 84
 #: What differs from run to run, and what the docs show in its place.
 STEADY = {
     r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}": "8E1A2B3C-0D4E-5F60-7182-93A4B5C6D7E8",
@@ -46,13 +46,13 @@ def told(result: Result | str) -> str:
     own = own or result.stderr  # the CLI's own refusals
     for pattern, steady in STEADY.items():
         own = re.sub(pattern, steady, own)
-    return "\n".join(folded for line in own.splitlines() for folded in fold(line))
+    return "\n".join(folded for line in dedent(own).splitlines() for folded in fold(line))
 
 
 def fold(line: str) -> list[str]:
     line = line.expandtabs(4).rstrip()
     indent = " " * (len(line) - len(line.lstrip()) + 2)
-    return textwrap.wrap(
+    return wrap(
         line, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
     )
 

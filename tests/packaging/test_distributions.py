@@ -248,10 +248,23 @@ def test_console_scripts_without_their_extra_say_which_in_one_line(installed):
             assert re.fullmatch(r".*ehpc-nodes\[\w+\].*\n", done.stderr), done.stderr
 
 
-def test_console_scripts_work_with_their_extras(installed, metadata):
+@pytest.fixture(scope="module")
+def with_extras(installed, metadata):
+    """The same, with all that users may add."""
     extras = set(metadata.get_all("Provides-Extra", [])) - {"dev", "docs"}
     installed.install(*sorted(extras))
-    for script in installed.scripts():
-        done = run(installed.bin / script, "--help", cwd=installed.folder)
+    return installed
+
+
+def test_console_scripts_work_with_their_extras(with_extras):
+    assert with_extras.scripts() == ["ehpc-nodes"]
+    for script in with_extras.scripts():
+        done = run(with_extras.bin / script, "--help", cwd=with_extras.folder)
         assert "usage" in done.stdout.lower(), done.stdout
         assert done.stderr == ""
+
+
+def test_pytest_finds_the_plugin(with_extras):
+    done = with_extras.python("-m", "pytest", "-p", "no:cacheprovider", "--fixtures", "-q")
+    for fixture in ("ehpc", "pulumi_stack"):
+        assert re.search(rf"^{fixture}\b.* -- .*ehpc_nodes/testing/", done.stdout, re.MULTILINE)
