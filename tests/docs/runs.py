@@ -51,9 +51,14 @@ def told(result: Result | str) -> str:
 
 def fold(line: str) -> list[str]:
     line = line.expandtabs(4).rstrip()
-    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    indent = " " * (len(line) - len(line.lstrip()))
     return wrap(
-        line, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+        line.strip(),
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_on_hyphens=False,
+        break_long_words=False,
     )
 
 
