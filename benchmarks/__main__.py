@@ -50,7 +50,9 @@ def main(names: list[str]) -> None:
             continue
         print(f"measuring: {name}", file=sys.stderr, flush=True)
         with contextlib.redirect_stdout(io.StringIO()):  # the provider in process tells its plans
-            rows += measure()
+            measured = measure()
+        print(table.markdown(measured), file=sys.stderr, flush=True)
+        rows += measured
     text = table.markdown(rows)
     print(text)
     if not names:
