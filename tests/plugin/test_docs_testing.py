@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ehpc_nodes.emulator.faults import _KINDS
+from ehpc_nodes.emulator.faults import KINDS
 from ehpc_nodes.testing import EmulatedCloud, PulumiStack, Result
 
 pytest_plugins = "pytester"
@@ -64,4 +64,4 @@ def test_what_results_have():
 
 def test_the_faults_that_are_named_exist():
     row = next(line for line in PAGE.splitlines() if line.startswith("| `fault("))
-    assert set(re.findall(r"`(\w+)`", row.split("|")[2])) <= _KINDS.keys()
+    assert set(re.findall(r"`(\w+)`", row.split("|")[2])) <= KINDS.keys()

@@ -38,7 +38,7 @@ def pip(*words):
 
 @pytest.mark.slow
 def test_the_wheel_in_an_empty_virtualenv(tmp_path):
-    pip("wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT))
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(ROOT))
     (wheel,) = tmp_path.glob("*.whl")
     venv.create(tmp_path / "empty", with_pip=False)
     python = str(tmp_path / "empty" / "bin" / "python")
