@@ -25,8 +25,9 @@ instances = [
                 # What attaching changes, and what alicloud's provider would therefore undo:
                 "status",  # a node runs; it would be stopped, with the jobs on it
                 "image_id",  # the cluster's image by now; the system disk would be replaced again
-                'tags["ehpc-nodes"]',  # says which resource manages the node
-                'tags["ehpc-nodes-attaching"]',  # the same, while it is being attached
+                # the tag that says which resource manages the node; one alone can't be ignored, since
+                # Pulumi doesn't ignore entries that were added
+                "tags",
             ],
         ),
     )

@@ -109,6 +109,8 @@ def documented():
             "ehpc:ecsEndpoint": server.url,
             "ehpc:accessKeyId": server.access_key_id,
             "ehpc:accessKeySecret": server.access_key_secret,
+            "docs:cluster": "ehpc-hz-FYUr32abcd",
+            "docs:instances": '["i-bp1one", "i-bp1two"]',
         }
 
 

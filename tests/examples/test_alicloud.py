@@ -2,24 +2,32 @@
 things, by the real engine and a stand-in for alicloud's plugin, which is large and not at hand everywhere.
 """
 
-import asyncio
+import os
+import re
 import runpy
+import sys
+import warnings
 from pathlib import Path
 
 import pulumi
 import pytest
 
-pytest.importorskip("pulumi_alicloud", reason="no pulumi-alicloud: pip install pulumi-alicloud")
+from ehpc_nodes.testing.worlds import CLUSTER, OLD_IMAGE, ids
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # of its own old names
+    from pulumi_alicloud.ecs import InstanceArgs
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "pulumi-alicloud"
+PROGRAM = EXAMPLE / "__main__.py"
 CONFIG = {
-    "cluster": "ehpc-hz-test",
-    "count": "2",
-    "instanceType": "ecs.c7.large",
-    "image": "some-image",
+    "cluster": CLUSTER,
+    "count": 2,
+    "image": OLD_IMAGE,
     "vswitch": "vsw-test",
     "securityGroup": "sg-test",
 }
+DEFAULTS = {"instanceType": "ecs.c7.large"}
 
 
 class Mocks(pulumi.runtime.Mocks):
@@ -37,25 +45,23 @@ class Mocks(pulumi.runtime.Mocks):
 
 
 @pytest.fixture
-def declared(monkeypatch):
-    """Name -> what the example's program declares, and in which order."""
+def declared():
+    """Name -> what the example's program declares, in order."""
     mocks = Mocks()
     pulumi.runtime.set_mocks(mocks, project="ehpc-alicloud", preview=False)
-    pulumi.runtime.set_all_config({f"ehpc-alicloud:{key}": v for key, v in CONFIG.items()})
+    values = {f"ehpc-alicloud:{key}": str(v) for key, v in {**CONFIG, **DEFAULTS}.items()}
+    pulumi.runtime.set_all_config(values)
 
-    async def run():
-        runpy.run_path(str(EXAMPLE / "__main__.py"))
+    @pulumi.runtime.test
+    def run():
+        runpy.run_path(str(PROGRAM))
 
-    asyncio.run(pulumi.runtime.run_pulumi_func(run))
+    run()
     return mocks.declared
 
 
 def test_instances_are_made_stopped_and_then_attached(declared):
-    assert [name for name in declared if name != "ehpc-alicloud-stack"] == [
-        "compute1",
-        "compute2",
-        "compute",
-    ]
+    assert list(declared) == ["compute1", "compute2", "compute"]
     for name in ("compute1", "compute2"):
         made = declared[name]
         assert made.typ == "alicloud:ecs/instance:Instance"
@@ -64,3 +70,78 @@ def test_instances_are_made_stopped_and_then_attached(declared):
     nodes = declared["compute"]
     assert nodes.inputs["instance_ids"] == ["i-of-compute1", "i-of-compute2"]
     assert nodes.inputs["replace_system_disks"] is True
+
+
+def test_what_is_ignored_are_inputs_of_an_instance():
+    (ignored,) = re.findall(
+        r"ignore_changes=\[$(.*?)^ *\],$", PROGRAM.read_text(), re.DOTALL | re.MULTILINE
+    )
+    names = re.findall(r'^ *"(\w+)",', ignored, re.MULTILINE)
+    assert names == ["status", "image_id", "tags"]
+    assert set(names) <= set(InstanceArgs.__init__.__annotations__)
+
+
+@pytest.fixture
+def made_here(ehpc, pulumi_stack, tmp_path):
+    """A stack of the example, with the stand-in for alicloud's plugin."""
+    plugin = tmp_path / "bin" / "pulumi-resource-alicloud"
+    plugin.parent.mkdir()
+    stand_in = Path(__file__).with_name("stand_in.py")
+    plugin.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{stand_in}"\n')
+    plugin.chmod(0o755)
+    path = os.pathsep.join([str(plugin.parent), os.environ["PATH"]])
+
+    def make(folder):
+        stack = pulumi_stack(folder, env={"EMULATOR_URL": ehpc.url})
+        stack.env["PATH"] = os.pathsep.join([path, stack.env["PATH"]])
+        ehpc.configure(stack, **CONFIG)
+        return stack
+
+    return make
+
+
+@pytest.mark.engine
+def test_made_attached_left_alone_and_detached_before_they_are_deleted(ehpc, made_here):
+    stack = made_here(EXAMPLE)
+    assert "(new instance 1): [unknown]" in stack.preview("--diff").text
+    assert ehpc.writes() == []
+    stack.up()
+    assert sorted(ehpc.nodes) == ids(1, 2)
+    assert ehpc.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
+
+    # what attaching changed is drift of the instances, and no reason to touch them
+    stack.refresh()
+    seen = stack.resources()["compute1"]["inputs"]
+    assert (seen["status"], seen["tags"].keys()) == ("Running", {"ehpc-nodes"})
+    assert seen["imageId"] != OLD_IMAGE
+    assert stack.preview("--expect-no-changes").errors == []
+
+    stack.config("count", 1)
+    stack.up()
+    assert sorted(ehpc.nodes) == ids(1)
+    assert ids(2)[0] not in ehpc.world.instances
+    stack.destroy()
+    assert ehpc.nodes == {}
+    assert ids(1)[0] not in ehpc.world.instances
+    assert ehpc.named("DeleteNodes") == [ids(2), ids(1)]
+    assert ehpc.harm.releases == []  # the instances were deleted by their own resource
+
+
+@pytest.mark.engine
+def test_without_ignore_changes_the_nodes_would_be_undone(ehpc, made_here, tmp_path):
+    folder = tmp_path / "careless"
+    folder.mkdir()
+    for name in ("Pulumi.yaml", "__main__.py"):
+        (folder / name).write_text((EXAMPLE / name).read_text())
+    stack = made_here(folder)
+    stack.up()
+    stack.refresh()
+    program = folder / "__main__.py"
+    careless, count = re.subn(
+        r" *ignore_changes=\[$.*?^ *\],$\n", "", program.read_text(), flags=re.DOTALL | re.MULTILINE
+    )
+    assert count == 1
+    program.write_text(careless)
+    (step,) = (step for step in stack.preview().steps if step.name == "compute1")
+    assert step.op == "update"
+    assert step.metadata["diffs"] == ["imageId", "status", "tags"]
