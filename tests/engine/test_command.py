@@ -1,7 +1,6 @@
 """`ehpc-nodes program` on the real engine: what it writes adopts, changes nothing, and stays as it is."""
 
 import ast
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ehpc_nodes.emulator.world import Node
-from engine.cloud import CLUSTER, ids
+from ehpc_nodes.testing.worlds import CLUSTER, ids
 
 SCRIPT = Path(sys.executable).parent / "ehpc-nodes"
 
@@ -107,7 +106,7 @@ def test_a_project_of_its_own(cloud, stack_on, tmp_path):
     stack = stack_on(world)
     folder = tmp_path / "nodes"
     command(world, stack, "program", CLUSTER, "--dir", str(folder))
-    assert sorted(os.listdir(folder)) == ["Pulumi.yaml", "__main__.py"]
+    assert sorted(path.name for path in folder.iterdir()) == ["Pulumi.yaml", "__main__.py"]
     for arguments in (
         ["stack", "init", "dev"],
         ["up", "--yes"],
