@@ -63,7 +63,7 @@ page-pictures: venv ## take the pictures of the emulator's page in docs/ anew, w
 	@$(BIN)/python tools/pictures/emulator_page.py
 
 shown: venv engine ## write what the docs show of runs anew, by running them
-	@SHOWN=write $(BIN)/python -m pytest -q tests/docs/test_shown.py
+	@SHOWN=write $(BIN)/python -m pytest -q tests/docs/test_shown.py tests/cli/test_page.py
 
 reliability: venv ## write the table of docs/reliability.md anew, by running every cell of it
 	@PYTHONPATH=tests $(BIN)/python -m unit.matrix

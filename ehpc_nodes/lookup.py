@@ -19,16 +19,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from . import connection, preflight, settings, wire
 from .client import Client
-from .errors import EhpcError
+from .errors import EhpcError, TransportError, listed
 from .models import Finding
 from .plan import Plan
-from .sight import ImageFacts, Sight, Wish, facts_of, members_of_others
+from .sight import ImageFacts, Sight, Wish, members_of_others
+from .views import Candidate, Cluster, Image, Node, Queue, Task
 from .waiting import Deadline, RealClock
 
 __all__ = [
@@ -54,125 +54,6 @@ T = TypeVar("T")
 LOOK_SECONDS = 300.0
 #: A mark that no resource has (theirs hold slashes): whatever is marked belongs to somebody.
 NOBODY = "nobody"
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A cluster of the region.
-
-    Attributes:
-        computes: how many compute nodes it has; of these, `running`, `failed`, `stopped` and `changing`.
-        image_id, image_owner_alias: what nodes are made of where a program names no image.
-    """
-
-    cluster_id: str
-    name: str
-    status: str
-    region: str
-    vpc_id: str
-    image_id: str
-    image_owner_alias: str
-    os_tag: str
-    scheduler: str
-    computes: int
-    running: int
-    failed: int
-    stopped: int
-    changing: int
-
-
-@dataclass(frozen=True)
-class Queue:
-    """A queue of a cluster. `auto_grow`: E-HPC may take nodes out of it by itself."""
-
-    name: str
-    auto_grow: bool
-
-
-@dataclass(frozen=True)
-class Image:
-    """An image that nodes can be made of.
-
-    Attributes:
-        owner_alias: ``system``, ``self`` or ``others``: the resource's image_owner_alias.
-        family, version: of its system, lower case: ``centos``, ``7.6``.
-        status: ``Available`` where it can be used.
-    """
-
-    image_id: str
-    owner_alias: str
-    name: str
-    family: str
-    version: str
-    architecture: str
-    status: str
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node of a cluster.
-
-    Attributes:
-        status: E-HPC's word: ``running``, ``uninit``, ``initing``, ``exception``, ``stopped``, ``releasing``.
-        queue: empty where it is in none.
-        roles: as E-HPC says them (``Compute``, ``Login``, …).
-        busy: whether jobs use it.
-    """
-
-    instance_id: str
-    host_name: str
-    private_ip: str
-    status: str
-    queue: str
-    image_id: str
-    image_owner_alias: str
-    instance_type: str
-    roles: tuple[str, ...]
-    busy: bool
-
-
-@dataclass(frozen=True)
-class Task:
-    """A piece of work of E-HPC's.
-
-    Attributes:
-        status: E-HPC's word: ``Processing``, ``Success``, ``PartialFail``, ``Failed`` or ``Fail``.
-        over: whether it has ended, well or not.
-        step, steps: how far it is, as E-HPC counts.
-        instance_ids: those that its result names.
-        errors: what it says of its failure; empty where it didn't fail.
-    """
-
-    task_id: str
-    type: str
-    status: str
-    over: bool
-    step: int
-    steps: int
-    instance_ids: tuple[str, ...]
-    errors: str
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An instance in a cluster's VPC that is in no cluster.
-
-    Attributes:
-        reasons: why it can't be attached as it is; empty where it can.
-    """
-
-    instance_id: str
-    host_name: str
-    private_ip: str
-    status: str
-    instance_type: str
-    image_id: str
-    reasons: tuple[str, ...] = ()
-
-    @property
-    def fits(self) -> bool:
-        """Whether nothing stands in the way of attaching it."""
-        return not self.reasons
 
 
 # -- settings and errors --------------------------------------------------------------------------
@@ -228,7 +109,7 @@ def connect(*, region: str = "") -> Client:
 def clusters(*, client: Client | None = None) -> list[Cluster]:
     """The clusters of the region, by id."""
     found = (client or connect()).list_clusters()
-    return sorted(map(_cluster, found), key=lambda cluster: cluster.cluster_id)
+    return sorted(map(Cluster.of, found), key=lambda cluster: cluster.cluster_id)
 
 
 @_for_people
@@ -247,9 +128,9 @@ def images(cluster_id: str = "", *, client: Client | None = None) -> list[Image]
             version that preview accepts.
     """
     client = client or connect()
-    found = [_image(image, "system") for image in client.list_system_images()]
+    found = [Image.of(image, "system") for image in client.list_system_images()]
     for alias in ("self", "others"):
-        found += [_image(image, alias) for image in client.list_custom_images(alias)]
+        found += [Image.of(image, alias) for image in client.list_custom_images(alias)]
     cluster = client.describe_cluster(cluster_id) if cluster_id else None
     return [image for image in found if cluster is None or _image_fits(cluster, image)]
 
@@ -275,7 +156,7 @@ def nodes(
         node.id: name for name in names for node in client.list_queue_nodes(cluster_id, name)
     }
     rows = [
-        _node(node, queue_of.get(node.id, ""))
+        Node.of(node, queue_of.get(node.id, ""))
         for node in found
         if (node.is_compute or not compute_only) and (not queue or node.id in queue_of)
     ]
@@ -291,7 +172,7 @@ def tasks(cluster_id: str, *, history: bool = False, client: Client | None = Non
     """
     client = client or connect()
     found = client.list_tasks(cluster_id) if history else client.list_running_tasks(cluster_id)
-    return [_task(task) for task in found]
+    return [Task.of(task) for task in found]
 
 
 @_for_people
@@ -317,7 +198,9 @@ def candidates(
     client = client or connect()
     cluster = client.describe_cluster(cluster_id)
     members = {node.id: node for node in client.list_nodes(cluster_id)}
-    elsewhere, _ = members_of_others(client, cluster_id, cluster.vpc_id)
+    elsewhere, unseen = members_of_others(client, cluster_id, cluster.vpc_id)
+    if unseen:
+        raise TransportError("ListNodes", f"the nodes of {listed(unseen)} can't be seen")
     sight = Sight(
         cluster=cluster,
         nodes=dict(members),
@@ -330,7 +213,7 @@ def candidates(
     found = []
     for instance in sorted(free, key=lambda i: (i.host_name, i.instance_id)):
         reasons = _reasons(sight, wish, instance.instance_id)
-        found.append(_candidate(instance, reasons))
+        found.append(Candidate.of(instance, reasons))
         if not reasons and sight.nodes is not None:  # its host name is taken for those that follow
             sight.nodes[instance.instance_id] = wire.Node(
                 id=instance.instance_id, host_name=instance.host_name
@@ -344,9 +227,11 @@ def candidates(
 def _reasons(sight: Sight, wish: Wish, instance_id: str) -> tuple[str, ...]:
     """Why an instance can't be attached: what preview would say of attaching just this one."""
     if instance_id in sight.attaching:
-        return ("a running task is attaching it",)
+        return ("is being attached by a running task",)
     found = preflight.findings(sight, wish, Plan(attach=(instance_id,)), NOBODY)
-    return _errors(found, "instance_ids")
+    name = sight.name(instance_id)
+    told = _errors(found, "instance_ids")
+    return tuple(text.removeprefix(f"{name} ").removeprefix(f"{instance_id} ") for text in told)
 
 
 def _image_fits(cluster: wire.Cluster, image: Image) -> bool:
@@ -361,81 +246,3 @@ def _image_fits(cluster: wire.Cluster, image: Image) -> bool:
 def _errors(findings: Iterable[Finding], property_: str) -> tuple[str, ...]:
     """What is wrong with one input; warnings and the other inputs left out."""
     return tuple(f.reason for f in findings if f.property == property_ and not f.warning)
-
-
-# -- from the wire --------------------------------------------------------------------------------
-
-
-def _cluster(cluster: wire.ClusterSummary) -> Cluster:
-    return Cluster(
-        cluster_id=cluster.id,
-        name=cluster.name,
-        status=cluster.status,
-        region=cluster.region_id,
-        vpc_id=cluster.vpc_id,
-        image_id=cluster.image_id,
-        image_owner_alias=cluster.image_owner_alias,
-        os_tag=cluster.os_tag or cluster.base_os_tag,
-        scheduler=cluster.scheduler_type,
-        computes=cluster.computes.total,
-        running=cluster.computes.normal_count,
-        failed=cluster.computes.exception_count,
-        stopped=cluster.computes.stopped_count,
-        changing=cluster.computes.operating_count,
-    )
-
-
-def _image(image: wire.SystemImage | wire.CustomImage, alias: str) -> Image:
-    facts = facts_of(image)
-    name = image.image_name if isinstance(image, wire.CustomImage) else ""
-    return Image(
-        image_id=image.image_id,
-        owner_alias=alias,
-        name=name,
-        family=facts.family,
-        version=facts.version,
-        architecture=facts.architecture,
-        status=facts.status,
-    )
-
-
-def _node(node: wire.Node, queue: str) -> Node:
-    return Node(
-        instance_id=node.id,
-        host_name=node.host_name,
-        private_ip=node.ip_address,
-        status=node.status,
-        queue=queue,
-        image_id=node.image_id,
-        image_owner_alias=node.image_owner_alias,
-        instance_type=node.instance_type,
-        roles=tuple(node.roles.role),
-        busy=node.busy,
-    )
-
-
-def _task(task: wire.Task) -> Task:
-    failed = task.over and task.status.lower() not in wire.TASK_SUCCESS
-    return Task(
-        task_id=task.task_id,
-        type=task.task_type,
-        status=task.status,
-        over=task.over,
-        step=task.current_step,
-        steps=task.total_steps,
-        instance_ids=tuple(sorted(task.instance_ids)),
-        errors=task.reason if failed else "",
-    )
-
-
-def _candidate(instance: wire.Instance, reasons: tuple[str, ...]) -> Candidate:
-    addresses = instance.vpc_attributes.private_ip_address.ip_address
-    return Candidate(
-        instance_id=instance.instance_id,
-        host_name=instance.host_name,
-        private_ip=next(iter(addresses), ""),
-        status=instance.status,
-        instance_type=instance.instance_type,
-        image_id=instance.image_id,
-        reasons=reasons,
-    )

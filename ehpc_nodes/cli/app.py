@@ -15,6 +15,7 @@ from ehpc_nodes.errors import EhpcError
 
 from . import shown
 from .follow import Look, follow
+from .options import ClusterId, Interval, Json, QueueName, Region, Stack, Watch, complete_cluster
 from .reach import A_WATCH, client_of, settings_of
 
 app = typer.Typer(
@@ -26,39 +27,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _complete_cluster(incomplete: str) -> list[str]:
-    """Cluster ids for the shell; none where they can't be had, since nobody would see why."""
-    try:
-        found = lookup.clusters(client=client_of("", "", seconds=5.0))
-    except EhpcError:
-        return []
-    return [c.cluster_id for c in found if c.cluster_id.startswith(incomplete)]
-
-
-ClusterId = Annotated[
-    str,
-    typer.Argument(metavar="CLUSTER", help="Its id, ehpc-hz-….", autocompletion=_complete_cluster),
-]
-Region = Annotated[str, typer.Option("--region", metavar="REGION", help="Default: the settings'.")]
-Stack = Annotated[
-    str,
-    typer.Option(
-        "--stack",
-        metavar="STACK",
-        help="Take the settings of this stack of the Pulumi project here.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
-Watch = Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")]
-Interval = Annotated[
-    float,
-    typer.Option("--interval", min=0.1, metavar="SECONDS", help="Between the looks of --watch."),
-]
-QueueName = Annotated[
-    str, typer.Option("--queue", "-q", metavar="QUEUE", help="Only the nodes of this queue.")
-]
 
 
 def run() -> int:
@@ -173,7 +141,7 @@ def images(
         typer.Argument(
             metavar="[CLUSTER]",
             help="Only images that fit this cluster.",
-            autocompletion=_complete_cluster,
+            autocompletion=complete_cluster,
         ),
     ] = "",
     region: Region = "",

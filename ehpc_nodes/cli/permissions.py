@@ -111,7 +111,7 @@ def asked(client: Client) -> Iterator[Answer]:
     listing = Need(
         "ListClusters",
         lambda c, _: c.list_clusters(),
-        "clusters and candidates aren't listed",
+        "nodes of other clusters aren't seen",
         True,
     )
     for need in (listing, *NEEDS):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ehpc_nodes.emulator import Emulator, EmulatorServer
-from unit.emulated import world
+from ehpc_nodes.testing.worlds import small_world
 
 SCRIPT = Path(sys.executable).parent / "ehpc-nodes"
 
@@ -20,16 +20,13 @@ SCRIPT = Path(sys.executable).parent / "ehpc-nodes"
 @pytest.fixture
 def server() -> Iterator[EmulatorServer]:
     """A cluster with two nodes, and four instances that could be attached."""
-    with EmulatorServer(Emulator(world(instances=6, attached=(1, 2)))) as running:
+    with EmulatorServer(Emulator(small_world(instances=6, attached=(1, 2)))) as running:
         yield running
 
 
-@pytest.fixture
-def environment(server: EmulatorServer, tmp_path: Path) -> dict[str, str]:
-    """What a user's shell holds: a path, a home, and how to reach the service."""
+def addresses(server: EmulatorServer) -> dict[str, str]:
+    """The environment that says where the service is, and as whom to call it."""
     return {
-        "PATH": f"{SCRIPT.parent}{os.pathsep}/usr/bin{os.pathsep}/bin",
-        "HOME": str(tmp_path),
         "ALIBABA_CLOUD_REGION_ID": server.emulator.world.region,
         "ALIBABA_CLOUD_EHPC_ENDPOINT": server.url,
         "ALIBABA_CLOUD_ECS_ENDPOINT": server.url,
@@ -39,14 +36,22 @@ def environment(server: EmulatorServer, tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def environment(server: EmulatorServer, tmp_path: Path) -> dict[str, str]:
+    """What a user's shell holds: a path, a home, and how to reach the service."""
+    path = f"{SCRIPT.parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
+    return {"PATH": path, "HOME": str(tmp_path), **addresses(server)}
+
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def run(environment: dict[str, str], tmp_path: Path) -> Command:
-    """Runs the command to its end: `run("nodes", CLUSTER, code=0, NO_COLOR="1")`."""
+def run(environment: dict[str, str], tmp_path: Path, server: EmulatorServer) -> Command:
+    """Runs the command to its end: `run("nodes", CLUSTER, code=0, NO_COLOR="1")`. None but the doctor's writes."""
 
     def command(*arguments: str, code: int = 0, **variables: str) -> Any:
+        before = len(server.emulator.journal.entries)
         done = subprocess.run(
             [SCRIPT, *arguments],
             env=environment | variables,
@@ -59,6 +64,9 @@ def run(environment: dict[str, str], tmp_path: Path) -> Command:
         )
         assert "Traceback" not in done.stderr, done.stderr
         assert done.returncode == code, done
+        called = [entry.action for entry in server.emulator.journal.entries[before:]]
+        reads = [action for action in called if action.startswith(("List", "Describe"))]
+        assert called == reads or arguments[0] == "doctor"
         return done
 
     return command

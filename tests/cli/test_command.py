@@ -13,7 +13,7 @@ import pytest
 
 from cli.conftest import SCRIPT
 from ehpc_nodes import __version__, lookup
-from unit.emulated import CLUSTER, ids, iid
+from ehpc_nodes.testing.worlds import CLUSTER, ids, iid
 
 
 def table(text):
@@ -104,13 +104,6 @@ def test_nothing_is_json_too(run):
     assert json.loads(run("tasks", CLUSTER, "--json").stdout) == []
 
 
-def test_none_of_it_writes(run, server):
-    for command in ("clusters", "queues", "nodes", "images", "tasks", "candidates", "program"):
-        run(command, *([CLUSTER] if command != "clusters" else []))
-    actions = {entry.action for entry in server.emulator.journal.entries}
-    assert all(action.startswith(("List", "Describe")) for action in actions)
-
-
 def attach(server, *numbers, pace=None):
     """Attach instances past the command."""
     emulator = server.emulator
@@ -144,14 +137,6 @@ def test_no_arguments_show_the_help(run):
     done = run(code=2)
     assert "doctor" in done.stdout + done.stderr
     assert run("--help").stdout == run("-h").stdout
-
-
-def test_every_command_has_a_help(run):
-    names = ("clusters", "queues", "nodes", "images", "tasks", "candidates")
-    for name in (*names, "program", "doctor", "emulator"):
-        text = run(name, "--help").stdout
-        assert f"Usage: ehpc-nodes {name}" in text
-        assert "\x1b" not in text
 
 
 def test_version(run):

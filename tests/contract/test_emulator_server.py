@@ -2,11 +2,13 @@
 
 import contextlib
 import http.client
+import re
 import socket
 import threading
 import time
 import uuid
 from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode
 
 import pytest
@@ -129,6 +131,13 @@ def test_truncated(server, steer):
     head, _, body = signed(server, "ListQueues").partition(b"\r\n\r\n")
     length = next(line for line in head.split(b"\r\n") if line.startswith(b"Content-Length"))
     assert int(length.split()[1]) > len(body) > 0
+
+
+def test_answers_are_dated_by_the_time_that_signatures_are_judged_by(server):
+    server.emulator.world.knobs.signature_clock_skew = 600
+    (date,) = re.findall(rb"\r\nDate: (.*?)\r\n", signed(server, "ListQueues"))
+    ahead = parsedate_to_datetime(date.decode()).timestamp() - time.time()
+    assert 590 < ahead < 610
 
 
 def test_redirect_and_garbage(server, steer):

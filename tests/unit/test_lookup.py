@@ -13,7 +13,7 @@ from ehpc_nodes import lookup
 from ehpc_nodes.client import Client
 from ehpc_nodes.emulator import EmulatorServer
 from ehpc_nodes.emulator.world import Cluster, Image, Instance, Node
-from ehpc_nodes.errors import AuthError, ClusterNotFoundError, ConfigError
+from ehpc_nodes.errors import AuthError, ClusterNotFoundError, ConfigError, TransportError
 from ehpc_nodes.sight import Wish
 from ehpc_nodes.waiting import Deadline
 from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid
@@ -177,7 +177,7 @@ def test_running_ones_are_candidates_for_those_who_stop_them(bench, find):
     assert iid(3) not in find()
     assert iid(3) in find(stop_running=True)
     (reason,) = find(unfit=True)[iid(3)]
-    assert reason.startswith(f"compute3 ({iid(3)}) is Running, not Stopped")
+    assert reason.startswith("is Running, not Stopped")
 
 
 def test_one_in_another_vpc_is_none_at_all(bench, find):
@@ -188,9 +188,14 @@ def test_one_in_another_vpc_is_none_at_all(bench, find):
 def test_a_node_of_another_cluster_is_none(bench, find):
     bench.emulator.world.add_node(add_cluster(bench), Node(iid(3), "compute3"))
     assert iid(3) not in find()
-    assert find(unfit=True)[iid(3)] == (
-        f"compute3 ({iid(3)}) is a node of {OTHER}: detach it there first",
-    )
+    assert find(unfit=True)[iid(3)] == (f"is a node of {OTHER}: detach it there first",)
+
+
+def test_where_another_cluster_can_t_be_seen_nothing_is_called_free(bench, find):
+    add_cluster(bench)
+    bench.fault("error", "ListNodes", after=1, times=None, status=503, code="ServiceUnavailable")
+    with pytest.raises(TransportError, match=f"the nodes of {OTHER} can't be seen"):
+        find()
 
 
 def test_clusters_of_other_vpcs_are_not_looked_through(bench, find):

@@ -1,0 +1,45 @@
+"""The options and arguments that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ehpc_nodes import lookup
+from ehpc_nodes.errors import EhpcError
+
+from .reach import client_of
+
+
+def complete_cluster(incomplete: str) -> list[str]:
+    """Cluster ids for the shell; none where they can't be had, since nobody would see why."""
+    try:
+        found = lookup.clusters(client=client_of("", "", seconds=5.0))
+    except EhpcError:
+        return []
+    return [c.cluster_id for c in found if c.cluster_id.startswith(incomplete)]
+
+
+ClusterId = Annotated[
+    str,
+    typer.Argument(metavar="CLUSTER", help="Its id, ehpc-hz-….", autocompletion=complete_cluster),
+]
+Region = Annotated[str, typer.Option("--region", metavar="REGION", help="Default: the settings'.")]
+Stack = Annotated[
+    str,
+    typer.Option(
+        "--stack",
+        metavar="STACK",
+        help="Take the settings of this stack of the Pulumi project here.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")]
+Interval = Annotated[
+    float,
+    typer.Option("--interval", min=0.1, metavar="SECONDS", help="Between the looks of --watch."),
+]
+QueueName = Annotated[
+    str, typer.Option("--queue", "-q", metavar="QUEUE", help="Only the nodes of this queue.")
+]

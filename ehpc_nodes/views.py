@@ -1,0 +1,208 @@
+"""What lookups give: plain frozen values, made of what the API sends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import wire
+from .sight import facts_of
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster of the region.
+
+    Attributes:
+        computes: how many compute nodes it has; of these, `running`, `failed`, `stopped` and `changing`.
+        image_id, image_owner_alias: what nodes are made of where a program names no image.
+    """
+
+    cluster_id: str
+    name: str
+    status: str
+    region: str
+    vpc_id: str
+    image_id: str
+    image_owner_alias: str
+    os_tag: str
+    scheduler: str
+    computes: int
+    running: int
+    failed: int
+    stopped: int
+    changing: int
+
+    @classmethod
+    def of(cls, cluster: wire.ClusterSummary) -> Cluster:
+        """From an entry of ListClusters."""
+        return cls(
+            cluster_id=cluster.id,
+            name=cluster.name,
+            status=cluster.status,
+            region=cluster.region_id,
+            vpc_id=cluster.vpc_id,
+            image_id=cluster.image_id,
+            image_owner_alias=cluster.image_owner_alias,
+            os_tag=cluster.os_tag or cluster.base_os_tag,
+            scheduler=cluster.scheduler_type,
+            computes=cluster.computes.total,
+            running=cluster.computes.normal_count,
+            failed=cluster.computes.exception_count,
+            stopped=cluster.computes.stopped_count,
+            changing=cluster.computes.operating_count,
+        )
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue of a cluster. `auto_grow`: E-HPC may take nodes out of it by itself."""
+
+    name: str
+    auto_grow: bool
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that nodes can be made of.
+
+    Attributes:
+        owner_alias: ``system``, ``self`` or ``others``: the resource's image_owner_alias.
+        family, version: of its system, lower case: ``centos``, ``7.6``.
+        status: ``Available`` where it can be used.
+    """
+
+    image_id: str
+    owner_alias: str
+    name: str
+    family: str
+    version: str
+    architecture: str
+    status: str
+
+    @classmethod
+    def of(cls, image: wire.SystemImage | wire.CustomImage, alias: str) -> Image:
+        """From an entry of ListImages, or of ListCustomImages of this owner alias."""
+        facts = facts_of(image)
+        name = image.image_name if isinstance(image, wire.CustomImage) else ""
+        return cls(
+            image_id=image.image_id,
+            owner_alias=alias,
+            name=name,
+            family=facts.family,
+            version=facts.version,
+            architecture=facts.architecture,
+            status=facts.status,
+        )
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a cluster.
+
+    Attributes:
+        status: E-HPC's word: ``running``, ``uninit``, ``initing``, ``exception``, ``stopped``, ``releasing``.
+        queue: empty where it is in none.
+        roles: as E-HPC says them (``Compute``, ``Login``, …).
+        busy: whether jobs use it.
+    """
+
+    instance_id: str
+    host_name: str
+    private_ip: str
+    status: str
+    queue: str
+    image_id: str
+    image_owner_alias: str
+    instance_type: str
+    roles: tuple[str, ...]
+    busy: bool
+
+    @classmethod
+    def of(cls, node: wire.Node, queue: str) -> Node:
+        """From an entry of ListNodes."""
+        return cls(
+            instance_id=node.id,
+            host_name=node.host_name,
+            private_ip=node.ip_address,
+            status=node.status,
+            queue=queue,
+            image_id=node.image_id,
+            image_owner_alias=node.image_owner_alias,
+            instance_type=node.instance_type,
+            roles=tuple(node.roles.role),
+            busy=node.busy,
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """A piece of work of E-HPC's.
+
+    Attributes:
+        status: E-HPC's word: ``Processing``, ``Success``, ``PartialFail``, ``Failed`` or ``Fail``.
+        over: whether it has ended, well or not.
+        step, steps: how far it is, as E-HPC counts.
+        instance_ids: those that its result names.
+        errors: what it says of its failure; empty where it didn't fail.
+    """
+
+    task_id: str
+    type: str
+    status: str
+    over: bool
+    step: int
+    steps: int
+    instance_ids: tuple[str, ...]
+    errors: str
+
+    @classmethod
+    def of(cls, task: wire.Task) -> Task:
+        """From an entry of ListTasks."""
+        failed = task.over and task.status.lower() not in wire.TASK_SUCCESS
+        return cls(
+            task_id=task.task_id,
+            type=task.task_type,
+            status=task.status,
+            over=task.over,
+            step=task.current_step,
+            steps=task.total_steps,
+            instance_ids=tuple(sorted(task.instance_ids)),
+            errors=task.reason if failed else "",
+        )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An instance in a cluster's VPC that is in no cluster.
+
+    Attributes:
+        reasons: why it can't be attached as it is, each a sentence about it (``is Running, …``); empty where
+            it can.
+    """
+
+    instance_id: str
+    host_name: str
+    private_ip: str
+    status: str
+    instance_type: str
+    image_id: str
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing stands in the way of attaching it."""
+        return not self.reasons
+
+    @classmethod
+    def of(cls, instance: wire.Instance, reasons: tuple[str, ...]) -> Candidate:
+        """From an entry of DescribeInstances."""
+        addresses = instance.vpc_attributes.private_ip_address.ip_address
+        return cls(
+            instance_id=instance.instance_id,
+            host_name=instance.host_name,
+            private_ip=next(iter(addresses), ""),
+            status=instance.status,
+            instance_type=instance.instance_type,
+            image_id=instance.image_id,
+            reasons=reasons,
+        )
