@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,6 @@ app = typer.Typer(
     name="ehpc-nodes",
     help="Nodes of Alibaba Cloud E-HPC clusters: what there is, what is wrong, and a Pulumi program that adopts"
     " it. It changes nothing. Region and key come from the environment, or from a stack's config with --stack.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -31,6 +31,9 @@ app = typer.Typer(
 
 def run() -> int:
     """Run the command with the process's arguments; the exit code."""
+    for stream in (sys.stdout, sys.stderr):  # what a terminal's encoding lacks is no reason to end
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
     except EhpcError as error:
@@ -41,19 +44,17 @@ def run() -> int:
     return 0
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+@app.callback(invoke_without_command=True)
+def _main(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Say it and end.")] = False,
+) -> None:
+    if version:
         typer.echo(f"ehpc-nodes {__version__}")
         raise typer.Exit
-
-
-@app.callback()
-def _main(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it and end.")
-    ] = False,
-) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
 
 
 def _show(

@@ -134,9 +134,8 @@ def test_a_wrong_call_ends_with_2(run, arguments):
 
 
 def test_no_arguments_show_the_help(run):
-    done = run(code=2)
-    assert "doctor" in done.stdout + done.stderr
-    assert run("--help").stdout == run("-h").stdout
+    assert run(code=2).stdout == run("--help").stdout == run("-h").stdout
+    assert "doctor" in run("-h").stdout
 
 
 def test_version(run):
@@ -288,6 +287,15 @@ def test_nothing_is_cut_in_a_pipe(run, server):
     server.emulator.world.clusters[CLUSTER].name = "n" * 300
     (row,) = table(run("clusters", COLUMNS="40").stdout)
     assert row["NAME"] == "n" * 300
+
+
+def test_a_terminal_that_knows_ascii_only(run, server):
+    server.emulator.world.clusters[CLUSTER].name = "集群"
+    assert f"{CLUSTER}  ??  " in run("clusters", PYTHONIOENCODING="ascii").stdout
+    assert (
+        json.loads(run("clusters", "--json", PYTHONIOENCODING="ascii").stdout)[0]["name"] == "集群"
+    )
+    run("--help", PYTHONIOENCODING="ascii")
 
 
 def test_what_the_service_sends_can_t_steer_the_terminal(run, server):
