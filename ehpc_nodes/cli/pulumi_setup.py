@@ -88,10 +88,7 @@ def plugin_python(directory: Path) -> tuple[str, str]:
         ),
         None,
     )
-    options = _options(project) if project else {}
-    virtualenv = str(options.get("virtualenv") or "")
-    if project and not virtualenv and options.get("toolchain") == "uv":
-        virtualenv = ".venv"
+    virtualenv = _named_virtualenv(project) if project else ""
     if project and virtualenv:
         python = project.parent / virtualenv / "bin" / "python"
         if not python.exists():
@@ -104,6 +101,22 @@ def plugin_python(directory: Path) -> tuple[str, str]:
     if found is None:
         raise LookupError(f"there is no {named or 'python3'} on the PATH")
     return found, "of PULUMI_PYTHON_CMD" if named else "of the PATH"
+
+
+def _named_virtualenv(project: Path) -> str:
+    """The virtualenv that a Pulumi.yaml names, or that its toolchain has; empty where it leaves it open."""
+    options = _options(project)
+    toolchain = "" if options.get("virtualenv") else options.get("toolchain")
+    if toolchain == "uv":
+        return ".venv"
+    if toolchain == "poetry":
+        poetry = shutil.which("poetry")
+        if poetry is None:
+            raise LookupError(f"{project} names the toolchain poetry, which isn't on the PATH")
+        return _run(
+            [poetry, "env", "info", "--path", "--directory", str(project.parent)]
+        ).stdout.strip()
+    return str(options.get("virtualenv") or "")
 
 
 def _options(project: Path) -> dict[str, Any]:

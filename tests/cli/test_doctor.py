@@ -180,6 +180,18 @@ def test_a_virtualenv_of_the_project_without_the_package(examine, tmp_path):
     assert "pip install ehpc-nodes" in checks["plugin's Python"]["mend"]
 
 
+@pytest.mark.parametrize("toolchain", ["uv", "poetry"])
+def test_the_toolchain_s_virtualenv_is_the_one(examine, pulumi, tmp_path, toolchain):
+    options = {"name": "python", "options": {"toolchain": toolchain}}
+    (tmp_path / "Pulumi.yaml").write_text(json.dumps({"name": "x", "runtime": options}))
+    if toolchain == "poetry":
+        assert "isn't on the PATH" in examine(code=1)["plugin's Python"]["found"]
+        program(pulumi / "poetry", f"echo {sys.prefix}")
+    else:
+        (tmp_path / ".venv").symlink_to(sys.prefix)
+    assert f"(of {tmp_path / 'Pulumi.yaml'})" in examine()["plugin's Python"]["found"]
+
+
 def test_the_project_s_virtualenv_is_the_one(examine, tmp_path):
     home = Path(sys.prefix)
     (tmp_path / "Pulumi.yaml").write_text(

@@ -7,7 +7,6 @@ from ehpc_nodes.testing.worlds import CLUSTER, ids
 PROGRAM = """
 import pulumi
 from ehpc_nodes import AttachedNodes, lookup
-from ehpc_nodes.errors import AuthError
 
 client = lookup.connect()
 (cluster,) = lookup.clusters(client=client)
