@@ -16,6 +16,10 @@ What has to be known:
 - **Recovery**: whatever interrupted a run, ``pulumi up`` goes on from there. A partial failure keeps what is
   attached in the state and says what failed.
 
+Beside the resource: `lookup` finds what to write (clusters, queues, images, candidates), ``ehpc-nodes`` is the same as
+a command, `testing` is a pytest plugin for tests of programs, and ``python -m ehpc_nodes.emulator`` serves an E-HPC
+of one's own with a page to watch it.
+
 Limits, with their reasons: ``pulumi import`` doesn't work with dynamic providers (adopt instead: declare the
 nodes that are attached); a change of the image or the cluster detaches all nodes and attaches them anew; the
 default queue of a cluster can't be read from the API, so without ``job_queue`` the queue is left alone.
