@@ -1,13 +1,11 @@
 """The lifecycle in process, on the emulator: what each operation does to the cluster, call by call."""
 
-from contextlib import contextmanager
-
 import pytest
 
 from ehpc_nodes.errors import EhpcError, RefusedError, WaitTimeoutError
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError
 from ehpc_nodes.sight import Wish
-from unit.emulated import CLUSTER, IMAGE, MARK, Bench, Killed, ids
+from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids, killed, right_after
 
 
 def test_create_attaches_all_in_one_call_and_knows_its_task():
@@ -199,30 +197,6 @@ def test_observe_says_gone_only_for_what_is_gone():
     bench.emulator.faults.clear()
     bench.emulator.world.remove_node(ids(1)[0])
     assert bench.lifecycle().observe(state) is None
-
-
-@contextmanager
-def right_after(bench, action, deed):
-    """Do something once, before the call that follows the first one of this action."""
-    due = [deed]
-
-    def look(*, before):
-        if before and due and bench.calls()[-1:] == [action]:
-            due.pop()()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "_maybe_die", look)
-        yield
-
-
-def killed(bench, *numbers, before=None, after):
-    """A run that dies when its latest call is ``after``."""
-
-    def die():
-        raise Killed
-
-    with right_after(bench, after, die), pytest.raises(Killed):
-        bench.up(*numbers, before=before)
 
 
 def test_nodes_that_a_killed_run_attached_are_found_by_their_announcement():
