@@ -143,9 +143,7 @@ class Bench:
     def operation(self, seconds=3600.0, **notes):
         """One operation on the cluster, with such notes already taken."""
         it = self.lifecycle(seconds)
-        return Operation(
-            it.cloud, it.deadline, self.said, CLUSTER, self.grace, self.mark, **notes
-        )
+        return Operation(it.cloud, it.deadline, self.said, CLUSTER, self.grace, self.mark, **notes)
 
     def inputs(self, *numbers, **changes):
         return Inputs(
