@@ -226,7 +226,9 @@ def test_an_accepted_delete_whose_answer_is_lost_is_not_sent_again(fault, knobs)
     bench.fault(fault, "DeleteNodes")
     operation = run(bench, 1, 2)
     (sent,) = bench.emulator.journal.of("DeleteNodes")
-    assert operation.changed - sent.time <= 61  # as soon as one is seen to go ("lost" took a minute)
+    assert (
+        operation.changed - sent.time <= 61
+    )  # as soon as one is seen to go ("lost" took a minute)
     assert named(bench) == [ids(1, 2)]
     assert operation.detached == set(ids(1, 2))
     assert [(r.status, r.instance_ids) for r in operation.records] == [("Unknown", ids(1, 2))]
