@@ -1,12 +1,16 @@
 """The lifecycle on the emulator, in process and on a clock that only waiting advances."""
 
 import json
+from contextlib import contextmanager
+
+import pytest
 
 from ehpc_nodes import errors
 from ehpc_nodes.client import Client
 from ehpc_nodes.emulator import Dropped, Emulator
 from ehpc_nodes.lifecycle import Lifecycle
 from ehpc_nodes.models import Inputs
+from ehpc_nodes.operation import Operation
 from ehpc_nodes.testing.cloud import WRITES
 from ehpc_nodes.testing.worlds import CLUSTER, IMAGE, OLD_IMAGE, VPC, ids, iid
 from ehpc_nodes.testing.worlds import small_world as world
@@ -25,6 +29,8 @@ __all__ = [
     "Killed",
     "ids",
     "iid",
+    "killed",
+    "right_after",
     "world",
 ]
 
@@ -134,6 +140,11 @@ class Bench:
         mark = changes.get("mark", self.mark)
         return Lifecycle(cloud, deadline, self.said, self.grace, mark)
 
+    def operation(self, seconds=3600.0, **notes):
+        """One operation on the cluster, with such notes already taken."""
+        it = self.lifecycle(seconds)
+        return Operation(it.cloud, it.deadline, self.said, CLUSTER, self.grace, self.mark, **notes)
+
     def inputs(self, *numbers, **changes):
         return Inputs(
             **{
@@ -148,3 +159,27 @@ class Bench:
     def up(self, *numbers, before=None, seconds=3600.0, **changes):
         """Converge to these instances; the state, or the error."""
         return self.lifecycle(seconds).converge(self.inputs(*numbers, **changes), before)
+
+
+@contextmanager
+def right_after(bench, action, deed):
+    """Do something once, before the call that follows the first one of this action."""
+    due = [deed]
+
+    def look(*, before):
+        if before and due and bench.calls()[-1:] == [action]:
+            due.pop()()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "_maybe_die", look)
+        yield
+
+
+def killed(bench, *numbers, before=None, after):
+    """A run that dies when its latest call is ``after``."""
+
+    def die():
+        raise Killed
+
+    with right_after(bench, after, die), pytest.raises(Killed):
+        bench.up(*numbers, before=before)

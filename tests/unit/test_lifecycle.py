@@ -1,13 +1,11 @@
 """The lifecycle in process, on the emulator: what each operation does to the cluster, call by call."""
 
-from contextlib import contextmanager
-
 import pytest
 
 from ehpc_nodes.errors import EhpcError, RefusedError, WaitTimeoutError
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError
 from ehpc_nodes.sight import Wish
-from unit.emulated import CLUSTER, IMAGE, MARK, Bench, Killed, ids
+from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids, killed, right_after
 
 
 def test_create_attaches_all_in_one_call_and_knows_its_task():
@@ -47,14 +45,6 @@ def test_without_consent_nothing_is_called_that_writes():
     assert bench.marked == {}
 
 
-def test_250_instances_go_in_three_calls():
-    bench = Bench(250)
-    state = bench.up(*range(1, 251))
-    assert bench.writes() == ["AddExistedNodes"] * 3
-    assert len(state.nodes) == 250
-    assert {n.status for n in state.nodes.values()} == {"running"}
-
-
 def test_update_attaches_and_detaches_just_the_difference():
     bench = Bench()
     before = bench.up(1, 2, 3)
@@ -83,17 +73,6 @@ def test_a_clash_of_host_names_makes_detaching_first_necessary():
     state = bench.up(2, before=before)
     assert bench.writes()[1:] == ["DeleteNodes", "AddExistedNodes"]
     assert state.instance_ids == ids(2)
-
-
-def test_running_instances_are_stopped_first_where_that_is_allowed():
-    bench = Bench(instance_pace={"looks": 2})
-    bench.emulator.world.instances[ids(2)[0]].status = "Running"
-    with pytest.raises(FindingsError, match=r"compute2 .* is Running, not Stopped"):
-        bench.up(1, 2)
-    state = bench.up(1, 2, stop_running=True)
-    assert bench.writes() == ["StopInstances", "AddExistedNodes"]
-    assert bench.emulator.journal.of("StopInstances")[0].params["StoppedMode"] == "KeepCharging"
-    assert state.instance_ids == ids(1, 2)
 
 
 def test_it_waits_for_nodes_and_not_only_for_the_task():
@@ -201,30 +180,6 @@ def test_observe_says_gone_only_for_what_is_gone():
     assert bench.lifecycle().observe(state) is None
 
 
-@contextmanager
-def right_after(bench, action, deed):
-    """Do something once, before the call that follows the first one of this action."""
-    due = [deed]
-
-    def look(*, before):
-        if before and due and bench.calls()[-1:] == [action]:
-            due.pop()()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "_maybe_die", look)
-        yield
-
-
-def killed(bench, *numbers, before=None, after):
-    """A run that dies when its latest call is ``after``."""
-
-    def die():
-        raise Killed
-
-    with right_after(bench, after, die), pytest.raises(Killed):
-        bench.up(*numbers, before=before)
-
-
 def test_nodes_that_a_killed_run_attached_are_found_by_their_announcement():
     bench = Bench()
     state = bench.up(1)
@@ -273,19 +228,6 @@ def test_a_wanted_node_that_is_just_being_detached_is_attached_after():
     assert bench.writes() == ["AddExistedNodes", "DeleteNodes", "StopInstances", "AddExistedNodes"]
 
 
-def test_what_a_killed_run_sent_is_not_sent_again_where_instances_cannot_be_seen():
-    """Neither tasks nor nodes show it: only the announcement does, and that may not be read."""
-    bench = Bench(task_listed=False, nodes_listed="at_end", pace={"seconds": 600})
-    killed(bench, 1, 2, after="AddExistedNodes")
-    bench.fault(
-        "error", "DescribeInstances", status=403, code="NotAuthorized", message="No.", times=None
-    )
-    with pytest.raises(FindingsError, match="the permission ecs:DescribeInstances"):
-        bench.up(1, 2)
-    assert bench.harm.double_attach == []
-    assert bench.writes() == ["AddExistedNodes"]
-
-
 def test_cancelling_says_what_goes_on_and_keeps_it():
     bench = Bench(pace="held")
     bench.clock.cancel_at(20)
@@ -300,33 +242,6 @@ def test_cancelling_says_what_goes_on_and_keeps_it():
     ]
     assert told.value.state.instance_ids == ids(1, 2)
     assert told.value.state.task_id == sent.task_id
-
-
-@pytest.mark.parametrize("mark", ["project/stack/nodes", ""])
-def test_an_unknown_outcome_is_kept_and_cleared_by_the_next_up(mark):
-    bench = Bench(mark=mark, pace={"seconds": 600}, task_listed=False, nodes_listed="at_end")
-    bench.fault("reset_after", "AddExistedNodes")
-
-    def blind():
-        bench.fault("error", "ListNodesNoPaging", code="ServiceUnavailable", times=None)
-        bench.fault("error", "ListNodes", code="ServiceUnavailable", times=None)
-
-    with right_after(bench, "AddExistedNodes", blind), pytest.raises(IncompleteError) as told:
-        bench.up(1, 2, seconds=300)
-    state, reasons = told.value.state, told.value.reasons
-    assert {i: f.code for i, f in state.failed.items()} == dict.fromkeys(
-        ids(1, 2), "OutcomeUnknown"
-    )
-    assert state.instance_ids == ids(1, 2)
-    assert [(t.action, t.status) for t in state.tasks] == [("AddExistedNodes", "Unknown")]
-    assert reasons[-1].startswith(f"AddExistedNodes for {', '.join(ids(1, 2))} got no answer")
-    assert "run pulumi up again: it looks first and sends nothing twice" in reasons[-1]
-    bench.emulator.faults.clear()
-    bench.emulator.advance(600)
-    after = bench.up(1, 2, before=state)
-    assert (after.failed, sorted(bench.nodes)) == ({}, ids(1, 2))
-    assert bench.writes() == ["AddExistedNodes"]
-    assert bench.harm.double_attach == []
 
 
 def test_cancelling_while_a_lost_answer_is_looked_after_keeps_what_may_have_been_sent():
