@@ -74,16 +74,15 @@ def test_adopt(ehpc, example):
     assert ehpc.writes() == []
     assert stack.outputs()["not_listed"] == ids(3)
     assert stack.preview("--expect-no-changes").errors == []
+
+    stack.config("instances", ids(1, 2, 4))  # one that is no node yet
+    refused = stack.preview(expect_failure=True)
+    assert "replace_system_disks" in " ".join(refused.errors)
+    assert ehpc.writes() == []
+
     stack.destroy()
     assert sorted(ehpc.nodes) == ids(3)
     assert ehpc.harm.disk_replacements == {}
-
-
-def test_adopt_attaches_nothing(ehpc, example):
-    stack = example("adopt", instances=ids(1))
-    refused = stack.up(expect_failure=True)
-    assert "replace_system_disks" in " ".join(refused.errors)
-    assert ehpc.writes() == []
 
 
 def terraform_made(folder):
@@ -112,9 +111,12 @@ def test_terraform(ehpc, example, tmp_path):
     folder = terraform_made(tmp_path)
     stack = example("terraform", terraform=str(folder / "terraform.json"))
     stack.up()
+    stack.config("terraform", str(folder / "terraform.tfstate"))  # says the same
+    assert stack.preview("--expect-no-changes").errors == []
     assert sorted(ehpc.nodes) == ids(1, 2)
-    stack.config("terraform", str(folder / "terraform.tfstate"))
-    walk(ehpc, stack, dict.fromkeys(ids(1, 2), "workq"))
+    stack.destroy()
+    assert ehpc.nodes == {}
+    assert ehpc.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
 
 
 def test_terraforms_state_file_where_there_is_no_terraform(ehpc, example, tmp_path):
