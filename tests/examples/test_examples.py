@@ -59,7 +59,7 @@ def test_queues(ehpc, example):
 def test_stop_and_attach(ehpc, example):
     ehpc.outside.start(ids(1)[0])
     stack = example("stop-and-attach", instances=ids(1, 2))
-    assert "stop" in " ".join(stack.preview().messages("info"))
+    assert any("stop 1: compute1" in text for text in stack.preview().messages("info"))
     assert ehpc.writes() == []
     walk(ehpc, stack, dict.fromkeys(ids(1, 2), "workq"))
     assert ehpc.named("StopInstances") == [ids(1)]
@@ -70,20 +70,19 @@ def test_adopt(ehpc, example):
     for instance in ids(1, 2, 3):
         ehpc.outside.attach(instance, CLUSTER)
     stack = example("adopt", instances=ids(1, 2))
-    stack.up()
+    assert "adopt 2: compute1, compute2; no call" in stack.up().messages("info")
     assert ehpc.writes() == []
     assert stack.outputs()["not_listed"] == ids(3)
     assert stack.preview("--expect-no-changes").errors == []
+
+    stack.config("instances", ids(1, 2, 4))  # one that is no node yet
+    refused = stack.preview(expect_failure=True)
+    assert "replace_system_disks" in " ".join(refused.errors)
+    assert ehpc.writes() == []
+
     stack.destroy()
     assert sorted(ehpc.nodes) == ids(3)
     assert ehpc.harm.disk_replacements == {}
-
-
-def test_adopt_attaches_nothing(ehpc, example):
-    stack = example("adopt", instances=ids(1))
-    refused = stack.up(expect_failure=True)
-    assert "replace_system_disks" in " ".join(refused.errors)
-    assert ehpc.writes() == []
 
 
 def terraform_made(folder):
@@ -112,9 +111,12 @@ def test_terraform(ehpc, example, tmp_path):
     folder = terraform_made(tmp_path)
     stack = example("terraform", terraform=str(folder / "terraform.json"))
     stack.up()
+    stack.config("terraform", str(folder / "terraform.tfstate"))  # says the same
+    assert stack.preview("--expect-no-changes").errors == []
     assert sorted(ehpc.nodes) == ids(1, 2)
-    stack.config("terraform", str(folder / "terraform.tfstate"))
-    walk(ehpc, stack, dict.fromkeys(ids(1, 2), "workq"))
+    stack.destroy()
+    assert ehpc.nodes == {}
+    assert ehpc.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
 
 
 def test_terraforms_state_file_where_there_is_no_terraform(ehpc, example, tmp_path):
@@ -158,6 +160,10 @@ def test_automation(ehpc, pulumi_stack, tmp_path):
     assert "delete   compute" in done.stdout
     assert ehpc.nodes == {}
     assert ehpc.harm.releases == []
+    refused = run("dev", "attach")  # detached instances run
+    assert refused.returncode == 1
+    assert "compute1 (i-bp1test0001) is Running, not Stopped" in refused.stdout
+    assert "Traceback" not in refused.stderr
     assert run("dev").stderr == "usage: python nodes.py STACK attach|detach\n"
 
 

@@ -35,10 +35,12 @@ def test_unit_tests_with_mocks(folder):
 
 @pytest.mark.engine
 def test_tests_on_the_real_engine(folder, pulumi_engine):
-    result = folder.runpytest_subprocess(
-        "--ehpc-pulumi", str(pulumi_engine), "test_nodes.py", "test_bad_days.py"
-    )
+    """With xdist too, and with nothing left behind in the user's folder."""
+    options = ["-n", "2", "--ehpc-pulumi", str(pulumi_engine)]
+    result = folder.runpytest_subprocess(*options, "test_nodes.py", "test_bad_days.py")
     result.assert_outcomes(passed=5)
+    left = {path.name for path in (folder.path / "infrastructure").iterdir()} - {"__pycache__"}
+    assert left == {"Pulumi.yaml", "__main__.py"}
 
 
 def named(header):

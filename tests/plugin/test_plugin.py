@@ -1,4 +1,4 @@
-"""The pytest plugin as users meet it: in a suite of their own, in a folder of its own."""
+"""The pytest plugin in a user's suite; that its fixtures work there, test_docs_testing.py shows."""
 
 import subprocess
 import sys
@@ -10,72 +10,10 @@ pytest_plugins = "pytester"
 
 @pytest.fixture
 def project(pytester, monkeypatch):
-    """A user's folder: an infrastructure project and tests; the settings of ours don't reach it."""
+    """A user's folder, which the settings of ours don't reach."""
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    folder = pytester.mkdir("infrastructure")
-    (folder / "Pulumi.yaml").write_text("name: infrastructure\nruntime: python\n")
-    (folder / "__main__.py").write_text(
-        "import pulumi\n"
-        "from ehpc_nodes import AttachedNodes\n"
-        "config = pulumi.Config()\n"
-        "nodes = AttachedNodes('compute', cluster_id=config.require('cluster'),\n"
-        "    instance_ids=config.require_object('instances'), replace_system_disks=True)\n"
-        "pulumi.export('ids', nodes.instance_ids)\n"
-    )
     return pytester
-
-
-STEERED = """
-import threading
-from pathlib import Path
-import pytest
-from ehpc_nodes.testing import ids, small_world
-
-HERE = Path(__file__).parent
-
-@pytest.fixture
-def stack(ehpc, pulumi_stack):
-    stack = pulumi_stack(HERE / "infrastructure")
-    ehpc.configure(stack, cluster=ehpc.cluster_id, instances=ids(1, 2))
-    return stack
-
-def test_up_and_down(ehpc, stack):
-    assert stack.preview().ops("compute") == ["create"]
-    assert ehpc.writes() == []
-    ehpc.fault("reset_after", "AddExistedNodes")
-    up = stack.up()
-    assert up.exit_code == 0
-    assert "attach 2" in up.text
-    assert stack.outputs() == {"ids": ids(1, 2)} == {"ids": sorted(ehpc.nodes)}
-    assert [rule.fired for rule in ehpc.faults.rules] == [1]
-    assert [e.status for e in ehpc.journal.of("AddExistedNodes")] == [None]
-    ehpc.outside.detach(ids(2)[0])
-    stack.refresh()
-    stack.destroy()
-    assert ehpc.nodes == {}
-    assert ehpc.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
-    assert ehpc.harm.releases == []
-
-def test_held(ehpc, stack):
-    ehpc.load(small_world(attached=(3,)))
-    ehpc.hold()
-    running = stack.start("up", "--yes", "--skip-preview")
-    running.wait_until(lambda: ehpc.world.open_tasks)
-    assert ehpc.nodes[ids(1)[0]].status != "running"
-    ehpc.release()
-    assert running.wait().exit_code == 0
-    assert sorted(ehpc.nodes) == ids(1, 2, 3)
-"""
-
-
-@pytest.mark.engine
-def test_a_users_suite_with_xdist(project, pulumi_engine):
-    project.makepyfile(test_infrastructure=STEERED)
-    result = project.runpytest_subprocess("-n", "2", "--ehpc-pulumi", str(pulumi_engine))
-    result.assert_outcomes(passed=2)
-    left = sorted(p.name for p in (project.path / "infrastructure").iterdir())
-    assert [name for name in left if name != "__pycache__"] == ["Pulumi.yaml", "__main__.py"]
 
 
 UNNOTICED = """
