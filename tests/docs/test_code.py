@@ -59,7 +59,7 @@ def test_shell_is_shell(name):
     done = subprocess.run(
         ["bash", "-n"], input=SHELL[name], text=True, capture_output=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")  # an open here-document is a warning only
 
 
 @pytest.mark.parametrize("name", [n for n, language, _ in BLOCKS if language == "json"])

@@ -32,7 +32,6 @@ def test_the_command_is_installed():
     assert scripts == {"ehpc-nodes": "ehpc_nodes.cli:main"}
 
 
-@pytest.mark.skipif(not PAGE.exists(), reason="docs/command.md is not written yet")
 @pytest.mark.parametrize("name", command().commands)
 def test_a_command_is_documented_with_its_options(name):
     text = PAGE.read_text()

@@ -20,6 +20,7 @@ RESOURCE, SETTINGS, RECOVERY = (
     PAGES[f"docs/{name}.md"] for name in ("resource", "settings", "recovery")
 )
 SOURCES = "".join(p.read_text() for p in (ROOT / "ehpc_nodes").glob("*.py"))
+VARIABLE = r"ALI(?:BABA_?)?CLOUD_[A-Z_]+"
 ARGUMENTS = "| argument | meaning | a change |"
 
 
@@ -89,12 +90,13 @@ def test_settings():
     documented = set(re.findall(r"`((?:ehpc|alicloud):\w+)`", SETTINGS))
     named = set(re.findall(r'"((?:ehpc|alicloud):\w+)"', SOURCES))
     assert documented == named
-    variables = {
+    variables = set(re.findall(rf'"({VARIABLE})"', SOURCES))
+    assert variables >= {
         *settings.REGION_VARIABLES,
-        *settings.ENDPOINT_VARIABLES.values(),
-        *(v for family in settings.KEY_VARIABLES for v in family),
+        *(v for f in settings.KEY_VARIABLES for v in f),
     }
-    assert variables <= set(re.findall(r"`(A\w+)`", SETTINGS))
+    by_the_library = {"ALIBABA_CLOUD_PROFILE"}
+    assert set(re.findall(rf"`({VARIABLE})`", SETTINGS)) == variables | by_the_library
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -102,8 +104,8 @@ def test_no_page_names_a_setting_that_there_is_not(page):
     """Config keys and environment variables on every page are those of the settings' page."""
     named = set(re.findall(r"\b((?:ehpc|alicloud):[a-z]\w+)\b", PAGES[page]))
     assert named <= set(re.findall(r"`((?:ehpc|alicloud):\w+)`", SETTINGS))
-    variables = set(re.findall(r"\b(ALI(?:BABA_?)?CLOUD_[A-Z_]+)\b", PAGES[page]))
-    assert variables <= set(re.findall(r"`(A\w+)`", SETTINGS))
+    variables = set(re.findall(rf"\b({VARIABLE})\b", PAGES[page]))
+    assert variables <= set(re.findall(rf"`({VARIABLE})`", SETTINGS))
 
 
 # -- codes -----------------------------------------------------------------------------------------
