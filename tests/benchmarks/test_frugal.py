@@ -58,7 +58,8 @@ def test_a_tasks_end_is_noticed_within_a_twentieth_of_the_wait_or_two_seconds(wa
 
 @pytest.mark.slow
 def test_twenty_resources_of_a_cluster_poll_like_one():
-    assert polls_of(20) <= 2 * polls_of(1)
+    # not shared it is 20 times; on a busy machine the ends of the tasks are spread, and so are the looks
+    assert polls_of(20) <= 3 * polls_of(1)
 
 
 class Marking(AttachedNodesProvider):
