@@ -8,6 +8,7 @@ from typing import Any
 
 from pulumi.dynamic import ConfigureRequest
 
+from ehpc_nodes.emulator.journal import Entry
 from ehpc_nodes.provider import AttachedNodesProvider
 from unit.emulated import CLUSTER, WRITES, Bench, ids
 
@@ -71,6 +72,12 @@ def lateness(wait: float) -> float:
     create(bench, range(1, 101))
     (task,) = bench.emulator.world.tasks.values()
     return float(bench.clock.time - (task.since + wait))
+
+
+def polls(entries: Sequence[Entry]) -> int:
+    """The looks at lists from the last AddExistedNodes on; a task that is asked for by its id is no poll."""
+    last = max(n for n, entry in enumerate(entries) if entry.action == "AddExistedNodes")
+    return sum(entry.action in POLLS and "TaskId" not in entry.params for entry in entries[last:])
 
 
 def told(calls: Counter[str]) -> str:

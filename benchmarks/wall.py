@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tempfile
 import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from ehpc_nodes.testing.processes import processes_of_session
 from ehpc_nodes.testing.worlds import CLUSTER, ids
 
 from . import client
-from .frugal import POLLS
+from .frugal import POLLS, polls
 from .table import PAIRS, Row, pairs, ratio_row, seconds
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -182,25 +181,24 @@ def growth(engine: str) -> list[Row]:
 
 def together(engine: str, count: int = PAIRS) -> list[Row]:
     """20 resources on one cluster against one, tasks of 30 seconds."""
-    polls: dict[int, list[int]] = {1: [], 20: []}
+    counted: dict[int, list[int]] = {1: [], 20: []}
 
     def run(resources: int) -> float:
         knobs = {"pace": {"seconds": 30}, "queues": ("workq",)}
         with stack_on(engine, MANY, 20, (), **knobs) as (stack, cloud):
             stack.config("resources", str(resources))
             took = seconds(lambda: stack.up("--parallel", "32"))
-            calls: Counter[str] = Counter(cloud.calls())
-            polls[resources].append(sum(calls[action] for action in POLLS))
+            counted[resources].append(polls(cloud.journal.entries))
             assert len(cloud.nodes) == resources
             return took
 
     what = "20 resources on one cluster, 30 s tasks, `--parallel 32`"
     measured = pairs(lambda: run(20), lambda: run(1), count)
-    ours, one = median(polls[20]), median(polls[1])
+    ours, one = median(counted[20]), median(counted[1])
     return [
         ratio_row(f"{what}: wall", measured, "one resource of the same", 1.5),
         Row(
-            f"{what}: poll calls ({', '.join(POLLS)})",
+            f"{what}: looks at lists while waiting ({', '.join(POLLS)})",
             f"{ours:g}, {ours / one:.1f} ×",
             f"one resource of the same: {one:g}",
             "≤ 2 ×",

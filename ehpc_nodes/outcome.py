@@ -50,7 +50,8 @@ def _final_nodes(operation: Operation, ours: set[str]) -> dict[str, wire.Node]:
     settled = {r for record in operation.records for r in record.instance_ids if r in ours}
     settled -= {*operation.failed, *operation.detached, *operation.sent}
     now = operation.deadline.clock.now
-    since = now() if operation.sent else operation.changed  # all settled: the watch has just looked
+    # where all went well, the watch has just looked
+    since = now() if operation.sent or operation.failed else operation.changed
 
     def look() -> bool | None:
         nonlocal since

@@ -1,13 +1,15 @@
 """How often a watch looks, and at what."""
 
+import math
 from collections import Counter
 
 import pytest
 
+from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.lifecycle import IncompleteError
 from ehpc_nodes.watching import steps_left
 from ehpc_nodes.wire import Task
-from unit.emulated import Bench, ids
+from unit.emulated import CLUSTER, Bench, ids
 
 
 def watched(bench):
@@ -27,7 +29,7 @@ def test_of_a_task_that_never_ends_the_nodes_are_looked_at_once_in_the_grace_per
     bench = Bench(pace="never", queues=("workq",))
     with pytest.raises(IncompleteError, match="step 1 of 8"):
         bench.up(1, seconds=300)
-    assert 300 / 30 - 2 <= watched(bench)["ListNodesNoPaging"] <= 300 / 30 + 2
+    assert 300 / (30 + 15) - 1 <= watched(bench)["ListNodesNoPaging"] <= 300 / 30 + 1
 
 
 def test_a_task_that_nobody_lists_lets_the_nodes_be_looked_at_each_time():
@@ -48,6 +50,17 @@ def test_nodes_whose_addresses_nobody_has_told_are_listed_with_them():
     bench = Bench(attached=(1,), queues=("workq",))  # the world gives this node none
     assert bench.up(1).nodes[ids(1)[0]].private_ip == ""
     assert bench.calls("ListNodes", "ListNodesNoPaging") == ["ListNodes"] * 2
+
+
+def test_after_a_failure_the_nodes_are_looked_at_anew_whatever_others_have_seen():
+    bench = Bench(queues=("workq",))
+    bench.fault("slow", "AddExistedNodes", seconds=1)
+    bench.fault("error", "AddExistedNodes", status=400, code="InvalidParams")
+    lifecycle = bench.lifecycle()
+    lifecycle.looks.at(("nodes", CLUSTER), dict, bench.clock.now, since=math.inf)
+    with pytest.raises(EhpcError, match="InvalidParams"):
+        lifecycle.converge(bench.inputs(1))
+    assert watched(bench)["ListNodesNoPaging"] == 1
 
 
 def test_nodes_in_the_only_queue_are_not_looked_for_in_it():
