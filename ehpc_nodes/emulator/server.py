@@ -212,7 +212,6 @@ class _Conversation(BaseHTTPRequestHandler):
             f"Date: {self.date_time_string(self._owner.service_time)}",
             f"Content-Type: {reply.content_type}",
             f"Content-Length: {announced}",
-            f"Date: {self.date_time_string(self._owner.service_time)}",
             *(f"{name}: {value}" for name, value in reply.headers.items()),
             *(["Connection: close"] if self.close_connection else []),
         ]
