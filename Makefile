@@ -9,7 +9,7 @@ LOWEST := .venv-lowest
 LOWEST_PULUMI := $(shell sed -n 's/^ *"pulumi>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-lowest engine demo check test docs pictures page-pictures shown reliability bench chaos audit constraints clean
+.PHONY: help venv venv-lowest engine demo lint check test docs pictures page-pictures shown reliability bench chaos audit constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -39,11 +39,13 @@ engine: venv ## get the Pulumi engine if need be; the last line on stdout is the
 demo: venv ## attach, change and detach nodes of an emulated cluster with a real `pulumi up`
 	@$(BIN)/python tools/demo.py
 
-check: venv ## lint, format, types, layers, unit tests, the docs' site: in less than 30 seconds
+lint: venv ## lint, format, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+check: lint ## the same, unit tests and the docs' site: in less than 30 seconds
 	$(BIN)/python -m pytest -q tests/unit tests/docs/test_site.py tests/docs/test_pictures.py $(PYTEST_ARGS)
 
 test: venv venv-lowest engine ## all tests, the seam's also with the lowest supported Pulumi SDK
