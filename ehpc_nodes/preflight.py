@@ -1,7 +1,8 @@
 """What can be known beforehand to be wrong with a plan. Pure: from what was seen to findings.
 
 The rules are those of the AddExistedNodes page and, for what that page leaves open, of its successor's
-(AttachNodes).
+(AttachNodes). They stand together, in more lines than other modules have, so that all that a preview refuses
+can be read in one go.
 """
 
 from __future__ import annotations
