@@ -156,7 +156,7 @@ def unknown_outcome(cloud, stack_on):
 
 TIMED = PROGRAM.replace(
     "**args)",
-    "**args, opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create='5s')))",
+    "**args, opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create='8s')))",
 )
 
 

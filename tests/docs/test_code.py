@@ -155,7 +155,7 @@ def shell(pulumi_engine, tmp_path):
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=110,
+            timeout=280,
             check=False,
         )
         assert done.returncode == 0, done.stdout
@@ -194,7 +194,7 @@ def demo(*numbers):
 
 
 @pytest.mark.engine
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_the_start_page_works_as_written(shell):
     port = free_port()
     steps = [code for name, code in SHELL.items() if name.startswith("docs/start.md")]
@@ -213,7 +213,7 @@ def test_the_start_page_works_as_written(shell):
 
 
 @pytest.mark.engine
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_the_ten_lines_of_the_readme_work_as_written(shell, tmp_path):
     port = free_port()
     (script,) = [c for n, c in SHELL.items() if n.startswith("README.md") and "Pulumi.yaml" in c]

@@ -9,7 +9,8 @@ import pytest
 from docs.previews import table
 from docs.runs import PICTURES, ROOT, RUNS, script, told
 
-pytestmark = pytest.mark.engine
+# several runs of the CLI each, and a busy machine needs a while for one
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 PAGES = ROOT / "docs"
 BLOCK = "<!-- shown: {} -->\n```text\n"
