@@ -265,6 +265,22 @@ def test_a_timeout_with_no_sign_of_the_instance_says_what_can_be_done():
     ) in told
 
 
+def test_while_a_task_is_known_an_instance_that_is_not_listed_needs_no_advice():
+    bench = Bench(pace="never", nodes_listed="at_end")
+    operation = send(bench, 1)
+    told = until_time_is_up(bench, operation, 1)
+    task = operation.records[0].task_id
+    assert f"waiting for {iid(1)} (not listed); task {task} step 1 of 8. The work" in told
+
+
+def test_a_task_that_is_over_is_not_named():
+    bench = Bench(grace=300.0)
+    operation = send(bench, 1)
+    bench.emulator.outside.set_node_status(iid(1), "migrating")
+    told = until_time_is_up(bench, operation, 1)
+    assert f"waiting for {iid(1)} (migrating). The work" in told
+
+
 def test_a_task_that_nobody_knows_is_named_without_steps():
     bench = Bench(pace="never", task_listed=False)
     operation = send(bench, 1)
