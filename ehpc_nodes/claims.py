@@ -17,6 +17,7 @@ class Claims:
         self._lock = threading.Lock()
         self._listed: dict[Key, str] = {}
         self._held: dict[Key, str] = {}
+        self._had: dict[Key, str] = {}
 
     def claim(self, urn: str, cluster_id: str, instance_ids: Collection[str]) -> dict[str, str]:
         """Note that the program lists these instances in this resource (and, of that cluster, no others).
@@ -32,18 +33,34 @@ class Claims:
             self._listed |= {key: urn for key in wanted if key not in others}
         return {instance_id: owner for (_, instance_id), owner in others.items()}
 
+    def withdraw(self, urn: str) -> None:
+        """Note that what the program lists in this resource was refused."""
+        with self._lock:
+            self._listed = {key: owner for key, owner in self._listed.items() if owner != urn}
+
+    def keep(self, urn: str, cluster_id: str, instance_ids: Collection[str]) -> None:
+        """Note that this resource had these instances before the run, and is to keep them."""
+        with self._lock:
+            self._had |= {(cluster_id, i): urn for i in instance_ids if urn}
+
     def hold(self, urn: str, state: State) -> None:
         """Note that these instances stand in this resource's new state."""
         with self._lock:
             self._held |= {(state.cluster_id, i): urn for i in state.instance_ids}
 
-    def of_others(self, urn: str, state: State, *, deleting: bool) -> list[str]:
-        """Of the state's instances, those that are another resource's by now.
+    def held_by_others(self, urn: str, state: State, *, deleting: bool) -> list[str]:
+        """Of the state's instances, those that stand in another resource's state by now.
 
         A rename without an alias and a replacement that creates first let the new resource adopt the nodes
         before the old one is deleted: its delete must not detach them. (Then both may have one URN.)
         """
         with self._lock:
-            taken = {key for key, owner in self._listed.items() if owner != urn}
+            taken = {key for key, owner in self._had.items() if owner != urn}
             taken |= {key for key, owner in self._held.items() if owner != urn or deleting}
         return [i for i in state.instance_ids if urn and (state.cluster_id, i) in taken]
+
+    def awaited_by_others(self, urn: str, state: State) -> dict[str, str]:
+        """Of the state's instances, those that the program lists in another resource, which is named."""
+        with self._lock:
+            owners = {i: self._listed.get((state.cluster_id, i), urn) for i in state.instance_ids}
+        return {i: owner for i, owner in owners.items() if urn and owner != urn}

@@ -159,7 +159,7 @@ class OutcomeUnknownError(EhpcError):
         self.instance_ids = instance_ids
         super().__init__(
             f"{action} for {listed(instance_ids)} got no answer and its outcome could not be found out"
-            f" ({why}). Look at the cluster's nodes and tasks in the console, then run pulumi up again:"
+            f" ({why.rstrip('.')}). Look at the cluster's nodes and tasks in the console, then run pulumi up again:"
             " it looks first and sends nothing twice."
         )
 

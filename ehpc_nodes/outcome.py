@@ -6,7 +6,7 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from . import wire
-from .errors import AuthError, CancelledError, EhpcError, listed
+from .errors import ApiError, CancelledError, EhpcError, TransportError, counted, listed
 from .models import Failure, Inputs, NodeState, State
 from .operation import UNSEEN, Operation
 from .waiting import wait_until
@@ -25,7 +25,8 @@ def state_after(operation: Operation, inputs: Inputs, before: State | None, *, l
     queue_of: dict[str, str] = {}
     if look:
         nodes = _final_nodes(operation, ours)
-        queue_of = queues(operation, nodes)
+        with suppress(CancelledError):
+            queue_of = queues(operation, nodes)
     nodes = {i: n for i, n in nodes.items() if i not in operation.detached}
     known = {i: node_state(n, queue_of.get(i, "")) for i, n in nodes.items()}
     for instance_id in operation.sent - known.keys():
@@ -82,7 +83,7 @@ def queues(operation: Operation, ids: Collection[str]) -> dict[str, str]:
             for name in names
             for node in operation.cloud.list_queue_nodes(operation.cluster_id, name)
         }
-    except (AuthError, *UNSEEN) as error:
+    except (ApiError, TransportError) as error:
         operation.reporter.warning(f"The nodes' queues could not be read: {error}")
         return {}
 
@@ -135,7 +136,8 @@ def reasons(operation: Operation, state: State) -> list[str]:
         text = f"{failure.reason}{_ids(tasks.get(instance_id), failure)}"
         groups.setdefault(text, []).append(_called(instance_id, state))
     return [
-        f"{len(ids)} instances ({', '.join(ids[:5])}, …): {text}" for text, ids in groups.items()
+        f"{counted(len(ids), 'instance')} ({listed(ids, 5)}): {text}"
+        for text, ids in groups.items()
     ]
 
 

@@ -100,9 +100,11 @@ class AttachedNodesProvider(ResourceProvider):
                     findings.append(Finding("region", str(error)))
             if call.urn and isinstance(bag["detach_busy"], bool):
                 self._detach_busy[call.urn] = bag["detach_busy"]
-            findings += self._claimed_by_others(call.urn, bag)
+            findings += self._claimed_by_others(call.urn, bag, _olds)
             if not findings:
                 findings = self._preflight(call, declared, bag, _olds)
+            if not all(finding.warning for finding in findings):
+                self._claims.withdraw(call.urn)
             for finding in findings:
                 if finding.warning:
                     call.warning(f"{finding.property}: {finding.reason}")
@@ -110,8 +112,11 @@ class AttachedNodesProvider(ResourceProvider):
                 bag, [CheckFailure(f.property, f.reason) for f in findings if not f.warning]
             )
 
-    def _claimed_by_others(self, urn: str, bag: Bag) -> list[Finding]:
-        others = self._claims.claim(urn, str(bag.get("cluster_id")), known_ids(bag))
+    def _claimed_by_others(self, urn: str, bag: Bag, olds: Bag) -> list[Finding]:
+        cluster_id, ids = str(bag.get("cluster_id")), known_ids(bag)
+        if olds.get("cluster_id") == cluster_id:
+            self._claims.keep(urn, cluster_id, ids & known_ids(olds))
+        others = self._claims.claim(urn, cluster_id, ids)
         return [
             Finding(
                 "instance_ids",
@@ -195,6 +200,7 @@ class AttachedNodesProvider(ResourceProvider):
             inputs, before = Inputs.model_validate(_news), State.model_validate(_olds)
             lifecycle = self._lifecycle(call, inputs.region, call.timeout or UPDATE_TIMEOUT)
             before = self._without_those_of_others(call, before)
+            inputs = self._with_those_awaited(call, inputs, before)
             with self._partial_state_kept(call, _id):
                 state = lifecycle.converge(inputs, before)
             self._claims.hold(call.urn, state)
@@ -219,7 +225,14 @@ class AttachedNodesProvider(ResourceProvider):
             consent = self._detach_busy.get(call.urn, saved)  # of the program, where it was run
             state = State.model_validate({**_props, "detach_busy": consent})
             lifecycle = self._lifecycle(call, state.region, call.timeout or DELETE_TIMEOUT)
-            lifecycle.remove(self._without_those_of_others(call, state))
+            state = self._without_those_of_others(call, state)
+            for instance_id, owner in self._claims.awaited_by_others(call.urn, state).items():
+                raise RefusedError(
+                    "instance_ids",
+                    f"{instance_id} is listed by {name_of(owner)!r}, which has not taken it: it stays attached,"
+                    " and in this resource's state. Run pulumi up again.",
+                )
+            lifecycle.remove(state)
             self._detached[call.urn] = set(state.instance_ids)
 
     @contextmanager
@@ -232,13 +245,25 @@ class AttachedNodesProvider(ResourceProvider):
 
     def _without_those_of_others(self, call: EngineCall, state: State) -> State:
         """The state without the instances that this run has found to be another resource's."""
-        stay = self._claims.of_others(call.urn, state, deleting=call.is_delete)
+        stay = self._claims.held_by_others(call.urn, state, deleting=call.is_delete)
         if not stay:
             return state
         call.info(
             f"{counted(len(stay), 'node')} now held by another resource stay attached: {listed(stay)}"
         )
         return state.without(stay)
+
+    def _with_those_awaited(self, call: EngineCall, inputs: Inputs, before: State) -> Inputs:
+        """The inputs with the nodes that another resource lists and doesn't hold: kept until it does.
+
+        Detached here, they would be wiped there; and that resource may still be refused.
+        """
+        awaited = self._claims.awaited_by_others(call.urn, before).keys() - {*inputs.instance_ids}
+        if not awaited:
+            return inputs
+        call.info(f"kept until the resource that lists it holds it: {listed(sorted(awaited))}")
+        ids = sorted({*inputs.instance_ids, *awaited})
+        return inputs.model_copy(update={"instance_ids": ids})
 
     # -- what an operation stands on ------------------------------------------------------------
 

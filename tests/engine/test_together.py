@@ -56,10 +56,32 @@ def test_an_id_in_two_resources_of_a_program_is_refused_with_both_names(cloud, s
     assert it.writes() == []
 
 
-def test_two_stacks_do_not_take_each_others_nodes(cloud, stack_on):
+@pytest.mark.parametrize("marks", ["true", "false"])
+def test_an_instance_that_goes_to_another_resource_is_never_lost(cloud, stack_on, marks):
+    """Even where no preview stops the program: with marks the second is refused, without it adopts."""
     it = cloud()
-    mine, theirs = stack_on(it), stack_on(it)
-    theirs.run("stack", "init", "other")
+    stack = stack_on(it, two([1, 2], [3]), **{"ehpc:ownershipTags": marks})
+    stack.up()
+    stack.write(two([1], [2, 3]))
+    held = set()
+    for _ in range(3):
+        stack.start("up", "--yes", "--skip-preview").wait(100)
+        held = {
+            i
+            for r in stack.resources().values()
+            for i in r.get("outputs", {}).get("instance_ids", ())
+        }
+        assert it.nodes.keys() == held
+    if marks == "false":
+        assert held == {*ids(1, 2, 3)}
+        assert stack.preview("--expect-no-changes")
+    assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
+    assert it.harm.double_attach == [] == it.harm.releases
+
+
+def test_two_stacks_do_not_take_each_others_nodes(cloud, stack_on, pulumi_stack):
+    it = cloud()
+    mine, theirs = stack_on(it), pulumi_stack(PROGRAM, stack="other")
     it.configure(theirs)
     declare(mine, 1, 2)
     mine.up()

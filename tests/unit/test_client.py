@@ -1,4 +1,4 @@
-"""The client: what it sends, how it pages, what it repeats."""
+"""The client: what it sends, what it repeats."""
 
 import json
 
@@ -14,7 +14,6 @@ from ehpc_nodes.errors import (
     TransportError,
     api_error,
 )
-from ehpc_nodes.lists import chunks
 from ehpc_nodes.waiting import Deadline
 from unit.fakes import FakeClock
 
@@ -50,14 +49,6 @@ def error(code, status=400):
 def nodes(*ids, total=None):
     listed = [{"Id": i} for i in ids]
     return {"Nodes": {"NodeInfo": listed}, "TotalCount": len(ids) if total is None else total}
-
-
-def paged(all_ids):
-    def answer(params):
-        size, page = int(params["PageSize"]), int(params["PageNumber"])
-        return nodes(*all_ids[(page - 1) * size : page * size], total=len(all_ids))
-
-    return answer
 
 
 # -- what is sent ---------------------------------------------------------------------------------
@@ -127,45 +118,6 @@ def test_tags_go_fifty_at_a_time():
 
 
 # -- lists ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 200, 250])
-def test_lists_are_read_to_their_end(count):
-    ids = [f"i-{n}" for n in range(count)]
-    exchange = Answers(paged(ids))
-    assert [n.id for n in client(exchange)[0].list_nodes("c")] == ids
-    assert len(exchange.calls) == max(1, -(-count // 100))
-
-
-def test_a_list_that_changes_while_it_is_read_is_read_anew():
-    ids = [f"i-{n}" for n in range(150)]
-    shrunk = paged(ids[1:])
-    exchange = Answers(paged(ids), shrunk, shrunk)
-    assert [n.id for n in client(exchange)[0].list_nodes("c")] == ids[1:]
-    assert len(exchange.calls) == 4
-
-
-def test_half_a_page_is_no_list():
-    exchange = Answers(nodes("i-1", "i-2", total=3))
-    with pytest.raises(TransportError, match="the list never came whole"):
-        client(exchange)[0].list_nodes("c")
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [{}, {"RequestId": "R"}, {"Nodes": {"NodeInfo": [{"HostName": "x"}]}}, {"Nodes": 7}],
-)
-def test_an_answer_without_its_list_is_not_an_empty_list(answer):
-    with pytest.raises(TransportError):
-        client(Answers(answer), seconds=5)[0].list_nodes("c")
-    with pytest.raises(TransportError):
-        client(Answers(answer), seconds=5)[0].list_compute_nodes("c")
-
-
-def test_a_count_that_is_no_number_is_no_list():
-    answer = {"Nodes": {"NodeInfo": []}, "TotalCount": "many"}
-    with pytest.raises(TransportError, match="TotalCount"):
-        client(Answers(answer), seconds=5)[0].list_nodes("c")
 
 
 def test_tasks_are_a_flat_list():
@@ -268,8 +220,3 @@ def test_a_backend_error_of_a_read_ends_at_the_deadline_when_that_is_sooner():
     with pytest.raises(BackendError):
         the_client.list_nodes("c")
     assert clock.time <= 1026
-
-
-def test_chunks_keep_order_and_size():
-    assert chunks(["a", "b", "c"], 2) == [["a", "b"], ["c"]]
-    assert chunks([], 2) == []

@@ -5,7 +5,7 @@ import pytest
 from ehpc_nodes.errors import EhpcError, RefusedError, WaitTimeoutError
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError
 from ehpc_nodes.sight import Wish
-from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids, killed, right_after
+from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids, killed
 
 
 def test_create_attaches_all_in_one_call_and_knows_its_task():
@@ -73,14 +73,6 @@ def test_a_clash_of_host_names_makes_detaching_first_necessary():
     state = bench.up(2, before=before)
     assert bench.writes()[1:] == ["DeleteNodes", "AddExistedNodes"]
     assert state.instance_ids == ids(2)
-
-
-def test_it_waits_for_nodes_and_not_only_for_the_task():
-    bench = Bench(pace={"seconds": 200})
-    state = bench.up(1, 2)
-    assert {n.status for n in state.nodes.values()} == {"running"}
-    assert 200 <= sum(bench.clock.slept) <= 225
-    assert any("0/2 nodes settled" in text for text in bench.said.statuses)
 
 
 def test_the_deadline_keeps_what_is_pending_in_the_state_and_the_next_up_joins():
@@ -228,34 +220,13 @@ def test_a_wanted_node_that_is_just_being_detached_is_attached_after():
     assert bench.writes() == ["AddExistedNodes", "DeleteNodes", "StopInstances", "AddExistedNodes"]
 
 
-def test_cancelling_says_what_goes_on_and_keeps_it():
-    bench = Bench(pace="held")
-    bench.clock.cancel_at(20)
-    with pytest.raises(IncompleteError) as told:
-        bench.up(1, 2)
-    (sent,) = bench.emulator.journal.of("AddExistedNodes")
-    assert told.value.reasons == [
-        (
-            f"Cancelled while waiting. The attaching of {', '.join(ids(1, 2))} (task {sent.task_id}) goes on in"
-            " E-HPC; pulumi up joins it."
-        )
-    ]
-    assert told.value.state.instance_ids == ids(1, 2)
-    assert told.value.state.task_id == sent.task_id
-
-
-def test_cancelling_while_a_lost_answer_is_looked_after_keeps_what_may_have_been_sent():
-    bench = Bench(mark="", pace={"seconds": 600}, task_listed=False, nodes_listed="at_end")
-    bench.fault("reset_after", "AddExistedNodes")
-
-    def blind_and_cancelled():
-        bench.fault("error", "DescribeInstances", code="ServiceUnavailable", times=None)
-        bench.clock.cancel_at(10)
-
-    with (
-        right_after(bench, "AddExistedNodes", blind_and_cancelled),
-        pytest.raises(IncompleteError) as told,
-    ):
-        bench.up(1, 2)
-    assert told.value.state.instance_ids == ids(1, 2)
-    assert "goes on in E-HPC; pulumi up joins it" in told.value.reasons[-1]
+@pytest.mark.parametrize("code", ["InvalidParams", "ClusterNotFound"])
+def test_queues_that_are_refused_after_an_attach_lose_no_state(code):
+    bench = Bench()
+    bench.fault("error", "ListQueues", status=400, code=code, message="No.", times=None)
+    state = bench.up(1, 2)
+    assert state.instance_ids == sorted(bench.nodes) == ids(1, 2)
+    assert state.task_id
+    assert bench.said.warnings[0].startswith(
+        f"The nodes' queues could not be read: ListQueues: {code}: "
+    )

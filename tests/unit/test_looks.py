@@ -71,3 +71,57 @@ def test_who_comes_while_a_look_is_under_way_waits_for_it_and_shares_it():
     for thread in threads:
         thread.join(10)
     assert seen == ["seen", "seen"]
+
+
+def test_who_waited_for_a_look_that_failed_looks_itself():
+    looks, clock = Looks(), FakeClock()
+    under_way, go_on, came = threading.Event(), threading.Event(), []
+
+    def fails():
+        under_way.set()
+        assert go_on.wait(10)
+        raise ZeroDivisionError
+
+    def at(make):
+        try:
+            came.append(looks.at("nodes", make, clock.now, since=clock.now()).seen)
+        except ZeroDivisionError:
+            came.append("failed")
+
+    first = threading.Thread(target=at, args=(fails,))
+    first.start()
+    assert under_way.wait(10)
+    second = threading.Thread(target=at, args=(lambda: "seen",))
+    second.start()
+    go_on.set()
+    for thread in (first, second):
+        thread.join(10)
+    assert came == ["failed", "seen"]
+
+
+def test_a_look_that_hangs_is_not_waited_for_any_longer_than_a_turn(monkeypatch):
+    monkeypatch.setattr("ehpc_nodes.looks.LONGEST_TURN", 0.02)
+    looks, clock = Looks(), FakeClock()
+    under_way, go_on = threading.Event(), threading.Event()
+
+    def hangs():
+        under_way.set()
+        assert go_on.wait(10)
+        return "late"
+
+    first = threading.Thread(target=lambda: looks.at("nodes", hangs, clock.now, since=clock.now()))
+    first.start()
+    assert under_way.wait(10)
+    assert looks.at("nodes", lambda: "own", clock.now, since=clock.now()).seen == "own"
+    go_on.set()
+    first.join(10)
+    assert not first.is_alive()
+
+
+def test_a_look_at_one_thing_does_not_wait_for_one_at_another():
+    looks, clock = Looks(), FakeClock()
+
+    def nested():
+        return looks.at("tasks", lambda: "tasks", clock.now, since=0).seen
+
+    assert looks.at("nodes", nested, clock.now, since=0).seen == "tasks"

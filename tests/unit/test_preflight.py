@@ -341,27 +341,6 @@ def test_row(row):
 
 
 @pytest.mark.parametrize(
-    ("action", "name", "wished"),
-    [
-        ("DescribeCluster", "cluster_id", OWN),
-        ("ListQueues", "job_queue", {"job_queue": "gpu"}),
-        ("ListClusters", "instance_ids", {}),
-        ("ListImages", "image_id", {"image_id": OLD_IMAGE, "image_owner_alias": "system"}),
-        ("ListCustomImages", "image_id", OWN),
-    ],
-)
-def test_a_check_that_a_missing_permission_prevents_is_a_warning(action, name, wished):
-    bench = Bench()
-    forbidden(action)(bench)
-    (found,) = survey(bench, **wished).findings
-    assert (found.property, found.warning) == (name, True)
-    assert found.reason.startswith(
-        f"not checked, for want of the permission ehpc:{action}: {action}: NotAuthorized: No (HTTP"
-    )
-    assert bench.writes() == []
-
-
-@pytest.mark.parametrize(
     ("permission", "what"),
     [
         ("ehpc:ListNodes", "nodes already"),
@@ -471,16 +450,6 @@ def test_a_program_with_many_mistakes_hears_of_all_at_once():
     assert bench.writes() == []
 
 
-def test_what_goes_without_saying_is_not_asked_for():
-    """Members are kept without consent, images, permissions to look at instances, or calls that change."""
-    bench = Bench(attached=(1, 2))
-    surveyed = survey(bench, [ONE, TWO], [ONE, TWO], replace_system_disks=False)
-    assert (surveyed.findings, surveyed.plan.keep) == ([], (ONE, TWO))
-    assert not {"DescribeInstances", "ListImages", "ListTasks"} & {
-        e.action for e in bench.emulator.journal.entries if "Tag.1.Key" not in e.params
-    }
-
-
 def test_a_malformed_id_and_one_listed_twice_are_found_before_any_look():
     """See test_provider.test_check_of_bad_input for the texts."""
     _, found = check_form({"cluster_id": CLUSTER, "instance_ids": ["compute1", "i-ä"]}, ())
@@ -581,12 +550,3 @@ def test_a_cluster_that_says_another_region():
     assert found == Finding(
         "region", f"cluster {CLUSTER} is in cn-hangzhou, not in cn-beijing: set the region"
     )
-
-
-def test_another_cluster_is_said_with_its_hint():
-    bench = Bench()
-    wish = Wish("ehpc-hz-none", "cn-hangzhou", replace_system_disks=True)
-    (found,) = bench.lifecycle().survey(wish, {ONE}, set()).findings
-    assert found.property == "cluster_id"
-    assert "ClusterNotFound" in found.reason
-    assert "a cluster is seen only in its own region" in found.reason

@@ -1,0 +1,73 @@
+"""Which resource of a run lists, or holds, which instance."""
+
+from ehpc_nodes.claims import Claims
+from ehpc_nodes.models import State
+from unit.emulated import CLUSTER, ids, iid
+
+FIRST, SECOND = "urn:first", "urn:second"
+
+
+def state(*numbers, cluster_id=CLUSTER):
+    return State(cluster_id=cluster_id, region="cn-hangzhou", instance_ids=ids(*numbers))
+
+
+def test_an_instance_is_the_first_resources_that_lists_it():
+    claims = Claims()
+    assert claims.claim(FIRST, CLUSTER, ids(1, 2)) == {}
+    assert claims.claim(SECOND, CLUSTER, ids(2, 3)) == {iid(2): FIRST}
+    assert claims.claim(SECOND, CLUSTER, ids(2, 3)) == {iid(2): FIRST}  # asking doesn't take it
+    assert claims.claim(FIRST, CLUSTER, ids(3)) == {iid(3): SECOND}
+
+
+def test_a_resource_that_is_checked_again_claims_just_what_it_lists_now():
+    claims = Claims()
+    claims.claim(FIRST, CLUSTER, ids(1, 2))
+    assert claims.claim(FIRST, CLUSTER, ids(1)) == {}
+    assert claims.claim(SECOND, CLUSTER, ids(1, 2)) == {iid(1): FIRST}
+
+
+def test_an_instance_of_two_clusters_is_two_things():
+    claims = Claims()
+    claims.claim(FIRST, CLUSTER, ids(1))
+    assert claims.claim(SECOND, "ehpc-hz-other", ids(1)) == {}
+
+
+def test_without_a_urn_nothing_is_claimed_and_nothing_told():
+    claims = Claims()
+    assert claims.claim("", CLUSTER, ids(1)) == {}
+    assert claims.claim(FIRST, CLUSTER, ids(1)) == {}
+    assert claims.claim("", CLUSTER, ids(1)) == {}
+    assert claims.held_by_others("", state(1), deleting=False) == []
+    assert claims.awaited_by_others("", state(1)) == {}
+
+
+def test_what_another_resource_lists_is_awaited_until_that_is_refused():
+    claims = Claims()
+    claims.claim(SECOND, CLUSTER, ids(2))
+    assert claims.awaited_by_others(FIRST, state(1, 2)) == {iid(2): SECOND}
+    assert claims.held_by_others(FIRST, state(1, 2), deleting=True) == []
+    assert claims.awaited_by_others(SECOND, state(1, 2)) == {}
+    assert claims.awaited_by_others(FIRST, state(2, cluster_id="ehpc-hz-other")) == {}
+    claims.withdraw(SECOND)
+    assert claims.awaited_by_others(FIRST, state(1, 2)) == {}
+    assert claims.claim(FIRST, CLUSTER, ids(2)) == {}
+
+
+def test_what_another_resource_had_before_the_run_is_its_own():
+    claims = Claims()
+    claims.keep(SECOND, CLUSTER, ids(2))
+    assert claims.held_by_others(FIRST, state(1, 2), deleting=False) == ids(2)
+    assert claims.held_by_others(SECOND, state(1, 2), deleting=True) == []
+
+
+def test_what_another_resource_holds_is_not_this_ones_either():
+    claims = Claims()
+    claims.hold(SECOND, state(3, 2))
+    assert claims.held_by_others(FIRST, state(1, 2, 3), deleting=False) == ids(2, 3)
+    assert claims.held_by_others(SECOND, state(1, 2, 3), deleting=False) == []
+
+
+def test_a_replacement_that_creates_first_has_one_urn_and_its_delete_leaves_what_the_create_holds():
+    claims = Claims()
+    claims.hold(FIRST, state(1))
+    assert claims.held_by_others(FIRST, state(1, 2), deleting=True) == ids(1)

@@ -1,0 +1,135 @@
+"""A client from settings: which product is called where, in which version, by which method."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from ehpc_nodes import __version__
+from ehpc_nodes.connection import connect
+from ehpc_nodes.errors import TransportError
+from ehpc_nodes.settings import Settings
+from ehpc_nodes.signing import Credentials
+from ehpc_nodes.waiting import Deadline
+from unit.fakes import FakeClock
+
+FOUND = b'{"Instances":{"Instance":[]},"Queues":{"QueueInfo":[]}}'
+THROTTLED = b'{"Code":"Throttling","Message":"Slow down","RequestId":"R"}'
+
+
+class Product(ThreadingHTTPServer):
+    """One product's endpoint, which notes what it is asked. ``answers``: status and body; the last again."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Asked)
+        self.asked, self.answers = [], [(200, FOUND)]
+        self.go_on = threading.Event()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Asked(BaseHTTPRequestHandler):
+    server: Product
+
+    def do_GET(self):
+        query = parse_qs(urlsplit(self.path).query)
+        self.server.asked.append((self.command, dict(self.headers), query))
+        answers = self.server.answers
+        status, body = answers.pop(0) if len(answers) > 1 else answers[0]
+        if status == 0:
+            self.server.go_on.wait(10)
+            return
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815 - the library's name
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def products():
+    with Product() as ehpc, Product() as ecs:
+        yield ehpc, ecs
+        for product in (ehpc, ecs):
+            product.go_on.set()
+            product.shutdown()
+
+
+def connected(products, deadline=None, **options):
+    ehpc, ecs = products
+    keys: list[str] = []
+
+    def credentials():
+        keys.append(f"fake-{len(keys)}")
+        return Credentials(keys[-1], "fake-secret", "")
+
+    timeout = options.pop("read_timeout_seconds", 5.0)
+    found = Settings("cn-x", ehpc.url, ecs.url, credentials, read_timeout_seconds=timeout)
+    return connect(found, deadline or Deadline.after(FakeClock(), 60), **options)
+
+
+def test_it_makes_no_call_yet(products):
+    connected(products)
+    assert [product.asked for product in products] == [[], []]
+
+
+def test_each_product_is_called_at_its_address_in_its_version_by_its_method(products):
+    it = connected(products)
+    it.list_queues("c")
+    it.describe_instances(["i-1"])
+    told = [
+        (method, headers["x-acs-action"], headers["x-acs-version"], headers["user-agent"])
+        for product in products
+        for method, headers, _ in product.asked
+    ]
+    agent = f"ehpc-nodes/{__version__}"
+    assert told == [
+        ("GET", "ListQueues", "2018-04-12", agent),
+        ("POST", "DescribeInstances", "2014-05-26", agent),
+    ]
+
+
+def test_ecs_is_asked_in_the_settings_region(products):
+    connected(products).describe_instances(["i-1"])
+    ((_, _, query),) = products[1].asked
+    assert query["RegionId"] == ["cn-x"]
+
+
+def test_credentials_are_asked_for_with_each_call(products):
+    it = connected(products)
+    it.list_queues("c")
+    it.list_queues("c")
+    used = [headers["Authorization"].split(",")[0] for _, headers, _ in products[0].asked]
+    assert [text.rpartition("=")[2] for text in used] == ["fake-0", "fake-1"]
+
+
+def test_an_answer_is_waited_for_as_long_as_the_settings_say(products):
+    products[0].answers = [(0, b"")]
+    with pytest.raises(TransportError, match="read timeout"):
+        connected(products, read_timeout_seconds=0.05).delete_nodes("c", ["i-1"])
+    assert len(products[0].asked) == 1
+
+
+def test_a_repeat_is_told_to_the_notice(products):
+    said: list[str] = []
+    products[0].answers = [(400, THROTTLED), (200, FOUND)]
+    connected(products, notice=said.append).list_queues("c")
+    assert said == ["trying again: ListQueues: Throttling: Slow down (HTTP 400, RequestId R)."]
+
+
+def test_repeats_end_at_the_deadline(products):
+    clock = FakeClock()
+    products[0].answers = [(500, b"{}")]
+    with pytest.raises(TransportError, match="HTTP 500 without an error code"):
+        connected(products, Deadline.after(clock, 7)).list_queues("c")
+    assert 1007 <= clock.time <= 1023
