@@ -147,18 +147,15 @@ class Operation:
         return {node.id: node for node in found}
 
     def see_nodes_again(self, ids: Collection[str], since: float) -> dict[str, wire.Node]:
-        """The nodes with what the state keeps of them; noted.
+        """The nodes with what the state keeps of them, their addresses perhaps in ``addresses``; noted.
 
         One call, where the addresses of all are known, and none where the process has looked ``since``.
         """
-        known = self.addresses | {i: node.ip_address for i, node in self.nodes.items()}
-        if not all(known.get(instance_id) for instance_id in ids):
-            return self.see_nodes()
-        self.nodes = {
-            i: node.model_copy(update={"ip_address": node.ip_address or known.get(i, "")})
-            for i, node in self.watch_nodes(since).seen.items()
-        }
-        return self.nodes
+        self.addresses |= {i: node.ip_address for i, node in self.nodes.items()}
+        if all(self.addresses.get(instance_id) for instance_id in ids):
+            self.nodes = self.watch_nodes(since).seen
+            return self.nodes
+        return self.see_nodes()
 
     def confirm(self, wanted: set[str]) -> set[str]:
         """Look until all are listed or the grace period is over; returns those being attached."""

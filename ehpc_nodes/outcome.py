@@ -28,7 +28,10 @@ def state_after(operation: Operation, inputs: Inputs, before: State | None, *, l
         with suppress(CancelledError):
             queue_of = queues(operation, nodes)
     nodes = {i: n for i, n in nodes.items() if i not in operation.detached}
-    known = {i: node_state(n, queue_of.get(i, "")) for i, n in nodes.items()}
+    known = {
+        i: node_state(n, queue_of.get(i, ""), operation.addresses.get(i, ""))
+        for i, n in nodes.items()
+    }
     for instance_id in operation.sent - known.keys():
         known[instance_id] = NodeState(status=PENDING)
     calls = [r for r in operation.records if r.action == "AddExistedNodes"]
@@ -88,11 +91,11 @@ def queues(operation: Operation, ids: Collection[str]) -> dict[str, str]:
         return {}
 
 
-def node_state(node: wire.Node, queue: str) -> NodeState:
-    """A node as the state keeps it."""
+def node_state(node: wire.Node, queue: str, address: str = "") -> NodeState:
+    """A node as the state keeps it; the address for a look that told none."""
     return NodeState(
         host_name=node.host_name,
-        private_ip=node.ip_address,
+        private_ip=node.ip_address or address,
         status=node.status,
         queue=queue,
         image_id=node.image_id,
