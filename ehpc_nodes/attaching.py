@@ -67,6 +67,7 @@ class Attaching:
         self._announce(rest)
         for batch in chunks(rest, BATCH):
             self._send(batch)
+        self.instances = {}
         Watch(self.operation).until_settled({*self.operation.sent, *joined})
         return taken & set(strays)
 

@@ -177,7 +177,9 @@ class Lifecycle:
         unsettled = [i for i in (*plan.keep, *plan.adopt) if i in members and _pending(members[i])]
         leaving = [i for i in plan.detach if i in sight.attaching]
         strays = sight.begun - {*inputs.instance_ids, *members, *leaving}
-        attaching = Attaching(operation, inputs, dict(sight.instances or {}), sight.begun | pending)
+        # handed over, so that ten thousand of them don't stay until the end
+        instances, sight.instances = sight.instances or {}, None
+        attaching = Attaching(operation, inputs, instances, sight.begun | pending)
         taken = attaching.run(plan.attach, [*plan.join, *unsettled, *leaving], sorted(strays))
         for instance_id in {*plan.detach, *taken}:
             operation.failed.pop(instance_id, None)

@@ -10,8 +10,8 @@ import pytest
 from pulumi.dynamic import ConfigureRequest
 
 from benchmarks.frugal import Run, attach_a_thousand, declared, lateness, polls
+from benchmarks.plugin import Marking
 from ehpc_nodes.emulator import Emulator, EmulatorServer
-from ehpc_nodes.provider import AttachedNodesProvider
 from unit.emulated import CLUSTER, WRITES, Bench, ids, world
 
 ROOT = Path(__file__).parents[2]
@@ -60,15 +60,6 @@ def test_a_tasks_end_is_noticed_within_a_twentieth_of_the_wait_or_two_seconds(wa
 def test_twenty_resources_of_a_cluster_poll_like_one():
     # not shared it is 20 times; on a busy machine the ends of the tasks are spread, and so are the looks
     assert polls_of(20) <= 3 * polls_of(1)
-
-
-class Marking(AttachedNodesProvider):
-    """Marks without the engine, which would tell the resource's name."""
-
-    def _lifecycle(self, *args, **options):
-        lifecycle = super()._lifecycle(*args, **options)
-        lifecycle.mark = threading.current_thread().name
-        return lifecycle
 
 
 def polls_of(resources):
