@@ -177,6 +177,14 @@ def test_a_removal_that_cannot_be_seen_is_left_to_the_delete():
     assert it.findings == []
 
 
+def test_nodes_that_may_not_be_listed_are_left_to_the_delete_too():
+    bench = Bench(attached=(3,))
+    bench.fault("error", "ListNodes", **FORBIDDEN)
+    it, _ = replaced(bench, bag_of(4), bag_of(3))
+    assert it.line.startswith("attach 1 ")
+    assert "the permission ehpc:ListNodes" in it.findings[0].reason
+
+
 def test_the_outputs_of_what_is_replaced_do_as_well():
     it, _ = replaced(Bench(attached=(3,)), bag_of(4), bag_of(3, instance_ids=ids(3)))
     assert it.line.startswith("first detach 1 (the instances stay): compute3; ")
