@@ -12,6 +12,7 @@ from .errors import (
     EhpcError,
     OutcomeUnknownError,
     RefusedError,
+    TransportError,
     WaitTimeoutError,
     counted,
     listed,
@@ -59,14 +60,14 @@ def detach(operation: Operation, ids: Sequence[str]) -> None:
 
 
 def unmark(operation: Operation, ids: Sequence[str]) -> None:
-    """Take the ownership marks away; a missing permission is a warning."""
+    """Take the ownership marks away; that they stay is a warning."""
     if not operation.mark or not ids:
         return
     try:
         operation.cloud.untag_instances(ids, TAG_KEY, ATTACHING_KEY)
     except AuthError as error:
         operation.marks_refused(error)
-    except ApiError as error:
+    except (ApiError, TransportError) as error:
         operation.reporter.warning(f"The marks of {listed(list(ids))} stay: {error}")
 
 

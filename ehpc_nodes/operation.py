@@ -151,7 +151,7 @@ class Operation:
 
         One call, where the addresses of all are known, and none where the process has looked ``since``.
         """
-        self.addresses |= {i: node.ip_address for i, node in self.nodes.items()}
+        self.addresses |= {i: n.ip_address for i, n in self.nodes.items() if n.ip_address}
         if all(self.addresses.get(instance_id) for instance_id in ids):
             self.nodes = self.watch_nodes(since).seen
             return self.nodes

@@ -344,12 +344,16 @@ def test_without_marks_none_are_taken_away():
     ("fault", "said"),
     [
         (FORBIDDEN, "Ownership marks are off for this run: UntagResources: NotAuthorized: "),
+        (
+            {"kind": "reset_before", "times": None},
+            f"The marks of {iid(1)} stay: UntagResources: no usable answer: connection reset.",
+        ),
         (REFUSED, f"The marks of {iid(1)} stay: UntagResources: InvalidParams: No (HTTP 400, "),
     ],
 )
 def test_marks_that_stay_are_a_warning(fault, said):
     bench = nodes_of(1)
-    bench.fault("error", "UntagResources", **fault)
+    bench.fault(action="UntagResources", **{"kind": "error", **fault})
     operation = run(bench, 1)
     (warning,) = bench.said.warnings
     assert warning.startswith(said)

@@ -230,3 +230,21 @@ def test_queues_that_are_refused_after_an_attach_lose_no_state(code):
     assert bench.said.warnings[0].startswith(
         f"The nodes' queues could not be read: ListQueues: {code}: "
     )
+
+
+def test_marks_that_cannot_be_taken_away_after_a_failed_attach_lose_no_state():
+    bench = Bench()
+    bench.fault("fail_nodes", "AddExistedNodes", instances=ids(2), status="absent")
+    bench.fault("reset_before", "UntagResources", times=None)
+    with pytest.raises(IncompleteError) as caught:
+        bench.up(1, 2)
+    assert caught.value.state.instance_ids == sorted(bench.nodes) == ids(1)
+
+
+def test_marks_that_cannot_be_taken_away_keep_no_destroy_from_ending():
+    bench = Bench()
+    state = bench.up(1)
+    bench.fault("reset_before", "UntagResources", times=None)
+    bench.lifecycle().remove(state)
+    assert bench.nodes == {}
+    assert bench.said.warnings[0].startswith(f"The marks of {ids(1)[0]} stay: UntagResources: no ")

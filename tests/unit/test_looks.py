@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ehpc_nodes.looks import Looks
+from ehpc_nodes.looks import LONGEST_TURN, Looks
 from unit.fakes import FakeClock
 
 
@@ -71,6 +71,22 @@ def test_who_comes_while_a_look_is_under_way_waits_for_it_and_shares_it():
     for thread in threads:
         thread.join(10)
     assert seen == ["seen", "seen"]
+
+
+def test_after_a_look_and_after_one_that_failed_nobody_waits_for_a_turn():
+    it = Lookout()
+
+    def look():
+        it.at(since=0)
+        with pytest.raises(ZeroDivisionError):
+            it.looks.at("nodes", lambda: 1 / 0, it.clock.now, since=it.clock.now())
+        it.at(since=it.clock.now())
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(LONGEST_TURN - 1)
+    assert not thread.is_alive()
+    assert it.made == 2
 
 
 def test_who_waited_for_a_look_that_failed_looks_itself():

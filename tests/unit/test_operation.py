@@ -78,15 +78,16 @@ def test_operations_of_one_process_share_what_they_watch_but_not_what_they_decid
     assert bench.calls()[2:] == ["ListTasks", "ListNodesNoPaging"]
 
 
-def test_nodes_are_seen_again_with_the_addresses_that_are_known():
+def test_nodes_whose_addresses_are_known_are_seen_again_in_one_call_and_noted():
     bench = Bench(attached=(1, 2))
     operation = bench.operation(addresses={iid(1): "10.0.0.1", iid(2): "10.0.0.2"})
     seen = operation.see_nodes_again(ids(1, 2), bench.clock.now())
-    assert {i: node.ip_address for i, node in seen.items()} == operation.addresses
+    assert sorted(seen) == ids(1, 2)
     assert operation.nodes is seen
     assert bench.calls() == ["ListNodesNoPaging"]
     operation.see_nodes_again(ids(1), bench.clock.now())
     assert bench.calls() == ["ListNodesNoPaging"]
+    assert operation.addresses == {iid(1): "10.0.0.1", iid(2): "10.0.0.2"}
 
 
 def test_nodes_of_which_an_address_is_not_known_are_listed_with_all_their_facts():
@@ -101,8 +102,8 @@ def test_an_address_that_was_seen_before_is_known():
     bench.nodes[iid(1)].ip = "10.9.9.9"
     operation = bench.operation()
     operation.see_nodes()
-    seen = operation.see_nodes_again(ids(1), bench.clock.now())
-    assert seen[iid(1)].ip_address == "10.9.9.9"
+    operation.see_nodes_again(ids(1), bench.clock.now())
+    assert operation.addresses[iid(1)] == "10.9.9.9"
     assert bench.calls() == ["ListNodes", "ListNodesNoPaging"]
 
 

@@ -233,19 +233,7 @@ def test_warnings_are_said_and_hinder_nothing(rig, capsys):
     )
 
 
-def test_a_replacement_needs_to_stop_what_it_has_detached(rig):
-    olds = {**CHECKED, "instance_ids": {ids(3)[0]: "compute3"}}
-    news = {"instance_ids": ids(3), "image_id": "m-bp1own", "image_owner_alias": "self"}
-    refusal = (
-        "stop_running",
-        "the nodes are detached and attached anew, and detached instances run: set stop_running=True",
-    )
-    assert rig.failures(olds, **news) == [refusal]
-    assert rig.failures(olds, **news, stop_running=True) == []
-    assert rig.failures(olds, **{**news, "instance_ids": ids(4)}) == []
-
-
-def test_a_replacement_says_what_it_detaches_and_stops_first(rig, capsys):
+def test_a_replacement_is_told_again_where_the_engine_checks_anew_after_diff(rig, capsys):
     olds = {**CHECKED, "instance_ids": {ids(3)[0]: "compute3"}}
     news = {"instance_ids": [*ids(3), ONE], "image_id": "m-bp1own", "image_owner_alias": "self"}
     rig.emulator.world.clusters[CLUSTER].nodes[ids(3)[0]].used.cpu = 2

@@ -63,6 +63,12 @@ def add_cluster(bench, name=OTHER, *members, vpc=VPC, status="running"):
             {"mark": ""},
             ["DescribeCluster", "ListNodes", "ListTasks", "DescribeInstances", "ListClusters"],
         ),
+        (
+            [ONE],  # in the state, but no node (any more)
+            [ONE],
+            {"mark": ""},
+            ["DescribeCluster", "ListNodes", "ListTasks", "DescribeInstances", "ListClusters"],
+        ),
         ([iid(6)], [iid(6)], {"mark": ""}, ["DescribeCluster", "ListNodes"]),
         (
             [iid(6)],

@@ -50,8 +50,15 @@ def test_the_state_is_of_the_watchs_last_look_and_has_the_addresses():
 
 def test_nodes_whose_addresses_nobody_has_told_are_listed_with_them():
     bench = Bench(attached=(1,), queues=("workq",))  # the world gives this node none
-    assert bench.up(1).nodes[ids(1)[0]].private_ip == ""
+    bench.emulator.world.instances[iid(1)].private_ip = ""
+    assert bench.up(1).nodes[iid(1)].private_ip == ""
     assert bench.calls("ListNodes", "ListNodesNoPaging") == ["ListNodes"] * 2
+
+
+def test_an_address_that_ecs_told_is_not_forgotten_for_a_list_without_one():
+    bench = Bench(attached=(1,), queues=("workq",))
+    assert bench.up(1).nodes[iid(1)].private_ip == "10.0.0.1"
+    assert bench.calls("ListNodes", "ListNodesNoPaging") == ["ListNodes", "ListNodesNoPaging"]
 
 
 def test_after_a_failure_the_nodes_are_looked_at_anew_whatever_others_have_seen():

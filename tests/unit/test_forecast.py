@@ -1,0 +1,190 @@
+"""What an up would do, told from checked inputs; a replacement with what it detaches first."""
+
+from typing import Any
+
+import pytest
+from pulumi.output import UNKNOWN
+
+from ehpc_nodes.emulator.world import Cluster
+from ehpc_nodes.errors import BackendError
+from ehpc_nodes.forecast import NOT_STOPPED, forecast, forecast_replacement
+from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid
+
+ONE, TWO = ids(1, 2)
+FORBIDDEN = {"status": 403, "code": "NotAuthorized", "message": "No.", "times": None}
+OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}
+
+
+def bag_of(*numbers, **more) -> dict[str, Any]:
+    """Checked inputs, as the provider fills them before a look."""
+    return {
+        "cluster_id": CLUSTER,
+        "region": "cn-hangzhou",
+        "instance_ids": dict.fromkeys(ids(*numbers), ""),
+        "replace_system_disks": True,
+        "stop_running": False,
+        "detach_busy": False,
+        **more,
+    }
+
+
+class Regions:
+    """Lifecycles on a bench, with the regions that they were asked for in."""
+
+    def __init__(self, bench):
+        self.bench, self.asked = bench, []
+
+    def __call__(self, region):
+        self.asked.append(region)
+        return self.bench.lifecycle()
+
+
+def told(bench, bag, wanted, owned=()):
+    it = forecast(Regions(bench), bag, set(wanted), set(owned))
+    assert bench.writes() == []
+    return it
+
+
+def replaced(bench, bag, olds, wanted=None):
+    regions = Regions(bench)
+    it = forecast_replacement(
+        regions, bag, set(bag["instance_ids"]) if wanted is None else wanted, olds
+    )
+    assert bench.writes() == []
+    return it, regions
+
+
+# -- create and update --------------------------------------------------------------------------
+
+
+def test_of_an_update_the_line_and_what_was_resolved():
+    bench = Bench(attached=(2, 3))
+    bag = bag_of(1, 2)
+    it = told(bench, bag, ids(1, 2), ids(2, 3))
+    assert it.line == (
+        f"attach 1 (system disk replaced by {IMAGE}): compute1; keep 1; detach 1 (the instances stay):"
+        " compute3; 2 calls"
+    )
+    assert it.findings == []
+    assert bag == bag_of(
+        1,
+        2,
+        instance_ids={ONE: "compute1", TWO: "compute2"},
+        image_id=IMAGE,
+        image_owner_alias="system",
+    )
+
+
+def test_findings_are_told():
+    (found,) = told(Bench(), bag_of(1, replace_system_disks=False), [ONE]).findings
+    assert found.property == "replace_system_disks"
+
+
+def test_what_the_program_names_stays():
+    bag = bag_of(1, **OWN, instance_ids={ONE: "mine", "(new instance 1)": UNKNOWN})
+    told(Bench(), bag, [ONE])
+    assert {name: bag[name] for name in OWN} == OWN
+    assert bag["instance_ids"] == {ONE: "mine", "(new instance 1)": UNKNOWN}
+
+
+def test_an_image_that_comes_later_is_not_filled_in():
+    bag = bag_of(1, image_id=UNKNOWN)
+    it = told(Bench(), bag, [ONE])
+    assert bag["image_id"] is UNKNOWN
+    assert "image_owner_alias" not in bag
+    assert "an image that is not known yet" in it.line
+
+
+def test_it_looks_in_the_inputs_region():
+    regions = Regions(Bench())
+    forecast(regions, bag_of(1), {ONE}, set())
+    assert regions.asked == ["cn-hangzhou"]
+
+
+def test_an_outage_is_an_error():
+    bench = Bench()
+    bench.fault("error", "DescribeCluster", code="ServiceUnavailable", times=None)
+    with pytest.raises(BackendError):
+        told(bench, bag_of(1), [ONE])
+
+
+# -- a replacement ------------------------------------------------------------------------------
+
+
+def test_a_replacement_says_what_it_detaches_first():
+    bench = Bench(attached=(3,))
+    bag = bag_of(1, 3, **OWN, stop_running=True)
+    it, regions = replaced(bench, bag, bag_of(3))
+    assert it.line == (
+        "first detach 1 (the instances stay): compute3; 1 call; then stop 1: compute3; attach 2 (system disk"
+        " replaced by m-bp1own): compute1, compute3; 2 calls"
+    )
+    assert it.findings == []
+    assert bag["instance_ids"] == {ONE: "compute1", iid(3): "compute3"}
+    assert regions.asked == ["cn-hangzhou"] * 2
+
+
+def test_a_replacement_needs_to_stop_what_it_has_detached_and_says_so_once():
+    bench = Bench(attached=(3, 4))
+    it, _ = replaced(bench, bag_of(3, 4, **OWN), bag_of(3, 4))
+    assert it.findings == [NOT_STOPPED]
+    assert (NOT_STOPPED.property, NOT_STOPPED.reason, NOT_STOPPED.warning) == (
+        "stop_running",
+        "the nodes are detached and attached anew, and detached instances run: set stop_running=True",
+        False,
+    )
+    assert replaced(bench, bag_of(3, **OWN, stop_running=True), bag_of(3))[0].findings == []
+
+
+def test_a_replacement_by_other_instances_needs_no_stop():
+    it, _ = replaced(Bench(attached=(3,)), bag_of(4, **OWN), bag_of(3))
+    assert it.findings == []
+    assert it.line == (
+        "first detach 1 (the instances stay): compute3; 1 call; then attach 1 (system disk replaced by"
+        " m-bp1own): compute4; 1 call"
+    )
+
+
+def test_busy_nodes_of_a_replacement_are_told_by_the_new_consent():
+    bench = Bench(attached=(3,))
+    bench.emulator.outside.use(iid(3), 2)
+    (found,) = replaced(bench, bag_of(4), bag_of(3, detach_busy=True))[0].findings
+    assert found.warning
+    assert found.reason.startswith(
+        f"compute3 ({iid(3)}) runs jobs (used: 2 CPU) and is to be detached"
+    )
+    assert replaced(bench, bag_of(4, detach_busy=True), bag_of(3))[0].findings == []
+
+
+def test_the_nodes_of_another_cluster_are_detached_there():
+    bench = Bench()
+    other = Cluster("ehpc-hz-other", VPC, IMAGE, "CentOS_7.6_64")
+    bench.emulator.world.clusters[other.id] = other
+    bench.emulator.outside.attach(ONE, other.id)
+    olds = bag_of(1, cluster_id=other.id, region="cn-beijing")
+    it, regions = replaced(bench, bag_of(1, stop_running=True), olds)
+    assert it.findings == []
+    assert it.line.startswith(
+        "first detach 1 (the instances stay): compute1; 1 call; then stop 1: "
+    )
+    assert regions.asked == ["cn-hangzhou", "cn-beijing"]
+
+
+def test_a_removal_that_cannot_be_seen_is_left_to_the_delete():
+    bench = Bench()
+    it, _ = replaced(bench, bag_of(1), bag_of(2, cluster_id="ehpc-hz-none"))
+    assert it.line == f"attach 1 (system disk replaced by {IMAGE}): compute1; 1 call"
+    assert it.findings == []
+
+
+def test_nodes_that_may_not_be_listed_are_left_to_the_delete_too():
+    bench = Bench(attached=(3,))
+    bench.fault("error", "ListNodes", **FORBIDDEN)
+    it, _ = replaced(bench, bag_of(4), bag_of(3))
+    assert it.line.startswith("attach 1 ")
+    assert "the permission ehpc:ListNodes" in it.findings[0].reason
+
+
+def test_the_outputs_of_what_is_replaced_do_as_well():
+    it, _ = replaced(Bench(attached=(3,)), bag_of(4), bag_of(3, instance_ids=ids(3)))
+    assert it.line.startswith("first detach 1 (the instances stay): compute3; ")
