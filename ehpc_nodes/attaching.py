@@ -129,7 +129,7 @@ class Attaching:
         operation = self.operation
         for attempt in range(1, SENDS + 1):
             try:
-                answers = operation.cloud.stop_instances(batch)
+                answer = operation.cloud.stop_instances(batch)
             except EhpcError as error:
                 if attempt == SENDS or not may_have_acted(error):
                     raise
@@ -137,12 +137,19 @@ class Attaching:
                 if not batch:
                     return
                 continue
-            operation.record("StopInstances", batch, None, "Done")
-            refused = {a.instance_id: a for a in answers if a.code not in ("200", "Success", "")}
+            accepted = wire.Accepted(request_id=answer.request_id)
+            operation.record("StopInstances", batch, accepted, "Done")
+            refused = {a.instance_id: a for a in answer.instances if not a.accepted}
             for instance_id in self._running(list(refused)):
                 why = refused[instance_id]
                 text = f"{instance_id}: {why.message}"
-                raise ApiError("StopInstances", why.code, text, http_status=200, request_id="")
+                raise ApiError(
+                    "StopInstances",
+                    why.code,
+                    text,
+                    http_status=200,
+                    request_id=answer.request_id,
+                )
             return
 
     def _running(self, ids: list[str]) -> list[str]:

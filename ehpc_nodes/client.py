@@ -187,7 +187,7 @@ class Client:
         """DescribeInstances by VPC: all of the account's instances in it."""
         return self._tokens({"VpcId": vpc_id})
 
-    def stop_instances(self, instance_ids: Sequence[str]) -> list[wire.Stopping]:
+    def stop_instances(self, instance_ids: Sequence[str]) -> wire.Stopped:
         """StopInstances, keeping them charged so that capacity and address are not lost; at most 100."""
         params = {
             "RegionId": self._region,
@@ -196,9 +196,9 @@ class Client:
             **numbered("InstanceId.{}", instance_ids),
         }
         answer = self._write(self._ecs, "StopInstances", params)
-        return many(
-            "StopInstances", wire.Stopping, answer, ("InstanceResponses", "InstanceResponse")
-        )
+        path = ("InstanceResponses", "InstanceResponse")
+        instances = many("StopInstances", wire.Stopping, answer, path)
+        return wire.Stopped(request_id=str(answer.get("RequestId") or ""), instances=instances)
 
     def tag_instances(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None:
         """TagResources on instances; repeating it changes nothing."""

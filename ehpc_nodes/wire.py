@@ -283,3 +283,15 @@ class Stopping(Wire):
     instance_id: str
     code: str = Field(default="200")
     message: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the instance is being stopped."""
+        return self.code in ("200", "Success", "")
+
+
+class Stopped(Wire):
+    """The answer to StopInstances."""
+
+    request_id: str = ""
+    instances: list[Stopping] = []

@@ -78,7 +78,10 @@ def test_instances_are_stopped_then_announced_then_sent():
         *(MARK, "yes"),
     ]
     assert operation.announced == set(ids(1, 2))
-    assert [r.action for r in operation.records] == ["StopInstances", "AddExistedNodes"]
+    assert [(r.action, r.request_id) for r in operation.records] == [
+        (action, bench.emulator.journal.of(action)[0].request_id)
+        for action in ("StopInstances", "AddExistedNodes")
+    ]
     assert sorted(bench.nodes) == ids(1, 2)
 
 
