@@ -144,6 +144,8 @@ class AttachedNodesProvider(ResourceProvider):
             seen = forecast_replacement(lifecycle_in, bag, wanted, replaced)
         else:
             seen = forecast(lifecycle_in, bag, wanted, owned)
+        if not olds and replaced:  # the second check of a replacement: the first has told all this
+            return [finding for finding in seen.findings if not finding.warning]
         if all(finding.warning for finding in seen.findings):
             call.info(seen.line)
         return seen.findings
