@@ -142,6 +142,25 @@ def _told(node: NodeState, queue: str) -> str:
     return node.host_name
 
 
+def told_drift(state: State, queue: str) -> list[str]:
+    """What a refresh says of nodes that aren't as wanted: ``compute3 (i-…) is stopped``."""
+    told = []
+    for instance_id, node in state.nodes.items():
+        name = f"{node.host_name} ({instance_id})" if node.host_name else instance_id
+        if node.status.lower() not in NODE_READY:
+            told.append(f"{name} is {node.status}")
+        elif queue and node.queue not in ("", queue):
+            told.append(f"{name} is in queue {node.queue}, not in {queue}")
+    return told
+
+
+def has_drifted(olds: Bag) -> bool:
+    """Whether a refresh has found something that an up changes or fails at (a stopped node is left alone)."""
+    ids = olds.get("instance_ids")
+    hosts = ids.values() if isinstance(ids, dict) else ()
+    return any(" (" in str(host) and not str(host).endswith(" (stopped)") for host in hosts)
+
+
 def wish_of(bag: Bag) -> Wish:
     """What preflight needs of checked inputs. A consent that comes later may be given: no refusal yet."""
     known = {

@@ -18,6 +18,7 @@ from .errors import (
     ClusterNotFoundError,
     EhpcError,
     WaitTimeoutError,
+    counted,
     listed,
 )
 from .looks import Looks
@@ -96,6 +97,7 @@ class Lifecycle:
                 code="Vanished", reason="was a node, and is none any more: run pulumi up again"
             )
         if not state.failed:
+            self.reporter.status(f"{counted(len(state.nodes), 'node')} attached")
             return state
         unmark(operation, sorted(state.failed.keys() - state.nodes.keys()))
         if operation.records or state.nodes:
@@ -275,6 +277,7 @@ class Lifecycle:
             return
         if operation.failed:
             raise IncompleteError(state, reasons(operation, state))
+        self.reporter.status(f"{counted(len(operation.detached), 'node')} detached")
 
     def _confirm_attaching(self, operation: Operation, ours: set[str]) -> set[str]:
         """Of ours, those that a task is still attaching: DeleteNodes would be refused for them."""

@@ -78,10 +78,10 @@ def _of_queue(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
     names = [queue.queue_name for queue in sight.queues or ()]
     queue = next((q for q in sight.queues or () if q.queue_name == wish.job_queue), None)
     if sight.queues is not None and queue is None:
-        near = difflib.get_close_matches(wish.job_queue, names, n=3, cutoff=0.4) or names
+        near = difflib.get_close_matches(wish.job_queue, names, n=3, cutoff=0.4)
+        hint = f"did you mean {listed(near)}?" if near else f"there is {listed(names)}"
         yield Finding(
-            "job_queue",
-            f"queue {wish.job_queue!r} does not exist in {wish.cluster_id}; there is {listed(near)}",
+            "job_queue", f"queue {wish.job_queue!r} does not exist in {wish.cluster_id}: {hint}"
         )
     elif sight.in_queue is None and (plan.keep or plan.adopt):
         yield Finding(
@@ -296,6 +296,13 @@ def _of_members(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
                 "instance_ids",
                 f"{name} is no compute node of {wish.cluster_id} but {roles}: it is never touched;"
                 " take it out of the list",
+            )
+        elif instance_id not in plan.detach and node.in_status(wire.NODE_FAILED):
+            yield Finding(
+                "instance_ids",
+                f"{name} has the status {node.status}: pulumi up will fail until it is repaired, or taken out"
+                " of the list and so detached",
+                warning=True,
             )
         elif instance_id in plan.detach and node.busy and not wish.detach_busy:
             yield Finding(

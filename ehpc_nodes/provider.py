@@ -30,12 +30,14 @@ from .bags import (
     Bag,
     changed,
     checked_inputs,
+    has_drifted,
     inputs_of,
     is_replacement,
     known_ids,
     name_of,
     needs_update,
     split_unknown,
+    told_drift,
 )
 from .claims import Claims
 from .engine import EngineCall, current_call
@@ -134,7 +136,8 @@ class AttachedNodesProvider(ResourceProvider):
         wanted = set(declared.instance_ids or ()) or known_ids(bag)
         replaced = self._what_is_replaced(call.urn, olds, bag)
         owned = known_ids(olds) if not replaced else set()
-        if owned and wanted == owned and bag.get("job_queue", "") == olds.get("job_queue", ""):
+        same = wanted == owned and bag.get("job_queue", "") == olds.get("job_queue", "")
+        if owned and same and not has_drifted(olds):
             return []
 
         def lifecycle_in(region: str) -> Lifecycle:
@@ -218,6 +221,9 @@ class AttachedNodesProvider(ResourceProvider):
             if found is None:
                 return ReadResult("", {})
             inputs = call.old_inputs if managed else {}
+            drift = told_drift(found, inputs.get("job_queue", ""))
+            if drift:
+                call.info(listed(drift))
             return ReadResult(id_, found.model_dump(), inputs_of(found, inputs))
 
     def delete(self, _id: str, _props: Bag) -> None:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from .errors import ConfigError
 from .signing import Credentials
 
+log = logging.getLogger("ehpc_nodes.settings")
 ConfigGet = Callable[[str], Any]
 
 REGION_VARIABLES = (
@@ -235,10 +236,15 @@ def _from_library(profile: str) -> Callable[[], Credentials]:
             provider = provider or _provider(profile)
             found = provider.get_credentials()
         except Exception as error:
-            wanted = f"profile {profile!r}" if profile else "credentials"
+            log.debug("credentials: %s", error)
+            why = (
+                f"No usable profile {profile!r}: {_first_line(error)}"
+                if profile
+                else "No credentials in the stack config, the environment, a profile or the instance's role."
+            )
             raise ConfigError(
-                f"No usable {wanted}: {_first_line(error)} Set ALIBABA_CLOUD_ACCESS_KEY_ID and"
-                " ALIBABA_CLOUD_ACCESS_KEY_SECRET, or run: aliyun configure."
+                f"{why} Set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET,"
+                " or run: aliyun configure."
             ) from error
         return Credentials(
             found.get_access_key_id() or "",

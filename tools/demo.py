@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -69,7 +69,7 @@ class Demo:
         extra = [] if args[0] == "stack" else ["--config-file", str(CONFIG)]
         color = [] if sys.stdout.isatty() else ["--color", "never"]
         command = [self.pulumi, *args, *extra, *color, "--non-interactive"]
-        with ended(subprocess.Popen(command, cwd=ROOT, env=self.env)) as process:
+        with ended(subprocess.Popen(command, cwd=ROOT, env=self.env), patience=5) as process:
             if process.wait() != 0:
                 raise SystemExit(f"demo: `pulumi {shlex.join(args)}` failed")
 
@@ -116,11 +116,18 @@ class Demo:
 
 
 @contextmanager
-def ended(process: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
-    """The process, which ends with the block: politely first."""
+def ended(process: subprocess.Popen[Any], patience: float = 0.0) -> Iterator[subprocess.Popen[Any]]:
+    """The process, which ends with the block: politely first.
+
+    Args:
+        patience: seconds in which it may end by itself: a Ctrl-C has reached it, too, and a second one is
+            an order to stop at once.
+    """
     try:
         yield process
     finally:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
         for end in (process.send_signal, lambda _: process.kill()):
             if process.poll() is None:
                 end(signal.SIGINT)
@@ -189,7 +196,12 @@ def main() -> None:
     say("Done; all that was started has ended")
 
 
+def stop(*_: object) -> None:
+    raise SystemExit(143)  # so that what was started is ended on the way out
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
     try:
         main()
     except KeyboardInterrupt:

@@ -140,7 +140,7 @@ REFUSALS = {
         },
         [
             ("cluster_id", f"cluster {CLUSTER} is creating, not running: wait until it is"),
-            ("job_queue", f"queue 'workk' does not exist in {CLUSTER}; there is workq"),
+            ("job_queue", f"queue 'workk' does not exist in {CLUSTER}: did you mean workq?"),
             ("image_id", "image m-bp1own is Creating, not Available"),
             (
                 "image_id",
@@ -252,7 +252,7 @@ def test_an_up_refuses_what_its_preview_does(cloud, stack_on):
         refused,
         [
             ("instance_ids", f"compute1 ({ONE}) is Running, not Stopped"),
-            ("job_queue", f"queue 'gpus' does not exist in {CLUSTER}; there is gpu"),
+            ("job_queue", f"queue 'gpus' does not exist in {CLUSTER}: did you mean gpu?"),
         ],
     )
     assert "Traceback" not in refused.text
@@ -405,3 +405,38 @@ UNCHECKED = {
     "job_queue": "gpu",
     "replace_system_disks": True,
 }
+
+
+def test_what_a_refresh_has_found_is_told_and_what_up_will_do_about_it(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2, job_queue="workq")
+    stack.up()
+    it.outside.move(ONE, "gpu")
+    told = stack.refresh().messages("info")
+    assert f"compute1 ({ONE}) is in queue gpu, not in workq" in told
+    assert "keep 2; move 1: compute1; 1 call" in stack.preview().messages("info")
+    stack.up()
+    assert it.nodes[ONE].queue == "workq"
+
+    it.outside.set_node_status(TWO, "exception")
+    assert f"compute2 ({TWO}) is exception" in stack.refresh().messages("info")
+    (warning,) = stack.preview().messages("warning")
+    assert f"compute2 ({TWO}) has the status exception: pulumi up will fail until it is" in warning
+    assert any("node status exception" in text for text in stack.up(expect_failure=True).errors)
+    it.outside.set_node_status(TWO, "running")
+    stack.up()
+
+    it.outside.stop(TWO)
+    assert f"compute2 ({TWO}) is stopped" in stack.refresh().messages("info")
+    it.forget()
+    assert stack.preview().changes == {"same": 2}
+    assert it.calls() == []
+
+
+def test_a_run_that_ends_well_ends_its_row_so(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    assert [d.message for d in stack.up().diagnostics if d.ephemeral][-1] == "2 nodes attached"
+    assert [d.message for d in stack.destroy().diagnostics if d.ephemeral][-1] == "2 nodes detached"

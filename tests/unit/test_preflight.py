@@ -54,6 +54,11 @@ def attached(bench):
     bench.nodes[TWO].image_id = OLD_IMAGE
 
 
+def failed_node(bench):
+    bench.emulator.outside.attach(TWO, CLUSTER)
+    bench.nodes[TWO].status = "exception"
+
+
 def busy(bench):
     attached(bench)
     bench.nodes[TWO].used.cpu = 4
@@ -200,7 +205,7 @@ ROWS: dict[str, Any] = {
         None,
         {"job_queue": "workk"},
         "job_queue",
-        f"queue 'workk' does not exist in {CLUSTER}; there is workq",
+        f"queue 'workk' does not exist in {CLUSTER}: did you mean workq?",
     ),
     "a queue that grows": (
         auto_grow,
@@ -277,6 +282,16 @@ ROWS: dict[str, Any] = {
         ),
         True,
     ),
+    "a node that has failed": (
+        failed_node,
+        {"wanted": [TWO], "owned": [TWO]},
+        "instance_ids",
+        (
+            f"compute2 ({TWO}) has the status exception: pulumi up will fail until it is repaired, or taken out"
+            " of the list and so detached"
+        ),
+        True,
+    ),
     "a member of another image": (
         attached,
         {"wanted": [TWO], **OWN},
@@ -290,7 +305,7 @@ ROWS: dict[str, Any] = {
         None,
         {"job_queue": "zzz"},
         "job_queue",
-        f"queue 'zzz' does not exist in {CLUSTER}; there is workq, gpu",
+        f"queue 'zzz' does not exist in {CLUSTER}: there is workq, gpu",
     ),
     "a shared image": (
         image(owner_alias="others", status="Deleting"),
@@ -402,7 +417,7 @@ def test_a_program_with_many_mistakes_hears_of_all_at_once():
     ).findings
     assert [(f.property, f.reason.split(":")[0], f.warning) for f in found] == [
         ("cluster_id", f"cluster {CLUSTER} is stopped, not running", False),
-        ("job_queue", f"queue 'gpux' does not exist in {CLUSTER}; there is gpu", False),
+        ("job_queue", f"queue 'gpux' does not exist in {CLUSTER}", False),
         ("image_id", "image m-bp1own is Creating, not Available", False),
         ("image_id", "image m-bp1own is ubuntu, the cluster's system is centos", False),
         (
@@ -534,7 +549,7 @@ def test_a_queue_that_is_not_there_is_found_for_members_too():
     bench = Bench(attached=(2,))
     (found,) = survey(bench, [ONE, TWO], [TWO], job_queue="nosuch").findings
     assert found == Finding(
-        "job_queue", f"queue 'nosuch' does not exist in {CLUSTER}; there is workq, gpu"
+        "job_queue", f"queue 'nosuch' does not exist in {CLUSTER}: there is workq, gpu"
     )
 
 
