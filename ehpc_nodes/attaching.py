@@ -8,6 +8,7 @@ instances themselves, and only when all three say «not accepted» for the whole
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from . import wire
@@ -61,10 +62,13 @@ class Attaching:
         Raises:
             WaitTimeoutError, CancelledError, OutcomeUnknownError, AuthError, …: nothing more is done.
         """
+        self._try_to_mark(self._running_of(ids))
         taken = self._taken_up_before([*ids, *strays])
         rest = [i for i in ids if i not in taken]
         self._stop_running(rest)
-        self._announce(rest)
+        if not self._announce(rest):  # nor could an earlier run: any of them may have been sent
+            taken |= self._taken_up_before(rest)
+            rest = [i for i in rest if i not in taken]
         for batch in chunks(rest, BATCH):
             self._send(batch)
         self.instances = {}
@@ -72,6 +76,26 @@ class Attaching:
         return taken & set(strays)
 
     # -- before the write -----------------------------------------------------------------------
+
+    def _try_to_mark(self, running: Sequence[str]) -> None:
+        """Find out whether marks can be set before anything is stopped.
+
+        Where they can't, an earlier run may have sent what it could not announce, and what it sent runs.
+        """
+        operation = self.operation
+        if not operation.mark or not running:
+            return
+        try:
+            operation.cloud.tag_instances(running[:1], {TAG_KEY: operation.mark})
+        except AuthError as error:
+            operation.marks_refused(error)
+            return
+        with suppress(ApiError, TransportError):  # it is set anew in a moment
+            operation.cloud.untag_instances(running[:1], TAG_KEY)
+
+    def _running_of(self, ids: Sequence[str]) -> list[str]:
+        """Of these, the instances that have to be stopped."""
+        return [i for i in ids if i in self.instances and not self.instances[i].stopped]
 
     def _taken_up_before(self, ids: Sequence[str]) -> set[str]:
         """Of the instances that an earlier run may have sent, those that its call has reached.
@@ -88,23 +112,29 @@ class Attaching:
         operation.sent |= taken
         return taken
 
-    def _announce(self, ids: Sequence[str]) -> None:
+    def _announce(self, ids: Sequence[str]) -> bool:
         """Mark the instances in the cloud itself, so that a crash after the write loses none.
 
         They are Stopped by now: one that is announced and isn't Stopped has been sent.
+
+        Returns:
+            False where that has just turned out to be forbidden.
         """
         operation = self.operation
         if not operation.mark or not ids:
-            return
+            return True
         try:
-            operation.cloud.tag_instances(ids, {TAG_KEY: operation.mark, ATTACHING_KEY: "yes"})
+            tags = {TAG_KEY: operation.mark, ATTACHING_KEY: operation.cluster_id}
+            operation.cloud.tag_instances(ids, tags)
             operation.announced |= set(ids)
         except AuthError as error:
             operation.marks_refused(error)
+            return False
+        return True
 
     def _stop_running(self, ids: Sequence[str]) -> None:
         """ECS StopInstances for those that run (the inputs allow it: preflight saw to that)."""
-        running = [i for i in ids if i in self.instances and not self.instances[i].stopped]
+        running = self._running_of(ids)
         if not running:
             return
         operation = self.operation

@@ -154,6 +154,13 @@ def told_drift(state: State, queue: str) -> list[str]:
     return told
 
 
+def pending_ids(olds: Bag) -> set[str]:
+    """The instances that were still being attached when the cluster was read last."""
+    ids = olds.get("instance_ids")
+    hosts = ids.items() if isinstance(ids, dict) else ()
+    return {i for i, host in hosts if str(host).endswith(f" ({PENDING})")}
+
+
 def has_drifted(olds: Bag) -> bool:
     """Whether a refresh has found something that an up changes or fails at (a stopped node is left alone)."""
     ids = olds.get("instance_ids")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from .bags import Bag, known_ids, wish_of
@@ -28,7 +28,13 @@ class Forecast:
     findings: list[Finding]
 
 
-def forecast(lifecycle_in: LifecycleIn, bag: Bag, wanted: set[str], owned: set[str]) -> Forecast:
+def forecast(
+    lifecycle_in: LifecycleIn,
+    bag: Bag,
+    wanted: set[str],
+    owned: set[str],
+    pending: Collection[str] = (),
+) -> Forecast:
     """Of a create or an update.
 
     Args:
@@ -36,12 +42,13 @@ def forecast(lifecycle_in: LifecycleIn, bag: Bag, wanted: set[str], owned: set[s
         bag: checked inputs with cluster and region known; image and host names are filled in.
         wanted: the instances that are known to be wanted.
         owned: those of the state.
+        pending: of these, the ones that were still being attached when the cluster was read last.
 
     Raises:
         EhpcError: a look failed.
     """
     wish = wish_of(bag)
-    survey = lifecycle_in(wish.region).survey(wish, wanted, owned)
+    survey = lifecycle_in(wish.region).survey(wish, wanted, owned, pending=pending)
     _fill(bag, survey)
     return Forecast(survey.line, survey.findings)
 

@@ -25,7 +25,7 @@ from .looks import Looks
 from .models import Failure, Finding, Inputs, NodeState, State
 from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Cloud, Operation, Reporter
 from .outcome import PENDING, ended_by, exceptions, node_state, queues, reasons, state_after
-from .sight import Wish
+from .sight import Sight, Wish
 from .survey import Survey, survey, survey_removal
 from .waiting import Deadline, wait_until
 
@@ -79,7 +79,7 @@ class Lifecycle:
         """
         operation = self._operation(inputs.cluster_id)
         try:
-            resolved = self._converge(operation, inputs, before)
+            resolved, before = self._converge(operation, inputs, before)
         except EhpcError as error:
             if not operation.records and not operation.sent:
                 raise
@@ -115,13 +115,16 @@ class Lifecycle:
             looks=self.looks,
         )
 
-    def _converge(self, operation: Operation, inputs: Inputs, before: State | None) -> Inputs:
+    def _converge(
+        self, operation: Operation, inputs: Inputs, before: State | None
+    ) -> tuple[Inputs, State | None]:
         owned = set(before.instance_ids) if before else set()
         wish = Wish(**inputs.model_dump(include=set(Wish.__annotations__)))
         wanted = set(inputs.instance_ids)
-        seen = survey(operation, wish, wanted, owned)
+        pending = _pending_of(before)
+        seen = survey(operation, wish, wanted, owned, pending=pending)
         if self._awaited_leaving(operation, wanted):
-            seen = survey(operation, wish, wanted, owned)
+            seen = survey(operation, wish, wanted, owned, pending=pending)
         stop_at(seen.findings)
         operation.addresses = {i: x.private_ip for i, x in (seen.sight.instances or {}).items()}
         plan, wish = seen.plan, seen.wish
@@ -130,17 +133,27 @@ class Lifecycle:
         inputs = inputs.model_copy(
             update={"image_id": wish.image_id, "image_owner_alias": wish.image_owner_alias}
         )
-        pending = {i for i, n in before.nodes.items() if n.status == PENDING} if before else set()
-        self._apply(operation, inputs, seen, pending)
-        return inputs
+        theirs = {i: o for i, o in seen.sight.of_others(self.mark).items() if i in owned - wanted}
+        if theirs and before:
+            self.reporter.warning(_left_to_others(theirs))
+            before = before.without(theirs)
+        self._apply(operation, inputs, seen)
+        return inputs, before
 
     # -- looking --------------------------------------------------------------------------------
 
     def survey(
-        self, wish: Wish, wanted: set[str], owned: set[str], *, anew: Collection[str] = ()
+        self,
+        wish: Wish,
+        wanted: set[str],
+        owned: set[str],
+        *,
+        anew: Collection[str] = (),
+        pending: Collection[str] = (),
     ) -> Survey:
         """What a converge would do, found out with read-only calls; see `survey.survey`."""
-        return survey(self._operation(wish.cluster_id), wish, wanted, owned, anew=anew)
+        operation = self._operation(wish.cluster_id)
+        return survey(operation, wish, wanted, owned, anew=anew, pending=pending)
 
     def survey_removal(self, cluster_id: str, ids: Collection[str], *, detach_busy: bool) -> Survey:
         """What a remove would do, found out with read-only calls; see `survey.survey_removal`."""
@@ -169,7 +182,7 @@ class Lifecycle:
 
     # -- doing ----------------------------------------------------------------------------------
 
-    def _apply(self, operation: Operation, inputs: Inputs, seen: Survey, pending: set[str]) -> None:
+    def _apply(self, operation: Operation, inputs: Inputs, seen: Survey) -> None:
         """Attach, move, detach: in this order, so that capacity never dips without need."""
         plan, sight, members = seen.plan, seen.sight, operation.nodes
         first = seen.in_the_way
@@ -181,7 +194,7 @@ class Lifecycle:
         strays = sight.begun - {*inputs.instance_ids, *members, *leaving}
         # handed over, so that ten thousand of them don't stay until the end
         instances, sight.instances = sight.instances or {}, None
-        attaching = Attaching(operation, inputs, instances, sight.begun | pending)
+        attaching = Attaching(operation, inputs, instances, sight.begun)
         taken = attaching.run(plan.attach, [*plan.join, *unsettled, *leaving], sorted(strays))
         for instance_id in {*plan.detach, *taken}:
             operation.failed.pop(instance_id, None)
@@ -190,6 +203,7 @@ class Lifecycle:
         move(operation, plan.move, inputs.job_queue)
         detach(operation, [i for i in (*plan.detach, *sorted(taken)) if i not in first])
         stale = sight.marked - {*inputs.instance_ids, *members, *leaving, *taken}
+        stale -= sight.begun_elsewhere.keys()
         unmark(operation, sorted(stale))
 
     # -- read -----------------------------------------------------------------------------------
@@ -211,7 +225,7 @@ class Lifecycle:
         except ClusterNotFoundError:
             return None
         nodes = {i: n for i, n in operation.nodes.items() if i in wanted and n.is_compute}
-        known = nodes.keys() | (attaching & wanted)
+        known = nodes.keys() | (attaching & wanted) | self._perhaps_attaching(operation, state)
         if not known:
             return None
         queue_of = queues(operation, nodes)
@@ -225,6 +239,31 @@ class Lifecycle:
                 "failed": exceptions(found),
             }
         )
+
+    def _perhaps_attaching(self, operation: Operation, state: State) -> set[str]:
+        """Of the state's instances that were being attached and are no nodes, those that may still be.
+
+        Their task goes on; or, where none is known, the instance isn't Stopped (as it was when it was sent).
+        """
+        pending = _pending_of(state) - operation.nodes.keys()
+        known: dict[str, wire.Task | None] = {}
+        for record in state.tasks:
+            if (
+                record.action == "AddExistedNodes"
+                and record.task_id
+                and pending & {*record.instance_ids}
+            ):
+                task = self.cloud.get_task(operation.cluster_id, record.task_id)
+                known |= dict.fromkeys(record.instance_ids, task)
+        kept = {i for i in pending if (task := known.get(i)) and not task.over}
+        rest = sorted(i for i in pending if known.get(i) is None)
+        if not rest:
+            return kept
+        try:
+            seen = self.cloud.describe_instances(rest)
+        except AuthError:
+            return kept | {*rest}
+        return kept | {instance.instance_id for instance in seen if not instance.stopped}
 
     def observe_all(self, state: State) -> State:
         """The nodes of the state, or all compute nodes where it names none; for reading only.
@@ -250,7 +289,8 @@ class Lifecycle:
         except AuthError as error:
             operation.marks_refused(error)
             return set()
-        return {instance.instance_id for instance in marked if instance.tag(ATTACHING_KEY)}
+        here = operation.cluster_id
+        return {instance.instance_id for instance in marked if instance.tag(ATTACHING_KEY) == here}
 
     # -- delete ---------------------------------------------------------------------------------
 
@@ -264,7 +304,8 @@ class Lifecycle:
         operation = self._operation(state.cluster_id)
         try:
             nodes = operation.see_nodes()
-            begun = self._begun(operation)
+            state = self._without_others_nodes(operation, state)
+            begun = self._begun(operation) | (_pending_of(state) - nodes.keys())
             ours = {*state.instance_ids, *(begun & nodes.keys())}
             guard(nodes, sorted(ours & nodes.keys()), detach_busy=state.detach_busy)
             pending = self._confirm_attaching(operation, ours)
@@ -279,6 +320,19 @@ class Lifecycle:
             raise IncompleteError(state, reasons(operation, state))
         self.reporter.status(f"{counted(len(operation.detached), 'node')} detached")
 
+    def _without_others_nodes(self, operation: Operation, state: State) -> State:
+        """The state without nodes that carry another resource's mark by now; those stay attached."""
+        if not operation.mark or not state.instance_ids:
+            return state
+        try:
+            seen = self.cloud.describe_instances(state.instance_ids)
+        except AuthError:
+            return state
+        theirs = Sight(instances={i.instance_id: i for i in seen}).of_others(operation.mark)
+        if theirs:
+            self.reporter.warning(_left_to_others(theirs))
+        return state.without(theirs)
+
     def _confirm_attaching(self, operation: Operation, ours: set[str]) -> set[str]:
         """Of ours, those that a task is still attaching: DeleteNodes would be refused for them."""
         if ours <= {i for i, n in operation.nodes.items() if not _pending(n)}:
@@ -292,6 +346,16 @@ def stop_at(findings: list[Finding]) -> None:
     errors = [finding for finding in findings if not finding.warning]
     if errors:
         raise FindingsError(errors)
+
+
+def _pending_of(state: State | None) -> set[str]:
+    """The instances that the state holds as being attached."""
+    return {i for i, node in state.nodes.items() if node.status == PENDING} if state else set()
+
+
+def _left_to_others(theirs: Mapping[str, str]) -> str:
+    told = [f"{i} ({owner})" for i, owner in sorted(theirs.items())]
+    return f"Left attached, since another resource's mark stands on it: {listed(told)}."
 
 
 def _pending(node: wire.Node) -> bool:

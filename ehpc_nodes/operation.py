@@ -30,7 +30,7 @@ UNSEEN = (TransportError, BackendError, ThrottledError)
 #: The ownership mark's tag, whose value names the resource.
 TAG_KEY = "ehpc-nodes"
 #: A second tag beside the mark, from before an instance is sent until its fate is known: who carries it
-#: and is no node may be being attached by a call whose run was interrupted.
+#: and is no node may be being attached, to the cluster that it names, by a call whose run was interrupted.
 ATTACHING_KEY = "ehpc-nodes-attaching"
 
 

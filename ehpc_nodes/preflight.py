@@ -223,7 +223,7 @@ def _troubles(sight: Sight, wish: Wish, instance_id: str) -> Iterable[str]:
         yield f"does not exist in {wish.region}: check the id and the region"
         return
     if instance_id in sight.elsewhere:
-        yield f"is a node of {sight.elsewhere[instance_id]}: detach it there first"
+        yield f"is in cluster {sight.elsewhere[instance_id]}, or on its way there: detach it there first"
     if instance.instance_network_type.lower() == "classic":
         yield "is in the classic network, not in a VPC"
     elif sight.cluster and sight.cluster.vpc_id and instance.vpc_id != sight.cluster.vpc_id:
@@ -280,6 +280,17 @@ def of_strangers(sight: Sight, known: Collection[str]) -> Iterable[Finding]:
             "instance_ids",
             f"{sight.name(instance_id)} is attached with this resource's mark, but is not in its state: it is"
             " left alone. If it is this program's, list it; otherwise rename this resource or its stack",
+            warning=True,
+        )
+
+
+def of_other_clusters(sight: Sight) -> Iterable[Finding]:
+    """Instances that an interrupted run announced for another cluster: told, not touched."""
+    for instance_id, cluster_id in sorted(sight.begun_elsewhere.items()):
+        yield Finding(
+            "cluster_id",
+            f"{sight.name(instance_id)} was sent to {cluster_id} by an interrupted run of this resource: it is"
+            " left there. Let the program name that cluster once more, or detach it by hand",
             warning=True,
         )
 

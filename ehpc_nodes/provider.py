@@ -36,6 +36,7 @@ from .bags import (
     known_ids,
     name_of,
     needs_update,
+    pending_ids,
     split_unknown,
     told_drift,
 )
@@ -146,7 +147,7 @@ class AttachedNodesProvider(ResourceProvider):
         if replaced:
             seen = forecast_replacement(lifecycle_in, bag, wanted, replaced)
         else:
-            seen = forecast(lifecycle_in, bag, wanted, owned)
+            seen = forecast(lifecycle_in, bag, wanted, owned, pending_ids(olds))
         if not olds and replaced:  # the second check of a replacement: the first has told all this
             return [finding for finding in seen.findings if not finding.warning]
         if all(finding.warning for finding in seen.findings):

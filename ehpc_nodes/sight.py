@@ -63,7 +63,8 @@ class Sight:
 
     Attributes:
         marked: instances that carry this resource's mark.
-        begun: of these, the ones that an interrupted run announced to be attached.
+        begun: of these, the ones that an interrupted run announced to be attached to the cluster.
+        begun_elsewhere: those that it announced for another cluster, which is named.
         in_queue: the members of the wished queue.
         elsewhere: nodes of the region's other clusters in the same VPC, with their cluster.
     """
@@ -74,6 +75,7 @@ class Sight:
     instances: dict[str, wire.Instance] | None = None
     marked: set[str] = field(default_factory=set)
     begun: set[str] = field(default_factory=set)
+    begun_elsewhere: dict[str, str] = field(default_factory=dict)
     queues: list[wire.Queue] | None = None
     in_queue: set[str] | None = None
     images: dict[str, ImageFacts] | None = None
@@ -100,6 +102,11 @@ class Sight:
         """Whether ECS said that it is Stopped; not where it wasn't asked."""
         instance = (self.instances or {}).get(instance_id)
         return instance is not None and instance.stopped
+
+    def of_others(self, mark: str) -> dict[str, str]:
+        """Instances that carry another resource's mark, which is named; none without a mark of one's own."""
+        owners = {i: x.tag(TAG_KEY) for i, x in (self.instances or {}).items()} if mark else {}
+        return {i: owner for i, owner in owners.items() if owner not in ("", mark)}
 
     def host(self, instance_id: str) -> str:
         """The host name, where it was seen."""
@@ -140,11 +147,16 @@ def look(
         return sight
     if sight.is_elsewhere(wish):
         return sight  # its instances can't be asked for in the region that is set
-    ids = sorted((set(wanted) - set(owned)) | (set(wanted) - (sight.nodes or {}).keys()))
+    ids = sorted((set(wanted) ^ set(owned)) | (set(wanted) - (sight.nodes or {}).keys()))
     if mark:
         tagged = _try(sight, "instance_ids", lambda: cloud.instances_tagged(TAG_KEY, mark))
         sight.marked = {instance.instance_id for instance in tagged or []}
-        sight.begun = {i.instance_id for i in tagged or [] if i.tag(ATTACHING_KEY)}
+        for instance in tagged or []:
+            cluster_id = instance.tag(ATTACHING_KEY)
+            if cluster_id == wish.cluster_id:
+                sight.begun.add(instance.instance_id)
+            elif cluster_id:
+                sight.begun_elsewhere[instance.instance_id] = cluster_id
     if ids:
         _look_at_instances(cloud, wish, ids, sight)
     return sight
@@ -189,7 +201,8 @@ def _look_at_other_clusters(cloud: Cloud, wish: Wish, sight: Sight) -> None:
 def members_of_others(
     cloud: Cloud, cluster_id: str, vpc_id: str
 ) -> tuple[dict[str, str], list[str]]:
-    """Nodes of the region's other clusters in this VPC (in any, where it is empty): instance id to cluster id.
+    """Nodes of the region's other clusters in this VPC (in any, where it is empty), and what is being attached
+    there: instance id to cluster id.
 
     Returns:
         These, and the clusters whose nodes could not be seen.
@@ -205,6 +218,8 @@ def members_of_others(
             continue
         try:
             found |= {node.id: other.id for node in cloud.list_nodes(other.id)}
+            for task in cloud.list_running_tasks(other.id):
+                found |= dict.fromkeys(task.instance_ids if task.may_attach else (), other.id)
         except ClusterNotFoundError:  # deleted meanwhile
             continue
         except (BackendError, TransportError):

@@ -44,10 +44,12 @@ def survey(
     owned: set[str],
     *,
     anew: Collection[str] = (),
+    pending: Collection[str] = (),
 ) -> Survey:
     """What a converge would do, found out with read-only calls.
 
     Args:
+        pending: instances that the state holds as being attached: sent already, perhaps not seen yet.
         anew: nodes, of this cluster or another, that are detached before (by a replacement).
 
     Raises:
@@ -59,11 +61,12 @@ def survey(
         nodes = {i: node for i, node in nodes.items() if not _goes(node, wanted, anew)}
     owned = owned - set(anew)
     seen = sight.look(operation.cloud, wish, wanted, owned, mark=operation.mark, nodes=nodes)
+    seen.begun |= set(pending) - (seen.nodes or {}).keys()
     seen.elsewhere = {i: other for i, other in seen.elsewhere.items() if i not in anew}
     wish = with_image(wish, seen)
     plan = make_plan(
         wanted,
-        owned | (seen.begun - set(anew)),
+        (owned - seen.of_others(operation.mark).keys()) | (seen.begun - set(anew)),
         seen.nodes or {},
         attaching=seen.attaching,
         in_queue=seen.in_queue,
@@ -71,6 +74,7 @@ def survey(
     findings = [
         *preflight.findings(seen, wish, plan, operation.mark),
         *preflight.of_strangers(seen, {*wanted, *owned, *anew}),
+        *preflight.of_other_clusters(seen),
     ]
     return Survey(seen, wish, plan, findings)
 

@@ -31,6 +31,7 @@ class Watch:
         tasks_seen, nodes_seen: when the last looks were begun (before the first of nodes: the watch).
         left: seconds from ``tasks_seen`` for which all tasks go on at least, if they step evenly.
         nodes: as last seen.
+        joined: the task that named an instance when it was last seen.
     """
 
     operation: Operation
@@ -41,6 +42,7 @@ class Watch:
     nodes_seen: float = field(init=False)
     left: float = 0.0
     nodes: dict[str, wire.Node] = field(default_factory=dict)
+    joined: dict[str, wire.Task] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.began = self.nodes_seen = self._now()
@@ -83,12 +85,12 @@ class Watch:
             self.pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, LATENESS * (now - self.began), left))
             yield jittered(self.pause)
 
-    def _look_at_tasks(self, pending: Collection[str]) -> dict[str, wire.Task]:
+    def _look_at_tasks(self, pending: set[str]) -> dict[str, wire.Task]:
         """The task of each instance that has one."""
         look = self.operation.watch_tasks(max(self.began, self._now() - SHARED * self.pause))
         self.operation.note_tasks("AddExistedNodes", look.seen)
         self.tasks_seen = look.begun
-        tasks = self._tasks_by_instance(look.seen)
+        tasks = self._tasks_by_instance(look.seen, pending)
         waited = self.tasks_seen - self.began
         self.left = min(waited * steps_left(tasks.get(instance_id)) for instance_id in pending)
         return tasks
@@ -106,14 +108,29 @@ class Watch:
             if self._settled(instance_id, self.nodes.get(instance_id), tasks.get(instance_id)):
                 pending.discard(instance_id)
 
-    def _tasks_by_instance(self, running: list[wire.Task]) -> dict[str, wire.Task]:
-        """The task that each instance was sent with, else one that is running and names it."""
-        found = {i: task for task in running for i in task.instance_ids}
+    def _tasks_by_instance(
+        self, running: list[wire.Task], pending: set[str]
+    ) -> dict[str, wire.Task]:
+        """The task that each instance was sent with, else one that names it: running, or ended since."""
+        named = {i: task for task in running for i in task.instance_ids if i in pending}
+        self.joined |= named
+        self._note_ended(pending - named.keys())
+        found = dict(self.joined)
         for record in self.operation.records:
-            task = self.operation.tasks.get(record.task_id)
-            if task and record.action == "AddExistedNodes":
-                found |= dict.fromkeys(record.instance_ids, task)
+            own = self.operation.tasks.get(record.task_id)
+            if own and record.action == "AddExistedNodes":
+                found |= dict.fromkeys(record.instance_ids, own)
         return found
+
+    def _note_ended(self, ids: Collection[str]) -> None:
+        """Ask for the tasks that named these instances and run no more; those sent here are asked for anyway."""
+        own = {record.task_id for record in self.operation.records}
+        gone = {i: t for i, t in self.joined.items() if i in ids and not t.over}
+        for task_id in {task.task_id for task in gone.values()} - own:
+            ended = self.operation.cloud.get_task(self.operation.cluster_id, task_id)
+            if ended is not None:
+                named = [i for i, task in gone.items() if task.task_id == task_id]
+                self.joined |= dict.fromkeys(named, ended)
 
     def _settled(self, instance_id: str, node: wire.Node | None, task: wire.Task | None) -> bool:
         """Whether the instance's fate is known; failures are noted.

@@ -13,7 +13,7 @@ from engine.program import declare
 from property.tally import note
 
 SEED = int(os.environ.get("EHPC_CHAOS_SEED", "0"))
-HISTORIES = int(os.environ.get("EHPC_CHAOS_HISTORIES", "8"))
+HISTORIES = int(os.environ.get("EHPC_CHAOS_HISTORIES", "25"))
 STEPS = 5
 SIZE = 5
 ACTIONS = [

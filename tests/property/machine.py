@@ -66,6 +66,7 @@ class Histories(RuleBasedStateMachine):
             knobs["nodes_listed"] = "at_acceptance"
         self.bench = Bench(SIZE, grace=GRACE, mark=self.mark, **knobs)
         self.saved: Any = None
+        self.incomplete = False
         self.kills = 0
         self.by_others: set[str] = set()
 
@@ -74,11 +75,11 @@ class Histories(RuleBasedStateMachine):
     @rule(numbers=NUMBERS, queue=st.sampled_from(["", "workq", "gpu"]))
     def up(self, numbers, queue):
         try:
-            if self.saved and self.saved.failed:  # refresh_before_update
+            if self.saved and self.incomplete:  # refresh_before_update
                 self.saved = self.bench.lifecycle().observe(self.saved)
             self.saved = self.bench.up(*numbers, before=self.saved, **self._options(queue))
         except IncompleteError as error:
-            self.saved = error.state
+            self.saved, self.incomplete = error.state, True
             event("up: incomplete")
         except EhpcError as error:
             event(f"up: {type(error).__name__}")
@@ -86,6 +87,7 @@ class Histories(RuleBasedStateMachine):
             self.kills += 1
             event("up: killed")
         else:
+            self.incomplete = False
             event("up: done")
 
     @staticmethod
@@ -201,7 +203,7 @@ class Histories(RuleBasedStateMachine):
         bench.emulator.advance(3600)
         self._seen_by_all()
         self._people_repair_what_failed()
-        if self.saved and self.saved.failed:
+        if self.saved and self.incomplete:
             self.saved = bench.lifecycle().observe(self.saved)
         state = bench.up(1, 2, 3, before=self.saved, **self._options("workq"))
         self.nothing_is_wiped_twice_released_or_touched()

@@ -35,7 +35,7 @@ def attach(bench, *numbers, joined=(), strays=(), begun=(), operation=None, seco
 def announce(bench, *numbers):
     """As a run that was killed before it sent anything leaves them."""
     for n in numbers:
-        bench.emulator.world.instances[iid(n)].tags |= {TAG_KEY: MARK, ATTACHING_KEY: "yes"}
+        bench.emulator.world.instances[iid(n)].tags |= {TAG_KEY: MARK, ATTACHING_KEY: CLUSTER}
 
 
 def send(bench, *numbers):
@@ -68,14 +68,15 @@ def test_instances_are_stopped_then_announced_then_sent():
     bench.emulator.outside.start(iid(2))
     operation, _ = attach(bench, 1, 2)
     assert bench.calls("StopInstances", "TagResources", "AddExistedNodes") == [
+        "TagResources",  # whether it may be done, before anything is stopped
         "StopInstances",
         "TagResources",
         "AddExistedNodes",
     ]
-    (tagged,) = bench.emulator.journal.of("TagResources")
+    _, tagged = bench.emulator.journal.of("TagResources")
     assert [v for k, v in tagged.params.items() if k.startswith("Tag.")] == [
         *(TAG_KEY, ATTACHING_KEY),
-        *(MARK, "yes"),
+        *(MARK, CLUSTER),
     ]
     assert operation.announced == set(ids(1, 2))
     assert [(r.action, r.request_id) for r in operation.records] == [
@@ -177,7 +178,8 @@ def test_instances_that_never_stop_end_it_before_anything_is_announced():
         f"Not done after 100 s: instances are not Stopped yet: {iid(1)}, {iid(2)}. The work goes on in"
         " E-HPC; pulumi up will go on from there (more time: customTimeouts)."
     )
-    assert bench.calls("TagResources", "AddExistedNodes") == []
+    assert bench.calls("AddExistedNodes") == []
+    assert bench.marked == {}
 
 
 def test_a_look_that_fails_while_instances_stop_is_made_again():
@@ -212,7 +214,8 @@ def test_a_stop_is_sent_three_times_at_most():
     with pytest.raises(ApiError, match="StopInstances: ServiceUnavailable"):
         attach(bench, 1)
     assert len(bench.calls("StopInstances")) == SENDS
-    assert bench.calls("TagResources", "AddExistedNodes") == []
+    assert bench.calls("AddExistedNodes") == []
+    assert bench.marked == {}
 
 
 def test_a_stop_that_is_refused_for_one_instance_names_it():

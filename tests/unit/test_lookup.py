@@ -188,7 +188,9 @@ def test_one_in_another_vpc_is_none_at_all(bench, find):
 def test_a_node_of_another_cluster_is_none(bench, find):
     bench.emulator.world.add_node(add_cluster(bench), Node(iid(3), "compute3"))
     assert iid(3) not in find()
-    assert find(unfit=True)[iid(3)] == (f"is a node of {OTHER}: detach it there first",)
+    assert find(unfit=True)[iid(3)] == (
+        f"is in cluster {OTHER}, or on its way there: detach it there first",
+    )
 
 
 def test_where_another_cluster_can_t_be_seen_nothing_is_called_free(bench, find):

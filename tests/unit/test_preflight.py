@@ -137,7 +137,7 @@ ROWS: dict[str, Any] = {
         in_another_cluster,
         {},
         "instance_ids",
-        f"compute1 ({ONE}) is a node of ehpc-hz-other: detach it there first",
+        f"compute1 ({ONE}) is in cluster ehpc-hz-other, or on its way there: detach it there first",
     ),
     "another cluster that can't be seen": (
         another_cluster_unseen,

@@ -149,7 +149,7 @@ def test_what_is_seen():
             "Instance.1.Id": iid(3),
         },
     )
-    bench.emulator.world.instances[iid(4)].tags |= {TAG_KEY: MARK, ATTACHING_KEY: "yes"}
+    bench.emulator.world.instances[iid(4)].tags |= {TAG_KEY: MARK, ATTACHING_KEY: CLUSTER}
     bench.emulator.world.instances[iid(5)].tags[TAG_KEY] = MARK
     bench.emulator.world.instances[iid(6)].tags[TAG_KEY] = "another/stack/nodes"
     seen = look(bench, [ONE, TWO], job_queue="workq", **OWN)

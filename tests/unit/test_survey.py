@@ -71,7 +71,7 @@ def test_an_instance_that_a_task_attaches_is_joined():
 def test_what_an_interrupted_run_announced_and_attached_is_owned(bench):
     for n in (1, 2):
         bench.emulator.world.instances[iid(n)].tags |= {"ehpc-nodes": MARK}
-    bench.emulator.world.instances[TWO].tags |= {"ehpc-nodes-attaching": "yes"}
+    bench.emulator.world.instances[TWO].tags |= {"ehpc-nodes-attaching": CLUSTER}
     seen = survey(bench, ids(3))
     assert seen.plan.detach == (TWO,)
     (stranger,) = seen.findings  # marked, but never announced: left alone
@@ -172,7 +172,7 @@ def test_of_a_replacement_nodes_are_no_other_clusters(bench):
     bench.emulator.world.clusters[other.id] = other
     bench.emulator.outside.attach(TWO, other.id)
     assert (
-        "is a node of ehpc-hz-other" in survey(bench, [TWO], stop_running=True).findings[0].reason
+        "is in cluster ehpc-hz-other" in survey(bench, [TWO], stop_running=True).findings[0].reason
     )
     assert survey(bench, [TWO], anew=[TWO], stop_running=True).findings == []
 

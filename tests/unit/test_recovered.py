@@ -1,0 +1,145 @@
+"""What an interrupted run leaves is found again, whatever E-HPC lists of it; what is others' is left alone."""
+
+import pytest
+
+from ehpc_nodes.emulator.world import Cluster, Queue
+from ehpc_nodes.errors import EhpcError
+from ehpc_nodes.lifecycle import FindingsError, IncompleteError
+from unit.emulated import CLUSTER, IMAGE, MARK, VPC, Bench, ids, iid, killed
+
+OTHER = "ehpc-hz-other"
+#: The three ways in which E-HPC may hide what is being attached until it is done.
+HIDDEN = {
+    "unnamed": {"task_result_names_instances": False},
+    "unlisted": {"task_listed": False},
+    "both": {"task_result_names_instances": False, "task_listed": False},
+}
+FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
+
+
+def hidden(how, mark=MARK, **knobs):
+    return Bench(4, mark=mark, pace={"seconds": 300}, nodes_listed="at_end", **HIDDEN[how], **knobs)
+
+
+def interrupted(bench, *numbers, before=None):
+    """An up whose time is up while the task goes on; the state that it leaves."""
+    with pytest.raises(IncompleteError) as told:
+        bench.up(*numbers, before=before, seconds=60)
+    return told.value.state
+
+
+@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("how", HIDDEN)
+def test_a_refresh_keeps_what_is_still_being_attached(how, mark):
+    bench = hidden(how, mark)
+    state = interrupted(bench, 1)
+    seen = bench.lifecycle().observe(state)
+    assert {i: n.status for i, n in seen.nodes.items()} == {iid(1): "attaching"}
+    after = bench.up(1, before=seen, stop_running=True)
+    assert after.instance_ids == sorted(bench.nodes) == ids(1)
+    assert bench.writes() == ["AddExistedNodes"]
+    assert bench.harm.double_attach == []
+
+
+def test_a_refresh_drops_what_was_never_attached():
+    bench = hidden("unnamed", "")
+    bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1), status="absent")
+    state = interrupted(bench, 1, 2)
+    bench.emulator.advance(600)
+    assert bench.lifecycle().observe(state).instance_ids == ids(2)
+
+
+@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("how", HIDDEN)
+def test_a_destroy_waits_for_what_is_still_being_attached(how, mark):
+    bench = hidden(how, mark)
+    bench.lifecycle().remove(interrupted(bench, 1, 2))
+    bench.emulator.advance(600)
+    assert bench.nodes == {}
+    assert bench.writes() == ["AddExistedNodes", "DeleteNodes"]
+
+
+@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("how", HIDDEN)
+def test_an_update_detaches_what_is_still_being_attached_and_not_wanted_any_more(how, mark):
+    bench = hidden(how, mark)
+    after = bench.up(2, before=interrupted(bench, 1, 2))
+    assert after.instance_ids == sorted(bench.nodes) == ids(2)
+
+
+def test_where_marks_turn_out_to_be_forbidden_nothing_is_stopped_or_sent_before_a_look():
+    """An earlier run was killed right after its call; it could not announce it either."""
+    bench = hidden("unnamed")
+    bench.fault("error", "TagResources", **FORBIDDEN)
+    killed(bench, 1, after="AddExistedNodes")
+    after = bench.up(1, stop_running=True)
+    assert after.instance_ids == sorted(bench.nodes) == ids(1)
+    assert bench.writes() == ["AddExistedNodes"]
+    assert bench.harm.double_attach == []
+
+
+def with_another_cluster(bench):
+    queues = {"workq": Queue("workq")}
+    bench.emulator.world.clusters[OTHER] = Cluster(
+        OTHER, VPC, IMAGE, "CentOS_7.6_64", queues=queues
+    )
+    return bench
+
+
+@pytest.mark.parametrize("mark", [MARK, ""])
+def test_what_another_cluster_is_just_attaching_is_not_sent(mark):
+    bench = with_another_cluster(Bench(mark=mark, pace={"seconds": 300}, nodes_listed="at_end"))
+    bench.lifecycle().cloud.add_existed_nodes(OTHER, ids(1), image=(IMAGE, "system"), queue="")
+    with pytest.raises(FindingsError, match=f"is in cluster {OTHER}, or on its way there"):
+        bench.up(1, stop_running=True)
+    assert bench.writes() == ["AddExistedNodes"]
+    assert bench.harm.double_attach == []
+
+
+def test_what_a_killed_run_sent_to_another_cluster_is_told_and_keeps_its_mark():
+    bench = with_another_cluster(Bench(pace={"seconds": 300}))
+    killed(bench, 1, after="AddExistedNodes")
+    began = bench.clock.now()
+    seen = bench.up(2, cluster_id=OTHER)
+    for _ in range(2):
+        seen = bench.up(2, before=seen, cluster_id=OTHER)
+        assert seen.instance_ids == ids(2)
+        assert any(f"{iid(1)} was sent to {CLUSTER}" in said for said in told(bench, 2))
+    assert bench.clock.now() - began < 700
+    assert bench.marked[iid(1)] == MARK
+    bench.lifecycle().remove(seen)
+    assert sorted(bench.nodes) == ids(1)
+    assert bench.up(1, stop_running=True).instance_ids == ids(1)
+
+
+def told(bench, *numbers):
+    """What a preview says of the other cluster."""
+    from ehpc_nodes.sight import Wish
+
+    wish = Wish(OTHER, "cn-hangzhou", replace_system_disks=True)
+    found = bench.lifecycle().survey(wish, set(ids(*numbers)), set(ids(*numbers))).findings
+    return [finding.reason for finding in found if finding.warning]
+
+
+def test_a_node_that_has_become_another_resources_is_left_attached():
+    bench = Bench()
+    state = bench.up(1, 2)
+    bench.emulator.world.instances[iid(1)].tags["ehpc-nodes"] = "project/other/nodes"
+    after = bench.up(2, before=state)
+    assert after.instance_ids == ids(2)
+    assert sorted(bench.nodes) == ids(1, 2)
+    bench.lifecycle().remove(state)
+    assert sorted(bench.nodes) == ids(1)
+    said = f"Left attached, since another resource's mark stands on it: {iid(1)} (project/other/nodes)."
+    assert bench.said.warnings.count(said) == 2
+    assert bench.marked == {iid(1): "project/other/nodes"}
+
+
+def test_a_joined_task_that_fails_without_a_node_ends_the_wait():
+    bench = Bench(mark="", pace={"seconds": 300}, nodes_listed="at_end")
+    bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1), status="absent")
+    bench.lifecycle().cloud.add_existed_nodes(CLUSTER, ids(1), image=(IMAGE, "system"), queue="")
+    began = bench.clock.now()
+    with pytest.raises(EhpcError, match="not among the cluster's nodes; task"):
+        bench.up(1)
+    assert bench.clock.now() - began < 400
