@@ -24,7 +24,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from . import connection, preflight, settings, wire
 from .client import Client
-from .errors import EhpcError, TransportError, listed
+from .errors import ConfigError, EhpcError, TransportError, listed
 from .models import Finding
 from .plan import Plan
 from .sight import ImageFacts, Sight, Wish, members_of_others
@@ -146,12 +146,17 @@ def nodes(
     """The nodes of a cluster, by host name: what an `AttachedNodes` that lists them would adopt.
 
     Args:
-        queue: only those of this queue.
+        queue: only those of this queue; ConfigError where the cluster has none of this name.
         compute_only: False: manager and login nodes too.
     """
     client = client or connect()
     found = client.list_nodes(cluster_id)
-    names = [queue] if queue else [q.queue_name for q in client.list_queues(cluster_id)]
+    names = [q.queue_name for q in client.list_queues(cluster_id)]
+    if queue and queue not in names:
+        raise ConfigError(
+            f"Queue {queue!r} does not exist in {cluster_id}; there is {listed(names)}."
+        )
+    names = [queue] if queue else names
     queue_of = {
         node.id: name for name in names for node in client.list_queue_nodes(cluster_id, name)
     }

@@ -89,7 +89,8 @@ def _credentials(settings: Settings) -> Check:
     except ConfigError as error:
         return Check("failed", "credentials", str(error))
     kind = "temporary key" if found.security_token else "key"
-    shown = f"{found.access_key_id[:4]}…{found.access_key_id[-4:]}"
+    key_id = found.access_key_id
+    shown = f"{key_id[:4]}…{key_id[-4:]}" if len(key_id) > 12 else f"{key_id[:2]}…"
     return Check("ok", "credentials", f"{kind} {shown} ({settings.credentials_source})")
 
 

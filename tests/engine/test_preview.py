@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from ehpc_nodes.emulator.world import Cluster, Node
 from ehpc_nodes.testing import EmulatedCloud, PulumiStack
-from ehpc_nodes.testing.worlds import CLUSTER, IMAGE, ids
+from ehpc_nodes.testing.worlds import CLUSTER, IMAGE, VPC, ids
 from ehpc_nodes.testing.worlds import small_world as world
 from engine.program import PROGRAM, declare
 
@@ -114,6 +115,12 @@ def forbidden(action):
     )
 
 
+def in_another_cluster(emulator):
+    other = Cluster("ehpc-hz-other", VPC, IMAGE, "CentOS_7.6_64")
+    emulator.world.clusters[other.id] = other
+    emulator.world.add_node(other, Node(ONE, "compute1", status="stopped"))
+
+
 #: What is wrong in the world, arguments, and all that is said.
 REFUSALS = {
     "everything at once": (
@@ -162,6 +169,16 @@ REFUSALS = {
                     f"login0 (i-bp1login) is no compute node of {CLUSTER} but Login",
                 )
             ),
+        ],
+    ),
+    "a node of another cluster": (
+        [in_another_cluster],
+        {},
+        [
+            (
+                "instance_ids",
+                "is in cluster ehpc-hz-other, or on its way there: detach it there first",
+            )
         ],
     ),
     "a cluster that does not exist": (
