@@ -8,6 +8,8 @@ LOWEST := .venv-lowest
 # The lowest Pulumi SDK that is supported: the lower bound in pyproject.toml.
 LOWEST_PULUMI := $(shell sed -n 's/^ *"pulumi>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 PYTEST_ARGS ?=
+# Tests on the real engine wait as much as they compute: two for each core keep it busy.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 .DEFAULT_GOAL := help
 .PHONY: help venv venv-lowest engine demo lint check test docs pictures page-pictures shown reliability bench chaos audit constraints clean
 
@@ -50,9 +52,9 @@ check: lint ## the same, unit tests and the docs' site: in less than 30 seconds
 
 test: venv venv-lowest engine ## all tests, the seam's also with the lowest supported Pulumi SDK
 	@echo '== the seam, with pulumi $(LOWEST_PULUMI)'
-	$(LOWEST)/bin/python -m pytest -q -n auto tests/engine -m seam $(PYTEST_ARGS)
+	$(LOWEST)/bin/python -m pytest -q -n $(WORKERS) tests/engine -m seam $(PYTEST_ARGS)
 	@echo '== everything, with pulumi '"$$($(BIN)/python -c 'import importlib.metadata as m; print(m.version("pulumi"))')"
-	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 docs: venv ## build the documentation's site into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
