@@ -90,7 +90,9 @@ def test_nodes_are_the_compute_nodes_with_their_queues(bench, client):
         (iid(2), "compute2", "workq", "running", True),
     ]
     assert [n.instance_id for n in lookup.nodes(CLUSTER, queue="gpu", client=client)] == ids(1)
-    with pytest.raises(ConfigError, match=r"Queue 'nope' does not exist in .*; there is workq, gpu"):
+    with pytest.raises(
+        ConfigError, match=r"Queue 'nope' does not exist in .*; there is workq, gpu"
+    ):
         lookup.nodes(CLUSTER, queue="nope", client=client)
 
 
