@@ -99,4 +99,4 @@ def test_every_command_and_option_is_on_the_page_and_no_other():
         assert done.stdout.startswith(f"Usage: ehpc-nodes {name}")
         assert "\x1b" not in done.stdout
         known |= set(re.findall(r"--[a-z][a-z-]*", done.stdout))
-    assert options - {"--install-completion"} == known - {"--help", "--interval"}
+    assert options - {"--install-completion"} == known - {"--help"}

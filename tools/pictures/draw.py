@@ -139,6 +139,8 @@ PREVIEW = (
 )
 ATTACH = (
     ("engine", "ehpc-nodes", "create: looks again, then", ""),
+    ("ehpc-nodes", "ECS", "TagResources", "whether marks may be set, where something runs"),
+    ("ehpc-nodes", "ECS", "UntagResources", ""),
     ("ehpc-nodes", "ECS", "StopInstances", "those that run, with stop_running"),
     ("ehpc-nodes", "ECS", "DescribeInstances", ""),
     ("ehpc-nodes", "ECS", "TagResources", "whose it is, and that it is being attached"),
