@@ -373,8 +373,8 @@ def test_arguments_that_are_not_known_before_the_update(cloud, stack_on):
     stack = stack_on(it, program.replace("IDS", repr(ids(2, 3))))
     preview = stack.preview()
     assert (
-        "attach 1 (system disk replaced by an image that is not known yet): compute1; 1 call"
-        in preview.messages("info")
+        "stop 1: compute1; attach 1 (system disk replaced by an image that is not known yet):"
+        " compute1; 2 calls" in preview.messages("info")
     )
     assert preview.messages("warning") == []
     assert it.writes() == []
