@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from docs.previews import table
+from docs.previews import PREVIEWS, table
 from docs.runs import PICTURES, ROOT, RUNS, script, told
 
 # several runs of the CLI each, and a busy machine needs a while for one
@@ -27,7 +27,10 @@ def page_with(name):
     raise AssertionError(f"no page shows the run {name!r}")
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in PREVIEWS else [pytest.mark.long]) for n in RUNS],
+)
 def test_a_run_says_what_the_docs_show(name, cloud, stack_on):
     said = told(RUNS[name](cloud, stack_on)) + "\n"
     page, text, shown = page_with(name)

@@ -14,6 +14,7 @@ from property.tally import note
 
 SEED = int(os.environ.get("EHPC_CHAOS_SEED", "0"))
 HISTORIES = int(os.environ.get("EHPC_CHAOS_HISTORIES", "25"))
+SHORT = 8
 STEPS = 5
 SIZE = 5
 ACTIONS = [
@@ -150,7 +151,13 @@ class History:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", range(SEED, SEED + HISTORIES))
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(SEED + n, marks=[pytest.mark.long] if n >= SHORT else [])
+        for n in range(HISTORIES)
+    ],
+)
 def test_history(cloud, stack_on, seed):
     history = History(random.Random(seed), cloud, stack_on)
     for _ in range(STEPS):
