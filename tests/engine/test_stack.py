@@ -220,6 +220,15 @@ def test_a_virtualenv_that_does_not_exist_is_named(pulumi_stack):
     )
 
 
+def files(folder):
+    """What stands in a folder; what Python itself may write there left out."""
+    return {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
 def test_a_folder_is_run_where_it_is_and_left_as_it_was(pulumi_stack, tmp_path):
     folder = tmp_path / "theirs"
     folder.mkdir()
@@ -232,7 +241,7 @@ def test_a_folder_is_run_where_it_is_and_left_as_it_was(pulumi_stack, tmp_path):
         "import os, pulumi\nconfig = pulumi.Config()\n"
         "pulumi.export('x', [config.require('greeting'), config.get_object('n'), pulumi.get_project(), os.getcwd()])"
     )
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    before = files(folder)
     stack = pulumi_stack(folder)
     stack.config("n", [1, {"a": "01"}])
     stack.config("hidden", "hush", secret=True)
@@ -240,7 +249,7 @@ def test_a_folder_is_run_where_it_is_and_left_as_it_was(pulumi_stack, tmp_path):
     assert stack.outputs() == {"x": ["hello", [1, {"a": "01"}], "theirs", str(folder / "inner")]}
     assert stack.preview("--expect-no-changes").changes == {"same": 1}
     stack.destroy()
-    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    assert files(folder) == before
     assert not any("hush" in text for text in stack.state_files().values())
     with pytest.raises(ValueError, match="is a project of yours"):
         stack.write("")
