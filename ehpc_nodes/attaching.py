@@ -288,7 +288,7 @@ class Attaching:
         cloud, cluster_id = self.operation.cloud, self.operation.cluster_id
         shown = ids & self.operation.see_compute_nodes().keys()
         tasks = [task for task in cloud.list_running_tasks(cluster_id) if task.may_attach]
-        shown |= ids & set().union(*(task.instance_ids for task in tasks))
+        shown |= ids & wire.attached_by(tasks)
         known = before | {record.task_id for record in self.operation.records}
         undecided = any(not t.instance_ids and t.task_id not in known for t in tasks)
         for seen in cloud.describe_instances(sorted(ids)):

@@ -9,9 +9,9 @@ from pulumi.output import UNKNOWN, Unknown
 
 from .engine import PROVIDER_KEY
 from .models import Declared, Inputs, NodeState, State
-from .outcome import PENDING
+from .outcome import PENDING, called
 from .sight import Wish
-from .wire import NODE_INITIAL, NODE_READY
+from .wire import NODE_INITIAL, NODE_READY, NODE_STOPPED
 
 REPLACING = ("cluster_id", "region", "image_id", "image_owner_alias")
 CONSENTS = ("replace_system_disks", "stop_running", "detach_busy")
@@ -146,7 +146,7 @@ def told_drift(state: State, queue: str) -> list[str]:
     """What a refresh says of nodes that aren't as wanted: ``compute3 (i-…) is stopped``."""
     told = []
     for instance_id, node in state.nodes.items():
-        name = f"{node.host_name} ({instance_id})" if node.host_name else instance_id
+        name = called(instance_id, state)
         if node.status.lower() not in NODE_READY:
             told.append(f"{name} is {node.status}")
         elif queue and node.queue not in ("", queue):
@@ -156,16 +156,20 @@ def told_drift(state: State, queue: str) -> list[str]:
 
 def pending_ids(olds: Bag) -> set[str]:
     """The instances that were still being attached when the cluster was read last."""
-    ids = olds.get("instance_ids")
-    hosts = ids.items() if isinstance(ids, dict) else ()
-    return {i for i, host in hosts if str(host).endswith(f" ({PENDING})")}
+    return {i for i, what in _drift(olds).items() if what == PENDING}
 
 
 def has_drifted(olds: Bag) -> bool:
     """Whether a refresh has found something that an up changes or fails at (a stopped node is left alone)."""
+    return any(what not in NODE_STOPPED for what in _drift(olds).values())
+
+
+def _drift(olds: Bag) -> dict[str, str]:
+    """What stands behind the host names of nodes that weren't as wanted (see `inputs_of`)."""
     ids = olds.get("instance_ids")
-    hosts = ids.values() if isinstance(ids, dict) else ()
-    return any(" (" in str(host) and not str(host).endswith(" (stopped)") for host in hosts)
+    hosts = ids.items() if isinstance(ids, dict) else ()
+    behind = {i: str(host).partition(" (")[2] for i, host in hosts}
+    return {i: what.removesuffix(")") for i, what in behind.items() if what}
 
 
 def wish_of(bag: Bag) -> Wish:

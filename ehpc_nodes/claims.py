@@ -27,8 +27,7 @@ class Claims:
         """
         wanted = {(cluster_id, i) for i in instance_ids} if urn else set()
         with self._lock:
-            for key in [key for key, owner in self._listed.items() if owner == urn]:
-                del self._listed[key]
+            self._forget(urn)
             others = {key: self._listed[key] for key in sorted(wanted) if key in self._listed}
             self._listed |= {key: urn for key in wanted if key not in others}
         return {instance_id: owner for (_, instance_id), owner in others.items()}
@@ -36,7 +35,10 @@ class Claims:
     def withdraw(self, urn: str) -> None:
         """Note that what the program lists in this resource was refused."""
         with self._lock:
-            self._listed = {key: owner for key, owner in self._listed.items() if owner != urn}
+            self._forget(urn)
+
+    def _forget(self, urn: str) -> None:
+        self._listed = {key: owner for key, owner in self._listed.items() if owner != urn}
 
     def keep(self, urn: str, cluster_id: str, instance_ids: Collection[str]) -> None:
         """Note that this resource had these instances before the run, and is to keep them."""

@@ -134,9 +134,7 @@ class Lifecycle:
             update={"image_id": wish.image_id, "image_owner_alias": wish.image_owner_alias}
         )
         theirs = {i: o for i, o in seen.sight.of_others(self.mark).items() if i in owned - wanted}
-        if theirs and before:
-            self.reporter.warning(_left_to_others(theirs))
-            before = before.without(theirs)
+        before = self._without(before, theirs) if before else None
         self._apply(operation, inputs, seen)
         return inputs, before
 
@@ -329,16 +327,23 @@ class Lifecycle:
         except AuthError:
             return state
         theirs = Sight(instances={i.instance_id: i for i in seen}).of_others(operation.mark)
-        if theirs:
-            self.reporter.warning(_left_to_others(theirs))
+        return self._without(state, theirs)
+
+    def _without(self, state: State, theirs: Mapping[str, str]) -> State:
+        """The state without nodes that are others' now, which is said."""
+        if not theirs:
+            return state
+        told = [f"{i} ({owner})" for i, owner in sorted(theirs.items())]
+        self.reporter.warning(
+            f"Left attached, since another resource's mark stands on it: {listed(told)}."
+        )
         return state.without(theirs)
 
     def _confirm_attaching(self, operation: Operation, ours: set[str]) -> set[str]:
         """Of ours, those that a task is still attaching: DeleteNodes would be refused for them."""
         if ours <= {i for i, n in operation.nodes.items() if not _pending(n)}:
             return set()
-        tasks = self.cloud.list_running_tasks(operation.cluster_id)
-        return ours & set().union(*(t.instance_ids for t in tasks if t.may_attach))
+        return ours & wire.attached_by(self.cloud.list_running_tasks(operation.cluster_id))
 
 
 def stop_at(findings: list[Finding]) -> None:
@@ -351,11 +356,6 @@ def stop_at(findings: list[Finding]) -> None:
 def _pending_of(state: State | None) -> set[str]:
     """The instances that the state holds as being attached."""
     return {i for i, node in state.nodes.items() if node.status == PENDING} if state else set()
-
-
-def _left_to_others(theirs: Mapping[str, str]) -> str:
-    told = [f"{i} ({owner})" for i, owner in sorted(theirs.items())]
-    return f"Left attached, since another resource's mark stands on it: {listed(told)}."
 
 
 def _pending(node: wire.Node) -> bool:

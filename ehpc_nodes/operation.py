@@ -166,7 +166,7 @@ class Operation:
             if wanted <= self.nodes.keys():
                 return True
             tasks = self.cloud.list_running_tasks(self.cluster_id)
-            attaching = set().union(*(t.instance_ids for t in tasks if t.may_attach))
+            attaching = wire.attached_by(tasks)
             if wanted <= self.see_nodes().keys() | attaching:
                 return True
             return None

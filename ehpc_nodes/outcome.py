@@ -131,20 +131,19 @@ def reasons(operation: Operation, state: State) -> list[str]:
     failed = state.failed
     tasks = {i: r for r in operation.records for i in r.instance_ids}
     if len(failed) <= BULLETS:
-        return [
-            f"{_called(i, state)}: {f.reason}{_ids(tasks.get(i), f)}" for i, f in failed.items()
-        ]
+        return [f"{called(i, state)}: {f.reason}{_ids(tasks.get(i), f)}" for i, f in failed.items()]
     groups: dict[str, list[str]] = {}
     for instance_id, failure in failed.items():
         text = f"{failure.reason}{_ids(tasks.get(instance_id), failure)}"
-        groups.setdefault(text, []).append(_called(instance_id, state))
+        groups.setdefault(text, []).append(called(instance_id, state))
     return [
         f"{counted(len(ids), 'instance')} ({listed(ids, 5)}): {text}"
         for text, ids in groups.items()
     ]
 
 
-def _called(instance_id: str, state: State) -> str:
+def called(instance_id: str, state: State) -> str:
+    """A node for people: ``compute7 (i-…)`` where the state knows its host name."""
     node = state.nodes.get(instance_id)
     return f"{node.host_name} ({instance_id})" if node and node.host_name else instance_id
 

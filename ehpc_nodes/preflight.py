@@ -29,8 +29,7 @@ def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
         found += _of_membership(sight, wish)
         found += _of_image(sight, wish)
         found += _of_consent(sight, wish, plan)
-    for instance_id in (*plan.attach, *plan.adopt, *plan.join):
-        found += _of_marks(sight, instance_id, mark)
+    found += _of_marks(sight, plan, mark)
     found += _of_instances(sight, wish, plan)
     found += _of_types(sight, plan)
     found += _of_architecture(sight, wish, plan)
@@ -190,18 +189,17 @@ def _of_consent(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
     )
 
 
-def _of_marks(sight: Sight, instance_id: str, mark: str) -> Iterable[Finding]:
-    instance = (sight.instances or {}).get(instance_id)
-    owner = instance.tag(TAG_KEY) if instance else ""
-    if not mark or owner in ("", mark):
-        return
-    renamed = ", or name it in this resource's aliases where it was renamed"
-    siblings = owner.rpartition("/")[0] == mark.rpartition("/")[0]
-    yield Finding(
-        "instance_ids",
-        f"{sight.name(instance_id)} belongs to another resource, {owner!r}: remove it there first"
-        f"{renamed if siblings else ''} (or its ECS tag {TAG_KEY!r}, where that resource no longer exists)",
-    )
+def _of_marks(sight: Sight, plan: Plan, mark: str) -> Iterable[Finding]:
+    owners = sight.of_others(mark)
+    for instance_id in (i for i in (*plan.attach, *plan.adopt, *plan.join) if i in owners):
+        owner = owners[instance_id]
+        renamed = ", or name it in this resource's aliases where it was renamed"
+        siblings = owner.rpartition("/")[0] == mark.rpartition("/")[0]
+        yield Finding(
+            "instance_ids",
+            f"{sight.name(instance_id)} belongs to another resource, {owner!r}: remove it there first"
+            f"{renamed if siblings else ''} (or its ECS tag {TAG_KEY!r}, where that resource no longer exists)",
+        )
 
 
 def _of_instances(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:

@@ -85,7 +85,7 @@ class Sight:
     @property
     def attaching(self) -> set[str]:
         """Instances that a running task names."""
-        return set().union(*(t.instance_ids for t in self.tasks or () if t.may_attach))
+        return wire.attached_by(self.tasks or ())
 
     def is_elsewhere(self, wish: Wish) -> bool:
         """Whether the cluster says another region than the one that is set."""
@@ -158,7 +158,7 @@ def look(
             elif cluster_id:
                 sight.begun_elsewhere[instance.instance_id] = cluster_id
     if ids:
-        _look_at_instances(cloud, wish, ids, sight)
+        _look_at_instances(cloud, wish, ids, wanted, sight)
     return sight
 
 
@@ -180,14 +180,17 @@ def _look_at_queue(cloud: Cloud, wish: Wish, sight: Sight) -> None:
     sight.in_queue = None if seen is None else {node.id for node in seen}
 
 
-def _look_at_instances(cloud: Cloud, wish: Wish, ids: list[str], sight: Sight) -> None:
+def _look_at_instances(
+    cloud: Cloud, wish: Wish, ids: list[str], wanted: Collection[str], sight: Sight
+) -> None:
     sight.tasks = _try(sight, "instance_ids", lambda: cloud.list_running_tasks(wish.cluster_id))
     found = _try(sight, "instance_ids", lambda: cloud.describe_instances(ids))
     sight.instances = None if found is None else {i.instance_id: i for i in found}
+    if not set(wanted) - (sight.nodes or {}).keys():
+        return  # nothing that could be attached: neither image nor other clusters matter
     if wish.image_id:
         sight.images = _try(sight, "image_id", lambda: _images(cloud, wish, sight))
-    if not sight.nodes or set(ids) - sight.nodes.keys():
-        _try(sight, "instance_ids", lambda: _look_at_other_clusters(cloud, wish, sight))
+    _try(sight, "instance_ids", lambda: _look_at_other_clusters(cloud, wish, sight))
 
 
 def _look_at_other_clusters(cloud: Cloud, wish: Wish, sight: Sight) -> None:
@@ -218,8 +221,8 @@ def members_of_others(
             continue
         try:
             found |= {node.id: other.id for node in cloud.list_nodes(other.id)}
-            for task in cloud.list_running_tasks(other.id):
-                found |= dict.fromkeys(task.instance_ids if task.may_attach else (), other.id)
+            tasks = cloud.list_running_tasks(other.id)
+            found |= dict.fromkeys(wire.attached_by(tasks), other.id)
         except ClusterNotFoundError:  # deleted meanwhile
             continue
         except (BackendError, TransportError):

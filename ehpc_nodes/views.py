@@ -196,11 +196,10 @@ class Candidate:
     @classmethod
     def of(cls, instance: wire.Instance, reasons: tuple[str, ...]) -> Candidate:
         """From an entry of DescribeInstances."""
-        addresses = instance.vpc_attributes.private_ip_address.ip_address
         return cls(
             instance_id=instance.instance_id,
             host_name=instance.host_name,
-            private_ip=next(iter(addresses), ""),
+            private_ip=instance.private_ip,
             status=instance.status,
             instance_type=instance.instance_type,
             image_id=instance.image_id,

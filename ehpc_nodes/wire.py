@@ -8,6 +8,7 @@ official SDKs' models (`alibabacloud-ehpc20180412`, `alibabacloud-ecs20140526`).
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -136,6 +137,11 @@ class Task(Wire):
         if self.errors and self.errors not in ("[]", "{}"):
             return self.errors
         return f"step {self.current_step} of {self.total_steps}"
+
+
+def attached_by(tasks: Iterable[Task]) -> set[str]:
+    """The instances that these tasks name and may be attaching."""
+    return {instance_id for t in tasks if t.may_attach for instance_id in t.instance_ids}
 
 
 class Queue(Wire):

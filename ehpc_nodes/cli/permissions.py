@@ -19,6 +19,7 @@ from ehpc_nodes.errors import (
     TransportError,
     permission,
 )
+from ehpc_nodes.operation import TAG_KEY
 
 NO_CLUSTER, NO_INSTANCE = "ehpc-hz-0000000000", "i-00000000000000000000"
 NO_IMAGE = ("none", "system")
@@ -92,13 +93,13 @@ NEEDS = (
     ),
     Need(
         "TagResources",
-        lambda c, _: c.tag_instances([NO_INSTANCE], {"ehpc-nodes": "doctor"}),
+        lambda c, _: c.tag_instances([NO_INSTANCE], {TAG_KEY: "doctor"}),
         "instances aren't marked",
         True,
     ),
     Need(
         "UntagResources",
-        lambda c, _: c.untag_instances([NO_INSTANCE], "ehpc-nodes"),
+        lambda c, _: c.untag_instances([NO_INSTANCE], TAG_KEY),
         "marks stay",
         True,
     ),
