@@ -28,7 +28,10 @@ class Run(AttachedNodesProvider):
         }  # the SDK's Config looks values up in the same way
         self.configure(ConfigureRequest(config=config))
 
-    def _lifecycle(self, _call: Any, _region: str, seconds: float, *, marks: bool = True) -> Any:
+    def _lifecycle(
+        self, _call: Any, _region: str, seconds: float, identity: str = "", *, marks: bool = True
+    ) -> Any:
+        self.bench.identity = identity
         lifecycle = self.bench.lifecycle(seconds, mark=self.bench.mark if marks else "")
         lifecycle.looks = self._looks
         return lifecycle

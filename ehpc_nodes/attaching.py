@@ -25,7 +25,7 @@ from .errors import (
 )
 from .lists import BATCH, chunks
 from .models import Inputs
-from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Operation, may_have_acted
+from .operation import ATTACHING_KEY, IDENTITY_KEY, TAG_KEY, UNSEEN, Operation, may_have_acted
 from .waiting import wait_until
 from .watching import Watch
 
@@ -125,6 +125,8 @@ class Attaching:
             return True
         try:
             tags = {TAG_KEY: operation.mark, ATTACHING_KEY: operation.cluster_id}
+            if operation.identity:
+                tags[IDENTITY_KEY] = operation.identity
             operation.cloud.tag_instances(ids, tags)
             operation.announced |= set(ids)
         except AuthError as error:

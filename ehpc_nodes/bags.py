@@ -14,6 +14,8 @@ from .sight import Wish
 from .wire import NODE_INITIAL, NODE_READY, NODE_STOPPED
 
 REPLACING = ("cluster_id", "region", "image_id", "image_owner_alias")
+#: The input that tells the resource from one of the same name in another backend; ``__``: never shown.
+IDENTITY = "__identity"
 CONSENTS = ("replace_system_disks", "stop_running", "detach_busy")
 
 Bag = dict[str, Any]
@@ -41,12 +43,17 @@ def split_unknown(news: Mapping[str, Any]) -> tuple[Bag, set[str]]:
     return known, unknown
 
 
-def checked_inputs(declared: Declared, news: Bag, unknown: set[str], olds: Bag) -> Bag:
+def checked_inputs(
+    declared: Declared, news: Bag, unknown: set[str], olds: Bag, identity: str = ""
+) -> Bag:
     """The inputs as the engine keeps and shows them.
 
     The set is a map keyed by instance id (value: the host name where known), because the engine shows a
     map's added and removed entries exactly, and a list's by index. What the program leaves out keeps the
     value that it had (region and image of the same cluster), so that nothing is replaced by an omission.
+
+    Args:
+        identity: of the resource where it has none yet.
     """
     bag: Bag = {name: UNKNOWN for name in unknown if name != "instance_ids"}
     bag |= declared.model_dump(exclude_none=True, exclude={"instance_ids"})
@@ -62,6 +69,7 @@ def checked_inputs(declared: Declared, news: Bag, unknown: set[str], olds: Bag) 
     for name in CONSENTS:
         bag.setdefault(name, False)
     bag["instance_ids"] = _set_as_map(declared, news, olds)
+    bag[IDENTITY] = identity_of(olds) or identity
     return bag
 
 
@@ -75,6 +83,11 @@ def _set_as_map(declared: Declared, news: Bag, olds: Bag) -> Any:
     unknowns = [item for item in raw if isinstance(item, Unknown)] if isinstance(raw, list) else []
     named |= {f"(new instance {n})": item for n, item in enumerate(unknowns, start=1)}
     return named
+
+
+def identity_of(bag: Mapping[str, Any]) -> str:
+    """The resource's identity in a bag of checked inputs; empty where none was given."""
+    return str(bag.get(IDENTITY, ""))
 
 
 def name_of(urn: str) -> str:
@@ -124,7 +137,7 @@ def inputs_of(state: State, old_inputs: Bag) -> Bag:
 
     A node that isn't as wanted says so behind its host name: ``compute3 (stopped)``.
     """
-    kept = {k: v for k, v in old_inputs.items() if k in Inputs.model_fields} or {
+    kept = {k: v for k, v in old_inputs.items() if k in {IDENTITY, *Inputs.model_fields}} or {
         k: v
         for k, v in state.model_dump().items()
         if k in Inputs.model_fields and (k in CONSENTS or v)

@@ -19,7 +19,7 @@ from .errors import (
 )
 from .lists import BATCH, chunks
 from .models import TaskRecord
-from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Operation, may_have_acted
+from .operation import ATTACHING_KEY, IDENTITY_KEY, TAG_KEY, UNSEEN, Operation, may_have_acted
 from .waiting import wait_until
 
 SENDS = 3
@@ -64,7 +64,7 @@ def unmark(operation: Operation, ids: Sequence[str]) -> None:
     if not operation.mark or not ids:
         return
     try:
-        operation.cloud.untag_instances(ids, TAG_KEY, ATTACHING_KEY)
+        operation.cloud.untag_instances(ids, TAG_KEY, ATTACHING_KEY, IDENTITY_KEY)
     except AuthError as error:
         operation.marks_refused(error)
     except (ApiError, TransportError) as error:

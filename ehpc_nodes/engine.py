@@ -53,6 +53,7 @@ class EngineCall:
         timeout: customTimeouts of this operation in seconds; 0 where not given.
         old_inputs: the resource's saved inputs, where the engine sends them (delete, read, diff).
         is_delete: whether the engine asks for a delete.
+        seed: random bytes for a check, the same in a saved plan and the up that follows it; empty: none.
         cancelled: set as soon as the user cancels (or the call ends).
     """
 
@@ -60,6 +61,7 @@ class EngineCall:
     timeout: float = 0.0
     old_inputs: dict[str, Any] = field(default_factory=dict)
     is_delete: bool = False
+    seed: bytes = b""
     cancelled: threading.Event = field(default_factory=threading.Event)
     _context: Any = None
     _serialized_provider: str = ""
@@ -149,6 +151,7 @@ def current_call() -> EngineCall:
         urn=str(getattr(request, "urn", "")),
         timeout=float(getattr(request, "timeout", 0.0) or 0.0),
         old_inputs=_first_bag(request, "old_inputs", "inputs"),
+        seed=bytes(getattr(request, "randomSeed", b"")),
         is_delete=isinstance(request, provider_pb2.DeleteRequest),
         _context=context,
         _serialized_provider=_serialized_provider(request),

@@ -23,7 +23,7 @@ from .errors import (
 )
 from .looks import Looks
 from .models import Failure, Finding, Inputs, NodeState, State
-from .operation import ATTACHING_KEY, TAG_KEY, UNSEEN, Cloud, Operation, Reporter
+from .operation import TAG_KEY, UNSEEN, Cloud, Operation, Reporter, begun_of
 from .outcome import PENDING, ended_by, exceptions, node_state, queues, reasons, state_after
 from .sight import Sight, Wish
 from .survey import Survey, survey, survey_removal
@@ -54,6 +54,7 @@ class Lifecycle:
     Attributes:
         grace: seconds for which lists may lag, and a lost answer is looked after.
         mark: the ownership mark's value; empty: no marks.
+        identity: of the resource, as its state keeps it; empty: a run that was not saved can't be told.
         looks: shared with the other operations of the process.
     """
 
@@ -62,6 +63,7 @@ class Lifecycle:
     reporter: Reporter
     grace: float
     mark: str = ""
+    identity: str = ""
     looks: Looks = field(default_factory=Looks)
 
     # -- create and update ----------------------------------------------------------------------
@@ -112,6 +114,7 @@ class Lifecycle:
             cluster_id,
             self.grace,
             self.mark,
+            self.identity,
             looks=self.looks,
         )
 
@@ -287,8 +290,7 @@ class Lifecycle:
         except AuthError as error:
             operation.marks_refused(error)
             return set()
-        here = operation.cluster_id
-        return {instance.instance_id for instance in marked if instance.tag(ATTACHING_KEY) == here}
+        return begun_of(marked, operation.cluster_id, operation.identity, operation.nodes)
 
     # -- delete ---------------------------------------------------------------------------------
 

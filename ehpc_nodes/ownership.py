@@ -1,8 +1,9 @@
-"""The ownership mark: an ECS tag on an instance that names the resource which attaches it."""
+"""The ownership mark, an ECS tag that names the resource which attaches an instance, and its identity."""
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 
 LONGEST = 128  # of a tag's value (ECS TagResources)
 
@@ -27,3 +28,12 @@ def mark_of(urn: str) -> str:
         digest = hashlib.sha256(urn.encode()).hexdigest()[:12]
         mark = f"{mark.replace('://', '_')[: LONGEST - 13]}#{digest}"
     return mark
+
+
+def new_identity(seed: bytes) -> str:
+    """What a new resource is told by from others that carry the same mark.
+
+    Args:
+        seed: what the engine gives, so that a plan and its up agree; empty: any will do.
+    """
+    return hashlib.sha256(seed or secrets.token_bytes()).hexdigest()[:12]

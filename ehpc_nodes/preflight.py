@@ -269,7 +269,7 @@ def of_strangers(sight: Sight, known: Collection[str]) -> Iterable[Finding]:
     """Nodes with this resource's mark that stand neither in its state nor in the program: told, not touched.
 
     Another stack of the same project, stack and resource name may have attached them (in another backend,
-    or under a name that was given anew), or a run that was killed just before its state was saved.
+    or under a name that was given anew), or a create that was killed just before its state was saved.
     """
     for instance_id in sorted(
         (sight.marked - sight.begun - set(known)) & (sight.nodes or {}).keys()

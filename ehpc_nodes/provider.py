@@ -31,6 +31,7 @@ from .bags import (
     changed,
     checked_inputs,
     has_drifted,
+    identity_of,
     inputs_of,
     is_replacement,
     known_ids,
@@ -61,7 +62,7 @@ from .models import (
     State,
     check_form,
 )
-from .ownership import mark_of
+from .ownership import mark_of, new_identity
 from .waiting import Deadline, RealClock
 
 #: Seconds; customTimeouts replace those of create, update and delete.
@@ -95,7 +96,7 @@ class AttachedNodesProvider(ResourceProvider):
                 findings.append(
                     Finding("image_owner_alias", "is given without image_id: name the image too")
                 )
-            bag = checked_inputs(declared, news, unknown, _olds)
+            bag = checked_inputs(declared, news, unknown, _olds, new_identity(call.seed))
             if not findings and "region" not in bag and "region" not in unknown:
                 try:
                     bag["region"] = settings.resolve_region(self._get, os.environ)
@@ -142,7 +143,7 @@ class AttachedNodesProvider(ResourceProvider):
             return []
 
         def lifecycle_in(region: str) -> Lifecycle:
-            return self._lifecycle(call, region, LOOK_TIMEOUT)
+            return self._lifecycle(call, region, LOOK_TIMEOUT, identity_of(bag))
 
         if replaced:
             seen = forecast_replacement(lifecycle_in, bag, wanted, replaced)
@@ -183,7 +184,8 @@ class AttachedNodesProvider(ResourceProvider):
             inputs = Inputs.model_validate(props)
             self._refuse_forced(call.urn, inputs)
             resource_id = str(ResourceId.of(inputs))
-            lifecycle = self._lifecycle(call, inputs.region, call.timeout or CREATE_TIMEOUT)
+            timeout = call.timeout or CREATE_TIMEOUT
+            lifecycle = self._lifecycle(call, inputs.region, timeout, identity_of(props))
             with self._partial_state_kept(call, resource_id):
                 state = lifecycle.converge(inputs)
             self._claims.hold(call.urn, state)
@@ -204,7 +206,8 @@ class AttachedNodesProvider(ResourceProvider):
         """Attach what was added, detach what was removed, move what is in another queue."""
         with _errors_told() as call:
             inputs, before = Inputs.model_validate(_news), State.model_validate(_olds)
-            lifecycle = self._lifecycle(call, inputs.region, call.timeout or UPDATE_TIMEOUT)
+            timeout = call.timeout or UPDATE_TIMEOUT
+            lifecycle = self._lifecycle(call, inputs.region, timeout, identity_of(_news))
             before = self._without_those_of_others(call, before)
             inputs = self._with_those_awaited(call, inputs, before)
             with self._partial_state_kept(call, _id):
@@ -217,7 +220,8 @@ class AttachedNodesProvider(ResourceProvider):
         with _errors_told() as call:
             managed = "nodes" in props
             state = self._state_to_read(id_, props)
-            lifecycle = self._lifecycle(call, state.region, LOOK_TIMEOUT, marks=managed)
+            identity = identity_of(call.old_inputs)
+            lifecycle = self._lifecycle(call, state.region, LOOK_TIMEOUT, identity, marks=managed)
             found = lifecycle.observe(state) if managed else lifecycle.observe_all(state)
             if found is None:
                 return ReadResult("", {})
@@ -233,7 +237,8 @@ class AttachedNodesProvider(ResourceProvider):
             saved = call.old_inputs.get("detach_busy", _props.get("detach_busy", False))
             consent = self._detach_busy.get(call.urn, saved)  # of the program, where it was run
             state = State.model_validate({**_props, "detach_busy": consent})
-            lifecycle = self._lifecycle(call, state.region, call.timeout or DELETE_TIMEOUT)
+            timeout = call.timeout or DELETE_TIMEOUT
+            lifecycle = self._lifecycle(call, state.region, timeout, identity_of(call.old_inputs))
             state = self._without_those_of_others(call, state)
             for instance_id, owner in self._claims.awaited_by_others(call.urn, state).items():
                 raise RefusedError(
@@ -294,7 +299,13 @@ class AttachedNodesProvider(ResourceProvider):
         )
 
     def _lifecycle(
-        self, call: EngineCall, region: str, seconds: float, *, marks: bool = True
+        self,
+        call: EngineCall,
+        region: str,
+        seconds: float,
+        identity: str = "",
+        *,
+        marks: bool = True,
     ) -> Lifecycle:
         """A lifecycle on the real cloud, for one operation."""
         # late: a program, and a run without a change, send nothing and need no HTTP
@@ -304,7 +315,7 @@ class AttachedNodesProvider(ResourceProvider):
         deadline = Deadline.after(RealClock(call.cancelled), seconds)
         mark = mark_of(call.urn) if marks and found.ownership_tags else ""
         cloud = connect(found, deadline, notice=call.status)
-        return Lifecycle(cloud, deadline, call, found.grace_seconds, mark, self._looks)
+        return Lifecycle(cloud, deadline, call, found.grace_seconds, mark, identity, self._looks)
 
 
 # -- errors to the engine -----------------------------------------------------------------------

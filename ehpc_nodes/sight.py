@@ -16,7 +16,7 @@ from .errors import (
     permission,
 )
 from .models import Finding
-from .operation import ATTACHING_KEY, TAG_KEY, Cloud
+from .operation import ATTACHING_KEY, TAG_KEY, Cloud, begun_of
 
 T = TypeVar("T")
 
@@ -63,7 +63,8 @@ class Sight:
 
     Attributes:
         marked: instances that carry this resource's mark.
-        begun: of these, the ones that an interrupted run announced to be attached to the cluster.
+        begun: of these, the ones that an interrupted run announced to be attached to the cluster, and nodes
+            that it attached and that no state knows.
         begun_elsewhere: those that it announced for another cluster, which is named.
         in_queue: the members of the wished queue.
         elsewhere: nodes of the region's other clusters in the same VPC, with their cluster.
@@ -127,6 +128,7 @@ def look(
     owned: Collection[str],
     *,
     mark: str,
+    identity: str = "",
     nodes: dict[str, wire.Node] | None = None,
 ) -> Sight:
     """Look at what the wish depends on, and at the instances that are new or not attached.
@@ -151,12 +153,14 @@ def look(
     if mark:
         tagged = _try(sight, "instance_ids", lambda: cloud.instances_tagged(TAG_KEY, mark))
         sight.marked = {instance.instance_id for instance in tagged or []}
-        for instance in tagged or []:
-            cluster_id = instance.tag(ATTACHING_KEY)
-            if cluster_id == wish.cluster_id:
-                sight.begun.add(instance.instance_id)
-            elif cluster_id:
-                sight.begun_elsewhere[instance.instance_id] = cluster_id
+        unknown = (sight.nodes or {}).keys() - set(owned)
+        sight.begun = begun_of(tagged or [], wish.cluster_id, identity, unknown)
+        sent_to = {x.instance_id: x.tag(ATTACHING_KEY) for x in tagged or []}
+        sight.begun_elsewhere = {
+            i: cluster_id
+            for i, cluster_id in sent_to.items()
+            if cluster_id not in ("", wish.cluster_id)
+        }
     if ids:
         _look_at_instances(cloud, wish, ids, wanted, sight)
     return sight

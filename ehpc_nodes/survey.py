@@ -60,7 +60,15 @@ def survey(
     if nodes is not None:
         nodes = {i: node for i, node in nodes.items() if not _goes(node, wanted, anew)}
     owned = owned - set(anew)
-    seen = sight.look(operation.cloud, wish, wanted, owned, mark=operation.mark, nodes=nodes)
+    seen = sight.look(
+        operation.cloud,
+        wish,
+        wanted,
+        owned,
+        mark=operation.mark,
+        identity=operation.identity,
+        nodes=nodes,
+    )
     seen.begun |= set(pending) - (seen.nodes or {}).keys()
     seen.elsewhere = {i: other for i, other in seen.elsewhere.items() if i not in anew}
     wish = with_image(wish, seen)

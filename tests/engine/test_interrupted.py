@@ -38,7 +38,9 @@ def test_a_create_that_is_killed(cloud, stack_on, action):
     assert stack.preview("--expect-no-changes")
 
 
-@pytest.mark.parametrize("action", ["AddExistedNodes", "ListTasks", "DeleteNodes", "ListQueues"])
+@pytest.mark.parametrize(
+    "action", ["AddExistedNodes", "ListTasks", "DeleteNodes", "ListQueues", "UntagResources"]
+)
 def test_an_update_that_is_killed_and_a_program_that_changed_meanwhile(cloud, stack_on, action):
     it = cloud(detached_instance_status="Stopped")
     stack = stack_on(it)
@@ -51,7 +53,9 @@ def test_an_update_that_is_killed_and_a_program_that_changed_meanwhile(cloud, st
     assert sorted(it.nodes) == ids(2, 5) == stack.outputs()["ids"]
     assert it.harm.double_attach == [] == it.harm.releases
     marked = {i: x.tags for i, x in it.emulator.world.instances.items() if x.tags}
-    assert marked == {i: {"ehpc-nodes": MARK_OF_STACK} for i in ids(2, 5)}
+    identity = stack.resources()["nodes"]["inputs"]["__identity"]
+    mark = {"ehpc-nodes": MARK_OF_STACK, "ehpc-nodes-id": identity}
+    assert marked == dict.fromkeys(ids(2, 5), mark)
     assert stack.preview("--expect-no-changes")
 
 

@@ -35,7 +35,22 @@ def test_the_urn_gives_the_mark(cloud, stack_on):
     stack = stack_on(it)
     declare(stack, 1)
     stack.up()
-    assert it.emulator.world.instances[ids(1)[0]].tags == {"ehpc-nodes": "project/dev/nodes"}
+    assert it.emulator.world.instances[ids(1)[0]].tags["ehpc-nodes"] == "project/dev/nodes"
+
+
+def test_the_identity_is_hidden_and_the_same_in_a_saved_plan_and_its_up(cloud, stack_on):
+    """The engine gives check a random seed, and holds the checked inputs of an up against the plan's."""
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1)
+    assert "identity" not in stack.preview("--diff").text
+    plan = str(stack.directory / "plan.json")
+    stack.preview("--save-plan", plan)
+    assert "identity" not in stack.up("--plan", plan).text
+    identity = it.emulator.world.instances[ids(1)[0]].tags["ehpc-nodes-id"]
+    declare(stack, 1, 2)
+    stack.up()
+    assert it.emulator.world.instances[ids(2)[0]].tags["ehpc-nodes-id"] == identity
 
 
 def test_custom_timeouts_are_honoured_to_the_second(cloud, stack_on):

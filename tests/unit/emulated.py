@@ -58,6 +58,9 @@ class Bench:
 
     kill_in: int | None = None
     kill_after_effect = False
+    identity = ""
+    creates = 0
+    creating = False
 
     def __init__(self, instances=6, attached=(), *, grace=30.0, mark=MARK, **knobs):
         self.clock = Both()
@@ -121,8 +124,8 @@ class Bench:
         return call
 
     def _note_orphans(self, action, params):
-        """The run died after its last word: its nodes are attached, and no state will know them."""
-        if action == "UntagResources" and "TagKey.2" not in params:
+        """A create died after its last word: its nodes are attached, and no state will know them."""
+        if self.creating and action == "UntagResources" and "TagKey.2" not in params:
             self.orphans |= {v for k, v in params.items() if k.startswith("ResourceId.")}
 
     def _maybe_die(self, *, before):
@@ -138,12 +141,13 @@ class Bench:
         ehpc, ecs = self.exchange("2018-04-12"), self.exchange("2014-05-26")
         cloud = Client(ehpc, ecs, region="cn-hangzhou", deadline=deadline)
         mark = changes.get("mark", self.mark)
-        return Lifecycle(cloud, deadline, self.said, self.grace, mark)
+        return Lifecycle(cloud, deadline, self.said, self.grace, mark, self.identity)
 
     def operation(self, seconds=3600.0, **notes):
         """One operation on the cluster, with such notes already taken."""
         it = self.lifecycle(seconds)
-        return Operation(it.cloud, it.deadline, self.said, CLUSTER, self.grace, self.mark, **notes)
+        about = (CLUSTER, self.grace, self.mark, self.identity)
+        return Operation(it.cloud, it.deadline, self.said, *about, **notes)
 
     def inputs(self, *numbers, **changes):
         return Inputs(
@@ -157,7 +161,11 @@ class Bench:
         )
 
     def up(self, *numbers, before=None, seconds=3600.0, **changes):
-        """Converge to these instances; the state, or the error."""
+        """Converge to these instances; the state, or the error. A create gets an identity of its own."""
+        self.creating = before is None
+        if self.creating:
+            self.creates += 1
+            self.identity = f"identity{self.creates}"
         return self.lifecycle(seconds).converge(self.inputs(*numbers, **changes), before)
 
 

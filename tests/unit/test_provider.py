@@ -1,5 +1,6 @@
 """Check and diff in process, on an emulated cloud over HTTP; and bags that nobody should hand over."""
 
+import re
 from typing import Any
 
 import pytest
@@ -73,6 +74,7 @@ def rig():
 def test_check_resolves_defaults_and_names_the_hosts(rig, capsys):
     result = rig.check()
     assert result.failures == []
+    assert re.fullmatch("[0-9a-f]{12}", result.inputs.pop("__identity"))
     assert result.inputs == CHECKED
     assert (
         f"attach 1 (system disk replaced by {IMAGE}): compute1; 1 call" in capsys.readouterr().out

@@ -5,6 +5,7 @@ import pytest
 from ehpc_nodes.emulator.world import Cluster, Queue
 from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError
+from ehpc_nodes.sight import Wish
 from unit.emulated import CLUSTER, IMAGE, MARK, VPC, Bench, ids, iid, killed
 
 OTHER = "ehpc-hz-other"
@@ -78,6 +79,36 @@ def test_where_marks_turn_out_to_be_forbidden_nothing_is_stopped_or_sent_before_
     assert bench.harm.double_attach == []
 
 
+def test_an_update_that_came_to_its_end_unsaved_is_known_by_its_identity():
+    bench = Bench()
+    saved = bench.up(1)
+    bench.up(1, 2, 3, before=saved)  # the engine is killed before it saves what this returns
+    after = bench.up(1, 3, before=saved)
+    assert after.instance_ids == sorted(bench.nodes) == ids(1, 3)
+    assert bench.marked.keys() == bench.nodes.keys()
+    assert bench.writes() == ["AddExistedNodes", "AddExistedNodes", "DeleteNodes"]
+
+
+def test_a_refresh_and_a_destroy_find_what_an_update_left_unsaved():
+    bench = Bench()
+    saved = bench.up(1)
+    bench.up(1, 2, before=saved)  # not saved
+    assert bench.lifecycle().observe(saved).instance_ids == ids(1, 2)
+    bench.lifecycle().remove(saved)
+    assert bench.nodes == {} == bench.marked
+
+
+def test_a_create_that_came_to_its_end_unsaved_is_adopted_or_told():
+    """Nothing tells it from a resource of the same name in another backend."""
+    bench = Bench()
+    bench.up(1, 2)  # not saved
+    assert bench.up(1, 3).instance_ids == ids(1, 3)
+    assert sorted(bench.nodes) == ids(1, 2, 3)
+    wish = Wish(CLUSTER, "cn-hangzhou", replace_system_disks=True)
+    (finding,) = bench.lifecycle().survey(wish, set(ids(1, 3)), set(ids(1, 3))).findings
+    assert finding.reason.startswith(f"compute2 ({iid(2)}) is attached with this resource's mark")
+
+
 def with_another_cluster(bench):
     queues = {"workq": Queue("workq")}
     bench.emulator.world.clusters[OTHER] = Cluster(
@@ -114,8 +145,6 @@ def test_what_a_killed_run_sent_to_another_cluster_is_told_and_keeps_its_mark():
 
 def told(bench, *numbers):
     """What a preview says of the other cluster."""
-    from ehpc_nodes.sight import Wish
-
     wish = Wish(OTHER, "cn-hangzhou", replace_system_disks=True)
     found = bench.lifecycle().survey(wish, set(ids(*numbers)), set(ids(*numbers))).findings
     return [finding.reason for finding in found if finding.warning]
