@@ -30,6 +30,8 @@ ACTIONS = st.sampled_from(
         *("TagResources", "UntagResources", "ListQueues", "ListClusters", "*"),
     ]
 )
+#: What may be forbidden; without the permission to tag, a killed run leaves no trace (docs/limits.md).
+READS_AND_WRITES = ACTIONS.filter(lambda action: action not in ("TagResources", "*"))
 KINDS = st.sampled_from(
     [
         *("throttle", "error", "error_after", "reset_before", "reset_after", "lost", "garbage"),
@@ -128,6 +130,15 @@ class Histories(RuleBasedStateMachine):
     @rule(kind=KINDS, action=ACTIONS, after=st.integers(0, 3), times=st.integers(1, 2))
     def fault(self, kind, action, after, times):
         self.bench.fault(kind, action, after=after, times=times)
+
+    @rule(action=READS_AND_WRITES, times=st.sampled_from([1, 3, None]))
+    def forbid(self, action, times):
+        """A permission is missing (a few times, or until somebody gives it)."""
+        self.bench.fault("error", action, code="Forbidden.RAM", status=403, times=times)
+
+    @rule()
+    def allow(self):
+        self.bench.emulator.faults.clear()
 
     @rule(status=st.sampled_from(["exception", "absent"]), count=st.integers(1, 3))
     def nodes_fail(self, status, count):
