@@ -7,6 +7,7 @@ instances themselves, and only when all three say «not accepted» for the whole
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,13 +25,17 @@ from .errors import (
     listed,
 )
 from .lists import BATCH, chunks
+from .marks import TAG_KEY, announce, owner_of
 from .models import Inputs
-from .operation import ATTACHING_KEY, IDENTITY_KEY, TAG_KEY, UNSEEN, Operation, may_have_acted
+from .operation import UNSEEN, Operation, may_have_acted
+from .sight import members_of_others
 from .waiting import wait_until
 from .watching import Watch
 
 #: How often one batch is sent at most (again only after it is known that it was not accepted).
 SENDS = 3
+#: Seconds after which a look is too old to send by: stopping, and resolving a lost answer, take minutes.
+FRESH = 10.0
 
 
 @dataclass
@@ -40,12 +45,14 @@ class Attaching:
     Attributes:
         instances: what ECS said of the instances before, by id.
         begun: instances that an interrupted run announced, and may have sent.
+        looked: when it was seen last that nobody holds the instances.
     """
 
     operation: Operation
     inputs: Inputs
     instances: Mapping[str, wire.Instance]
     begun: Collection[str] = frozenset()
+    looked: float = math.inf
     before: frozenset[str] | None = field(default=None, init=False)
 
     def run(self, ids: Sequence[str], joined: Collection[str], strays: Sequence[str]) -> set[str]:
@@ -62,15 +69,18 @@ class Attaching:
         Raises:
             WaitTimeoutError, CancelledError, OutcomeUnknownError, AuthError, …: nothing more is done.
         """
-        self._try_to_mark(self._running_of(ids))
+        self._try_to_mark([i for i in self._running_of(ids) if i not in self.begun])
         taken = self._taken_up_before([*ids, *strays])
         rest = [i for i in ids if i not in taken]
         self._stop_running(rest)
-        if not self._announce(rest):  # nor could an earlier run: any of them may have been sent
+        rest = self._still_free(rest)
+        if not announce(
+            self.operation, rest
+        ):  # nor could an earlier run: any of them may have been sent
             taken |= self._taken_up_before(rest)
             rest = [i for i in rest if i not in taken]
         for batch in chunks(rest, BATCH):
-            self._send(batch)
+            self._send(self._still_free(batch))
         self.instances = {}
         Watch(self.operation).until_settled({*self.operation.sent, *joined})
         return taken & set(strays)
@@ -93,6 +103,36 @@ class Attaching:
         with suppress(ApiError, TransportError):  # it is set anew in a moment
             operation.cloud.untag_instances(running[:1], TAG_KEY)
 
+    def _still_free(self, ids: Sequence[str]) -> list[str]:
+        """Of these, the ones that nobody has taken meanwhile; the others are noted as failed."""
+        operation, now = self.operation, self.operation.deadline.clock.now()
+        if not ids or now - self.looked < FRESH:
+            return list(ids)
+        self.looked = now
+        instances = operation.cloud.describe_instances(ids)
+        taken = self._held_now(instances[0].vpc_id if instances else "")
+        if operation.mark:
+            owners = {
+                x.instance_id: owner_of(x, operation.mark, operation.identity) for x in instances
+            }
+            taken |= {i: f"resource {owner!r}" for i, owner in owners.items() if owner}
+        for instance_id in taken.keys() & {*ids}:
+            reason = f"was taken meanwhile by {taken[instance_id]}: run pulumi up again"
+            operation.fail([instance_id], "Taken", reason)
+        return [i for i in ids if i not in taken]
+
+    def _held_now(self, vpc_id: str) -> dict[str, str]:
+        """Nodes of this VPC's clusters, and instances on their way there: instance id to cluster."""
+        cloud, cluster_id = self.operation.cloud, self.operation.cluster_id
+        held: dict[str, str] = {}
+        with suppress(AuthError):  # preflight has warned of it
+            held, _ = members_of_others(cloud, cluster_id, vpc_id)
+        here = {*self.operation.see_compute_nodes()}
+        here |= wire.attached_by(cloud.list_running_tasks(cluster_id))
+        return {
+            i: f"cluster {other}" for i, other in (held | dict.fromkeys(here, cluster_id)).items()
+        }
+
     def _running_of(self, ids: Sequence[str]) -> list[str]:
         """Of these, the instances that have to be stopped."""
         return [i for i in ids if i in self.instances and not self.instances[i].stopped]
@@ -111,28 +151,6 @@ class Attaching:
         taken = self._look_for(doubtful, frozenset(), fresh=False)
         operation.sent |= taken
         return taken
-
-    def _announce(self, ids: Sequence[str]) -> bool:
-        """Mark the instances in the cloud itself, so that a crash after the write loses none.
-
-        They are Stopped by now: one that is announced and isn't Stopped has been sent.
-
-        Returns:
-            False where that has just turned out to be forbidden.
-        """
-        operation = self.operation
-        if not operation.mark or not ids:
-            return True
-        try:
-            tags = {TAG_KEY: operation.mark, ATTACHING_KEY: operation.cluster_id}
-            if operation.identity:
-                tags[IDENTITY_KEY] = operation.identity
-            operation.cloud.tag_instances(ids, tags)
-            operation.announced |= set(ids)
-        except AuthError as error:
-            operation.marks_refused(error)
-            return False
-        return True
 
     def _stop_running(self, ids: Sequence[str]) -> None:
         """ECS StopInstances for those that run (the inputs allow it: preflight saw to that)."""
@@ -193,6 +211,8 @@ class Attaching:
 
     def _send(self, batch: list[str]) -> None:
         """One AddExistedNodes. A refusal is noted for its instances; others go on."""
+        if not batch:
+            return
         operation, inputs, before = self.operation, self.inputs, self._tasks_before()
         for attempt in range(1, SENDS + 1):
             operation.reporter.status(f"attaching {counted(len(batch), 'instance')}")
@@ -303,20 +323,3 @@ class Attaching:
     def _image_changed(self, seen: wire.Instance) -> bool:
         known = self.instances.get(seen.instance_id)
         return known is not None and known.image_id != seen.image_id
-
-
-def unannounce(operation: Operation) -> None:
-    """Take the announcements away of all whose fate is known; the last call of an operation.
-
-    Until the state that knows them is on its way to the engine, only these tags tell that they are this
-    resource's.
-    """
-    ids = sorted(operation.announced - operation.sent)
-    if not operation.mark or not ids:
-        return
-    try:
-        operation.cloud.untag_instances(ids, ATTACHING_KEY)
-    except (ApiError, TransportError) as error:
-        operation.reporter.warning(
-            f"The tag {ATTACHING_KEY} stays on {listed(ids)} until the next change: {error}"
-        )

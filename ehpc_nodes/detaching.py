@@ -12,14 +12,14 @@ from .errors import (
     EhpcError,
     OutcomeUnknownError,
     RefusedError,
-    TransportError,
     WaitTimeoutError,
     counted,
     listed,
 )
 from .lists import BATCH, chunks
+from .marks import unmark
 from .models import TaskRecord
-from .operation import ATTACHING_KEY, IDENTITY_KEY, TAG_KEY, UNSEEN, Operation, may_have_acted
+from .operation import UNSEEN, Operation, may_have_acted
 from .waiting import wait_until
 
 SENDS = 3
@@ -57,18 +57,6 @@ def detach(operation: Operation, ids: Sequence[str]) -> None:
         _delete(operation, batch)
     _watch(operation, {i for i in ids if i not in operation.failed})
     unmark(operation, sorted(operation.detached & set(ids)))
-
-
-def unmark(operation: Operation, ids: Sequence[str]) -> None:
-    """Take the ownership marks away; that they stay is a warning."""
-    if not operation.mark or not ids:
-        return
-    try:
-        operation.cloud.untag_instances(ids, TAG_KEY, ATTACHING_KEY, IDENTITY_KEY)
-    except AuthError as error:
-        operation.marks_refused(error)
-    except (ApiError, TransportError) as error:
-        operation.reporter.warning(f"The marks of {listed(list(ids))} stay: {error}")
 
 
 def _delete(operation: Operation, batch: list[str]) -> None:

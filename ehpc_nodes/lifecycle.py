@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from . import wire
-from .attaching import Attaching, unannounce
-from .detaching import detach, guard, move, unmark
+from .attaching import Attaching
+from .detaching import detach, guard, move
 from .errors import (
     AuthError,
     CancelledError,
@@ -22,8 +22,9 @@ from .errors import (
     listed,
 )
 from .looks import Looks
+from .marks import TAG_KEY, begun_of, settle, unmark
 from .models import Failure, Finding, Inputs, NodeState, State
-from .operation import TAG_KEY, UNSEEN, Cloud, Operation, Reporter, begun_of
+from .operation import UNSEEN, Cloud, Operation, Reporter
 from .outcome import PENDING, ended_by, exceptions, node_state, queues, reasons, state_after
 from .sight import Sight, Wish
 from .survey import Survey, survey, survey_removal
@@ -83,17 +84,19 @@ class Lifecycle:
         try:
             resolved, before = self._converge(operation, inputs, before)
         except EhpcError as error:
-            if not operation.records and not operation.sent:
-                raise
             look = not isinstance(error, CancelledError)
+            if not operation.records and not operation.sent:
+                if look:
+                    settle(operation, operation.nodes)
+                raise
             state = state_after(operation, inputs, before, look=look)
             if look:
-                unannounce(operation)
+                settle(operation, state.nodes)
             raise IncompleteError(
                 state, [*reasons(operation, state), ended_by(operation, error)]
             ) from error
         state = state_after(operation, resolved, before, look=True)
-        unannounce(operation)
+        settle(operation, state.nodes)
         for instance_id in {*inputs.instance_ids} - {*state.instance_ids, *state.failed}:
             state.failed[instance_id] = Failure(
                 code="Vanished", reason="was a node, and is none any more: run pulumi up again"
@@ -101,7 +104,6 @@ class Lifecycle:
         if not state.failed:
             self.reporter.status(f"{counted(len(state.nodes), 'node')} attached")
             return state
-        unmark(operation, sorted(state.failed.keys() - state.nodes.keys()))
         if operation.records or state.nodes:
             raise IncompleteError(state, reasons(operation, state))
         raise EhpcError("\n".join(reasons(operation, state)))
@@ -190,13 +192,20 @@ class Lifecycle:
         detach(operation, first)
         if operation.failed:
             return
-        unsettled = [i for i in (*plan.keep, *plan.adopt) if i in members and _pending(members[i])]
+        known = {*plan.keep} - sight.begun  # of the state: an unheard-of status holds nothing up
+        unsettled = [
+            i
+            for i in (*plan.keep, *plan.adopt)
+            if i in members
+            and (members[i].in_status(wire.NODE_INITIAL) if i in known else _pending(members[i]))
+        ]
         leaving = [i for i in plan.detach if i in sight.attaching]
         strays = sight.begun - {*inputs.instance_ids, *members, *leaving}
         # handed over, so that ten thousand of them don't stay until the end
         instances, sight.instances = sight.instances or {}, None
-        attaching = Attaching(operation, inputs, instances, sight.begun)
+        attaching = Attaching(operation, inputs, instances, sight.begun, seen.began)
         taken = attaching.run(plan.attach, [*plan.join, *unsettled, *leaving], sorted(strays))
+        operation.announced |= sight.begun & {*inputs.instance_ids}  # their fate is known now
         for instance_id in {*plan.detach, *taken}:
             operation.failed.pop(instance_id, None)
         if operation.failed:
@@ -328,7 +337,8 @@ class Lifecycle:
             seen = self.cloud.describe_instances(state.instance_ids)
         except AuthError:
             return state
-        theirs = Sight(instances={i.instance_id: i for i in seen}).of_others(operation.mark)
+        instances = {i.instance_id: i for i in seen}
+        theirs = Sight(operation.identity, instances=instances).of_others(operation.mark)
         return self._without(state, theirs)
 
     def _without(self, state: State, theirs: Mapping[str, str]) -> State:

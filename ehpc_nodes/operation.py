@@ -27,13 +27,6 @@ T = TypeVar("T")
 AMBIGUOUS = (TransportError, BackendError)
 #: A look that ended with one of these told nothing: look again.
 UNSEEN = (TransportError, BackendError, ThrottledError)
-#: The ownership mark's tag, whose value names the resource.
-TAG_KEY = "ehpc-nodes"
-#: A second tag beside the mark, from before an instance is sent until its fate is known: who carries it
-#: and is no node may be being attached, to the cluster that it names, by a call whose run was interrupted.
-ATTACHING_KEY = "ehpc-nodes-attaching"
-#: A third tag beside the mark, as long as that: tells resources of one name in several backends apart.
-IDENTITY_KEY = "ehpc-nodes-id"
 
 
 class Cloud(Protocol):
@@ -230,22 +223,6 @@ class Operation:
             f"Ownership marks are off for this run: {error}"
             " (turn them off for good: pulumi config set ehpc:ownershipTags false)."
         )
-
-
-def begun_of(
-    marked: Collection[wire.Instance], cluster_id: str, identity: str, nodes: Collection[str]
-) -> set[str]:
-    """Of the instances with a resource's mark, those that an interrupted run of it sent, or may have sent.
-
-    They are announced for this cluster; or nodes with its identity (the caller leaves out those that the
-    state knows): that run came to its end, and its state was not saved.
-    """
-    return {
-        x.instance_id
-        for x in marked
-        if x.tag(ATTACHING_KEY) == cluster_id
-        or (identity and x.tag(IDENTITY_KEY) == identity and x.instance_id in nodes)
-    }
 
 
 def may_have_acted(error: EhpcError) -> bool:

@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable
 
 from . import wire
 from .errors import listed, permission
+from .marks import TAG_KEY
 from .models import Finding
-from .operation import TAG_KEY
 from .plan import Plan
 from .sight import ImageFacts, Sight, Wish, system_of
 

@@ -15,8 +15,9 @@ from .errors import (
     listed,
     permission,
 )
+from .marks import ATTACHING_KEY, TAG_KEY, begun_of, owner_of
 from .models import Finding
-from .operation import ATTACHING_KEY, TAG_KEY, Cloud, begun_of
+from .operation import Cloud
 
 T = TypeVar("T")
 
@@ -62,6 +63,7 @@ class Sight:
     """What was seen. None: not looked at, or not allowed to (then ``notes`` says so).
 
     Attributes:
+        identity: of the resource that looks.
         marked: instances that carry this resource's mark.
         begun: of these, the ones that an interrupted run announced to be attached to the cluster, and nodes
             that it attached and that no state knows.
@@ -70,6 +72,7 @@ class Sight:
         elsewhere: nodes of the region's other clusters in the same VPC, with their cluster.
     """
 
+    identity: str = ""
     cluster: wire.Cluster | None = None
     nodes: dict[str, wire.Node] | None = None
     tasks: list[wire.Task] | None = field(default_factory=list)
@@ -106,8 +109,9 @@ class Sight:
 
     def of_others(self, mark: str) -> dict[str, str]:
         """Instances that carry another resource's mark, which is named; none without a mark of one's own."""
-        owners = {i: x.tag(TAG_KEY) for i, x in (self.instances or {}).items()} if mark else {}
-        return {i: owner for i, owner in owners.items() if owner not in ("", mark)}
+        seen = self.instances if mark else None
+        owners = {i: owner_of(x, mark, self.identity) for i, x in (seen or {}).items()}
+        return {i: owner for i, owner in owners.items() if owner}
 
     def host(self, instance_id: str) -> str:
         """The host name, where it was seen."""
@@ -139,7 +143,7 @@ def look(
     Raises:
         ApiError, TransportError: a look failed for another reason than a missing permission.
     """
-    sight = Sight(nodes=nodes)
+    sight = Sight(identity, nodes=nodes)
     try:
         _look_at_cluster(cloud, wish, sight)
         if wish.job_queue and set(wanted) & (sight.nodes or {}).keys():

@@ -15,12 +15,13 @@ from .sight import Sight, Wish
 
 @dataclass(frozen=True)
 class Survey:
-    """What was seen, the wish with its image resolved, what would happen, and what is wrong with it."""
+    """What was seen from when on, the wish with its image resolved, what would happen, and what is wrong."""
 
     sight: Sight
     wish: Wish
     plan: Plan
     findings: list[Finding]
+    began: float = 0.0
 
     @property
     def line(self) -> str:
@@ -56,6 +57,7 @@ def survey(
         EhpcError: a look failed.
     """
     operation.reporter.status("looking at the cluster")
+    began = operation.deadline.clock.now()
     nodes = _nodes_if_allowed(operation, (owned - set(anew)) & wanted)
     if nodes is not None:
         nodes = {i: node for i, node in nodes.items() if not _goes(node, wanted, anew)}
@@ -84,7 +86,7 @@ def survey(
         *preflight.of_strangers(seen, {*wanted, *owned, *anew}),
         *preflight.of_other_clusters(seen),
     ]
-    return Survey(seen, wish, plan, findings)
+    return Survey(seen, wish, plan, findings, began)
 
 
 def survey_removal(operation: Operation, ids: Collection[str], *, detach_busy: bool) -> Survey:

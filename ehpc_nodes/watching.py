@@ -148,12 +148,9 @@ class Watch:
                 self.operation.sent.discard(instance_id)
             return done
         failed_node = node is not None and node.in_status(wire.NODE_FAILED)
-        if failed_node and (over or steady):
+        if (failed_node and (over or steady)) or (over and steady):
             self._fail(instance_id, node, task)
-            return True
-        if over and steady:
-            self._fail(instance_id, node, task)
-            if node is None:
+            if failed_node or node is None:
                 self.operation.sent.discard(instance_id)
             return True
         return False

@@ -19,7 +19,7 @@ from ehpc_nodes.errors import (
     TransportError,
     permission,
 )
-from ehpc_nodes.operation import TAG_KEY
+from ehpc_nodes.marks import TAG_KEY
 
 NO_CLUSTER, NO_INSTANCE = "ehpc-hz-0000000000", "i-00000000000000000000"
 NO_IMAGE = ("none", "system")

@@ -10,7 +10,7 @@ from pathlib import Path
 from ehpc_nodes import lookup, wire
 from ehpc_nodes.client import Client
 from ehpc_nodes.errors import AuthError, ConfigError
-from ehpc_nodes.operation import TAG_KEY
+from ehpc_nodes.marks import TAG_KEY
 
 #: What one resource declares: nodes of one queue, of one image and owner alias.
 Group = tuple[str, str, str]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ehpc_nodes.attaching import SENDS, Attaching, unannounce
+from ehpc_nodes.attaching import SENDS, Attaching
 from ehpc_nodes.errors import (
     ApiError,
     AuthError,
@@ -12,7 +12,7 @@ from ehpc_nodes.errors import (
     WaitTimeoutError,
 )
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError
-from ehpc_nodes.operation import ATTACHING_KEY, TAG_KEY
+from ehpc_nodes.marks import ATTACHING_KEY, TAG_KEY, settle
 from unit.emulated import CLUSTER, IMAGE, MARK, OLD_IMAGE, Bench, ids, iid, killed, right_after
 
 #: Neither nodes nor tasks show an attach before it has ended.
@@ -110,7 +110,7 @@ def test_without_the_permission_to_tag_it_goes_on_with_one_warning():
     bench = Bench()
     bench.fault("error", "TagResources", **FORBIDDEN)
     operation, _ = attach(bench, 1)
-    unannounce(operation)
+    settle(operation, bench.nodes)
     assert sorted(bench.nodes) == ids(1)
     assert (operation.mark, operation.announced) == ("", set())
     (warning,) = bench.said.warnings
@@ -612,45 +612,3 @@ def test_an_unknown_outcome_is_kept_and_cleared_by_the_next_up(mark):
     assert (after.failed, sorted(bench.nodes)) == ({}, ids(1, 2))
     assert bench.writes() == ["AddExistedNodes"]
     assert bench.harm.double_attach == []
-
-
-# -- the announcements' end ---------------------------------------------------------------------
-
-
-def test_announcements_are_taken_away_where_the_fate_is_known_and_marks_stay():
-    bench = Bench()
-    announce(bench, 1, 2)
-    unannounce(bench.operation(announced=set(ids(1, 2)), sent=set(ids(2))))
-    tags = {n: set(bench.emulator.world.instances[iid(n)].tags) for n in (1, 2)}
-    assert tags == {1: {TAG_KEY}, 2: {TAG_KEY, ATTACHING_KEY}}
-
-
-@pytest.mark.parametrize("notes", [{}, {"announced": {iid(1)}, "sent": {iid(1)}}])
-def test_no_announcement_to_take_away_is_no_call(notes):
-    bench = Bench()
-    unannounce(bench.operation(**notes))
-    assert bench.calls() == []
-
-
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        (
-            {"kind": "error", "status": 400, "code": "NoSuchTag", "message": "No."},
-            "UntagResources: NoSuchTag: No (HTTP 400, RequestId ",
-        ),
-        (
-            {"kind": "reset_before", "times": None},
-            "UntagResources: no usable answer: connection reset.",
-        ),
-    ],
-)
-def test_an_announcement_that_stays_is_a_warning(fault, said):
-    bench = Bench()
-    announce(bench, 1)
-    bench.fault(action="UntagResources", **fault)
-    unannounce(bench.operation(announced={iid(1)}))
-    (warning,) = bench.said.warnings
-    assert warning.startswith(
-        f"The tag ehpc-nodes-attaching stays on {iid(1)} until the next change: {said}"
-    )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ehpc_nodes.detaching import SENDS, detach, guard, move, unmark
+from ehpc_nodes.detaching import SENDS, detach, guard, move
 from ehpc_nodes.errors import (
     ApiError,
     AuthError,
@@ -11,13 +11,17 @@ from ehpc_nodes.errors import (
     WaitTimeoutError,
     api_error,
 )
-from ehpc_nodes.operation import ATTACHING_KEY, TAG_KEY
+from ehpc_nodes.marks import ATTACHING_KEY, TAG_KEY
 from ehpc_nodes.waiting import LONGEST_PAUSE
 from ehpc_nodes.wire import Node
 from unit.emulated import CLUSTER, MARK, Bench, ids, iid, right_after
 
 FORBIDDEN = {"status": 403, "code": "NotAuthorized", "message": "No.", "times": None}
 REFUSED = {"status": 400, "code": "InvalidParams", "message": "No."}
+STAY = (
+    f"The tags ehpc-nodes, ehpc-nodes-attaching, ehpc-nodes-id stay on {iid(1)}"
+    " until the next change:"
+)
 DOWN = {"code": "ServiceUnavailable", "times": None}
 
 
@@ -338,7 +342,6 @@ def test_without_marks_none_are_taken_away():
     bench = nodes_of(1, mark="")
     run(bench, 1)
     assert bench.calls("UntagResources") == []
-    unmark(Bench().operation(), [])
 
 
 @pytest.mark.parametrize(
@@ -347,9 +350,9 @@ def test_without_marks_none_are_taken_away():
         (FORBIDDEN, "Ownership marks are off for this run: UntagResources: NotAuthorized: "),
         (
             {"kind": "reset_before", "times": None},
-            f"The marks of {iid(1)} stay: UntagResources: no usable answer: connection reset.",
+            f"{STAY} UntagResources: no usable answer: connection reset.",
         ),
-        (REFUSED, f"The marks of {iid(1)} stay: UntagResources: InvalidParams: No (HTTP 400, "),
+        (REFUSED, f"{STAY} UntagResources: InvalidParams: No (HTTP 400, "),
     ],
 )
 def test_marks_that_stay_are_a_warning(fault, said):

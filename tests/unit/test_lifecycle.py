@@ -247,4 +247,4 @@ def test_marks_that_cannot_be_taken_away_keep_no_destroy_from_ending():
     bench.fault("reset_before", "UntagResources", times=None)
     bench.lifecycle().remove(state)
     assert bench.nodes == {}
-    assert bench.said.warnings[0].startswith(f"The marks of {ids(1)[0]} stay: UntagResources: no ")
+    assert bench.said.warnings[0].startswith("The tags ehpc-nodes, ehpc-nodes-att")

@@ -6,7 +6,7 @@ from ehpc_nodes.emulator.world import Cluster, Queue
 from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError
 from ehpc_nodes.sight import Wish
-from unit.emulated import CLUSTER, IMAGE, MARK, VPC, Bench, ids, iid, killed
+from unit.emulated import CLUSTER, IMAGE, MARK, VPC, Bench, ids, iid, killed, right_after
 
 OTHER = "ehpc-hz-other"
 #: The three ways in which E-HPC may hide what is being attached until it is done.
@@ -153,7 +153,8 @@ def told(bench, *numbers):
 def test_a_node_that_has_become_another_resources_is_left_attached():
     bench = Bench()
     state = bench.up(1, 2)
-    bench.emulator.world.instances[iid(1)].tags["ehpc-nodes"] = "project/other/nodes"
+    others = {"ehpc-nodes": "project/other/nodes", "ehpc-nodes-id": "its own"}
+    bench.emulator.world.instances[iid(1)].tags |= others
     after = bench.up(2, before=state)
     assert after.instance_ids == ids(2)
     assert sorted(bench.nodes) == ids(1, 2)
@@ -172,3 +173,109 @@ def test_a_joined_task_that_fails_without_a_node_ends_the_wait():
     with pytest.raises(EhpcError, match="not among the cluster's nodes; task"):
         bench.up(1)
     assert bench.clock.now() - began < 400
+
+
+def test_a_second_killed_run_does_not_take_the_marks_of_what_the_first_one_sent():
+    """The third one sent it again."""
+    bench = hidden("both")
+    killed(bench, 1, 2, after="AddExistedNodes")
+    bench.fault("slow", "*", seconds=0)
+    with pytest.raises(EhpcError):
+        bench.up(1, 2, stop_running=True, seconds=20)
+    assert all(bench.marked[i] == MARK for i in ids(1, 2))
+    assert bench.up(1, 2, stop_running=True).instance_ids == ids(1, 2)
+    assert bench.writes() == ["AddExistedNodes"]
+    assert bench.harm.double_attach == []
+
+
+@pytest.mark.parametrize("mark", [MARK, ""])
+def test_what_somebody_attaches_while_others_are_being_stopped_is_not_sent(mark):
+    bench = Bench(3, mark=mark, instance_pace={"seconds": 120})
+    bench.emulator.world.instances[iid(1)].status = "Running"
+
+    def attached_by_somebody():
+        bench.emulator.outside.attach(iid(2), CLUSTER)
+
+    with (
+        right_after(bench, "StopInstances", attached_by_somebody),
+        pytest.raises(IncompleteError) as told,
+    ):
+        bench.up(1, 2, 3, stop_running=True)
+    assert told.value.state.instance_ids == ids(1, 2, 3)
+    assert {i: f.code for i, f in told.value.state.failed.items()} == {iid(2): "Taken"}
+    assert f"compute2 ({iid(2)}): was taken meanwhile by cluster {CLUSTER}" in told.value.reasons[0]
+    assert bench.harm.double_attach == []
+    assert iid(2) not in bench.marked
+    assert bench.up(1, 2, 3, before=told.value.state).failed == {}
+
+
+def test_what_another_resource_marks_while_others_are_being_stopped_keeps_its_mark():
+    bench = Bench(2, instance_pace={"seconds": 120})
+    bench.emulator.world.instances[iid(1)].status = "Running"
+
+    def marked_by_another():
+        bench.emulator.world.instances[iid(2)].tags["ehpc-nodes"] = "project/other/nodes"
+
+    with (
+        right_after(bench, "StopInstances", marked_by_another),
+        pytest.raises(IncompleteError, match="was taken meanwhile by resource 'project/other/no"),
+    ):
+        bench.up(1, 2, stop_running=True)
+    assert sorted(bench.nodes) == ids(1)
+    assert bench.marked == {iid(1): MARK, iid(2): "project/other/nodes"}
+
+
+def test_what_somebody_attaches_while_a_lost_answer_is_resolved_is_not_sent():
+    bench = Bench(150)
+    bench.fault("reset_before", "AddExistedNodes")
+
+    def attached_by_somebody():
+        bench.emulator.outside.attach(iid(150), CLUSTER)
+
+    with (
+        right_after(bench, "AddExistedNodes", attached_by_somebody),
+        pytest.raises(IncompleteError),
+    ):
+        bench.up(*range(1, 151))
+    assert bench.harm.double_attach == []
+    assert sorted(bench.nodes) == ids(*range(1, 151))
+
+
+@pytest.mark.parametrize("action", ["AddExistedNodes", "ListTasks"])
+def test_what_was_announced_and_refused_is_marked_no_more(action):
+    bench = Bench()
+
+    def forbidden():
+        bench.fault("error", action, **FORBIDDEN)
+
+    with right_after(bench, "TagResources", forbidden), pytest.raises(EhpcError, match="403"):
+        bench.up(1, 2)
+    assert not any(x.tags for x in bench.emulator.world.instances.values())
+
+
+def test_what_an_interrupted_run_sent_is_announced_no_more_once_it_is_a_node():
+    bench = Bench(pace={"seconds": 60})
+    killed(bench, 1, 2, after="AddExistedNodes")
+    state = bench.up(1, 2)
+    tags = [bench.emulator.world.instances[i].tags.keys() for i in state.instance_ids]
+    assert tags == [{"ehpc-nodes", "ehpc-nodes-id"}] * 2
+
+
+def test_a_failed_node_that_was_detached_by_hand_is_retried_at_once():
+    bench = Bench(detached_instance_status="Running")
+    bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1))
+    with pytest.raises(IncompleteError) as told:
+        bench.up(1, 2)
+    bench.emulator.outside.detach(iid(1))
+    began = bench.clock.now()
+    saved = bench.lifecycle().observe(told.value.state)
+    after = bench.up(1, 2, before=saved, stop_running=True)
+    assert (after.failed, sorted(bench.nodes)) == ({}, ids(1, 2))
+    assert bench.clock.now() - began < 60
+
+
+def test_a_kept_node_in_an_unheard_of_status_holds_nothing_up():
+    bench = Bench(attached=(1,))
+    saved = bench.up(1)
+    bench.nodes[iid(1)].status = "upgrading"
+    assert bench.up(1, 2, before=saved, seconds=60).instance_ids == ids(1, 2)

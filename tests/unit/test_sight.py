@@ -7,8 +7,8 @@ import pytest
 from ehpc_nodes import sight, wire
 from ehpc_nodes.emulator.world import Cluster
 from ehpc_nodes.errors import ApiError, AuthError
+from ehpc_nodes.marks import ATTACHING_KEY, TAG_KEY
 from ehpc_nodes.models import Finding
-from ehpc_nodes.operation import ATTACHING_KEY, TAG_KEY
 from ehpc_nodes.sight import ImageFacts, Sight, Wish, facts_of, members_of_others, system_of
 from unit.emulated import CLUSTER, IMAGE, MARK, OLD_IMAGE, VPC, Bench, ids, iid
 

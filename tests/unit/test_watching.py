@@ -192,7 +192,7 @@ def test_a_failed_node_whose_task_is_over_has_failed_at_once():
     )
     assert "disk broken" in record.error
     assert list(operation.failed) == ids(1)
-    assert operation.sent == {iid(1)}  # it is a node: the state keeps it
+    assert operation.sent == set()  # its fate is known
 
 
 def test_a_failed_node_without_a_task_has_failed_after_the_grace_period():

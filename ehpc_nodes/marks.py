@@ -1,0 +1,96 @@
+"""Marks on instances: tags in the cloud itself that tell, whatever becomes of a run, whose an instance is.
+
+Set before an instance is sent; the announcement goes when its fate is known, the others when it is detached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from . import wire
+from .errors import AuthError, EhpcError, listed
+from .operation import Operation
+
+#: The ownership mark's tag, whose value names the resource.
+TAG_KEY = "ehpc-nodes"
+#: A second tag beside the mark, from before an instance is sent until its fate is known: who carries it
+#: and is no node may be being attached, to the cluster that it names, by a call whose run was interrupted.
+ATTACHING_KEY = "ehpc-nodes-attaching"
+#: A third tag beside the mark, as long as that: tells resources of one name in several backends apart, and
+#: stays with a resource whose name changes.
+IDENTITY_KEY = "ehpc-nodes-id"
+
+
+def owner_of(instance: wire.Instance, mark: str, identity: str) -> str:
+    """The other resource that manages the instance; empty: none, or this one (perhaps under a former name)."""
+    owner = instance.tag(TAG_KEY)
+    ours = owner == mark or (identity and instance.tag(IDENTITY_KEY) == identity)
+    return "" if ours else owner
+
+
+def begun_of(
+    marked: Collection[wire.Instance], cluster_id: str, identity: str, nodes: Collection[str]
+) -> set[str]:
+    """Of the instances with a resource's mark, those that an interrupted run of it sent, or may have sent.
+
+    They are announced for this cluster; or nodes with its identity (the caller leaves out those that the
+    state knows): that run came to its end, and its state was not saved.
+    """
+    return {
+        x.instance_id
+        for x in marked
+        if x.tag(ATTACHING_KEY) == cluster_id
+        or (identity and x.tag(IDENTITY_KEY) == identity and x.instance_id in nodes)
+    }
+
+
+def announce(operation: Operation, ids: Sequence[str]) -> bool:
+    """Mark instances that are about to be sent, so that a crash after the write loses none.
+
+    They are Stopped by now: one that is announced and isn't Stopped has been sent.
+
+    Returns:
+        False where that has just turned out to be forbidden.
+    """
+    if not operation.mark or not ids:
+        return True
+    tags = {TAG_KEY: operation.mark, ATTACHING_KEY: operation.cluster_id}
+    if operation.identity:
+        tags[IDENTITY_KEY] = operation.identity
+    operation.announced |= set(ids)  # a lost answer may have set them
+    try:
+        operation.cloud.tag_instances(ids, tags)
+    except AuthError as error:
+        operation.announced -= set(ids)
+        operation.marks_refused(error)
+        return False
+    return True
+
+
+def settle(operation: Operation, nodes: Collection[str]) -> None:
+    """Take away the announcements of all whose fate is known, and the marks of those that are no nodes.
+
+    The last calls of an operation: until the state that knows them is on its way to the engine, only these
+    tags tell that they are this resource's.
+    """
+    known = operation.announced - operation.sent
+    unmark(operation, sorted(known.difference(nodes)))
+    _untag(operation, sorted(known.intersection(nodes)), ATTACHING_KEY)
+
+
+def unmark(operation: Operation, ids: Sequence[str]) -> None:
+    """Take all marks away; that they stay is a warning."""
+    _untag(operation, ids, TAG_KEY, ATTACHING_KEY, IDENTITY_KEY)
+
+
+def _untag(operation: Operation, ids: Sequence[str], *keys: str) -> None:
+    if not operation.mark or not ids:
+        return
+    try:
+        operation.cloud.untag_instances(ids, *keys)
+    except AuthError as error:
+        operation.marks_refused(error)
+    except EhpcError as error:  # what was done is done, and has to reach the state
+        operation.reporter.warning(
+            f"The tags {', '.join(keys)} stay on {listed(list(ids))} until the next change: {error}"
+        )
