@@ -123,6 +123,30 @@ def attach(server, *numbers, pace=None):
     assert answer.ok
 
 
+# -- options before the command -------------------------------------------------------------------
+
+
+def test_common_options_may_stand_before_the_command(run):
+    assert run("--json", "clusters").stdout == run("clusters", "--json").stdout
+    refused = run("--region", "cn hangzhou", "clusters", code=1)
+    assert refused.stderr == run("clusters", "--region", "cn hangzhou", code=1).stderr
+    behind = run("--region", "cn hangzhou", "clusters", "--region", "cn-hangzhou")
+    assert behind.stdout == run("clusters").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--stack", "dev", "emulator"], "emulator takes no --stack"),
+        (["--json", "program", CLUSTER], "program takes no --json"),
+    ],
+)
+def test_an_option_that_the_command_has_not_is_a_wrong_call_there_too(run, arguments, told):
+    done = run(*arguments, code=2)
+    assert told in done.stderr
+    assert "Usage: ehpc-nodes" in done.stderr
+
+
 # -- called in a wrong way, and failing -----------------------------------------------------------
 
 
@@ -372,6 +396,15 @@ def test_watching_as_json_is_a_line_a_change(watching, server):
         steps.append((task["step"], task["status"]))
     assert steps == sorted(steps)
     assert steps[0][1] == "Processing"
+
+
+def test_watching_queues_shows_one_that_is_made_meanwhile(watching, server):
+    process = watching("queues", CLUSTER, "--json")
+    assert len(json.loads(process.stdout.readline())) == 2
+    with server.emulator.turn():
+        queues = server.emulator.world.clusters[CLUSTER].queues
+        queues["new"] = type(queues["gpu"])("new")
+    assert [row["name"] for row in json.loads(process.stdout.readline())] == ["gpu", "new", "workq"]
 
 
 # -- the emulator ---------------------------------------------------------------------------------
