@@ -14,6 +14,7 @@ from ehpc_nodes.client import Client
 from ehpc_nodes.errors import EhpcError
 
 from . import shown
+from .advice import told
 from .follow import Look
 from .looking import looking
 from .options import ClusterId, Json, QueueName, Region, Stack, complete_cluster, hand_on
@@ -37,7 +38,7 @@ def run() -> int:
     try:
         app()
     except EhpcError as error:
-        sys.stderr.write(f"ehpc-nodes: {shown.printable(str(error))}\n")
+        sys.stderr.write(f"ehpc-nodes: {shown.printable(told(error))}\n")
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0

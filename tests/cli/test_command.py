@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -175,7 +176,8 @@ def one_line(done):
 
 def test_errors_are_one_line(run, server):
     assert "ClusterNotFound" in one_line(run("nodes", "ehpc-hz-none", code=1))
-    assert "No region is set" in one_line(run("clusters", code=1, ALIBABA_CLOUD_REGION_ID=""))
+    none = one_line(run("clusters", code=1, ALIBABA_CLOUD_REGION_ID=""))
+    assert none.startswith("ehpc-nodes: No region is set: give --region cn-hangzhou, ")
     assert "has not the form" in one_line(run("clusters", "--region", "cn hangzhou", code=1))
     server.emulator.world.default_key.allow = ["ecs:*"]
     assert "permission ehpc:ListClusters" in one_line(run("clusters", code=1))
@@ -185,6 +187,22 @@ def test_a_wrong_secret_is_told_and_not_shown(run):
     done = run("clusters", code=1, ALIBABA_CLOUD_ACCESS_KEY_SECRET="wrong-fake-secret")
     assert "SignatureDoesNotMatch" in one_line(done)
     assert "wrong-fake-secret" not in done.stderr
+
+
+def test_errors_advise_what_the_command_has(run):
+    """Not what a Pulumi program or run has."""
+    no_key = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": ""}
+    told = [
+        run("nodes", "ehpc-hz-none", code=1).stderr,
+        run("candidates", CLUSTER, "--region", "cn-none", code=1).stderr,
+        run("clusters", code=1, ALIBABA_CLOUD_REGION_ID="").stderr,
+        run("clusters", code=1, **no_key).stderr,
+        run("clusters", code=1, ALIBABA_CLOUD_ACCESS_KEY_SECRET="wrong").stderr,
+        run("clusters", code=1, ALIBABA_CLOUD_ACCESS_KEY_ID="wrong").stderr,
+    ]
+    for text in told:
+        assert re.search(r"--(region|stack)\b", text), text
+        assert not re.search(r"--run-program|argument|cluster_id|pulumi config", text), text
 
 
 def test_without_its_extra_it_says_what_to_install(environment, tmp_path):
