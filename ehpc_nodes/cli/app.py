@@ -197,7 +197,8 @@ def doctor(
 @app.command()
 def emulator(
     port: Annotated[
-        int, typer.Option("--port", metavar="PORT", help="Default: one that is free.")
+        int,
+        typer.Option("--port", metavar="PORT", min=0, max=65535, help="Default: one that is free."),
     ] = 0,
     world: Annotated[
         str, typer.Option("--world", metavar="FILE", help="YAML or JSON; default: the demo world.")

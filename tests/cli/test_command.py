@@ -480,8 +480,21 @@ def test_the_emulator_s_world_may_be_a_file(environment, tmp_path):
     ("arguments", "said"),
     [
         (["--world", "none.yaml"], "No such file"),
-        (["--port", "99999"], "can't start"),
+        (["--world", "folder"], "Is a directory"),
+        (["--port", "{taken}"], "in use; give another port, or none for a free one."),
     ],
 )
-def test_an_emulator_that_can_t_start(run, arguments, said):
-    assert said in one_line(run("emulator", *arguments, code=1))
+def test_an_emulator_that_can_t_start(run, tmp_path, server, arguments, said):
+    (tmp_path / "folder").mkdir()
+    taken = server.url.rpartition(":")[2]
+    line = one_line(run("emulator", *(a.format(taken=taken) for a in arguments), code=1))
+    assert line.startswith("ehpc-nodes: The emulator can't start: ")
+    assert said in line
+    assert not line.endswith("..")
+
+
+@pytest.mark.parametrize("port", ["80000", "-1", "web"])
+def test_a_port_that_is_none_is_a_wrong_call(run, port):
+    done = run("emulator", "--port", port, code=2)
+    assert "Usage: ehpc-nodes emulator" in done.stderr
+    assert "Invalid value for '--port'" in done.stderr
