@@ -167,7 +167,7 @@ def program(
     """A Pulumi program that adopts today's nodes. `pulumi up` on it changes nothing in the cluster."""
     from .program import adopting, make_project
 
-    text = adopting(cluster, queue, client_of(region, stack), settings_of(region, stack).region)
+    text = adopting(cluster, queue, client_of(region, stack), settings_of(region, stack))
     if directory is None:
         sys.stdout.write(text)
     else:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Any
+
+from ehpc_nodes import lookup
+from ehpc_nodes.settings import Settings
 
 from . import shown
 from .follow import Look, follow
 from .options import Interval, Json, Region, Stack, Watch
-from .reach import A_WATCH, ONE_LOOK, client_of
+from .reach import A_WATCH, ONE_LOOK, client_of, refuse_other_region, settings_of
+from .shown import Row
 
 
 def looking(kind: type) -> Callable[[Callable[..., Look]], Callable[..., None]]:
@@ -28,7 +32,8 @@ def looking(kind: type) -> Callable[[Callable[..., Look]], Callable[..., None]]:
             interval: Interval = 2.0,
             **own: Any,
         ) -> None:
-            look = function(client_of(region, stack, A_WATCH if watch else ONE_LOOK), **own)
+            client = client_of(region, stack, A_WATCH if watch else ONE_LOOK)
+            look = _in_region(settings_of(region, stack), function(client, **own))
             if watch:
                 follow(look, kind, as_json=as_json, seconds=interval)
             else:
@@ -42,3 +47,16 @@ def looking(kind: type) -> Callable[[Callable[..., Look]], Callable[..., None]]:
         return command
 
     return made
+
+
+def _in_region(settings: Settings, look: Look) -> Look:
+    """The look; clusters of another region than was asked for end it."""
+
+    def looked() -> Sequence[Row]:
+        rows = look()
+        for row in rows:
+            if isinstance(row, lookup.Cluster):
+                refuse_other_region(settings, row.region)
+        return rows
+
+    return looked

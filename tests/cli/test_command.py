@@ -183,6 +183,13 @@ def test_errors_are_one_line(run, server):
     assert "permission ehpc:ListClusters" in one_line(run("clusters", code=1))
 
 
+@pytest.mark.parametrize("arguments", [["clusters"], ["program", CLUSTER]])
+def test_an_endpoint_of_another_region_is_told(run, arguments):
+    """E-HPC's calls name no region: the emulator answers whatever was asked for."""
+    line = one_line(run(*arguments, "--region", "cn-shanghai", code=1))
+    assert "is that of cn-hangzhou, not of cn-shanghai: take --region cn-hangzhou, or " in line
+
+
 def test_a_wrong_secret_is_told_and_not_shown(run):
     done = run("clusters", code=1, ALIBABA_CLOUD_ACCESS_KEY_SECRET="wrong-fake-secret")
     assert "SignatureDoesNotMatch" in one_line(done)
