@@ -1,5 +1,5 @@
 # What people and CI call. Everything that is made stands in ignored folders: .venv, .venv-lowest, .engine.
-# PYTHON=… chooses the interpreter of the virtualenv (3.10 or later).
+# PYTHON=… chooses the interpreter of the virtualenv: 3.11 or later, as constraints.txt needs (users: 3.10).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +20,7 @@ venv: $(STAMP) ## make the virtualenv .venv with the package and all that its de
 
 # stdout stays clean everywhere below `engine`: its last line is the path of the binary
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed: make PYTHON=…")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=…")'
 	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); } >&2
 	@echo "installing the package and its tools into $(VENV)" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt >&2

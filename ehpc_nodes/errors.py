@@ -2,6 +2,8 @@
 
 EhpcError
 ├─ ConfigError             the stack config, the environment or an argument is wrong: mend it and run again
+│  ├─ NoRegionError        … no region is set
+│  └─ NoCredentialsError   … there are no credentials, or none in the profile
 ├─ CancelledError          the user stopped the run: nothing more is started
 ├─ TransportError          no usable answer came: whether the call had an effect is not known
 │  ├─ NotSentError         … but the request never reached the service (refused, no such host)
@@ -21,6 +23,8 @@ compared whole, never as a part of a text.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 THROTTLED = frozenset({"Throttling", "Rejected.Throttling"})
 CONFLICT = frozenset({"ConflictOpt", "OperationConflict"})
@@ -67,6 +71,14 @@ class ConfigError(EhpcError):
     """A setting or an argument is missing or wrong; says which, and where to set it."""
 
 
+class NoRegionError(ConfigError):
+    """No region is set anywhere."""
+
+
+class NoCredentialsError(ConfigError):
+    """There are no credentials anywhere, or none in the profile that is named."""
+
+
 class CancelledError(EhpcError):
     """The user cancelled the run (Ctrl-C) while something was being waited for."""
 
@@ -110,12 +122,13 @@ class ApiError(EhpcError):
         self.message = message
         self.http_status = http_status
         self.request_id = request_id
-        super().__init__(self._text())
+        super().__init__(self.told(HINTS))
 
-    def _text(self) -> str:
+    def told(self, hints: Mapping[str, str]) -> str:
+        """The text with another front-end's hints, by code; ``str()`` has those for programs."""
         said = self.message.strip().rstrip(".") or "no message"
         text = f"{self.action}: {self.code}: {said} (HTTP {self.http_status}, RequestId {self.request_id})."
-        hint = HINTS.get(self.code, "").format(permission=permission(self.action))
+        hint = hints.get(self.code, "").format(permission=permission(self.action))
         return f"{text} {hint}".rstrip()
 
 

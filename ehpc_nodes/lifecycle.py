@@ -22,7 +22,7 @@ from .errors import (
     listed,
 )
 from .looks import Looks
-from .marks import TAG_KEY, begun_of, settle, unmark
+from .marks import TAG_KEY, begun_of, renew, settle, unmark
 from .models import Failure, Finding, Inputs, NodeState, State
 from .operation import UNSEEN, Cloud, Operation, Reporter
 from .outcome import PENDING, ended_by, exceptions, node_state, queues, reasons, state_after
@@ -206,6 +206,7 @@ class Lifecycle:
         attaching = Attaching(operation, inputs, instances, sight.begun, seen.began)
         taken = attaching.run(plan.attach, [*plan.join, *unsettled, *leaving], sorted(strays))
         operation.announced |= sight.begun & {*inputs.instance_ids}  # their fate is known now
+        renew(operation, sorted(sight.estranged & {*inputs.instance_ids} & members.keys()))
         for instance_id in {*plan.detach, *taken}:
             operation.failed.pop(instance_id, None)
         if operation.failed:

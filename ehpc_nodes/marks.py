@@ -67,6 +67,19 @@ def announce(operation: Operation, ids: Sequence[str]) -> bool:
     return True
 
 
+def renew(operation: Operation, ids: Sequence[str]) -> None:
+    """Give nodes of this name this resource's identity, so that they stay its own under another name.
+
+    They have that of a create that was killed, or of the half that a forced replacement took away.
+    """
+    if not ids:
+        return
+    try:
+        operation.cloud.tag_instances(ids, {IDENTITY_KEY: operation.identity})
+    except EhpcError as error:
+        operation.reporter.warning(f"The tag {IDENTITY_KEY} of {listed(list(ids))} is old: {error}")
+
+
 def settle(operation: Operation, nodes: Collection[str]) -> None:
     """Take away the announcements of all whose fate is known, and the marks of those that are no nodes.
 

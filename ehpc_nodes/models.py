@@ -214,8 +214,41 @@ def check_form(known: Mapping[str, Any], unknown: Iterable[str]) -> tuple[Declar
         return Declared.model_validate({k: v for k, v in known.items() if k not in bad}), findings
 
 
+#: What each argument takes, for who gave something of another type.
+_TAKES = {
+    "cluster_id": "give a cluster id, like 'ehpc-hz-FYUr32abcd'",
+    "region": "give a region, like 'cn-hangzhou'",
+    "instance_ids": "give a list of instance ids, like ['i-bp16mxn6mt3t7ftkabcd'] (from config: require_object)",
+    "image_id": "give an image id, like 'centos_7_06_64_20G.vhd' or 'm-bp1…'",
+    "image_owner_alias": "give 'system', 'self', 'others' or 'marketplace'",
+    "job_queue": "give a queue's name, like 'workq'",
+    **dict.fromkeys(
+        ("replace_system_disks", "stop_running", "detach_busy"),
+        "give True or False (from config: get_bool)",
+    ),
+}
+
+
 def _say(item: Any) -> str:
+    name, *entry = item["loc"]
     if item["type"] == "extra_forbidden":
-        return f"{item['loc'][0]} is not an argument of AttachedNodes"
-    where = f" (entry {item['loc'][1]})" if len(item["loc"]) > 1 else ""
-    return str(item["msg"]).removeprefix("Value error, ") + where
+        return f"{name} is not an argument of AttachedNodes"
+    if item["type"] == "value_error":
+        where = f" (entry {entry[0]})" if entry else ""
+        return str(item["msg"]).removeprefix("Value error, ") + where
+    got = f"entry {entry[0]} is" if entry else "got"
+    value = item["input"]
+    told = (
+        repr(value) if item["type"] == "literal_error" and isinstance(value, str) else _kind(value)
+    )
+    return f"{_TAKES[str(name)]}; {got} {told[:80]}"
+
+
+def _kind(value: Any) -> str:
+    """What a value is, in plain words."""
+    if isinstance(value, bool):
+        return str(value)
+    kinds = ((str, "a string"), ((int, float), "a number"), (Mapping, "a map"), (list, "a list"))
+    if value is None:
+        return "nothing"
+    return next((told for kind, told in kinds if isinstance(value, kind)), type(value).__name__)

@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from .errors import ConfigError
+from .errors import ConfigError, NoCredentialsError, NoRegionError
 from .signing import Credentials
 
 log = logging.getLogger("ehpc_nodes.settings")
@@ -50,6 +50,8 @@ KEY_CONFIG = (
     ("ehpc:accessKeyId", "ehpc:accessKeySecret", "ehpc:securityToken"),
     ("alicloud:accessKey", "alicloud:secretKey", "alicloud:securityToken"),
 )
+#: Where the official library looks for profiles, for people.
+CLI_FILE, INI_FILE = "~/.aliyun/config.json", "~/.alibabacloud/credentials.ini"
 PROFILE_CONFIG = ("ehpc:profile", "alicloud:profile")
 #: ECS endpoints off the rule ``ecs.<region>.aliyuncs.com`` (the official ECS SDK's map).
 ECS_ENDPOINTS = {
@@ -129,7 +131,7 @@ def find_region(get: ConfigGet, environ: Mapping[str, str]) -> tuple[str, str]:
     places += [(name, environ.get(name, "")) for name in REGION_VARIABLES]
     source, found = next(((name, value) for name, value in places if value), ("", ""))
     if not found:
-        raise ConfigError(
+        raise NoRegionError(
             "No region is set. Run: pulumi config set ehpc:region cn-hangzhou (or set"
             " ALIBABA_CLOUD_REGION_ID, or the region argument)."
         )
@@ -200,14 +202,16 @@ def _credentials(
             return _always(key), names[0]
         profile = _text(get, profile_key)
         if profile:
-            return _from_library(profile), f"profile {profile!r} ({profile_key})"
+            return _from_library(profile, profile_key), f"profile {profile!r} ({profile_key})"
     for names in KEY_VARIABLES:
         key = _key(*((name, environ.get(name, "")) for name in names))
         if key:
             return _always(key), names[0]
     profile = environ.get("ALICLOUD_PROFILE", "")
-    told = f"profile {profile!r} (ALICLOUD_PROFILE)" if profile else "default chain"
-    return _from_library(profile), told
+    if profile:
+        told = f"profile {profile!r} (ALICLOUD_PROFILE)"
+        return _from_library(profile, "ALICLOUD_PROFILE"), told
+    return _from_chain(environ), "default chain"
 
 
 def _always(key: Credentials) -> Callable[[], Credentials]:
@@ -226,24 +230,48 @@ def _key(*parts: tuple[str, str]) -> Credentials | None:
     return Credentials(key_id, secret, token)
 
 
-def _from_library(profile: str) -> Callable[[], Credentials]:
-    """Credentials by the official library: a profile's, or its default chain's. Imported when used."""
+def _from_library(profile: str, source: str) -> Callable[[], Credentials]:
+    """Credentials of a profile of the aliyun command line tool."""
+
+    def why(error: Exception) -> str:
+        return f"No usable profile {profile!r} ({source}) in {CLI_FILE}: {_first_line(error)}"
+
+    return _asking(lambda library: library.CLIProfileCredentialsProvider(profile_name=profile), why)
+
+
+def _from_chain(environ: Mapping[str, str]) -> Callable[[], Credentials]:
+    """Credentials of the official library's default chain."""
+
+    def why(_: Exception) -> str:
+        profile = environ.get("ALIBABA_CLOUD_PROFILE", "")
+        if profile:
+            own = environ.get("ALIBABA_CLOUD_CREDENTIALS_FILE", "") or INI_FILE
+            return (
+                f"No usable profile {profile!r} (ALIBABA_CLOUD_PROFILE) in {CLI_FILE} or {own},"
+                " and no other credentials."
+            )
+        return (
+            "No credentials in the stack config, the environment, a profile or the instance's role."
+        )
+
+    return _asking(lambda library: library.DefaultCredentialsProvider(), why)
+
+
+def _asking(
+    make: Callable[[Any], Any], why: Callable[[Exception], str]
+) -> Callable[[], Credentials]:
+    """Credentials by a provider of the official library, which is imported when used."""
     provider: Any = None
 
     def get() -> Credentials:
         nonlocal provider
         try:
-            provider = provider or _provider(profile)
+            provider = provider or make(_library())
             found = provider.get_credentials()
         except Exception as error:
             log.debug("credentials: %s", error)
-            why = (
-                f"No usable profile {profile!r}: {_first_line(error)}"
-                if profile
-                else "No credentials in the stack config, the environment, a profile or the instance's role."
-            )
-            raise ConfigError(
-                f"{why} Set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET,"
+            raise NoCredentialsError(
+                f"{why(error)} Set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET,"
                 " or run: aliyun configure."
             ) from error
         return Credentials(
@@ -255,13 +283,11 @@ def _from_library(profile: str) -> Callable[[], Credentials]:
     return get
 
 
-def _provider(profile: str) -> Any:
-    from alibabacloud_credentials import provider as library
+def _library() -> Any:
+    from alibabacloud_credentials import provider
 
     logging.getLogger("credentials").setLevel(logging.CRITICAL)  # it prints tracebacks on stderr
-    if profile:
-        return library.CLIProfileCredentialsProvider(profile_name=profile)
-    return library.DefaultCredentialsProvider()
+    return provider
 
 
 def _first_line(error: Exception) -> str:

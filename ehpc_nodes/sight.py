@@ -15,7 +15,7 @@ from .errors import (
     listed,
     permission,
 )
-from .marks import ATTACHING_KEY, TAG_KEY, begun_of, owner_of
+from .marks import ATTACHING_KEY, IDENTITY_KEY, TAG_KEY, begun_of, owner_of
 from .models import Finding
 from .operation import Cloud
 
@@ -65,7 +65,8 @@ class Sight:
     Attributes:
         identity: of the resource that looks.
         marked: instances that carry this resource's mark.
-        begun: of these, the ones that an interrupted run announced to be attached to the cluster, and nodes
+        estranged: of these, the ones with another identity.
+        begun: of the marked, the ones that an interrupted run announced to be attached to the cluster, and nodes
             that it attached and that no state knows.
         begun_elsewhere: those that it announced for another cluster, which is named.
         in_queue: the members of the wished queue.
@@ -78,6 +79,7 @@ class Sight:
     tasks: list[wire.Task] | None = field(default_factory=list)
     instances: dict[str, wire.Instance] | None = None
     marked: set[str] = field(default_factory=set)
+    estranged: set[str] = field(default_factory=set)
     begun: set[str] = field(default_factory=set)
     begun_elsewhere: dict[str, str] = field(default_factory=dict)
     queues: list[wire.Queue] | None = None
@@ -157,6 +159,8 @@ def look(
     if mark:
         tagged = _try(sight, "instance_ids", lambda: cloud.instances_tagged(TAG_KEY, mark))
         sight.marked = {instance.instance_id for instance in tagged or []}
+        foreign = {x.instance_id for x in tagged or [] if x.tag(IDENTITY_KEY) != identity}
+        sight.estranged = foreign if identity else set()
         unknown = (sight.nodes or {}).keys() - set(owned)
         sight.begun = begun_of(tagged or [], wish.cluster_id, identity, unknown)
         sent_to = {x.instance_id: x.tag(ATTACHING_KEY) for x in tagged or []}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +14,11 @@ from ehpc_nodes.client import Client
 from ehpc_nodes.errors import EhpcError
 
 from . import shown
-from .follow import Look, follow
-from .options import ClusterId, Interval, Json, QueueName, Region, Stack, Watch, complete_cluster
-from .reach import A_WATCH, client_of, settings_of
+from .advice import told
+from .follow import Look
+from .looking import looking
+from .options import ClusterId, Json, QueueName, Region, Stack, complete_cluster, hand_on
+from .reach import client_of, settings_of
 
 app = typer.Typer(
     name="ehpc-nodes",
@@ -37,7 +38,7 @@ def run() -> int:
     try:
         app()
     except EhpcError as error:
-        sys.stderr.write(f"ehpc-nodes: {shown.printable(str(error))}\n")
+        sys.stderr.write(f"ehpc-nodes: {shown.printable(told(error))}\n")
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
@@ -47,6 +48,9 @@ def run() -> int:
 @app.callback(invoke_without_command=True)
 def _main(
     context: typer.Context,
+    region: Region = "",
+    stack: Stack = "",
+    as_json: Json = False,
     version: Annotated[bool, typer.Option("--version", help="Say it and end.")] = False,
 ) -> None:
     if version:
@@ -55,88 +59,44 @@ def _main(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit(2)
-
-
-def _show(
-    look: Callable[[Client], Look],
-    kind: type,
-    reach: tuple[str, str],
-    *,
-    as_json: bool,
-    watch: bool = False,
-    interval: float = 2.0,
-) -> None:
-    """Look once, or until Ctrl-C."""
-    if watch:
-        seen = look(client_of(*reach, seconds=A_WATCH))
-        follow(seen, kind, as_json=as_json, seconds=interval)
-    else:
-        shown.show(look(client_of(*reach))(), kind, as_json=as_json)
+    hand_on(context, region=region, stack=stack, as_json=as_json)
 
 
 # -- what there is --------------------------------------------------------------------------------
 
 
 @app.command()
-def clusters(
-    region: Region = "",
-    stack: Stack = "",
-    as_json: Json = False,
-    watch: Watch = False,
-    interval: Interval = 2.0,
-) -> None:
+@looking(lookup.Cluster)
+def clusters(client: Client) -> Look:
     """The clusters of the region. With how many of their compute nodes run."""
-    _show(
-        lambda client: lambda: lookup.clusters(client=client),
-        lookup.Cluster,
-        (region, stack),
-        as_json=as_json,
-        watch=watch,
-        interval=interval,
-    )
+    return lambda: lookup.clusters(client=client)
 
 
 @app.command()
-def queues(
-    cluster: ClusterId, region: Region = "", stack: Stack = "", as_json: Json = False
-) -> None:
+@looking(lookup.Queue)
+def queues(client: Client, cluster: ClusterId) -> Look:
     """The queues of a cluster."""
-    _show(
-        lambda client: lambda: lookup.queues(cluster, client=client),
-        lookup.Queue,
-        (region, stack),
-        as_json=as_json,
-    )
+    return lambda: lookup.queues(cluster, client=client)
 
 
 @app.command()
+@looking(lookup.Node)
 def nodes(
+    client: Client,
     cluster: ClusterId,
     queue: QueueName = "",
     all_roles: Annotated[
         bool, typer.Option("--all", "-a", help="Manager and login nodes too.")
     ] = False,
-    region: Region = "",
-    stack: Stack = "",
-    as_json: Json = False,
-    watch: Watch = False,
-    interval: Interval = 2.0,
-) -> None:
+) -> Look:
     """The compute nodes of a cluster. Each with its queue."""
-    _show(
-        lambda client: (
-            lambda: lookup.nodes(cluster, queue=queue, compute_only=not all_roles, client=client)
-        ),
-        lookup.Node,
-        (region, stack),
-        as_json=as_json,
-        watch=watch,
-        interval=interval,
-    )
+    return lambda: lookup.nodes(cluster, queue=queue, compute_only=not all_roles, client=client)
 
 
 @app.command()
+@looking(lookup.Image)
 def images(
+    client: Client,
     cluster: Annotated[
         str,
         typer.Argument(
@@ -145,57 +105,35 @@ def images(
             autocompletion=complete_cluster,
         ),
     ] = "",
-    region: Region = "",
-    stack: Stack = "",
-    as_json: Json = False,
-) -> None:
+) -> Look:
     """Images that nodes can be made of. The system's, the account's, and shared ones."""
-    _show(
-        lambda client: lambda: lookup.images(cluster, client=client),
-        lookup.Image,
-        (region, stack),
-        as_json=as_json,
-    )
+    return lambda: lookup.images(cluster, client=client)
 
 
 @app.command()
+@looking(lookup.Task)
 def tasks(
+    client: Client,
     cluster: ClusterId,
     history: Annotated[
         bool, typer.Option("--all", "-a", help="Those that have ended, too.")
     ] = False,
-    region: Region = "",
-    stack: Stack = "",
-    as_json: Json = False,
-    watch: Watch = False,
-    interval: Interval = 2.0,
-) -> None:
+) -> Look:
     """The running tasks of a cluster. With --watch those that end while you look stay in sight."""
-
-    def look(client: Client) -> Look:
-        return (
-            _staying(cluster, client)
-            if watch and not history
-            else (lambda: lookup.tasks(cluster, history=history, client=client))
-        )
-
-    _show(look, lookup.Task, (region, stack), as_json=as_json, watch=watch, interval=interval)
-
-
-def _staying(cluster: str, client: Client) -> Look:
-    """The tasks that run or that were seen running."""
     seen: set[str] = set()
 
-    def look() -> list[lookup.Task]:
-        found = lookup.tasks(cluster, history=True, client=client)
+    def running() -> list[lookup.Task]:
+        found = lookup.tasks(cluster, history=bool(seen), client=client)
         seen.update(task.task_id for task in found if not task.over)
         return [task for task in found if task.task_id in seen]
 
-    return look
+    return (lambda: lookup.tasks(cluster, history=True, client=client)) if history else running
 
 
 @app.command()
+@looking(lookup.Candidate)
 def candidates(
+    client: Client,
     cluster: ClusterId,
     stop_running: Annotated[
         bool, typer.Option("--stop-running", help="Running ones too, as with stop_running=True.")
@@ -203,21 +141,9 @@ def candidates(
     unfit: Annotated[
         bool, typer.Option("--all", "-a", help="The others in the VPC too, with the reasons.")
     ] = False,
-    region: Region = "",
-    stack: Stack = "",
-    as_json: Json = False,
-) -> None:
+) -> Look:
     """Instances that could be attached. Stopped, in the cluster's VPC, in no cluster, without a clash."""
-    _show(
-        lambda client: (
-            lambda: lookup.candidates(
-                cluster, stop_running=stop_running, unfit=unfit, client=client
-            )
-        ),
-        lookup.Candidate,
-        (region, stack),
-        as_json=as_json,
-    )
+    return lambda: lookup.candidates(cluster, stop_running=stop_running, unfit=unfit, client=client)
 
 
 # -- what it is good for ---------------------------------------------------------------------------
@@ -241,7 +167,7 @@ def program(
     """A Pulumi program that adopts today's nodes. `pulumi up` on it changes nothing in the cluster."""
     from .program import adopting, make_project
 
-    text = adopting(cluster, queue, client_of(region, stack), settings_of(region, stack).region)
+    text = adopting(cluster, queue, client_of(region, stack), settings_of(region, stack))
     if directory is None:
         sys.stdout.write(text)
     else:
@@ -271,7 +197,8 @@ def doctor(
 @app.command()
 def emulator(
     port: Annotated[
-        int, typer.Option("--port", metavar="PORT", help="Default: one that is free.")
+        int,
+        typer.Option("--port", metavar="PORT", min=0, max=65535, help="Default: one that is free."),
     ] = 0,
     world: Annotated[
         str, typer.Option("--world", metavar="FILE", help="YAML or JSON; default: the demo world.")

@@ -18,6 +18,7 @@ from ehpc_nodes.settings import Settings
 from ehpc_nodes.transport import clock_skew
 
 from . import permissions, pulumi_setup
+from .advice import told
 from .reach import client_of, settings_of
 from .shown import COLOURS, console, printable, show_plain
 
@@ -59,7 +60,7 @@ def checks(region: str, stack: str) -> Iterator[Check]:
     try:
         settings = settings_of(region, stack)
     except ConfigError as error:
-        yield Check("failed", "settings", str(error))
+        yield Check("failed", "settings", told(error))
         return
     yield Check("ok", "region", f"{settings.region} ({settings.region_source})")
     credentials = _credentials(settings)
@@ -87,7 +88,7 @@ def _credentials(settings: Settings) -> Check:
     try:
         found = settings.credentials()
     except ConfigError as error:
-        return Check("failed", "credentials", str(error))
+        return Check("failed", "credentials", told(error))
     kind = "temporary key" if found.security_token else "key"
     key_id = found.access_key_id
     shown = f"{key_id[:4]}…{key_id[-4:]}" if len(key_id) > 12 else f"{key_id[:2]}…"

@@ -43,3 +43,19 @@ Interval = Annotated[
 QueueName = Annotated[
     str, typer.Option("--queue", "-q", metavar="QUEUE", help="Only the nodes of this queue.")
 ]
+
+
+def hand_on(context: typer.Context, **given: str | bool) -> None:
+    """Let options that stand before the command count for it; those behind it go first.
+
+    Raises:
+        BadParameter: the command has no such option.
+    """
+    name = context.invoked_subcommand or ""
+    command = context.command.get_command(context, name)  # type: ignore[attr-defined] # a group
+    takes = {parameter.name for parameter in command.params}
+    wanted = {option: value for option, value in given.items() if value}
+    for parameter in context.command.params:
+        if parameter.name in wanted.keys() - takes:
+            raise typer.BadParameter(f"{name} takes no {parameter.opts[0]}", context)
+    context.default_map = {name: wanted}

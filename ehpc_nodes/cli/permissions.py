@@ -21,6 +21,8 @@ from ehpc_nodes.errors import (
 )
 from ehpc_nodes.marks import TAG_KEY
 
+from .advice import told
+
 NO_CLUSTER, NO_INSTANCE = "ehpc-hz-0000000000", "i-00000000000000000000"
 NO_IMAGE = ("none", "system")
 
@@ -123,7 +125,7 @@ def asked(client: Client) -> Iterator[Answer]:
             if not error.forbidden:
                 return
         except (BackendError, ThrottledError, TransportError) as error:
-            yield "warning", permission(need.action), f"can't be told: {error}", ""
+            yield "warning", permission(need.action), f"can't be told: {told(error)}", ""
         except ApiError as error:
             yield "ok", permission(need.action), f"allowed (asked in vain: {error.code})", ""
         else:
@@ -134,7 +136,7 @@ def asked(client: Client) -> Iterator[Answer]:
 
 def _refused(need: Need, error: AuthError) -> Answer:
     if not error.forbidden:
-        return "failed", "access key", str(error), ""
+        return "failed", "access key", told(error), ""
     return (
         "warning" if need.optional else "failed",
         permission(need.action),

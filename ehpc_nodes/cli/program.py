@@ -11,6 +11,9 @@ from ehpc_nodes import lookup, wire
 from ehpc_nodes.client import Client
 from ehpc_nodes.errors import AuthError, ConfigError
 from ehpc_nodes.marks import TAG_KEY
+from ehpc_nodes.settings import Settings
+
+from .reach import refuse_other_region
 
 #: What one resource declares: nodes of one queue, of one image and owner alias.
 Group = tuple[str, str, str]
@@ -25,14 +28,15 @@ from ehpc_nodes import AttachedNodes
 '''
 
 
-def adopting(cluster_id: str, queue: str, client: Client, region: str) -> str:
+def adopting(cluster_id: str, queue: str, client: Client, settings: Settings) -> str:
     """The program's text. Nodes that don't run, and other resources' nodes, are named in comments.
 
     Raises:
-        ConfigError: there is no node that could be adopted.
+        ConfigError: there is no node that could be adopted; the cluster is of another region.
         ApiError, TransportError: the nodes can't be seen.
     """
     cluster = client.describe_cluster(cluster_id)
+    refuse_other_region(settings, cluster.region_id)
     nodes = lookup.nodes(cluster_id, queue=queue, client=client)
     owners = _owners(client, [node.instance_id for node in nodes])
     left_out = {node.instance_id: _why_not(node, owners) for node in nodes}
@@ -50,7 +54,7 @@ def adopting(cluster_id: str, queue: str, client: Client, region: str) -> str:
     names = _names(list(groups))
     blocks = [HEAD.format(cluster=cluster_id, part=part)]
     blocks += [
-        _resource(names[group], cluster_id, region, group, listed)
+        _resource(names[group], cluster_id, settings.region, group, listed)
         for group, listed in sorted(groups.items())
     ]
     return "\n".join([*blocks, *(["\n".join([*notes, ""])] if notes else [])])

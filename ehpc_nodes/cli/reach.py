@@ -34,6 +34,19 @@ def client_of(region: str, stack: str, seconds: float = ONE_LOOK) -> Client:
     return connection.connect(settings_of(region, stack), Deadline.after(RealClock(), seconds))
 
 
+def refuse_other_region(asked: Settings, found: str) -> None:
+    """E-HPC's calls name no region, the endpoint is one region's: one that was set may be another's.
+
+    Raises:
+        ConfigError: what was found is of another region than was asked for.
+    """
+    if found and found != asked.region and asked.region not in asked.ehpc_endpoint:
+        raise ConfigError(
+            f"The endpoint that is set, {asked.ehpc_endpoint}, is that of {found}, not of {asked.region}: take"
+            f" --region {found}, or set another endpoint (ALIBABA_CLOUD_EHPC_ENDPOINT, ehpc:endpoint)."
+        )
+
+
 @cache
 def stack_config(stack: str) -> dict[str, str]:
     """The config of a stack of the Pulumi project in this folder, secrets decrypted."""

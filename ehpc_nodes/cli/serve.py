@@ -42,8 +42,9 @@ def _server(port: int, world: str) -> EmulatorServer:
             f"The emulator needs its extra ({error.name} is missing): pip install"
             " 'ehpc-nodes[emulator]'."
         ) from error
-    except (OSError, OverflowError, ValueError) as error:
-        raise ConfigError(f"The emulator can't start: {error}.") from error
+    except (OSError, ValueError) as error:
+        why = str(error).removeprefix(f"[Errno {getattr(error, 'errno', '')}] ").rstrip(".")
+        raise ConfigError(f"The emulator can't start: {why}.") from error
 
 
 def _environment(server: EmulatorServer) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """``python -m ehpc_nodes.emulator``: serve until told to stop.
 
 On stdout stands one line, once calls are answered: JSON with url, access_key_id, access_key_secret,
-region and page (the address to watch it at). SIGINT and SIGTERM end it with exit code 0; 2 means that
-it could not start.
+region and page (the address to watch it at). SIGINT and SIGTERM end it with exit code 0; 1 means that
+it could not start, 2 that it was called in a wrong way.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         world = World.from_file(options.world) if options.world else World.demo()
         server = EmulatorServer(Emulator(world), options.port, options.host, options.verbose)
         server.start()
-    except OverflowError:
-        return _failed(f"no port can be {options.port}")
     except (ModuleNotFoundError, OSError, ValueError) as error:
         return _failed(str(error).removeprefix(f"[Errno {getattr(error, 'errno', '')}] "))
     with server:
@@ -56,15 +54,22 @@ def _parser() -> argparse.ArgumentParser:
         description="An emulator of Alibaba Cloud's E-HPC and ECS, on a loopback port.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
-    parser.add_argument("--port", type=int, default=0, help="default: one that is free")
+    parser.add_argument("--port", type=_port, default=0, help="default: one that is free")
     parser.add_argument("--world", metavar="FILE", help="YAML or JSON; default: the demo world")
     parser.add_argument("--verbose", action="store_true", help="a line on stderr for each request")
     return parser
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is not in the range 0 to 65535")
+    return port
+
+
 def _failed(why: str) -> int:
     sys.stderr.write(f"ehpc_nodes.emulator: {why}\n")
-    return 2
+    return 1
 
 
 if __name__ == "__main__":

@@ -60,7 +60,10 @@ class EmulatorServer:
             self._listener = socket.create_server(address, family=family, backlog=256)
         except OSError as error:
             place = f"{self.host}:{self._wanted_port}"
-            raise OSError(f"can't listen on {place}: {error.strerror}") from error
+            why = str(error.strerror).partition(" (")[0]  # what follows names the place again
+            raise OSError(
+                f"can't listen on {place}: {why}; give another port, or none for a free one"
+            ) from error
         self.stopping.clear()
         self._acceptor = threading.Thread(target=self._accept, name="emulator", daemon=True)
         self._acceptor.start()

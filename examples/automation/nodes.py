@@ -12,6 +12,8 @@ from pulumi import automation
 
 from ehpc_nodes import AttachedNodes
 
+FOLDER = str(Path(__file__).parent)
+
 
 def program() -> None:
     """What `pulumi up` would find in `__main__.py`."""
@@ -38,12 +40,19 @@ def watch(event: automation.EngineEvent) -> None:
 
 def main(stack_name: str, deed: str) -> None:
     """Attach or detach, and say what came of it."""
-    stack = automation.create_or_select_stack(
-        stack_name,
-        project_name="ehpc-automation",
-        program=program,
-        opts=automation.LocalWorkspaceOptions(work_dir=str(Path(__file__).parent)),
-    )
+    try:
+        stack = automation.select_stack(
+            stack_name,
+            project_name="ehpc-automation",
+            program=program,
+            opts=automation.LocalWorkspaceOptions(work_dir=FOLDER),
+        )
+    except automation.StackNotFoundError:
+        there = [stack.name for stack in automation.LocalWorkspace(work_dir=FOLDER).list_stacks()]
+        sys.exit(
+            f"nodes: there is no stack {stack_name!r} ({', '.join(there) or 'none at all'} is there);"
+            f" make it: pulumi stack init {stack_name}"
+        )
     if deed == "detach":
         stack.destroy(on_event=watch)
         return

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -123,6 +124,30 @@ def attach(server, *numbers, pace=None):
     assert answer.ok
 
 
+# -- options before the command -------------------------------------------------------------------
+
+
+def test_common_options_may_stand_before_the_command(run):
+    assert run("--json", "clusters").stdout == run("clusters", "--json").stdout
+    refused = run("--region", "cn hangzhou", "clusters", code=1)
+    assert refused.stderr == run("clusters", "--region", "cn hangzhou", code=1).stderr
+    behind = run("--region", "cn hangzhou", "clusters", "--region", "cn-hangzhou")
+    assert behind.stdout == run("clusters").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--stack", "dev", "emulator"], "emulator takes no --stack"),
+        (["--json", "program", CLUSTER], "program takes no --json"),
+    ],
+)
+def test_an_option_that_the_command_has_not_is_a_wrong_call_there_too(run, arguments, told):
+    done = run(*arguments, code=2)
+    assert told in done.stderr
+    assert "Usage: ehpc-nodes" in done.stderr
+
+
 # -- called in a wrong way, and failing -----------------------------------------------------------
 
 
@@ -151,16 +176,40 @@ def one_line(done):
 
 def test_errors_are_one_line(run, server):
     assert "ClusterNotFound" in one_line(run("nodes", "ehpc-hz-none", code=1))
-    assert "No region is set" in one_line(run("clusters", code=1, ALIBABA_CLOUD_REGION_ID=""))
+    none = one_line(run("clusters", code=1, ALIBABA_CLOUD_REGION_ID=""))
+    assert none.startswith("ehpc-nodes: No region is set: give --region cn-hangzhou, ")
     assert "has not the form" in one_line(run("clusters", "--region", "cn hangzhou", code=1))
     server.emulator.world.default_key.allow = ["ecs:*"]
     assert "permission ehpc:ListClusters" in one_line(run("clusters", code=1))
+
+
+@pytest.mark.parametrize("arguments", [["clusters"], ["program", CLUSTER]])
+def test_an_endpoint_of_another_region_is_told(run, arguments):
+    """E-HPC's calls name no region: the emulator answers whatever was asked for."""
+    line = one_line(run(*arguments, "--region", "cn-shanghai", code=1))
+    assert "is that of cn-hangzhou, not of cn-shanghai: take --region cn-hangzhou, or " in line
 
 
 def test_a_wrong_secret_is_told_and_not_shown(run):
     done = run("clusters", code=1, ALIBABA_CLOUD_ACCESS_KEY_SECRET="wrong-fake-secret")
     assert "SignatureDoesNotMatch" in one_line(done)
     assert "wrong-fake-secret" not in done.stderr
+
+
+def test_errors_advise_what_the_command_has(run):
+    """Not what a Pulumi program or run has."""
+    no_key = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": ""}
+    told = [
+        run("nodes", "ehpc-hz-none", code=1).stderr,
+        run("candidates", CLUSTER, "--region", "cn-none", code=1).stderr,
+        run("clusters", code=1, ALIBABA_CLOUD_REGION_ID="").stderr,
+        run("clusters", code=1, **no_key).stderr,
+        run("clusters", code=1, ALIBABA_CLOUD_ACCESS_KEY_SECRET="wrong").stderr,
+        run("clusters", code=1, ALIBABA_CLOUD_ACCESS_KEY_ID="wrong").stderr,
+    ]
+    for text in told:
+        assert re.search(r"--(region|stack)\b", text), text
+        assert not re.search(r"--run-program|argument|cluster_id|pulumi config", text), text
 
 
 def test_without_its_extra_it_says_what_to_install(environment, tmp_path):
@@ -374,6 +423,15 @@ def test_watching_as_json_is_a_line_a_change(watching, server):
     assert steps[0][1] == "Processing"
 
 
+def test_watching_queues_shows_one_that_is_made_meanwhile(watching, server):
+    process = watching("queues", CLUSTER, "--json")
+    assert len(json.loads(process.stdout.readline())) == 2
+    with server.emulator.turn():
+        queues = server.emulator.world.clusters[CLUSTER].queues
+        queues["new"] = type(queues["gpu"])("new")
+    assert [row["name"] for row in json.loads(process.stdout.readline())] == ["gpu", "new", "workq"]
+
+
 # -- the emulator ---------------------------------------------------------------------------------
 
 
@@ -429,8 +487,21 @@ def test_the_emulator_s_world_may_be_a_file(environment, tmp_path):
     ("arguments", "said"),
     [
         (["--world", "none.yaml"], "No such file"),
-        (["--port", "99999"], "can't start"),
+        (["--world", "folder"], "Is a directory"),
+        (["--port", "{taken}"], "in use; give another port, or none for a free one."),
     ],
 )
-def test_an_emulator_that_can_t_start(run, arguments, said):
-    assert said in one_line(run("emulator", *arguments, code=1))
+def test_an_emulator_that_can_t_start(run, tmp_path, server, arguments, said):
+    (tmp_path / "folder").mkdir()
+    taken = server.url.rpartition(":")[2]
+    line = one_line(run("emulator", *(a.format(taken=taken) for a in arguments), code=1))
+    assert line.startswith("ehpc-nodes: The emulator can't start: ")
+    assert said in line
+    assert not line.endswith("..")
+
+
+@pytest.mark.parametrize("port", ["80000", "-1", "web"])
+def test_a_port_that_is_none_is_a_wrong_call(run, port):
+    done = run("emulator", "--port", port, code=2)
+    assert "Usage: ehpc-nodes emulator" in done.stderr
+    assert "Invalid value for '--port'" in done.stderr

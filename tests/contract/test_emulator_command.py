@@ -22,7 +22,7 @@ def failing(*arguments, **options):
         timeout=30,
         **options,
     )
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (1, "")
     return done.stderr
 
 
@@ -76,14 +76,24 @@ def test_the_port_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert failing("--port", port).startswith(
-            f"ehpc_nodes.emulator: can't listen on 127.0.0.1:{port}: Address already in use"
+            f"ehpc_nodes.emulator: can't listen on 127.0.0.1:{port}: Address already in use;"
+            " give another port, or none for a free one"
         )
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "web"])
+def test_a_port_that_is_none_is_a_wrong_call(port):
+    done = subprocess.run(
+        [*COMMAND, "--port", port], check=False, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "argument --port: " in done.stderr
+    assert port in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--port", "99999"], "no port can be 99999"),
         (["--host", "0.0.0.0"], "0.0.0.0 is not a loopback address"),
         (["--world", "/nowhere/world.yaml"], "No such file or directory: '/nowhere/world.yaml'"),
         (["--world", "{tmp}"], "Is a directory: '{tmp}'"),

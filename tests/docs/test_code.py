@@ -1,4 +1,4 @@
-"""All code in README and docs: Python compiles and programs run, shell is shell, and the walks work as written."""
+"""All code in README, docs and examples' pages: Python compiles and programs run, shell is shell, and the walks work as written."""
 
 import json
 import os
@@ -19,13 +19,14 @@ from ehpc_nodes.testing.processes import scrubbed
 
 ROOT = Path(__file__).parents[2]
 #: Languages of blocks; `text` is for what isn't code.
-LANGUAGES = {"python", "sh", "json", "yaml", "text"}
+LANGUAGES = {"python", "sh", "json", "yaml", "hcl", "text"}
 BLOCK = re.compile(r"^( *)```(\S*)[^\n]*\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 
 
 def blocks():
     """Page and number, language, code of every fenced block."""
-    for page in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]:
+    places = ("*.md", "docs/*.md", "examples/*.md", "examples/*/*.md")
+    for page in (page for place in places for page in sorted(ROOT.glob(place))):
         for number, (_, language, code) in enumerate(BLOCK.findall(page.read_text()), start=1):
             yield f"{page.relative_to(ROOT)}:{number}", language, dedent(code)
 
@@ -243,3 +244,37 @@ def test_the_ten_lines_of_the_readme_work_as_written(shell, tmp_path):
     ((nodes, harm),) = asked(text)
     assert nodes == demo(1)
     assert harm["disk_replacements"] == {demo(1)[0]: 1}
+
+
+#: Examples whose page is a walk that needs nothing but the demo cluster; the others' programs run in tests/examples.
+WALKS = {"quickstart": [1], "queues": [1, 2], "stop-and-attach": [6], "automation": []}
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", WALKS)
+def test_the_pages_of_examples_work_as_written(name, shell, tmp_path):
+    """After the two blocks of the examples' first page: a stack, and the emulator."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    port = free_port()
+    first, emulated = (SHELL[f"examples/README.md:{number}"] for number in (1, 2))
+    export, *rest = first.replace("cd quickstart", f"cd {name}").splitlines()
+    assert export.startswith("export ALIBABA_CLOUD_ACCESS_KEY_ID=…")
+    page = SHELL[f"examples/{name}/README.md:1"].replace("ehpc-hz-FYUr32abcd", "ehpc-hz-demo")
+    page = page.replace("pulumi stack init dev\n", "").replace("pulumi up\n", "pulumi up --yes\n")
+    for number, written in enumerate(re.findall(r"i-bp1\w+", page), start=1):
+        page = page.replace(written, demo((WALKS[name] or [1])[number - 1])[0])
+    script = "\n".join(
+        [
+            *("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT", "cd examples", *rest),
+            *(emulated.replace("8790", port), page, asking(port)),
+        ]
+    )
+    (tmp_path / "state").mkdir()
+    text = shell(
+        script, PULUMI_BACKEND_URL=f"file://{tmp_path / 'state'}", PULUMI_CONFIG_PASSPHRASE="try"
+    )
+    ((nodes, harm),) = asked(text)
+    assert nodes == demo(*WALKS[name])
+    assert harm["disk_replacements"] == dict.fromkeys(demo(*(WALKS[name] or [1])), 1)
+    assert harm["releases"] == []

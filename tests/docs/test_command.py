@@ -9,7 +9,11 @@ import typer
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "command.md"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("docs/*.md")),
+    *sorted(ROOT.glob("examples/**/*.md")),
+]
 
 
 def command():
@@ -40,7 +44,7 @@ def test_a_command_is_documented_with_its_options(name):
         assert option in text, f"{name} {option}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_page_names_a_command_or_option_that_there_is_not(page):
     commands = command().commands
     every = own_options(command()) | {"--help", "--install-completion", "--show-completion"}

@@ -66,10 +66,10 @@ BAD_INPUT = {
         },
         [
             ("cluster_id", "'hz' is not a cluster id (such as ehpc-hz-FYUr32abcd)"),
-            ("instance_ids", "Input should be a valid list"),
-            ("job_queue", "Input should be a valid string"),
-            ("stop_running", "Input should be a valid boolean"),
-            ("image_owner_alias", "Input should be 'system', 'self', 'others' or 'marketplace'"),
+            ("instance_ids", "give a list of instance ids, like ['i-bp16mxn6mt3t7ftkabcd']"),
+            ("job_queue", "give a queue's name, like 'workq'; got a number"),
+            ("stop_running", "give True or False (from config: get_bool); got a string"),
+            ("image_owner_alias", "give 'system', 'self', 'others' or 'marketplace'; got 'mine'"),
         ],
     ),
     "nothing": (
@@ -86,7 +86,10 @@ BAD_INPUT = {
     "odd things in the list": (
         {"instance_ids": [ONE, 2, "compute2"]},
         [
-            ("instance_ids", "Input should be a valid string (entry 1)"),
+            (
+                "instance_ids",
+                "give a list of instance ids, like ['i-bp16mxn6mt3t7ftkabcd'] (from config: require_object); entry 1 is a number",
+            ),
             ("instance_ids", "'compute2' is not an instance id (such as i-bp16mxn6mt3t7ftkabcd)"),
         ],
     ),

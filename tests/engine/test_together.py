@@ -163,3 +163,55 @@ AttachedNodes("nodes", cluster_id=args["cluster_id"], instance_ids=["i-bp1test00
     stack.up()
     assert sorted(it.nodes) == ids(1, 2, 5)
     assert it.calls("DeleteNodes") == []
+
+
+def the_resource_renamed(stack):
+    alias = "**args, opts=pulumi.ResourceOptions(aliases=[pulumi.Alias(name='nodes')]))"
+    stack.write(RENAMED.replace("**args)", alias))
+
+
+def the_resource_renamed_in_the_state(stack):
+    stack.run("state", "rename", stack.resources()["nodes"]["urn"], "renamed", "--yes")
+    stack.write(RENAMED)
+
+
+def the_resource_moved_into_a_component(stack):
+    parent = "opts=pulumi.ResourceOptions(parent=self, aliases=[pulumi.Alias(parent=pulumi.ROOT_STACK_RESOURCE)])"
+    component = f"""
+class Component(pulumi.ComponentResource):
+    def __init__(self, name):
+        super().__init__("my:index:Component", name)
+        self.nodes = AttachedNodes("nodes", **args, {parent})
+
+nodes = Component("component").nodes
+"""
+    stack.write(PROGRAM.replace('nodes = AttachedNodes("nodes", **args)', component))
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        the_resource_renamed,
+        pytest.param(the_resource_renamed_in_the_state, marks=pytest.mark.long),
+        the_resource_moved_into_a_component,
+    ],
+)
+def test_a_rename_keeps_the_nodes_this_resources(cloud, stack_on, rename):
+    """Their mark has the former name."""
+    it = cloud(detached_instance_status="Stopped")
+    stack = stack_on(it)
+    declare(stack, 1, 2, 3)
+    stack.up()
+    rename(stack)
+    it.forget()
+    declare(stack, 1, 2)
+    assert "detach 1" in stack.preview().text
+    stack.up()
+    assert sorted(it.nodes) == ids(1, 2)
+    declare(stack, 1, 2, 3)
+    stack.up()
+    assert it.writes() == ["DeleteNodes", "AddExistedNodes"]
+    assert sorted(it.nodes) == ids(1, 2, 3)
+    stack.destroy()
+    assert it.nodes == {}
+    assert not any(x.tags for x in it.world.instances.values())

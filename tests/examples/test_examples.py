@@ -141,6 +141,8 @@ def test_automation(ehpc, pulumi_stack, tmp_path):
     settings = {**ehpc.config, **{f"ehpc-automation:{key}": v for key, v in config.items()}}
     (folder / "Pulumi.dev.yaml").write_text(json.dumps({"config": settings | ehpc.secrets}))
 
+    stack.run("stack", "select", "--create", "dev")
+
     def run(*words):
         command = [sys.executable, "nodes.py", *words]
         return subprocess.run(
@@ -165,6 +167,11 @@ def test_automation(ehpc, pulumi_stack, tmp_path):
     assert "compute1 (i-bp1test0001) is Running, not Stopped" in refused.stdout
     assert "Traceback" not in refused.stderr
     assert run("dev").stderr == "usage: python nodes.py STACK attach|detach\n"
+    unknown = run("prod", "attach")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert unknown.stderr == (
+        "nodes: there is no stack 'prod' (dev is there); make it: pulumi stack init prod\n"
+    )
 
 
 def test_the_index_names_every_example_and_each_has_what_it_needs():

@@ -95,8 +95,7 @@ def test_settings():
         *settings.REGION_VARIABLES,
         *(v for f in settings.KEY_VARIABLES for v in f),
     }
-    by_the_library = {"ALIBABA_CLOUD_PROFILE"}
-    assert set(re.findall(rf"`({VARIABLE})`", SETTINGS)) == variables | by_the_library
+    assert set(re.findall(rf"`({VARIABLE})`", SETTINGS)) == variables
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -113,7 +113,10 @@ def subclasses(kind):
 def test_every_error_has_a_text_here():
     told = {type(error) for error, _ in TEXTS}
     by_code = subclasses(errors.ApiError)
-    elsewhere = {errors.ConfigError, errors.CertificateError}  # test_settings, test_transport
+    elsewhere = {
+        *(errors.ConfigError, errors.NoRegionError, errors.NoCredentialsError),
+        errors.CertificateError,
+    }  # test_settings, test_transport
     assert subclasses(errors.EhpcError) - told - by_code - elsewhere == {errors.EhpcError}
 
 

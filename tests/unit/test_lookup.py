@@ -301,7 +301,7 @@ def test_an_error_in_a_program_is_pulumi_s_too():
     with pytest.raises(ConfigError, match="No region is set") as caught:
         lookup.clusters()
     assert isinstance(caught.value, pulumi.RunError)
-    assert type(caught.value).__name__ == "ConfigError"
+    assert type(caught.value).__name__ == "NoRegionError"
 
 
 def test_a_script_doesn_t_load_pulumi():

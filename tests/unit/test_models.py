@@ -2,7 +2,7 @@
 
 import pytest
 
-from ehpc_nodes.models import Inputs, ResourceId, State, check_form
+from ehpc_nodes.models import Declared, Inputs, ResourceId, State, check_form
 
 GOOD = {"cluster_id": "ehpc-hz-FYUr32abcd", "instance_ids": ["i-b", "i-a"]}
 
@@ -42,16 +42,31 @@ def test_a_good_form_is_sorted_and_complete():
             {"instance_ids": []},
             ("instance_ids", "name at least one instance; to detach all, remove the resource"),
         ),
-        ({"instance_ids": "i-a"}, ("instance_ids", "Input should be a valid list")),
-        ({"instance_ids": [7]}, ("instance_ids", "Input should be a valid string (entry 0)")),
+        (
+            {"instance_ids": "i-a"},
+            (
+                "instance_ids",
+                "give a list of instance ids, like ['i-bp16mxn6mt3t7ftkabcd'] (from config: require_object); got a string",
+            ),
+        ),
+        (
+            {"instance_ids": [7]},
+            (
+                "instance_ids",
+                "give a list of instance ids, like ['i-bp16mxn6mt3t7ftkabcd'] (from config: require_object); entry 0 is a number",
+            ),
+        ),
         (
             {"image_owner_alias": "mine"},
             (
                 "image_owner_alias",
-                "Input should be 'system', 'self', 'others' or 'marketplace'",
+                "give 'system', 'self', 'others' or 'marketplace'; got 'mine'",
             ),
         ),
-        ({"stop_running": "yes"}, ("stop_running", "Input should be a valid boolean")),
+        (
+            {"stop_running": "yes"},
+            ("stop_running", "give True or False (from config: get_bool); got a string"),
+        ),
         ({"colour": "red"}, ("colour", "colour is not an argument of AttachedNodes")),
         ({"region": "CN"}, ("region", "'CN' is not a region (such as cn-hangzhou)")),
     ],
@@ -89,3 +104,43 @@ def test_state_of_another_version_is_read():
         {"cluster_id": "ehpc-hz-a", "region": "cn-x", "instance_ids": [], "something": "new"}
     )
     assert state.nodes == {}
+
+
+# -- values of another type -----------------------------------------------------------------------
+
+KINDS = {"a string": "yes", "a number": 7.0, "True": True, "a map": {"i-a": ""}, "a list": ["i-a"]}
+TAKEN = {
+    "cluster_id": ("a string", "give a cluster id, like 'ehpc-hz-FYUr32abcd'"),
+    "region": ("a string", "give a region, like 'cn-hangzhou'"),
+    "instance_ids": (
+        "a list",
+        "give a list of instance ids, like ['i-bp16mxn6mt3t7ftkabcd'] (from config: require_object)",
+    ),
+    "image_id": ("a string", "give an image id, like 'centos_7_06_64_20G.vhd' or 'm-bp1…'"),
+    "image_owner_alias": ("", "give 'system', 'self', 'others' or 'marketplace'"),
+    "job_queue": ("a string", "give a queue's name, like 'workq'"),
+    **dict.fromkeys(
+        ("replace_system_disks", "stop_running", "detach_busy"),
+        ("True", "give True or False (from config: get_bool)"),
+    ),
+}
+
+
+def test_every_argument_is_in_the_table():
+    assert TAKEN.keys() == Declared.model_fields.keys()
+
+
+@pytest.mark.parametrize("name", TAKEN)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_value_of_another_type_is_told_in_plain_words(name, kind):
+    right, advice = TAKEN[name]
+    found = [] if kind == right else [(name, f"{advice}; got {kind}")]
+    if (name, kind) == ("image_owner_alias", "a string"):
+        found = [(name, f"{advice}; got 'yes'")]
+    assert [f for f in findings(**{name: KINDS[kind]}) if "such as" not in f[1]] == found
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "a string"])
+def test_an_entry_of_another_type_is_told_in_plain_words(kind):
+    told = f"{TAKEN['instance_ids'][1]}; entry 1 is {kind}"
+    assert findings(instance_ids=["i-a", KINDS[kind]]) == [("instance_ids", told)]

@@ -107,11 +107,11 @@ def test_check_says_everything_that_is_wrong_with_the_form_at_once_and_looks_at_
     )
     assert found == [
         ("cluster_id", "'hz' is not a cluster id (such as ehpc-hz-FYUr32abcd)"),
-        ("region", "Input should be a valid string"),
+        ("region", "give a region, like 'cn-hangzhou'; got a number"),
         ("instance_ids", f"{ONE} is listed more than once; list it once"),
-        ("image_owner_alias", "Input should be 'system', 'self', 'others' or 'marketplace'"),
+        ("image_owner_alias", "give 'system', 'self', 'others' or 'marketplace'; got 'mine'"),
         ("job_queue", "'a b' is not a queue's name (such as workq)"),
-        ("stop_running", "Input should be a valid boolean"),
+        ("stop_running", "give True or False (from config: get_bool); got a string"),
         ("owner", "owner is not an argument of AttachedNodes"),
     ]
     assert rig.calls() == []
@@ -142,16 +142,43 @@ def test_check_says_everything_that_is_wrong_with_the_form_at_once_and_looks_at_
         ),
         (
             {"instance_ids": [ONE, 2]},
-            [("instance_ids", "Input should be a valid string (entry 1)")],
+            [
+                (
+                    "instance_ids",
+                    "give a list of instance ids, like ['i-bp16mxn6mt3t7ftkabcd'] (from config: require_object); entry 1 is a number",
+                )
+            ],
         ),
-        ({"instance_ids": ONE}, [("instance_ids", "Input should be a valid list")]),
-        ({"instance_ids": {ONE: ""}}, [("instance_ids", "Input should be a valid list")]),
+        (
+            {"instance_ids": ONE},
+            [
+                (
+                    "instance_ids",
+                    "give a list of instance ids, like ['i-bp16mxn6mt3t7ftkabcd'] (from config: require_object); got a string",
+                )
+            ],
+        ),
+        (
+            {"instance_ids": {ONE: ""}},
+            [
+                (
+                    "instance_ids",
+                    "give a list of instance ids, like ['i-bp16mxn6mt3t7ftkabcd'] (from config: require_object); got a map",
+                )
+            ],
+        ),
         (
             {"image_owner_alias": "self"},
             [("image_owner_alias", "is given without image_id: name the image too")],
         ),
-        ({"cluster_id": 1.5}, [("cluster_id", "Input should be a valid string")]),
-        ({"stop_running": 1}, [("stop_running", "Input should be a valid boolean")]),
+        (
+            {"cluster_id": 1.5},
+            [("cluster_id", "give a cluster id, like 'ehpc-hz-FYUr32abcd'; got a number")],
+        ),
+        (
+            {"stop_running": 1},
+            [("stop_running", "give True or False (from config: get_bool); got a number")],
+        ),
     ],
 )
 def test_check_of_bad_input(rig, news, found):

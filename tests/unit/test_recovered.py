@@ -279,3 +279,14 @@ def test_a_kept_node_in_an_unheard_of_status_holds_nothing_up():
     saved = bench.up(1)
     bench.nodes[iid(1)].status = "upgrading"
     assert bench.up(1, 2, before=saved, seconds=60).instance_ids == ids(1, 2)
+
+
+def test_what_a_killed_create_attached_stays_this_resources_under_another_name():
+    bench = Bench()
+    bench.up(1, 2)  # not saved
+    saved = bench.up(1, 2)
+    bench.mark = "project/stack/renamed"
+    saved = bench.up(1, before=saved)
+    assert sorted(bench.nodes) == ids(1)
+    bench.lifecycle().remove(saved)
+    assert bench.nodes == {} == bench.marked

@@ -144,8 +144,28 @@ def test_no_credentials_at_all_say_what_to_do():
 
 def test_an_unknown_profile_is_named():
     get = resolved({"ehpc:profile": "nobody"}, region="cn-x").credentials
-    with pytest.raises(ConfigError, match="No usable profile 'nobody'"):
+    with pytest.raises(ConfigError) as caught:
         get()
+    told = "No usable profile 'nobody' (ehpc:profile) in ~/.aliyun/config.json: "
+    assert str(caught.value).startswith(told)
+    assert str(caught.value).endswith("or run: aliyun configure.")
+
+
+@pytest.mark.parametrize(
+    ("more", "ini"),
+    [
+        ({}, "~/.alibabacloud/credentials.ini"),
+        ({"ALIBABA_CLOUD_CREDENTIALS_FILE": "/own.ini"}, "/own.ini"),
+    ],
+)
+def test_a_profile_of_the_default_chain_is_named_too(more, ini):
+    get = resolved({}, {"ALIBABA_CLOUD_PROFILE": "nobody", **more}, region="cn-x").credentials
+    with pytest.raises(ConfigError) as caught:
+        get()
+    assert str(caught.value).startswith(
+        f"No usable profile 'nobody' (ALIBABA_CLOUD_PROFILE) in ~/.aliyun/config.json or {ini},"
+        " and no other credentials. Set ALIBABA_CLOUD_ACCESS_KEY_ID and "
+    )
 
 
 def test_ownership_tags_can_be_turned_off():

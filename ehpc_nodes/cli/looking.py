@@ -1,0 +1,62 @@
+"""What the commands that show what there is have in common: options, and one look or many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from inspect import signature
+from typing import Any
+
+from ehpc_nodes import lookup
+from ehpc_nodes.settings import Settings
+
+from . import shown
+from .follow import Look, follow
+from .options import Interval, Json, Region, Stack, Watch
+from .reach import A_WATCH, ONE_LOOK, client_of, refuse_other_region, settings_of
+from .shown import Row
+
+
+def looking(kind: type) -> Callable[[Callable[..., Look]], Callable[..., None]]:
+    """Make a command that shows rows of this kind, of a function that looks for them with a client.
+
+    The function's other arguments are the command's own; the common ones come behind them.
+    """
+
+    def made(function: Callable[..., Look]) -> Callable[..., None]:
+        def command(
+            *,
+            region: Region = "",
+            stack: Stack = "",
+            as_json: Json = False,
+            watch: Watch = False,
+            interval: Interval = 2.0,
+            **own: Any,
+        ) -> None:
+            client = client_of(region, stack, A_WATCH if watch else ONE_LOOK)
+            look = _in_region(settings_of(region, stack), function(client, **own))
+            if watch:
+                follow(look, kind, as_json=as_json, seconds=interval)
+            else:
+                shown.show(look(), kind, as_json=as_json)
+
+        # typer reads arguments and options off the signature, the help off the docstring
+        command.__name__, command.__doc__ = function.__name__, function.__doc__
+        _, *own = signature(function, eval_str=True).parameters.values()
+        *common, _ = signature(command, eval_str=True).parameters.values()
+        vars(command)["__signature__"] = signature(command).replace(parameters=[*own, *common])
+        return command
+
+    return made
+
+
+def _in_region(settings: Settings, look: Look) -> Look:
+    """The look; clusters of another region than was asked for end it."""
+
+    def looked() -> Sequence[Row]:
+        rows = look()
+        for row in rows:
+            if isinstance(row, lookup.Cluster):
+                refuse_other_region(settings, row.region)
+        return rows
+
+    return looked
