@@ -34,7 +34,7 @@ from .watching import Watch
 
 #: How often one batch is sent at most (again only after it is known that it was not accepted).
 SENDS = 3
-#: Seconds after which a look is too old to send by: stopping, and resolving a lost answer, take minutes.
+#: Seconds after which a look is too old to send by (resolving a lost answer takes long, say).
 FRESH = 10.0
 
 
@@ -157,7 +157,7 @@ class Attaching:
         running = self._running_of(ids)
         if not running:
             return
-        operation = self.operation
+        operation, self.looked = self.operation, -math.inf
         operation.reporter.status(f"stopping {counted(len(running), 'instance')}")
         for batch in chunks(running, BATCH):
             self._stop(batch)

@@ -189,8 +189,9 @@ def test_a_second_killed_run_does_not_take_the_marks_of_what_the_first_one_sent(
 
 
 @pytest.mark.parametrize("mark", [MARK, ""])
-def test_what_somebody_attaches_while_others_are_being_stopped_is_not_sent(mark):
-    bench = Bench(3, mark=mark, instance_pace={"seconds": 120})
+@pytest.mark.parametrize("seconds", [2, 120])
+def test_what_somebody_attaches_while_others_are_being_stopped_is_not_sent(mark, seconds):
+    bench = Bench(3, mark=mark, instance_pace={"seconds": seconds})
     bench.emulator.world.instances[iid(1)].status = "Running"
 
     def attached_by_somebody():
