@@ -78,6 +78,7 @@ BESIDE = {
     "attaching": "the writes, and how a lost answer is resolved",
     "watching": "wait for nodes; what is wrong with a plan",
     "sight": "what is looked at before anything is written",
+    "marks": "tags that tell whose an instance is",
     "plan": "what happens to each instance",
     "connection": "a client from settings",
     "client": "one method per API operation",
@@ -128,7 +129,7 @@ def draw_layers() -> str:
 # -- attaching -------------------------------------------------------------------------------------
 
 ACTORS = {"engine": 80, "ehpc-nodes": 270, "E-HPC": 460, "ECS": 640}
-#: From, to, what, and for a write the mark that it is one. API calls are named, in the order in which they are made.
+#: From, to, what, and a note. API calls are named, in the order in which they are made.
 PREVIEW = (
     ("engine", "ehpc-nodes", "check (preview; again in up)", ""),
     ("ehpc-nodes", "E-HPC", "ListNodes", ""),
@@ -142,18 +143,21 @@ ATTACH = (
     ("ehpc-nodes", "ECS", "TagResources", "whether marks may be set, where something runs"),
     ("ehpc-nodes", "ECS", "UntagResources", ""),
     ("ehpc-nodes", "ECS", "StopInstances", "those that run, with stop_running"),
-    ("ehpc-nodes", "ECS", "DescribeInstances", ""),
+    ("ehpc-nodes", "ECS", "DescribeInstances", "until all are; are they still free?"),
+    ("ehpc-nodes", "E-HPC", "ListClusters", ""),
+    ("ehpc-nodes", "E-HPC", "ListNodesNoPaging", ""),
+    ("ehpc-nodes", "E-HPC", "ListTasks", ""),
     ("ehpc-nodes", "ECS", "TagResources", "whose it is, and that it is being attached"),
     ("ehpc-nodes", "E-HPC", "ListTasks", ""),
     ("ehpc-nodes", "E-HPC", "AddExistedNodes", "once: system disks are replaced"),
     ("ehpc-nodes", "E-HPC", "ListTasks", ""),
-    ("ehpc-nodes", "E-HPC", "ListNodesNoPaging", ""),
+    ("ehpc-nodes", "E-HPC", "ListNodesNoPaging", "until each node is running"),
     ("ehpc-nodes", "E-HPC", "ListQueues", ""),
     ("ehpc-nodes", "E-HPC", "ListNodesByQueue", ""),
     ("ehpc-nodes", "ECS", "UntagResources", "attached: the announcement goes"),
     ("ehpc-nodes", "engine", "the state: nodes, tasks, failed", ""),
 )
-NOTES = {"ListNodesNoPaging": "until each node is running"}
+WRITES = {"TagResources", "UntagResources", "StopInstances", "AddExistedNodes"}
 STEP = 38
 
 
@@ -163,17 +167,16 @@ def messages() -> Iterator[str]:
         yield box(x - 60, 12, 120, 28, "pulumi" if actor == "engine" else "")
         yield text(x, 31, "Pulumi's engine" if actor == "engine" else actor, "middle strong")
         yield f'<line class="life" x1="{x}" y1="40" x2="{x}" y2="{height}"/>'
-    for number, (start, end, what, write) in enumerate((*PREVIEW, *ATTACH), start=1):
+    for number, (start, end, what, note) in enumerate((*PREVIEW, *ATTACH), start=1):
         y = 42 + STEP * number
-        yield from message(y, ACTORS[start], ACTORS[end], what, write)
+        yield from message(y, ACTORS[start], ACTORS[end], what, note)
 
 
-def message(y: int, x1: int, x2: int, what: str, write: str) -> Iterator[str]:
+def message(y: int, x1: int, x2: int, what: str, note: str) -> Iterator[str]:
     tip = x2 - 3 if x2 > x1 else x2 + 3
     code = "code" if what[0].isupper() else "small"
     left = min(x1, x2) + 10
-    note = write or NOTES.get(what, "")
-    if write:
+    if what in WRITES:
         yield box(left - 4, y - 19, 8.2 * len(what) + 8, 18, "write")
     yield text(left, y - 5, what, code)
     if note:
