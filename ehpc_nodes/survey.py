@@ -71,6 +71,8 @@ def survey(
         identity=operation.identity,
         nodes=nodes,
     )
+    if nodes is None and seen.nodes is not None:  # allowed again by now: all anew, with patience
+        return survey(operation, wish, wanted, owned | set(anew), anew=anew, pending=pending)
     seen.begun |= set(pending) - (seen.nodes or {}).keys()
     seen.elsewhere = {i: other for i, other in seen.elsewhere.items() if i not in anew}
     wish = with_image(wish, seen)

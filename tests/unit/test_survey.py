@@ -241,3 +241,13 @@ def test_a_removal_that_cannot_be_seen_is_an_error(bench):
     bench.emulator.world.clusters.clear()
     with pytest.raises(ClusterNotFoundError):
         survey_removal(bench.operation(), ids(1), detach_busy=False)
+
+
+def test_a_permission_that_comes_back_between_two_looks_is_as_if_it_had_been_there():
+    bench = Bench(attached=(1,), list_lag={"seconds": 10})
+    bench.fault("error", "ListNodes", code="Forbidden.RAM", status=403, times=1)
+    operation = bench.operation()
+    wish = Wish(CLUSTER, "cn-hangzhou", replace_system_disks=True)
+    seen = module.survey(operation, wish, set(ids(1, 2)), set(ids(1)))
+    assert (seen.plan.keep, seen.plan.attach) == (tuple(ids(1)), tuple(ids(2)))
+    assert operation.nodes == seen.sight.nodes
