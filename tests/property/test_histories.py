@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from property.machine import Histories
@@ -16,6 +17,8 @@ SETTINGS = settings(
     # to shrink a history takes minutes; it is printed as found, and can be shrunk by hand
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
+#: 1,500 take three minutes here.
+pytestmark = pytest.mark.timeout(max(120, EXAMPLES))
 
 
 class HistoriesWithoutMarks(Histories):
