@@ -239,6 +239,7 @@ class AttachedNodesProvider(ResourceProvider):
             state = State.model_validate({**_props, "detach_busy": consent})
             timeout = call.timeout or DELETE_TIMEOUT
             lifecycle = self._lifecycle(call, state.region, timeout, identity_of(call.old_inputs))
+            had = {*state.instance_ids}
             state = self._without_those_of_others(call, state)
             for instance_id, owner in self._claims.awaited_by_others(call.urn, state).items():
                 raise RefusedError(
@@ -246,7 +247,7 @@ class AttachedNodesProvider(ResourceProvider):
                     f"{instance_id} is listed by {name_of(owner)!r}, which has not taken it: it stays attached,"
                     " and in this resource's state. Run pulumi up again.",
                 )
-            lifecycle.remove(state)
+            lifecycle.remove(state, had - {*state.instance_ids})
             self._detached[call.urn] = set(state.instance_ids)
 
     @contextmanager
@@ -259,7 +260,9 @@ class AttachedNodesProvider(ResourceProvider):
 
     def _without_those_of_others(self, call: EngineCall, state: State) -> State:
         """The state without the instances that this run has found to be another resource's."""
-        stay = self._claims.held_by_others(call.urn, state, deleting=call.is_delete)
+        # without a diff that told it, a delete beside the same URN's check or create is of its old half
+        old_half = call.is_delete and call.urn not in self._replaced
+        stay = self._claims.held_by_others(call.urn, state, spare_own=old_half)
         if not stay:
             return state
         call.info(
