@@ -55,7 +55,6 @@ from .lifecycle import FindingsError, IncompleteError, Lifecycle
 from .looks import Looks
 from .models import (
     CLUSTER_ID,
-    Declared,
     Finding,
     Inputs,
     ResourceId,
@@ -106,7 +105,7 @@ class AttachedNodesProvider(ResourceProvider):
                 self._detach_busy[call.urn] = bag["detach_busy"]
             findings += self._claimed_by_others(call.urn, bag, _olds)
             if not findings:
-                findings = self._preflight(call, declared, bag, _olds)
+                findings = self._preflight(call, bag, _olds)
             if not all(finding.warning for finding in findings):
                 self._claims.withdraw(call.urn)
             for finding in findings:
@@ -129,13 +128,11 @@ class AttachedNodesProvider(ResourceProvider):
             for i, other in others.items()
         ]
 
-    def _preflight(
-        self, call: EngineCall, declared: Declared, bag: Bag, olds: Bag
-    ) -> list[Finding]:
+    def _preflight(self, call: EngineCall, bag: Bag, olds: Bag) -> list[Finding]:
         """Findings from a look at the cloud; fills the bag with what the look resolved."""
         if not isinstance(bag.get("cluster_id"), str) or not isinstance(bag.get("region"), str):
             return []
-        wanted = set(declared.instance_ids or ()) or known_ids(bag)
+        wanted = known_ids(bag) if isinstance(bag["instance_ids"], dict) else None
         replaced = self._what_is_replaced(call.urn, olds, bag)
         owned = known_ids(olds) if not replaced else set()
         same = wanted == owned and bag.get("job_queue", "") == olds.get("job_queue", "")
