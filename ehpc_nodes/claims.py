@@ -50,15 +50,18 @@ class Claims:
         with self._lock:
             self._held |= {(state.cluster_id, i): urn for i in state.instance_ids}
 
-    def held_by_others(self, urn: str, state: State, *, deleting: bool) -> list[str]:
+    def held_by_others(self, urn: str, state: State, *, spare_own: bool) -> list[str]:
         """Of the state's instances, those that stand in another resource's state by now.
 
         A rename without an alias and a replacement that creates first let the new resource adopt the nodes
-        before the old one is deleted: its delete must not detach them. (Then both may have one URN.)
+        before the old one is deleted, by that run or by a later one: its delete must not detach them.
+
+        Args:
+            spare_own: also those that this URN keeps or holds: both halves of a replacement have one URN.
         """
         with self._lock:
-            taken = {key for key, owner in self._had.items() if owner != urn}
-            taken |= {key for key, owner in self._held.items() if owner != urn or deleting}
+            owners = (*self._had.items(), *self._held.items())
+            taken = {key for key, owner in owners if owner != urn or spare_own}
         return [i for i in state.instance_ids if urn and (state.cluster_id, i) in taken]
 
     def awaited_by_others(self, urn: str, state: State) -> dict[str, str]:

@@ -19,6 +19,10 @@ NOT_STOPPED = Finding(
     "the nodes are detached and attached anew, and detached instances run: set stop_running=True",
 )
 
+NOT_KNOWN = (
+    "the instances are not known yet: the update tells what becomes of them, before its first write"
+)
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -31,7 +35,7 @@ class Forecast:
 def forecast(
     lifecycle_in: LifecycleIn,
     bag: Bag,
-    wanted: set[str],
+    wanted: set[str] | None,
     owned: set[str],
     pending: Collection[str] = (),
 ) -> Forecast:
@@ -40,7 +44,7 @@ def forecast(
     Args:
         lifecycle_in: gives a lifecycle in a region.
         bag: checked inputs with cluster and region known; image and host names are filled in.
-        wanted: the instances that are known to be wanted.
+        wanted: the instances that are known to be wanted; None where none is, nor how many there will be.
         owned: those of the state.
         pending: of these, the ones that were still being attached when the cluster was read last.
 
@@ -48,13 +52,16 @@ def forecast(
         EhpcError: a look failed.
     """
     wish = wish_of(bag)
+    if wanted is None:  # nor which are to be detached: the same ones may come
+        survey = lifecycle_in(wish.region).survey(wish, set(), set())
+        return Forecast(NOT_KNOWN, _of_no_instance(survey))
     survey = lifecycle_in(wish.region).survey(wish, wanted, owned, pending=pending)
     _fill(bag, survey)
     return Forecast(survey.line, survey.findings)
 
 
 def forecast_replacement(
-    lifecycle_in: LifecycleIn, bag: Bag, wanted: set[str], replaced: Bag
+    lifecycle_in: LifecycleIn, bag: Bag, wanted: set[str] | None, replaced: Bag
 ) -> Forecast:
     """Of a replacement: the nodes of the replaced inputs (or outputs) are detached first.
 
@@ -65,16 +72,17 @@ def forecast_replacement(
     old = known_ids(replaced)
     # that the nodes will run is said once, below, not for each
     survey = lifecycle_in(wish.region).survey(
-        replace(wish, stop_running=True), wanted, set(), anew=old
+        replace(wish, stop_running=True), wanted or set(), set(), anew=old
     )
     _fill(bag, survey)
     removal = _removal(lifecycle_in(str(replaced.get("region"))), replaced, wish)
-    findings = [*(removal.findings if removal else ()), *survey.findings]
+    anew, findings = survey.line, survey.findings
+    if wanted is None:
+        anew, findings = NOT_KNOWN, _of_no_instance(survey)
+    findings = [*(removal.findings if removal else ()), *findings]
     if not wish.stop_running and old & {*survey.plan.attach}:
         findings.append(NOT_STOPPED)
-    return Forecast(
-        f"first {removal.line}; then {survey.line}" if removal else survey.line, findings
-    )
+    return Forecast(f"first {removal.line}; then {anew}" if removal else anew, findings)
 
 
 def _removal(lifecycle: Lifecycle, replaced: Bag, wish: Wish) -> Survey | None:
@@ -85,6 +93,10 @@ def _removal(lifecycle: Lifecycle, replaced: Bag, wish: Wish) -> Survey | None:
         )
     except (AuthError, ClusterNotFoundError):
         return None
+
+
+def _of_no_instance(survey: Survey) -> list[Finding]:
+    return [finding for finding in survey.findings if finding.property != "instance_ids"]
 
 
 def _fill(bag: Bag, survey: Survey) -> None:

@@ -304,8 +304,11 @@ class Lifecycle:
 
     # -- delete ---------------------------------------------------------------------------------
 
-    def remove(self, state: State) -> None:
+    def remove(self, state: State, spared: Collection[str] = ()) -> None:
         """Detach what is in the state, or carries the mark, and is still a node; the instances stay.
+
+        Args:
+            spared: stay attached whatever their marks say.
 
         Raises:
             RefusedError: busy nodes, or nodes that are no compute nodes; nothing was written.
@@ -316,6 +319,7 @@ class Lifecycle:
             nodes = operation.see_nodes()
             state = self._without_others_nodes(operation, state)
             begun = self._begun(operation) | (_pending_of(state) - nodes.keys())
+            begun -= set(spared)
             ours = {*state.instance_ids, *(begun & nodes.keys())}
             guard(nodes, sorted(ours & nodes.keys()), detach_busy=state.detach_busy)
             pending = self._confirm_attaching(operation, ours)

@@ -55,7 +55,6 @@ from .lifecycle import FindingsError, IncompleteError, Lifecycle
 from .looks import Looks
 from .models import (
     CLUSTER_ID,
-    Declared,
     Finding,
     Inputs,
     ResourceId,
@@ -106,7 +105,7 @@ class AttachedNodesProvider(ResourceProvider):
                 self._detach_busy[call.urn] = bag["detach_busy"]
             findings += self._claimed_by_others(call.urn, bag, _olds)
             if not findings:
-                findings = self._preflight(call, declared, bag, _olds)
+                findings = self._preflight(call, bag, _olds)
             if not all(finding.warning for finding in findings):
                 self._claims.withdraw(call.urn)
             for finding in findings:
@@ -129,13 +128,11 @@ class AttachedNodesProvider(ResourceProvider):
             for i, other in others.items()
         ]
 
-    def _preflight(
-        self, call: EngineCall, declared: Declared, bag: Bag, olds: Bag
-    ) -> list[Finding]:
+    def _preflight(self, call: EngineCall, bag: Bag, olds: Bag) -> list[Finding]:
         """Findings from a look at the cloud; fills the bag with what the look resolved."""
         if not isinstance(bag.get("cluster_id"), str) or not isinstance(bag.get("region"), str):
             return []
-        wanted = set(declared.instance_ids or ()) or known_ids(bag)
+        wanted = known_ids(bag) if isinstance(bag["instance_ids"], dict) else None
         replaced = self._what_is_replaced(call.urn, olds, bag)
         owned = known_ids(olds) if not replaced else set()
         same = wanted == owned and bag.get("job_queue", "") == olds.get("job_queue", "")
@@ -239,6 +236,7 @@ class AttachedNodesProvider(ResourceProvider):
             state = State.model_validate({**_props, "detach_busy": consent})
             timeout = call.timeout or DELETE_TIMEOUT
             lifecycle = self._lifecycle(call, state.region, timeout, identity_of(call.old_inputs))
+            had = {*state.instance_ids}
             state = self._without_those_of_others(call, state)
             for instance_id, owner in self._claims.awaited_by_others(call.urn, state).items():
                 raise RefusedError(
@@ -246,7 +244,7 @@ class AttachedNodesProvider(ResourceProvider):
                     f"{instance_id} is listed by {name_of(owner)!r}, which has not taken it: it stays attached,"
                     " and in this resource's state. Run pulumi up again.",
                 )
-            lifecycle.remove(state)
+            lifecycle.remove(state, had - {*state.instance_ids})
             self._detached[call.urn] = set(state.instance_ids)
 
     @contextmanager
@@ -259,7 +257,9 @@ class AttachedNodesProvider(ResourceProvider):
 
     def _without_those_of_others(self, call: EngineCall, state: State) -> State:
         """The state without the instances that this run has found to be another resource's."""
-        stay = self._claims.held_by_others(call.urn, state, deleting=call.is_delete)
+        # without a diff that told it, a delete beside the same URN's check or create is of its old half
+        old_half = call.is_delete and call.urn not in self._replaced
+        stay = self._claims.held_by_others(call.urn, state, spare_own=old_half)
         if not stay:
             return state
         call.info(

@@ -460,3 +460,49 @@ def test_a_run_that_ends_well_ends_its_row_so(cloud, stack_on):
     declare(stack, 1, 2)
     assert [d.message for d in stack.up().diagnostics if d.ephemeral][-1] == "2 nodes attached"
     assert [d.message for d in stack.destroy().diagnostics if d.ephemeral][-1] == "2 nodes detached"
+
+
+def infos(result):
+    return "\n".join(result.messages("info"))
+
+
+UNKNOWN_AS_A_WHOLE = """
+import json, pulumi
+from ehpc_nodes import AttachedNodes
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+class Making(ResourceProvider):
+    def create(self, props):
+        return CreateResult("made-" + props["of"], {"of": props["of"], "made": props["of"]})
+class Made(Resource):
+    made: pulumi.Output[str]
+    def __init__(self, name, of):
+        super().__init__(Making(), name, {"of": of, "made": None})
+args = json.loads(pulumi.Config().require("args"))
+made = [Made("made-" + i, i).made for i in args.pop("instance_ids")]
+nodes = AttachedNodes("nodes", instance_ids=pulumi.Output.all(*made), **args)
+"""
+NOT_KNOWN = (
+    "the instances are not known yet: the update tells what becomes of them, before its first write"
+)
+
+
+def test_a_set_that_is_unknown_as_a_whole_detaches_nothing_in_the_preview(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it, UNKNOWN_AS_A_WHOLE)
+    declare(stack, 1, 2)
+    assert NOT_KNOWN in infos(stack.preview())
+    stack.up()
+    it.nodes[ids(1)[0]].used.cpu = 4
+    declare(stack, 1, 2, 3)
+    preview = stack.preview()
+    assert NOT_KNOWN in infos(preview)
+    assert "detach" not in infos(preview)
+    assert preview.messages("warning") == []
+    it.forget()
+    up = stack.up()
+    assert "attach 1 (system disk replaced by" in infos(up)
+    assert it.writes() == ["AddExistedNodes"]
+    declare(stack, 1, 2, 3, job_queue="none")
+    assert any(
+        "queue 'none' does not exist" in text for text in stack.preview(expect_failure=True).errors
+    )

@@ -122,3 +122,67 @@ def test_a_forced_replacement_that_deletes_first_wipes_nothing_untold(cloud, sta
     stack.up()
     assert sorted(it.nodes) == ids(1, 2)
     assert it.harm.releases == [] == it.harm.double_attach
+
+
+def left_to_delete(it, stack, by):
+    """A replacement that created first, and whose old half is still in the state, to be deleted."""
+    declare(stack, 1, 2, stop_running=True)
+    stack.up()
+    urn = stack.resources()["nodes"]["urn"]
+    it.fault("slow", "ListNodes", times=None, seconds=1)
+    running = stack.start("up", "--yes", "--skip-preview", "--target-replace", urn)
+    running.wait_until(lambda: "deleting original" in running.text)
+    if by == "killed":
+        running.kill_all()
+        it.faults.clear()
+        stack.cancel()
+    else:
+        it.faults.clear()
+        it.fault("error", "ListNodes", times=None, status=403, code="Forbidden.RAM", message="no")
+        assert running.wait().exit_code
+        it.faults.clear()
+    halves = [r for r in stack.state()["deployment"]["resources"] if r["urn"] == urn]
+    assert len(halves) == 2, "nothing is left to delete: this proves nothing"
+    it.forget()
+
+
+@pytest.mark.parametrize("by", ["killed", "refused"])
+def test_an_old_half_that_is_left_to_delete_takes_no_node_from_the_live_one(cloud, stack_on, by):
+    it = cloud()
+    stack = stack_on(it)
+    left_to_delete(it, stack, by)
+    up = stack.up()
+    assert any("2 nodes now held" in text for text in up.messages("info")), up.text
+    assert it.writes() == []
+    assert sorted(it.nodes) == ids(1, 2) == sorted(stack.outputs()["nodes"])
+    assert stack.preview("--expect-no-changes")
+    stack.destroy()
+    assert it.nodes == {}
+
+
+@pytest.mark.parametrize("change", ["drop one", "image", "refresh", "destroy", "remove"])
+def test_an_old_half_that_is_left_to_delete_hinders_nothing(cloud, stack_on, change):
+    it = cloud()
+    stack = stack_on(it)
+    left_to_delete(it, stack, "killed")
+    if change == "drop one":
+        declare(stack, 1)
+        stack.up()
+        assert sorted(it.nodes) == ids(1) == sorted(stack.outputs()["nodes"])
+    elif change == "image":
+        declare(stack, 1, 2, stop_running=True, **OWN)
+        stack.up()
+        assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
+        assert {node.image_id for node in it.nodes.values()} == {"m-bp1own"}
+        assert sorted(it.nodes) == ids(1, 2) == sorted(stack.outputs()["nodes"])
+    elif change == "refresh":
+        stack.up("--refresh")
+        assert it.writes() == []
+    elif change == "destroy":
+        stack.destroy("--run-program")
+        assert it.nodes == {}
+    else:
+        stack.write("import pulumi")
+        stack.up()
+        assert it.nodes == {}
+    assert it.harm.releases == [] == it.harm.double_attach

@@ -148,6 +148,18 @@ def test_a_replacement_that_creates_first_leaves_its_nodes_attached(cloud, stack
     assert it.nodes == {}
 
 
+def test_nor_does_it_where_the_nodes_can_not_be_given_its_new_identity(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    it.forget()
+    it.fault("error", "TagResources", times=None, status=403, code="Forbidden.RAM", message="no")
+    stack.up("--target-replace", stack.resources()["nodes"]["urn"])
+    assert it.writes() == []
+    assert sorted(it.nodes) == ids(1, 2)
+
+
 def test_an_old_name_that_is_given_anew_does_not_take_the_nodes_along(cloud, stack_on):
     it = cloud()
     stack = stack_on(it)

@@ -37,7 +37,7 @@ def test_without_a_urn_nothing_is_claimed_and_nothing_told():
     assert claims.claim("", CLUSTER, ids(1)) == {}
     assert claims.claim(FIRST, CLUSTER, ids(1)) == {}
     assert claims.claim("", CLUSTER, ids(1)) == {}
-    assert claims.held_by_others("", state(1), deleting=False) == []
+    assert claims.held_by_others("", state(1), spare_own=False) == []
     assert claims.awaited_by_others("", state(1)) == {}
 
 
@@ -45,7 +45,7 @@ def test_what_another_resource_lists_is_awaited_until_that_is_refused():
     claims = Claims()
     claims.claim(SECOND, CLUSTER, ids(2))
     assert claims.awaited_by_others(FIRST, state(1, 2)) == {iid(2): SECOND}
-    assert claims.held_by_others(FIRST, state(1, 2), deleting=True) == []
+    assert claims.held_by_others(FIRST, state(1, 2), spare_own=True) == []
     assert claims.awaited_by_others(SECOND, state(1, 2)) == {}
     assert claims.awaited_by_others(FIRST, state(2, cluster_id="ehpc-hz-other")) == {}
     claims.withdraw(SECOND)
@@ -56,18 +56,25 @@ def test_what_another_resource_lists_is_awaited_until_that_is_refused():
 def test_what_another_resource_had_before_the_run_is_its_own():
     claims = Claims()
     claims.keep(SECOND, CLUSTER, ids(2))
-    assert claims.held_by_others(FIRST, state(1, 2), deleting=False) == ids(2)
-    assert claims.held_by_others(SECOND, state(1, 2), deleting=True) == []
+    assert claims.held_by_others(FIRST, state(1, 2), spare_own=False) == ids(2)
+    assert claims.held_by_others(SECOND, state(1, 2), spare_own=False) == []
 
 
 def test_what_another_resource_holds_is_not_this_ones_either():
     claims = Claims()
     claims.hold(SECOND, state(3, 2))
-    assert claims.held_by_others(FIRST, state(1, 2, 3), deleting=False) == ids(2, 3)
-    assert claims.held_by_others(SECOND, state(1, 2, 3), deleting=False) == []
+    assert claims.held_by_others(FIRST, state(1, 2, 3), spare_own=False) == ids(2, 3)
+    assert claims.held_by_others(SECOND, state(1, 2, 3), spare_own=False) == []
 
 
 def test_a_replacement_that_creates_first_has_one_urn_and_its_delete_leaves_what_the_create_holds():
     claims = Claims()
     claims.hold(FIRST, state(1))
-    assert claims.held_by_others(FIRST, state(1, 2), deleting=True) == ids(1)
+    assert claims.held_by_others(FIRST, state(1, 2), spare_own=True) == ids(1)
+
+
+def test_a_half_that_was_to_be_deleted_by_an_earlier_run_leaves_what_the_live_one_keeps():
+    claims = Claims()
+    claims.keep(FIRST, CLUSTER, ids(1))
+    assert claims.held_by_others(FIRST, state(1, 2), spare_own=True) == ids(1)
+    assert claims.held_by_others(FIRST, state(1, 2), spare_own=False) == []

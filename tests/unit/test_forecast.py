@@ -7,7 +7,7 @@ from pulumi.output import UNKNOWN
 
 from ehpc_nodes.emulator.world import Cluster
 from ehpc_nodes.errors import BackendError
-from ehpc_nodes.forecast import NOT_STOPPED, forecast, forecast_replacement
+from ehpc_nodes.forecast import NOT_KNOWN, NOT_STOPPED, forecast, forecast_replacement
 from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid
 
 ONE, TWO = ids(1, 2)
@@ -52,6 +52,26 @@ def replaced(bench, bag, olds, wanted=None):
     )
     assert bench.writes() == []
     return it, regions
+
+
+@pytest.mark.parametrize("owned", [[], ids(1, 2)])
+def test_of_instances_that_are_not_known_yet_nothing_is_told_but_the_rest_is_checked(owned):
+    bench = Bench(attached=(1, 2))
+    bench.nodes[ONE].used.cpu = 4
+    bag = bag_of(instance_ids=UNKNOWN, job_queue="none", replace_system_disks=False)
+    it = forecast(Regions(bench), bag, None, set(owned))
+    assert it.line == NOT_KNOWN
+    assert [found.property for found in it.findings] == ["job_queue"]
+    assert bench.writes() == []
+    assert bag["instance_ids"] is UNKNOWN
+
+
+def test_of_a_replacement_by_instances_that_are_not_known_yet_the_first_half_is_told():
+    bag = bag_of(instance_ids=UNKNOWN, **OWN)
+    bench = Bench(attached=(1, 2))
+    it = forecast_replacement(Regions(bench), bag, None, bag_of(1, 2))
+    detach = "first detach 2 (the instances stay): compute1, compute2; 1 call; then "
+    assert (it.line, it.findings) == (detach + NOT_KNOWN, [])
 
 
 # -- create and update --------------------------------------------------------------------------
