@@ -6,7 +6,7 @@ left. Knows nothing of Pulumi.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from . import wire
@@ -57,6 +57,8 @@ class Lifecycle:
         mark: the ownership mark's value; empty: no marks.
         identity: of the resource, as its state keeps it; empty: a run that was not saved can't be told.
         looks: shared with the other operations of the process.
+        awaited: asked right before nodes are detached: those that another resource waits for. Detached
+            here, they would be wiped there; and that resource may still be refused.
     """
 
     cloud: Cloud
@@ -66,6 +68,7 @@ class Lifecycle:
     mark: str = ""
     identity: str = ""
     looks: Looks = field(default_factory=Looks)
+    awaited: Callable[[], Collection[str]] = tuple
 
     # -- create and update ----------------------------------------------------------------------
 
@@ -133,7 +136,7 @@ class Lifecycle:
         stop_at(seen.findings)
         operation.addresses = {i: x.private_ip for i, x in (seen.sight.instances or {}).items()}
         plan, wish = seen.plan, seen.wish
-        members = [i for i in plan.detach if i in operation.nodes]
+        members = [i for i in plan.detach if i in operation.nodes and i not in self.awaited()]
         guard(operation.nodes, members, detach_busy=inputs.detach_busy)
         inputs = inputs.model_copy(
             update={"image_id": wish.image_id, "image_owner_alias": wish.image_owner_alias}
@@ -188,7 +191,7 @@ class Lifecycle:
     def _apply(self, operation: Operation, inputs: Inputs, seen: Survey) -> None:
         """Attach, move, detach: in this order, so that capacity never dips without need."""
         plan, sight, members = seen.plan, seen.sight, operation.nodes
-        first = seen.in_the_way
+        first = self._without_those_awaited(seen.in_the_way)
         detach(operation, first)
         if operation.failed:
             return
@@ -212,10 +215,18 @@ class Lifecycle:
         if operation.failed:
             return
         move(operation, plan.move, inputs.job_queue)
-        detach(operation, [i for i in (*plan.detach, *sorted(taken)) if i not in first])
+        last = [i for i in (*plan.detach, *sorted(taken)) if i not in first]
+        detach(operation, self._without_those_awaited(last))
         stale = sight.marked - {*inputs.instance_ids, *members, *leaving, *taken}
         stale -= sight.begun_elsewhere.keys()
         unmark(operation, sorted(stale))
+
+    def _without_those_awaited(self, ids: Collection[str]) -> list[str]:
+        """The nodes to detach without those that stay until another resource holds them, which is said."""
+        kept = sorted({*ids} & {*self.awaited()})
+        if kept:
+            self.reporter.info(f"kept until the resource that lists it holds it: {listed(kept)}")
+        return [i for i in ids if i not in kept]
 
     # -- read -----------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from pulumi.dynamic import (
@@ -206,7 +207,7 @@ class AttachedNodesProvider(ResourceProvider):
             timeout = call.timeout or UPDATE_TIMEOUT
             lifecycle = self._lifecycle(call, inputs.region, timeout, identity_of(_news))
             before = self._without_those_of_others(call, before)
-            inputs = self._with_those_awaited(call, inputs, before)
+            lifecycle.awaited = partial(self._claims.awaited_by_others, call.urn, before)
             with self._partial_state_kept(call, _id):
                 state = lifecycle.converge(inputs, before)
             self._claims.hold(call.urn, state)
@@ -266,18 +267,6 @@ class AttachedNodesProvider(ResourceProvider):
             f"{counted(len(stay), 'node')} now held by another resource stay attached: {listed(stay)}"
         )
         return state.without(stay)
-
-    def _with_those_awaited(self, call: EngineCall, inputs: Inputs, before: State) -> Inputs:
-        """The inputs with the nodes that another resource lists and doesn't hold: kept until it does.
-
-        Detached here, they would be wiped there; and that resource may still be refused.
-        """
-        awaited = self._claims.awaited_by_others(call.urn, before).keys() - {*inputs.instance_ids}
-        if not awaited:
-            return inputs
-        call.info(f"kept until the resource that lists it holds it: {listed(sorted(awaited))}")
-        ids = sorted({*inputs.instance_ids, *awaited})
-        return inputs.model_copy(update={"instance_ids": ids})
 
     # -- what an operation stands on ------------------------------------------------------------
 

@@ -248,3 +248,20 @@ def test_marks_that_cannot_be_taken_away_keep_no_destroy_from_ending():
     bench.lifecycle().remove(state)
     assert bench.nodes == {}
     assert bench.said.warnings[0].startswith("The tags ehpc-nodes, ehpc-nodes-att")
+
+
+def test_what_another_resource_comes_to_wait_for_is_not_detached_any_more():
+    """Its registration may reach the engine when this update is on its way already."""
+    bench = Bench(3)
+    saved = bench.up(1, 2)
+    lifecycle = bench.lifecycle()
+    asked: list[int] = []
+
+    def awaited():
+        asked.append(1)
+        return ids(2) if len(asked) > 1 else ()
+
+    lifecycle.awaited = awaited
+    after = lifecycle.converge(bench.inputs(1, 3), saved)
+    assert after.instance_ids == sorted(bench.nodes) == ids(1, 2, 3)
+    assert f"kept until the resource that lists it holds it: {ids(2)[0]}" in bench.said.infos
