@@ -32,6 +32,7 @@ from .bags import (
     checked_inputs,
     has_drifted,
     identity_of,
+    ignored_set,
     inputs_of,
     is_replacement,
     known_ids,
@@ -91,6 +92,7 @@ class AttachedNodesProvider(ResourceProvider):
         """Check the form, resolve defaults, and look beforehand at what the API would refuse."""
         with _errors_told() as call:
             known, unknown = split_unknown(news)
+            known |= ignored_set(news, _olds)
             declared, findings = check_form(known, unknown)
             if declared.image_owner_alias and not declared.image_id and "image_id" not in unknown:
                 findings.append(
