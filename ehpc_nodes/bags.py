@@ -43,6 +43,16 @@ def split_unknown(news: Mapping[str, Any]) -> tuple[Bag, set[str]]:
     return known, unknown
 
 
+def ignored_set(news: Bag, olds: Bag) -> Bag:
+    """The set as a program writes it, where ``ignore_changes`` puts the old inputs' map in its place.
+
+    A program's own map isn't taken, unless it is the very same.
+    """
+    given = news.get("instance_ids")
+    same = isinstance(given, dict) and given == olds.get("instance_ids")
+    return {"instance_ids": sorted(known_ids(olds))} if same else {}
+
+
 def checked_inputs(
     declared: Declared, news: Bag, unknown: set[str], olds: Bag, identity: str = ""
 ) -> Bag:

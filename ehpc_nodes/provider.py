@@ -33,6 +33,7 @@ from .bags import (
     checked_inputs,
     has_drifted,
     identity_of,
+    ignored_set,
     inputs_of,
     is_replacement,
     known_ids,
@@ -45,6 +46,7 @@ from .bags import (
 from .claims import Claims
 from .engine import EngineCall, current_call
 from .errors import (
+    ClusterNotFoundError,
     ConfigError,
     EhpcError,
     RefusedError,
@@ -91,6 +93,7 @@ class AttachedNodesProvider(ResourceProvider):
         """Check the form, resolve defaults, and look beforehand at what the API would refuse."""
         with _errors_told() as call:
             known, unknown = split_unknown(news)
+            known |= ignored_set(news, _olds)
             declared, findings = check_form(known, unknown)
             if declared.image_owner_alias and not declared.image_id and "image_id" not in unknown:
                 findings.append(
@@ -180,7 +183,7 @@ class AttachedNodesProvider(ResourceProvider):
         """Attach, or adopt what is attached already."""
         with _errors_told() as call:
             inputs = Inputs.model_validate(props)
-            self._refuse_forced(call.urn, inputs)
+            self._refuse_untold(call, inputs)
             resource_id = str(ResourceId.of(inputs))
             timeout = call.timeout or CREATE_TIMEOUT
             lifecycle = self._lifecycle(call, inputs.region, timeout, identity_of(props))
@@ -189,15 +192,37 @@ class AttachedNodesProvider(ResourceProvider):
             self._claims.hold(call.urn, state)
             return CreateResult(resource_id, state.model_dump())
 
-    def _refuse_forced(self, urn: str, inputs: Inputs) -> None:
-        """A replacement that diff didn't ask for looks like a create to check, so no preview told of it."""
-        told = self._replaced.pop(urn, None) is not None
-        again = self._detached.pop(urn, set()) & {*inputs.instance_ids}
-        if again and not told:
+    def _refuse_untold(self, call: EngineCall, inputs: Inputs) -> None:
+        """Stop a replacement that isn't made in the way that the preview told.
+
+        One that diff didn't ask for looks like a create to check: no preview told of it.
+        """
+        told, detached = self._replaced.pop(call.urn, None), self._detached.pop(call.urn, None)
+        if told is not None and detached is None:
+            self._refuse_creating_first(call, told, inputs)
+        again = (detached or set()) & {*inputs.instance_ids}
+        if again and told is None:
             raise RefusedError(
                 "instance_ids",
                 f"{listed(sorted(again))} was detached by a forced replacement that deletes first, of which no"
                 " preview told; attaching replaces the system disk: run pulumi up again, and it is told.",
+            )
+
+    def _refuse_creating_first(self, call: EngineCall, told: Bag, inputs: Inputs) -> None:
+        """Nodes that are to be attached anew have to be detached by now (perhaps by a run that was killed)."""
+        again = known_ids(told) & {*inputs.instance_ids}
+        if not again:
+            return
+        lifecycle = self._lifecycle(call, str(told.get("region")), LOOK_TIMEOUT)
+        try:
+            removal = lifecycle.survey_removal(str(told.get("cluster_id")), again, detach_busy=True)
+        except ClusterNotFoundError:
+            return
+        if removal.plan.detach:
+            raise RefusedError(
+                "instance_ids",
+                f"{listed(list(removal.plan.detach))} can't be attached anew before being detached: leave"
+                " delete_before_replace=False out (nothing was changed).",
             )
 
     def update(self, _id: str, _olds: Bag, _news: Bag) -> UpdateResult:

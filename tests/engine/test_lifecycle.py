@@ -3,7 +3,7 @@
 import pytest
 
 from ehpc_nodes.testing.worlds import CLUSTER, IMAGE, ids
-from engine.program import declare
+from engine.program import PROGRAM, declare
 
 
 def shown(result, mark):
@@ -258,3 +258,22 @@ def test_secrets_of_the_environment_stand_nowhere_at_the_highest_verbosity(cloud
     results.append(stack.refresh("--logtostderr", "-v=9", expect_failure=True))
     assert any("SignatureDoesNotMatch" in text for text in results[-1].errors)
     assert_hidden(stack, results)
+
+
+def test_changes_of_the_set_can_be_ignored(cloud, stack_on):
+    it = cloud()
+    ignoring = '**args, opts=pulumi.ResourceOptions(ignore_changes=["instance_ids"]))'
+    stack = stack_on(it, PROGRAM.replace("**args)", ignoring))
+    declare(stack, 1, 2)
+    stack.up()
+    it.forget()
+    declare(stack, 1, 3)
+    assert stack.preview("--expect-no-changes")
+    declare(stack, 1, 3, job_queue="gpu")
+    stack.up()
+    assert sorted(it.nodes) == ids(1, 2)
+    assert {node.queue for node in it.nodes.values()} == {"gpu"}
+    it.nodes[ids(2)[0]].status = "stopped"
+    stack.refresh()
+    assert stack.up()
+    assert sorted(it.nodes) == ids(1, 2) == sorted(stack.outputs()["nodes"])

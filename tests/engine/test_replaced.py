@@ -186,3 +186,56 @@ def test_an_old_half_that_is_left_to_delete_hinders_nothing(cloud, stack_on, cha
         stack.up()
         assert it.nodes == {}
     assert it.harm.releases == [] == it.harm.double_attach
+
+
+CREATING_FIRST = PROGRAM.replace(
+    "**args)", "**args, opts=pulumi.ResourceOptions(delete_before_replace=False))"
+)
+
+
+def test_another_image_by_creating_first_is_refused_and_changes_nothing(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it, CREATING_FIRST)
+    declare(stack, 1, 2)
+    stack.up()
+    it.forget()
+    declare(stack, 1, 2, stop_running=True, **OWN)
+    refused = stack.up(expect_failure=True)
+    told = f"{', '.join(ids(1, 2))} can't be attached anew before being detached: leave delete_before_replace=False out"
+    assert any(told in text for text in refused.errors), refused.text
+    assert it.writes() == []
+    assert stack.resources()["nodes"]["outputs"]["image_id"] == IMAGE
+    stack.write(PROGRAM)
+    stack.up()
+    assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
+
+
+def test_another_image_for_other_instances_may_create_first(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it, CREATING_FIRST)
+    declare(stack, 1, 2)
+    stack.up()
+    it.forget()
+    declare(stack, 3, 4, **OWN)
+    stack.up()
+    assert it.writes() == ["AddExistedNodes", "DeleteNodes"]
+    assert sorted(it.nodes) == ids(3, 4)
+
+
+def test_a_replacement_that_is_killed_between_its_halves_is_ended_by_the_next_run(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    declare(stack, 1, 2, stop_running=True, **OWN)
+    it.fault("slow", "DescribeCluster", times=None, seconds=1)
+    running = stack.start("up", "--yes", "--skip-preview")
+    running.wait_until(lambda: "creating replacement" in running.text)
+    running.kill_all()
+    it.faults.clear()
+    stack.cancel()
+    assert it.nodes == {}
+    stack.up()
+    assert {i: node.image_id for i, node in it.nodes.items()} == dict.fromkeys(
+        ids(1, 2), "m-bp1own"
+    )

@@ -8,6 +8,7 @@ from pulumi.output import UNKNOWN
 from ehpc_nodes.bags import (
     changed,
     checked_inputs,
+    ignored_set,
     inputs_of,
     is_replacement,
     known_ids,
@@ -148,6 +149,21 @@ def test_known_ids(bag, found):
 def test_changed(old, new, differs):
     assert changed({"image_id": old}, {"image_id": new}, "image_id") is differs
     assert is_replacement({"image_id": old}, {"image_id": new}) is differs
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ({ONE: "a", TWO: "b (stopped)"}, {"instance_ids": [ONE, TWO]}),
+        ({ONE: "a"}, {}),
+        ([ONE, TWO], {}),
+        (UNKNOWN, {}),
+    ],
+)
+def test_of_maps_only_the_one_that_ignore_changes_hands_back_is_a_set(given, taken):
+    olds = {"instance_ids": {TWO: "b (stopped)", ONE: "a"}}
+    assert ignored_set({"instance_ids": given}, olds) == taken
+    assert ignored_set({"instance_ids": given}, {}) == {}
 
 
 def test_what_did_not_exist_is_not_replaced():
