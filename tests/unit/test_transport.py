@@ -2,6 +2,7 @@
 
 import logging
 import ssl
+import sys
 import threading
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
@@ -42,6 +43,10 @@ class Server(ThreadingHTTPServer):
     @property
     def url(self):
         return f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, _request, _client_address):
+        """A client that goes away in the middle is what some tests are about."""
+        assert isinstance(sys.exc_info()[1], OSError)
 
 
 class Handler(BaseHTTPRequestHandler):
