@@ -111,6 +111,16 @@ def known_ids(bag: Mapping[str, Any]) -> set[str]:
     return {i for i in named if isinstance(i, str) and not i.startswith("(")}
 
 
+def hosts_of(bag: Mapping[str, Any]) -> dict[str, str]:
+    """Host names by instance id, as far as checked inputs or outputs know them."""
+    nodes, ids = bag.get("nodes"), bag.get("instance_ids")
+    if isinstance(nodes, dict):
+        return {i: str(node.get("host_name", "")) for i, node in nodes.items()}
+    return (
+        {i: str(ids[i]).partition(" (")[0] for i in known_ids(bag)} if isinstance(ids, dict) else {}
+    )
+
+
 def is_replacement(olds: Bag, news: Bag) -> bool:
     """Whether the change of inputs detaches all nodes and attaches them anew."""
     return bool(olds) and any(changed(olds, news, name) for name in REPLACING)

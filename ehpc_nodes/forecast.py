@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from .bags import Bag, known_ids, wish_of
+from .bags import Bag, hosts_of, known_ids, wish_of
 from .errors import AuthError, ClusterNotFoundError
 from .lifecycle import Lifecycle
 from .models import Finding
+from .plan import Plan, describe
 from .sight import Wish
 from .survey import Survey
 
@@ -21,6 +22,11 @@ NOT_STOPPED = Finding(
 
 NOT_KNOWN = (
     "the instances are not known yet: the update tells what becomes of them, before its first write"
+)
+#: Whatever the value turns out to be: the engine may delete before anybody knows it.
+NOT_SEEN = (
+    "is not known yet, so nothing could be checked: the resource is replaced, and its nodes' system disks with"
+    " it, unless the same value comes out before they are detached"
 )
 
 
@@ -83,6 +89,22 @@ def forecast_replacement(
     if not wish.stop_running and old & {*survey.plan.attach}:
         findings.append(NOT_STOPPED)
     return Forecast(f"first {removal.line}; then {anew}" if removal else anew, findings)
+
+
+def forecast_unseen(bag: Bag, wanted: set[str] | None, replaced: Bag) -> Forecast:
+    """Of a replacement in a cluster, or a region, that isn't known yet: told without a look."""
+    wish = wish_of({**bag, "cluster_id": "", "region": ""})
+    names = {**hosts_of(bag), **{i: host for i, host in hosts_of(replaced).items() if host}}
+    old = tuple(sorted(known_ids(replaced)))
+    again = tuple(i for i in old if i in (wanted or ()))
+    stop = again if wish.stop_running else ()
+    anew = describe(Plan(attach=tuple(sorted(wanted or ()))), names, wish.image, stop=stop)
+    first = describe(Plan(detach=old), names, wish.image)
+    unknown = "region" if isinstance(bag.get("cluster_id"), str) else "cluster_id"
+    findings = [Finding(unknown, NOT_SEEN, warning=True)]
+    if again and not wish.stop_running:
+        findings.append(replace(NOT_STOPPED, warning=True))
+    return Forecast(f"first {first}; then {NOT_KNOWN if wanted is None else anew}", findings)
 
 
 def _removal(lifecycle: Lifecycle, replaced: Bag, wish: Wish) -> Survey | None:

@@ -53,7 +53,7 @@ from .errors import (
     counted,
     listed,
 )
-from .forecast import forecast, forecast_replacement
+from .forecast import Forecast, forecast, forecast_replacement, forecast_unseen
 from .lifecycle import FindingsError, IncompleteError, Lifecycle
 from .looks import Looks
 from .models import (
@@ -82,6 +82,7 @@ class AttachedNodesProvider(ResourceProvider):
         """Keep the stack config; called once in the plugin's process."""
         self._config = req.config
         self._replaced: dict[str, Bag] = {}
+        self._told: dict[str, str] = {}
         self._detached: dict[str, set[str]] = {}
         self._detach_busy: dict[str, bool] = {}
         self._claims = Claims()
@@ -134,10 +135,11 @@ class AttachedNodesProvider(ResourceProvider):
 
     def _preflight(self, call: EngineCall, bag: Bag, olds: Bag) -> list[Finding]:
         """Findings from a look at the cloud; fills the bag with what the look resolved."""
-        if not isinstance(bag.get("cluster_id"), str) or not isinstance(bag.get("region"), str):
-            return []
         wanted = known_ids(bag) if isinstance(bag["instance_ids"], dict) else None
         replaced = self._what_is_replaced(call.urn, olds, bag)
+        if not isinstance(bag.get("cluster_id"), str) or not isinstance(bag.get("region"), str):
+            unseen = forecast_unseen(bag, wanted, replaced) if replaced else None
+            return self._tell(call, unseen, again=not olds) if unseen else []
         owned = known_ids(olds) if not replaced else set()
         same = wanted == owned and bag.get("job_queue", "") == olds.get("job_queue", "")
         if owned and same and not has_drifted(olds):
@@ -150,20 +152,26 @@ class AttachedNodesProvider(ResourceProvider):
             seen = forecast_replacement(lifecycle_in, bag, wanted, replaced)
         else:
             seen = forecast(lifecycle_in, bag, wanted, owned, pending_ids(olds))
-        if not olds and replaced:  # the second check of a replacement: the first has told all this
+        return self._tell(call, seen, again=bool(replaced) and not olds)
+
+    def _tell(self, call: EngineCall, seen: Forecast, *, again: bool) -> list[Finding]:
+        """Say what would happen, and give the findings; what was said before (``again``) is said once."""
+        if again and self._told.get(call.urn) == seen.line:
             return [finding for finding in seen.findings if not finding.warning]
         if all(finding.warning for finding in seen.findings):
             call.info(seen.line)
+            self._told[call.urn] = seen.line
         return seen.findings
 
     def _what_is_replaced(self, urn: str, olds: Bag, bag: Bag) -> Bag:
         """What a replacement takes away; empty where nothing is replaced.
 
-        The engine checks twice then: the second time without the old inputs, after diff has said so.
+        The engine checks without the old inputs then, after diff has said so: for a second time, or (where
+        it replaces what an input comes from, and deletes this resource before that) for the first.
         """
         if olds:
             return olds if is_replacement(olds, bag) else {}
-        return self._replaced.get(urn, {})
+        return self._replaced.get(urn, {}) if urn not in self._detached else {}
 
     def diff(self, _id: str, _olds: Bag, _news: Bag) -> DiffResult:
         """What a change means; everything that isn't named here means nothing."""

@@ -124,6 +124,13 @@ def test_a_forced_replacement_that_deletes_first_wipes_nothing_untold(cloud, sta
     assert it.harm.releases == [] == it.harm.double_attach
 
 
+def killed_at_next(it, running, action):
+    """Kill everything in the midst of the next such call: the engine writes no checkpoint then."""
+    before = len(it.calls(action))
+    running.wait_until(lambda: len(it.calls(action)) > before)
+    running.kill_all()
+
+
 def left_to_delete(it, stack, by):
     """A replacement that created first, and whose old half is still in the state, to be deleted."""
     declare(stack, 1, 2, stop_running=True)
@@ -133,7 +140,7 @@ def left_to_delete(it, stack, by):
     running = stack.start("up", "--yes", "--skip-preview", "--target-replace", urn)
     running.wait_until(lambda: "deleting original" in running.text)
     if by == "killed":
-        running.kill_all()
+        killed_at_next(it, running, "ListNodes")
         it.faults.clear()
         stack.cancel()
     else:
@@ -230,12 +237,79 @@ def test_a_replacement_that_is_killed_between_its_halves_is_ended_by_the_next_ru
     declare(stack, 1, 2, stop_running=True, **OWN)
     it.fault("slow", "DescribeCluster", times=None, seconds=1)
     running = stack.start("up", "--yes", "--skip-preview")
-    running.wait_until(lambda: "creating replacement" in running.text)
-    running.kill_all()
+    running.wait_until(lambda: "deleting original" in running.text)
+    killed_at_next(it, running, "DescribeCluster")
     it.faults.clear()
     stack.cancel()
     assert it.nodes == {}
     stack.up()
     assert {i: node.image_id for i, node in it.nodes.items()} == dict.fromkeys(
         ids(1, 2), "m-bp1own"
+    )
+
+
+DEPENDENT = """
+import json, pulumi
+from ehpc_nodes import AttachedNodes
+from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
+class Making(ResourceProvider):
+    def create(self, props):
+        return CreateResult("made-" + props["version"], {**props, "made": props["value"]})
+    def diff(self, _id, olds, news):
+        new = olds["version"] != news["version"]
+        return DiffResult(changes=new, replaces=["version"] * new, delete_before_replace=True)
+class Made(Resource):
+    made: pulumi.Output[str]
+    def __init__(self, version, value):
+        super().__init__(Making(), "made", {"version": version, "value": value, "made": None})
+args = json.loads(pulumi.Config().require("args"))
+name = args.pop("name")
+args[name] = Made(args.pop("version"), args[name]).made
+nodes = AttachedNodes("nodes", **args)
+"""
+
+
+@pytest.mark.parametrize("name", ["image_id", "cluster_id"])
+def test_a_replacement_that_comes_from_another_one_is_told_in_full(cloud, stack_on, name):
+    """The engine asks diff at once, deletes, and checks as for a create; the value came out the same."""
+    it = cloud()
+    stack = stack_on(it, DEPENDENT)
+    declare(stack, 1, 2, name=name, version="1", stop_running=True, image_id=IMAGE)
+    stack.up()
+    declare(stack, 1, 2, name=name, version="2", stop_running=True, image_id=IMAGE)
+    image = IMAGE if name == "cluster_id" else "an image that is not known yet"
+    preview = stack.preview()
+    assert infos(preview).count(DETACH + STOP_THEN_ATTACH.format(image)) == 1, preview.text
+    warned = [
+        text for text in preview.messages("warning") if "is not known yet, so nothing" in text
+    ]
+    assert len(warned) == (name == "cluster_id")
+    it.forget()
+    up = stack.up()
+    assert STOP_THEN_ATTACH.format(IMAGE).removeprefix("then ") in infos(up)
+    assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
+
+
+def test_a_replacement_in_a_cluster_that_is_not_known_yet_says_which_consent_it_will_need(
+    cloud, stack_on
+):
+    it = cloud()
+    stack = stack_on(it, DEPENDENT)
+    declare(stack, 1, 2, name="cluster_id", version="1")
+    stack.up()
+    declare(stack, 1, 2, name="cluster_id", version="2")
+    assert any("set stop_running=True" in t for t in stack.preview().messages("warning"))
+
+
+def test_what_the_engine_no_longer_ignores_in_a_replacement_is_told(cloud, stack_on):
+    """With ignore_changes it hands the old set to the first check, and the program's to the second."""
+    it = cloud()
+    ignoring = '**args, opts=pulumi.ResourceOptions(ignore_changes=["instance_ids"]))'
+    stack = stack_on(it, PROGRAM.replace("**args)", ignoring))
+    declare(stack, 1, 2)
+    stack.up()
+    declare(stack, 1, 2, 3, stop_running=True, **OWN)
+    preview = stack.preview()
+    assert "attach 3 (system disk replaced by m-bp1own): compute1, compute2, compute3" in infos(
+        preview
     )

@@ -7,7 +7,14 @@ from pulumi.output import UNKNOWN
 
 from ehpc_nodes.emulator.world import Cluster
 from ehpc_nodes.errors import BackendError
-from ehpc_nodes.forecast import NOT_KNOWN, NOT_STOPPED, forecast, forecast_replacement
+from ehpc_nodes.forecast import (
+    NOT_KNOWN,
+    NOT_SEEN,
+    NOT_STOPPED,
+    forecast,
+    forecast_replacement,
+    forecast_unseen,
+)
 from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid
 
 ONE, TWO = ids(1, 2)
@@ -208,3 +215,36 @@ def test_nodes_that_may_not_be_listed_are_left_to_the_delete_too():
 def test_the_outputs_of_what_is_replaced_do_as_well():
     it, _ = replaced(Bench(attached=(3,)), bag_of(4), bag_of(3, instance_ids=ids(3)))
     assert it.line.startswith("first detach 1 (the instances stay): compute3; ")
+
+
+# -- where the cluster isn't known yet ----------------------------------------------------------
+
+
+def unseen(bag, replaced, wanted=(ONE,)):
+    it = forecast_unseen(bag, wanted and set(wanted), replaced)
+    return it.line, [(found.property, found.reason, found.warning) for found in it.findings]
+
+
+@pytest.mark.parametrize("unknown", ["cluster_id", "region"])
+def test_a_replacement_in_an_unknown_cluster_names_all_nodes_with_a_warning(unknown):
+    olds = {**bag_of(1, 2), "instance_ids": {ONE: "compute1", TWO: "compute2 (stopped)"}}
+    news = bag_of(1, stop_running=True, **{unknown: UNKNOWN})
+    line, findings = unseen(news, olds)
+    assert line == (
+        "first detach 2 (the instances stay): compute1, compute2; 1 call; then stop 1: compute1; attach 1"
+        " (system disk replaced by the cluster's image): compute1; 2 calls"
+    )
+    assert findings == [(unknown, NOT_SEEN, True)]
+
+
+def test_so_it_does_for_outputs_and_says_that_detached_nodes_run():
+    olds = {"instance_ids": [ONE], "nodes": {ONE: {"host_name": "compute1"}}}
+    line, findings = unseen(bag_of(1, cluster_id=UNKNOWN), olds)
+    assert line.startswith("first detach 1 (the instances stay): compute1; 1 call; then attach 1 (")
+    assert findings[1:] == [(NOT_STOPPED.property, NOT_STOPPED.reason, True)]
+
+
+def test_and_for_instances_that_are_not_known_yet_either():
+    line, findings = unseen(bag_of(instance_ids=UNKNOWN, cluster_id=UNKNOWN), bag_of(1), None)
+    assert line == f"first detach 1 (the instances stay): {ONE}; 1 call; then {NOT_KNOWN}"
+    assert len(findings) == 1
