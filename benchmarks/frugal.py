@@ -28,10 +28,7 @@ class Run(AttachedNodesProvider):
         }  # the SDK's Config looks values up in the same way
         self.configure(ConfigureRequest(config=config))
 
-    def _lifecycle(
-        self, _call: Any, _region: str, seconds: float, identity: str = "", *, marks: bool = True
-    ) -> Any:
-        self.bench.identity = identity
+    def _lifecycle(self, _call: Any, _region: str, seconds: float, *, marks: bool = True) -> Any:
         lifecycle = self.bench.lifecycle(seconds, mark=self.bench.mark if marks else "")
         lifecycle.looks = self._looks
         return lifecycle

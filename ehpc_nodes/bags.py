@@ -63,7 +63,7 @@ def checked_inputs(
     value that it had (region and image of the same cluster), so that nothing is replaced by an omission.
 
     Args:
-        identity: of the resource where it has none yet.
+        identity: of the resource where the old inputs name none.
     """
     bag: Bag = {name: UNKNOWN for name in unknown if name != "instance_ids"}
     bag |= declared.model_dump(exclude_none=True, exclude={"instance_ids"})
@@ -79,7 +79,7 @@ def checked_inputs(
     for name in CONSENTS:
         bag.setdefault(name, False)
     bag["instance_ids"] = _set_as_map(declared, news, olds)
-    bag[IDENTITY] = identity_of(olds) or identity
+    bag[IDENTITY] = olds.get(IDENTITY) or identity
     return bag
 
 
@@ -93,11 +93,6 @@ def _set_as_map(declared: Declared, news: Bag, olds: Bag) -> Any:
     unknowns = [item for item in raw if isinstance(item, Unknown)] if isinstance(raw, list) else []
     named |= {f"(new instance {n})": item for n, item in enumerate(unknowns, start=1)}
     return named
-
-
-def identity_of(bag: Mapping[str, Any]) -> str:
-    """The resource's identity in a bag of checked inputs; empty where none was given."""
-    return str(bag.get(IDENTITY, ""))
 
 
 def name_of(urn: str) -> str:

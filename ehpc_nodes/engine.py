@@ -64,12 +64,25 @@ class EngineCall:
     seed: bytes = b""
     cancelled: threading.Event = field(default_factory=threading.Event)
     _context: Any = None
-    _serialized_provider: str = ""
+    _request: Any = None
 
     @property
     def is_attached(self) -> bool:
         """Whether the engine's call was found."""
         return self._context is not None
+
+    def internal(self, key: str) -> str:
+        """A text among the request's properties under a key that begins with ``__``; empty: none.
+
+        Older SDKs leave such keys out of what they hand over (`rpc.deserialize_properties`).
+        """
+        for name in ("news", "olds", "old_inputs", "inputs", "properties"):
+            bag = getattr(self._request, name, None)
+            if bag and key in bag:
+                alone = struct_pb2.Struct(fields={key: bag.fields[key]})
+                value = rpc.deserialize_properties(alone, True, keep_internal=True)[key]
+                return str(rpc.unwrap_rpc_secret(value))
+        return ""
 
     # -- speaking -------------------------------------------------------------------------------
 
@@ -113,7 +126,7 @@ class EngineCall:
         next update (`refresh_before_update`), so that the next run starts from what is there.
         """
         properties = struct_pb2.Struct()
-        properties.update({**outputs, PROVIDER_KEY: self._serialized_provider})
+        properties.update({**outputs, PROVIDER_KEY: self.internal(PROVIDER_KEY)})
         detail = provider_pb2.ErrorResourceInitFailed(
             id=resource_id, properties=properties, reasons=reasons
         )
@@ -154,7 +167,7 @@ def current_call() -> EngineCall:
         seed=bytes(getattr(request, "randomSeed", b"")),
         is_delete=isinstance(request, provider_pb2.DeleteRequest),
         _context=context,
-        _serialized_provider=_serialized_provider(request),
+        _request=request,
     )
     _running.add(call.cancelled)
     _listen_for_cancel(servicer)
@@ -214,16 +227,8 @@ def _first_bag(request: Any, *names: str) -> dict[str, Any]:
     for name in names:
         bag = getattr(request, name, None)
         if bag:
-            return dict(rpc.deserialize_properties(bag, True) or {})
+            return dict(rpc.deserialize_properties(bag, True, keep_internal=True) or {})
     return {}
-
-
-def _serialized_provider(request: Any) -> str:
-    for name in ("news", "properties", "inputs"):
-        bag = getattr(request, name, None)
-        if bag and PROVIDER_KEY in bag:
-            return str(rpc.unwrap_rpc_secret(rpc.deserialize_properties(bag, True)[PROVIDER_KEY]))
-    return ""
 
 
 def _engine() -> Any:

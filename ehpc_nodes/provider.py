@@ -27,12 +27,12 @@ from pydantic import ValidationError
 
 from . import settings
 from .bags import (
+    IDENTITY,
     REPLACING,
     Bag,
     changed,
     checked_inputs,
     has_drifted,
-    identity_of,
     ignored_set,
     inputs_of,
     is_replacement,
@@ -100,7 +100,9 @@ class AttachedNodesProvider(ResourceProvider):
                 findings.append(
                     Finding("image_owner_alias", "is given without image_id: name the image too")
                 )
-            bag = checked_inputs(declared, news, unknown, _olds, new_identity(call.seed))
+            bag = checked_inputs(
+                declared, news, unknown, _olds, call.internal(IDENTITY) or new_identity(call.seed)
+            )
             if not findings and "region" not in bag and "region" not in unknown:
                 try:
                     bag["region"] = settings.resolve_region(self._get, os.environ)
@@ -146,7 +148,7 @@ class AttachedNodesProvider(ResourceProvider):
             return []
 
         def lifecycle_in(region: str) -> Lifecycle:
-            return self._lifecycle(call, region, LOOK_TIMEOUT, identity_of(bag))
+            return self._lifecycle(call, region, LOOK_TIMEOUT)
 
         if replaced:
             seen = forecast_replacement(lifecycle_in, bag, wanted, replaced)
@@ -194,7 +196,7 @@ class AttachedNodesProvider(ResourceProvider):
             self._refuse_untold(call, inputs)
             resource_id = str(ResourceId.of(inputs))
             timeout = call.timeout or CREATE_TIMEOUT
-            lifecycle = self._lifecycle(call, inputs.region, timeout, identity_of(props))
+            lifecycle = self._lifecycle(call, inputs.region, timeout)
             with self._partial_state_kept(call, resource_id):
                 state = lifecycle.converge(inputs)
             self._claims.hold(call.urn, state)
@@ -238,7 +240,7 @@ class AttachedNodesProvider(ResourceProvider):
         with _errors_told() as call:
             inputs, before = Inputs.model_validate(_news), State.model_validate(_olds)
             timeout = call.timeout or UPDATE_TIMEOUT
-            lifecycle = self._lifecycle(call, inputs.region, timeout, identity_of(_news))
+            lifecycle = self._lifecycle(call, inputs.region, timeout)
             before = self._without_those_of_others(call, before)
             lifecycle.awaited = partial(self._claims.awaited_by_others, call.urn, before)
             with self._partial_state_kept(call, _id):
@@ -251,8 +253,7 @@ class AttachedNodesProvider(ResourceProvider):
         with _errors_told() as call:
             managed = "nodes" in props
             state = self._state_to_read(id_, props)
-            identity = identity_of(call.old_inputs)
-            lifecycle = self._lifecycle(call, state.region, LOOK_TIMEOUT, identity, marks=managed)
+            lifecycle = self._lifecycle(call, state.region, LOOK_TIMEOUT, marks=managed)
             found = lifecycle.observe(state) if managed else lifecycle.observe_all(state)
             if found is None:
                 return ReadResult("", {})
@@ -269,7 +270,7 @@ class AttachedNodesProvider(ResourceProvider):
             consent = self._detach_busy.get(call.urn, saved)  # of the program, where it was run
             state = State.model_validate({**_props, "detach_busy": consent})
             timeout = call.timeout or DELETE_TIMEOUT
-            lifecycle = self._lifecycle(call, state.region, timeout, identity_of(call.old_inputs))
+            lifecycle = self._lifecycle(call, state.region, timeout)
             had = {*state.instance_ids}
             state = self._without_those_of_others(call, state)
             for instance_id, owner in self._claims.awaited_by_others(call.urn, state).items():
@@ -325,7 +326,6 @@ class AttachedNodesProvider(ResourceProvider):
         call: EngineCall,
         region: str,
         seconds: float,
-        identity: str = "",
         *,
         marks: bool = True,
     ) -> Lifecycle:
@@ -336,6 +336,7 @@ class AttachedNodesProvider(ResourceProvider):
         found = settings.resolve(self._get, os.environ, region=region)
         deadline = Deadline.after(RealClock(call.cancelled), seconds)
         mark = mark_of(call.urn) if marks and found.ownership_tags else ""
+        identity = call.internal(IDENTITY)
         cloud = connect(found, deadline, notice=call.status)
         return Lifecycle(cloud, deadline, call, found.grace_seconds, mark, identity, self._looks)
 

@@ -48,6 +48,7 @@ def test_the_identity_is_hidden_and_the_same_in_a_saved_plan_and_its_up(cloud, s
     stack.preview("--save-plan", plan)
     assert "identity" not in stack.up("--plan", plan).text
     identity = it.emulator.world.instances[ids(1)[0]].tags["ehpc-nodes-id"]
+    stack.refresh()
     declare(stack, 1, 2)
     stack.up()
     assert it.emulator.world.instances[ids(2)[0]].tags["ehpc-nodes-id"] == identity
