@@ -167,7 +167,11 @@ def test_an_old_half_that_is_left_to_delete_takes_no_node_from_the_live_one(clou
     assert it.nodes == {}
 
 
-@pytest.mark.parametrize("change", ["drop one", "image", "refresh", "destroy", "remove"])
+@pytest.mark.parametrize(
+    "change",
+    ["image", "destroy"]
+    + [pytest.param(c, marks=pytest.mark.long) for c in ("drop one", "refresh", "remove")],
+)
 def test_an_old_half_that_is_left_to_delete_hinders_nothing(cloud, stack_on, change):
     it = cloud()
     stack = stack_on(it)

@@ -235,7 +235,7 @@ def test_the_emulator_without_its_extra_says_which_in_one_line(installed):
         "from ehpc_nodes.emulator.__main__ import main\n"
         "sys.exit(main(['--port', '0']))"
     )
-    done = installed.python("-c", code, expect=2)
+    done = installed.python("-c", code, expect=1)
     assert done.stdout == ""
     assert re.fullmatch(r".*pip install 'ehpc-nodes\[emulator\]'.*\n", done.stderr)
     assert "usage:" in installed.python("-m", "ehpc_nodes.emulator", "--help").stdout
