@@ -69,9 +69,10 @@ class Attaching:
         Raises:
             WaitTimeoutError, CancelledError, OutcomeUnknownError, AuthError, …: nothing more is done.
         """
+        ids = self._still_free(ids)
         self._try_to_mark([i for i in self._running_of(ids) if i not in self.begun])
         taken = self._taken_up_before([*ids, *strays])
-        rest = [i for i in ids if i not in taken]
+        rest = self._still_free([i for i in ids if i not in taken])
         self._stop_running(rest)
         rest = self._still_free(rest)
         if not announce(
@@ -111,12 +112,18 @@ class Attaching:
         self.looked = now
         instances = operation.cloud.describe_instances(ids)
         taken = self._held_now(instances[0].vpc_id if instances else "")
+        own = {
+            i
+            for i in taken.keys() & {*ids} & {*self.begun}
+            if taken[i] == f"cluster {operation.cluster_id}"
+        }
+        operation.sent |= own  # an interrupted run's call has reached them after all
         if operation.mark:
             owners = {
                 x.instance_id: owner_of(x, operation.mark, operation.identity) for x in instances
             }
             taken |= {i: f"resource {owner!r}" for i, owner in owners.items() if owner}
-        for instance_id in taken.keys() & {*ids}:
+        for instance_id in (taken.keys() & {*ids}) - own:
             reason = f"was taken meanwhile by {taken[instance_id]}: run pulumi up again"
             operation.fail([instance_id], "Taken", reason)
         return [i for i in ids if i not in taken]

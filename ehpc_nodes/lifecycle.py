@@ -218,7 +218,7 @@ class Lifecycle:
         last = [i for i in (*plan.detach, *sorted(taken)) if i not in first]
         detach(operation, self._without_those_awaited(last))
         stale = sight.marked - {*inputs.instance_ids, *members, *leaving, *taken}
-        stale -= sight.begun_elsewhere.keys()
+        stale -= sight.begun_elsewhere.keys() | (sight.estranged - sight.begun)
         unmark(operation, sorted(stale))
 
     def _without_those_awaited(self, ids: Collection[str]) -> list[str]:

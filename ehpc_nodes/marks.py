@@ -6,6 +6,7 @@ Set before an instance is sent; the announcement goes when its fate is known, th
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from . import wire
 from .errors import AuthError, EhpcError, listed
@@ -87,8 +88,29 @@ def settle(operation: Operation, nodes: Collection[str]) -> None:
     tags tell that they are this resource's.
     """
     known = operation.announced - operation.sent
-    unmark(operation, sorted(known.difference(nodes)))
+    unmark(operation, _free(operation, known.difference(nodes)))
     _untag(operation, sorted(known.intersection(nodes)), ATTACHING_KEY)
+
+
+def _free(operation: Operation, ids: Collection[str]) -> list[str]:
+    """Of these, the ones that a look just now shows as nobody's; none where it fails: a mark may stay.
+
+    They may be nodes since the last look, or have been marked by another resource at the same moment.
+    """
+    if not operation.mark or not ids:
+        return []
+    cloud, cluster_id = operation.cloud, operation.cluster_id
+    try:
+        held = {*operation.see_compute_nodes()}
+        with suppress(AuthError):
+            held |= wire.attached_by(cloud.list_running_tasks(cluster_id))
+        seen = cloud.describe_instances(sorted({*ids} - held))
+    except EhpcError as error:
+        operation.reporter.warning(
+            f"Marks stay on {listed(sorted(ids))} until the next change: {error}"
+        )
+        return []
+    return [x.instance_id for x in seen if not owner_of(x, operation.mark, operation.identity)]
 
 
 def unmark(operation: Operation, ids: Sequence[str]) -> None:

@@ -228,10 +228,14 @@ class AttachedNodesProvider(ResourceProvider):
             removal = lifecycle.survey_removal(str(told.get("cluster_id")), again, detach_busy=True)
         except ClusterNotFoundError:
             return
-        if removal.plan.detach:
+        nodes = (
+            removal.sight.nodes or {}
+        )  # those with the new image are a killed run's, of this create
+        old = [i for i in removal.plan.detach if nodes[i].image_id in ("", told.get("image_id"))]
+        if old:
             raise RefusedError(
                 "instance_ids",
-                f"{listed(list(removal.plan.detach))} can't be attached anew before being detached: leave"
+                f"{listed(old)} can't be attached anew before being detached: leave"
                 " delete_before_replace=False out (nothing was changed).",
             )
 

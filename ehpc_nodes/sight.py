@@ -159,7 +159,8 @@ def look(
     if mark:
         tagged = _try(sight, "instance_ids", lambda: cloud.instances_tagged(TAG_KEY, mark))
         sight.marked = {instance.instance_id for instance in tagged or []}
-        foreign = {x.instance_id for x in tagged or [] if x.tag(IDENTITY_KEY) != identity}
+        ours = ("", identity)
+        foreign = {x.instance_id for x in tagged or [] if x.tag(IDENTITY_KEY) not in ours}
         sight.estranged = foreign if identity else set()
         unknown = (sight.nodes or {}).keys() - set(owned)
         sight.begun = begun_of(tagged or [], wish.cluster_id, identity, unknown)
@@ -171,6 +172,9 @@ def look(
         }
     if ids:
         _look_at_instances(cloud, wish, ids, wanted, sight)
+    if mark and identity:  # announced under a former name, too
+        same = [x for x in (sight.instances or {}).values() if x.tag(IDENTITY_KEY) == identity]
+        sight.begun |= begun_of(same, wish.cluster_id, "", ())
     return sight
 
 

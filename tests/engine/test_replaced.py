@@ -233,20 +233,25 @@ def test_another_image_for_other_instances_may_create_first(cloud, stack_on):
     assert sorted(it.nodes) == ids(3, 4)
 
 
-def test_a_replacement_that_is_killed_between_its_halves_is_ended_by_the_next_run(cloud, stack_on):
+@pytest.mark.parametrize("action", ["DescribeCluster", "ListQueues"])
+def test_a_replacement_that_is_killed_in_its_second_half_is_ended_by_the_next_run(
+    cloud, stack_on, action
+):
+    """Before it has sent anything, and when all is attached."""
     it = cloud()
     stack = stack_on(it)
     declare(stack, 1, 2)
     stack.up()
     declare(stack, 1, 2, stop_running=True, **OWN)
-    it.fault("slow", "DescribeCluster", times=None, seconds=1)
+    it.fault("slow", action, times=None, seconds=1)
     running = stack.start("up", "--yes", "--skip-preview")
     running.wait_until(lambda: "deleting original" in running.text)
-    killed_at_next(it, running, "DescribeCluster")
+    killed_at_next(it, running, action)
     it.faults.clear()
     stack.cancel()
-    assert it.nodes == {}
+    assert sorted(it.nodes) == (ids(1, 2) if action == "ListQueues" else [])
     stack.up()
+    assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2), 2)
     assert {i: node.image_id for i, node in it.nodes.items()} == dict.fromkeys(
         ids(1, 2), "m-bp1own"
     )

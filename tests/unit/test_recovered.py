@@ -291,3 +291,67 @@ def test_what_a_killed_create_attached_stays_this_resources_under_another_name()
     assert sorted(bench.nodes) == ids(1)
     bench.lifecycle().remove(saved)
     assert bench.nodes == {} == bench.marked
+
+
+def test_without_the_permission_to_list_tasks_a_vanished_node_is_no_endless_look():
+    bench = Bench(3, attached=(1, 2))
+    saved = bench.up(1, 2)
+    bench.emulator.outside.detach(iid(2))
+    bench.fault("error", "ListTasks", **FORBIDDEN)
+    with pytest.raises(EhpcError):
+        bench.up(1, 2, 3, before=saved)
+    assert len(bench.calls()) < 60
+    assert bench.writes() == []
+
+
+@pytest.mark.parametrize("action", ["SetQueue", "DescribeInstances"])
+def test_what_was_joined_keeps_its_marks_where_the_run_then_fails(action):
+    """The look from before it was a node said that it is none, and no state knows it."""
+    bench = Bench(3, pace={"seconds": 60}, nodes_listed="at_end")
+    killed(bench, 1, after="AddExistedNodes")
+
+    def forbidden():
+        bench.fault("error", "SetQueue", **FORBIDDEN)
+        if action != "SetQueue":
+            bench.fault("error", action, **FORBIDDEN)
+
+    bench.emulator.outside.attach(iid(2), CLUSTER)
+    with right_after(bench, "ListNodesNoPaging", forbidden), pytest.raises(EhpcError):
+        bench.up(1, 2, job_queue="gpu")
+    assert sorted(bench.nodes) == ids(1, 2)
+    assert bench.marked == {iid(1): MARK}
+    bench.emulator.faults.clear()
+    assert bench.up(2, job_queue="gpu").instance_ids == ids(2)
+    assert sorted(bench.nodes) == ids(2)
+
+
+def test_a_rename_after_a_killed_update_sends_nothing_twice():
+    bench = hidden("both")
+    saved = bench.up(1)
+    killed(bench, 1, 2, before=saved, after="AddExistedNodes")
+    bench.mark = "project/stack/renamed"
+    after = bench.up(1, 2, before=saved, stop_running=True)
+    assert after.instance_ids == ids(1, 2)
+    assert bench.harm.double_attach == []
+    assert bench.writes() == ["AddExistedNodes", "AddExistedNodes"]
+
+
+def test_a_new_resource_of_a_former_name_leaves_the_marks_of_the_renamed_one():
+    bench = with_another_cluster(Bench(3))
+    saved = bench.up(1, 2)
+    bench.up(3, cluster_id=OTHER)  # the same name: created for another cluster
+    assert {iid(1), iid(2)} <= bench.marked.keys()
+    assert saved.instance_ids == ids(1, 2)
+
+
+def test_what_another_resource_marks_in_a_race_keeps_its_marks():
+    bench = Bench(2)
+
+    def marked_by_another():
+        theirs = {"ehpc-nodes": "project/other/nodes", "ehpc-nodes-id": "theirs"}
+        bench.emulator.world.instances[iid(2)].tags |= theirs
+        bench.fault("error", "AddExistedNodes", status=400, code="InvalidParams")
+
+    with right_after(bench, "TagResources", marked_by_another), pytest.raises(EhpcError):
+        bench.up(1, 2)
+    assert bench.marked == {iid(2): "project/other/nodes"}

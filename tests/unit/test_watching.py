@@ -69,7 +69,7 @@ def test_after_a_failure_the_nodes_are_looked_at_anew_whatever_others_have_seen(
     lifecycle.looks.at(("nodes", CLUSTER), dict, bench.clock.now, since=math.inf)
     with pytest.raises(EhpcError, match="InvalidParams"):
         lifecycle.converge(bench.inputs(1))
-    assert watched(bench)["ListNodesNoPaging"] == 1
+    assert watched(bench)["ListNodesNoPaging"] == 2  # for the state, and for the marks
 
 
 def test_nodes_in_the_only_queue_are_not_looked_for_in_it():
