@@ -25,10 +25,10 @@ from .errors import (
     listed,
 )
 from .lists import BATCH, chunks
-from .marks import TAG_KEY, announce, owner_of
+from .marks import TAG_KEY, announce
 from .models import Inputs
 from .operation import UNSEEN, Operation, may_have_acted
-from .sight import members_of_others
+from .sight import Sight, members_of_others
 from .waiting import wait_until
 from .watching import Watch
 
@@ -75,9 +75,8 @@ class Attaching:
         rest = self._still_free([i for i in ids if i not in taken])
         self._stop_running(rest)
         rest = self._still_free(rest)
-        if not announce(
-            self.operation, rest
-        ):  # nor could an earlier run: any of them may have been sent
+        if not announce(self.operation, rest):
+            # nor could an earlier run: any of them may have been sent
             taken |= self._taken_up_before(rest)
             rest = [i for i in rest if i not in taken]
         for batch in chunks(rest, BATCH):
@@ -110,19 +109,13 @@ class Attaching:
         if not ids or now - self.looked < FRESH:
             return list(ids)
         self.looked = now
-        instances = operation.cloud.describe_instances(ids)
-        taken = self._held_now(instances[0].vpc_id if instances else "")
-        own = {
-            i
-            for i in taken.keys() & {*ids} & {*self.begun}
-            if taken[i] == f"cluster {operation.cluster_id}"
-        }
+        seen = {x.instance_id: x for x in operation.cloud.describe_instances(ids)}
+        held = self._held_now(next((x.vpc_id for x in seen.values()), ""))
+        own = {i for i in {*ids} & {*self.begun} if held.get(i) == operation.cluster_id}
         operation.sent |= own  # an interrupted run's call has reached them after all
-        if operation.mark:
-            owners = {
-                x.instance_id: owner_of(x, operation.mark, operation.identity) for x in instances
-            }
-            taken |= {i: f"resource {owner!r}" for i, owner in owners.items() if owner}
+        owners = Sight(operation.identity, instances=seen).of_others(operation.mark)
+        taken = {i: f"cluster {cluster_id}" for i, cluster_id in held.items()}
+        taken |= {i: f"resource {owner!r}" for i, owner in owners.items()}
         for instance_id in (taken.keys() & {*ids}) - own:
             reason = f"was taken meanwhile by {taken[instance_id]}: run pulumi up again"
             operation.fail([instance_id], "Taken", reason)
@@ -136,9 +129,7 @@ class Attaching:
             held, _ = members_of_others(cloud, cluster_id, vpc_id)
         here = {*self.operation.see_compute_nodes()}
         here |= wire.attached_by(cloud.list_running_tasks(cluster_id))
-        return {
-            i: f"cluster {other}" for i, other in (held | dict.fromkeys(here, cluster_id)).items()
-        }
+        return held | dict.fromkeys(here, cluster_id)
 
     def _running_of(self, ids: Sequence[str]) -> list[str]:
         """Of these, the instances that have to be stopped."""

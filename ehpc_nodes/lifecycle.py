@@ -136,7 +136,8 @@ class Lifecycle:
         stop_at(seen.findings)
         operation.addresses = {i: x.private_ip for i, x in (seen.sight.instances or {}).items()}
         plan, wish = seen.plan, seen.wish
-        members = [i for i in plan.detach if i in operation.nodes and i not in self.awaited()]
+        awaited = self.awaited()
+        members = [i for i in plan.detach if i in operation.nodes and i not in awaited]
         guard(operation.nodes, members, detach_busy=inputs.detach_busy)
         inputs = inputs.model_copy(
             update={"image_id": wish.image_id, "image_owner_alias": wish.image_owner_alias}
