@@ -87,9 +87,8 @@ def _set_as_map(declared: Declared, news: Bag, olds: Bag) -> Any:
     raw = news.get("instance_ids")
     if isinstance(raw, Unknown):
         return raw
-    old = olds.get("instance_ids")
-    hosts = old if isinstance(old, dict) else {}
-    named: Bag = {i: str(hosts.get(i, "")).partition(" (")[0] for i in declared.instance_ids or ()}
+    hosts = hosts_of(olds)
+    named: Bag = {i: hosts.get(i, "") for i in declared.instance_ids or ()}
     unknowns = [item for item in raw if isinstance(item, Unknown)] if isinstance(raw, list) else []
     named |= {f"(new instance {n})": item for n, item in enumerate(unknowns, start=1)}
     return named
