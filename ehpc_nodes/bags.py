@@ -109,7 +109,7 @@ def hosts_of(bag: Mapping[str, Any]) -> dict[str, str]:
     """Host names by instance id, as far as checked inputs or outputs know them."""
     nodes, ids = bag.get("nodes"), bag.get("instance_ids")
     if isinstance(nodes, dict):
-        return {i: str(node.get("host_name", "")) for i, node in nodes.items()}
+        return {i: str(n.get("host_name", "")) for i, n in nodes.items() if isinstance(n, dict)}
     return (
         {i: str(ids[i]).partition(" (")[0] for i in known_ids(bag)} if isinstance(ids, dict) else {}
     )

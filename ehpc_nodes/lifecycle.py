@@ -57,8 +57,8 @@ class Lifecycle:
         mark: the ownership mark's value; empty: no marks.
         identity: of the resource, as its state keeps it; empty: a run that was not saved can't be told.
         looks: shared with the other operations of the process.
-        awaited: asked right before nodes are detached: those that another resource waits for. Detached
-            here, they would be wiped there; and that resource may still be refused.
+        awaited: asked first, and right before nodes are detached: those that another resource waits for.
+            Detached here, they would be wiped there; and that resource may still be refused.
     """
 
     cloud: Cloud
@@ -126,6 +126,9 @@ class Lifecycle:
     def _converge(
         self, operation: Operation, inputs: Inputs, before: State | None
     ) -> tuple[Inputs, State | None]:
+        awaited = {
+            *self.awaited()
+        }  # asked again before detaching: it may have been refused by then
         owned = set(before.instance_ids) if before else set()
         wish = Wish(**inputs.model_dump(include=set(Wish.__annotations__)))
         wanted = set(inputs.instance_ids)
@@ -136,7 +139,6 @@ class Lifecycle:
         stop_at(seen.findings)
         operation.addresses = {i: x.private_ip for i, x in (seen.sight.instances or {}).items()}
         plan, wish = seen.plan, seen.wish
-        awaited = self.awaited()
         members = [i for i in plan.detach if i in operation.nodes and i not in awaited]
         guard(operation.nodes, members, detach_busy=inputs.detach_busy)
         inputs = inputs.model_copy(
@@ -144,7 +146,7 @@ class Lifecycle:
         )
         theirs = {i: o for i, o in seen.sight.of_others(self.mark).items() if i in owned - wanted}
         before = self._without(before, theirs) if before else None
-        self._apply(operation, inputs, seen)
+        self._apply(operation, inputs, seen, awaited)
         return inputs, before
 
     # -- looking --------------------------------------------------------------------------------
@@ -189,10 +191,12 @@ class Lifecycle:
 
     # -- doing ----------------------------------------------------------------------------------
 
-    def _apply(self, operation: Operation, inputs: Inputs, seen: Survey) -> None:
+    def _apply(
+        self, operation: Operation, inputs: Inputs, seen: Survey, awaited: Collection[str]
+    ) -> None:
         """Attach, move, detach: in this order, so that capacity never dips without need."""
         plan, sight, members = seen.plan, seen.sight, operation.nodes
-        first = self._without_those_awaited(seen.in_the_way)
+        first = self._without_those_awaited(seen.in_the_way, awaited)
         detach(operation, first)
         if operation.failed:
             return
@@ -217,14 +221,14 @@ class Lifecycle:
             return
         move(operation, plan.move, inputs.job_queue)
         last = [i for i in (*plan.detach, *sorted(taken)) if i not in first]
-        detach(operation, self._without_those_awaited(last))
+        detach(operation, self._without_those_awaited(last, awaited))
         stale = sight.marked - {*inputs.instance_ids, *members, *leaving, *taken}
         stale -= sight.begun_elsewhere.keys() | (sight.estranged - sight.begun)
         unmark(operation, sorted(stale))
 
-    def _without_those_awaited(self, ids: Collection[str]) -> list[str]:
+    def _without_those_awaited(self, ids: Collection[str], awaited: Collection[str]) -> list[str]:
         """The nodes to detach without those that stay until another resource holds them, which is said."""
-        kept = sorted({*ids} & {*self.awaited()})
+        kept = sorted({*ids} & {*awaited, *self.awaited()})
         if kept:
             self.reporter.info(f"kept until the resource that lists it holds it: {listed(kept)}")
         return [i for i in ids if i not in kept]

@@ -8,6 +8,7 @@ from pulumi.output import UNKNOWN
 from ehpc_nodes.bags import (
     changed,
     checked_inputs,
+    hosts_of,
     ignored_set,
     inputs_of,
     is_replacement,
@@ -274,3 +275,7 @@ def test_the_wish_of_checked_inputs():
 def test_the_wish_of_what_is_not_known_yet():
     bag = {"cluster_id": CLUSTER, "image_id": UNKNOWN, "job_queue": UNKNOWN, "detach_busy": False}
     assert wish_of(bag) == Wish(cluster_id=CLUSTER, image_known=False)
+
+
+def test_hosts_of_a_mangled_state_are_left_out():
+    assert hosts_of({"nodes": {ONE: None, "x": {"host_name": "compute1"}}}) == {"x": "compute1"}

@@ -250,8 +250,9 @@ def test_marks_that_cannot_be_taken_away_keep_no_destroy_from_ending():
     assert bench.said.warnings[0].startswith("The tags ehpc-nodes, ehpc-nodes-att")
 
 
-def test_what_another_resource_comes_to_wait_for_is_not_detached_any_more():
-    """Its registration may reach the engine when this update is on its way already."""
+@pytest.mark.parametrize("at", ["the start", "the end"])
+def test_what_another_resource_waits_for_at_any_time_is_not_detached(at):
+    """Its registration may reach the engine late, and it may have been refused before this one detaches."""
     bench = Bench(3)
     saved = bench.up(1, 2)
     lifecycle = bench.lifecycle()
@@ -259,7 +260,7 @@ def test_what_another_resource_comes_to_wait_for_is_not_detached_any_more():
 
     def awaited():
         asked.append(1)
-        return ids(2) if len(asked) > 1 else ()
+        return ids(2) if (len(asked) == 1) == (at == "the start") else ()
 
     lifecycle.awaited = awaited
     after = lifecycle.converge(bench.inputs(1, 3), saved)
