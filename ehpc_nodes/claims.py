@@ -64,8 +64,8 @@ class Claims:
             taken = {key for key, owner in owners if owner != urn or spare_own}
         return [i for i in state.instance_ids if urn and (state.cluster_id, i) in taken]
 
-    def awaited_by_others(self, urn: str, state: State) -> dict[str, str]:
-        """Of the state's instances, those that the program lists in another resource, which is named."""
+    def listed_by_others(self, urn: str, cluster_id: str) -> dict[str, str]:
+        """The cluster's instances that the program lists in other resources, which are named."""
         with self._lock:
-            owners = {i: self._listed.get((state.cluster_id, i), urn) for i in state.instance_ids}
-        return {i: owner for i, owner in owners.items() if urn and owner != urn}
+            listed = [*self._listed.items()]
+        return {i: owner for (of, i), owner in listed if urn and of == cluster_id and owner != urn}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from . import wire
 from .attaching import Attaching
@@ -57,8 +58,7 @@ class Lifecycle:
         mark: the ownership mark's value; empty: no marks.
         identity: of the resource, as its state keeps it; empty: a run that was not saved can't be told.
         looks: shared with the other operations of the process.
-        awaited: asked first, and right before nodes are detached: those that another resource waits for.
-            Detached here, they would be wiped there; and that resource may still be refused.
+        awaited: gives, of a cluster, the instances that the program lists in other resources just now.
     """
 
     cloud: Cloud
@@ -68,7 +68,7 @@ class Lifecycle:
     mark: str = ""
     identity: str = ""
     looks: Looks = field(default_factory=Looks)
-    awaited: Callable[[], Collection[str]] = tuple
+    awaited: Callable[[str], Collection[str]] = lambda _cluster_id: ()
 
     # -- create and update ----------------------------------------------------------------------
 
@@ -121,14 +121,12 @@ class Lifecycle:
             self.mark,
             self.identity,
             looks=self.looks,
+            ask_awaited=partial(self.awaited, cluster_id),
         )
 
     def _converge(
         self, operation: Operation, inputs: Inputs, before: State | None
     ) -> tuple[Inputs, State | None]:
-        awaited = {
-            *self.awaited()
-        }  # asked again before detaching: it may have been refused by then
         owned = set(before.instance_ids) if before else set()
         wish = Wish(**inputs.model_dump(include=set(Wish.__annotations__)))
         wanted = set(inputs.instance_ids)
@@ -139,14 +137,14 @@ class Lifecycle:
         stop_at(seen.findings)
         operation.addresses = {i: x.private_ip for i, x in (seen.sight.instances or {}).items()}
         plan, wish = seen.plan, seen.wish
-        members = [i for i in plan.detach if i in operation.nodes and i not in awaited]
-        guard(operation.nodes, members, detach_busy=inputs.detach_busy)
+        members = {*plan.detach} & operation.nodes.keys() - operation.see_awaited()
+        guard(operation.nodes, sorted(members), detach_busy=inputs.detach_busy)
         inputs = inputs.model_copy(
             update={"image_id": wish.image_id, "image_owner_alias": wish.image_owner_alias}
         )
         theirs = {i: o for i, o in seen.sight.of_others(self.mark).items() if i in owned - wanted}
         before = self._without(before, theirs) if before else None
-        self._apply(operation, inputs, seen, awaited)
+        self._apply(operation, inputs, seen)
         return inputs, before
 
     # -- looking --------------------------------------------------------------------------------
@@ -191,12 +189,10 @@ class Lifecycle:
 
     # -- doing ----------------------------------------------------------------------------------
 
-    def _apply(
-        self, operation: Operation, inputs: Inputs, seen: Survey, awaited: Collection[str]
-    ) -> None:
+    def _apply(self, operation: Operation, inputs: Inputs, seen: Survey) -> None:
         """Attach, move, detach: in this order, so that capacity never dips without need."""
         plan, sight, members = seen.plan, seen.sight, operation.nodes
-        first = self._without_those_awaited(seen.in_the_way, awaited)
+        first = self._without_those_awaited(operation, seen.in_the_way)
         detach(operation, first)
         if operation.failed:
             return
@@ -221,14 +217,14 @@ class Lifecycle:
             return
         move(operation, plan.move, inputs.job_queue)
         last = [i for i in (*plan.detach, *sorted(taken)) if i not in first]
-        detach(operation, self._without_those_awaited(last, awaited))
+        detach(operation, self._without_those_awaited(operation, last))
         stale = sight.marked - {*inputs.instance_ids, *members, *leaving, *taken}
         stale -= sight.begun_elsewhere.keys() | (sight.estranged - sight.begun)
         unmark(operation, sorted(stale))
 
-    def _without_those_awaited(self, ids: Collection[str], awaited: Collection[str]) -> list[str]:
+    def _without_those_awaited(self, operation: Operation, ids: Collection[str]) -> list[str]:
         """The nodes to detach without those that stay until another resource holds them, which is said."""
-        kept = sorted({*ids} & {*awaited, *self.awaited()})
+        kept = sorted({*ids} & operation.see_awaited())
         if kept:
             self.reporter.info(f"kept until the resource that lists it holds it: {listed(kept)}")
         return [i for i in ids if i not in kept]
@@ -316,7 +312,8 @@ class Lifecycle:
         except AuthError as error:
             operation.marks_refused(error)
             return set()
-        return begun_of(marked, operation.cluster_id, operation.identity, operation.nodes)
+        begun = begun_of(marked, operation.cluster_id, operation.identity, operation.nodes)
+        return begun - operation.see_awaited()
 
     # -- delete ---------------------------------------------------------------------------------
 

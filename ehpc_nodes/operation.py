@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -87,6 +87,7 @@ class Operation:
         looks: those of the process, for what is only waited for.
         changed: when the latest write was accepted (before the first: when the operation began).
         addresses: private addresses by instance id, as ECS told them; attaching keeps them.
+        ask_awaited: gives the instances that the program lists in other resources just now.
     """
 
     cloud: Cloud
@@ -105,10 +106,20 @@ class Operation:
     tasks: dict[str, wire.Task | None] = field(default_factory=dict)
     looks: Looks = field(default_factory=Looks)
     addresses: dict[str, str] = field(default_factory=dict)
+    ask_awaited: Callable[[], Collection[str]] = tuple
+    awaited: set[str] = field(default_factory=set, init=False)
     changed: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.changed = self.deadline.clock.now()
+
+    def see_awaited(self) -> set[str]:
+        """Instances that another resource waits for, or has waited for since this operation began.
+
+        Detached here, they would be wiped there; and that resource may have been refused by now.
+        """
+        self.awaited |= {*self.ask_awaited()}
+        return self.awaited
 
     def see_nodes(self) -> dict[str, wire.Node]:
         """Every node of the cluster, by instance id; noted."""

@@ -246,7 +246,6 @@ class AttachedNodesProvider(ResourceProvider):
             timeout = call.timeout or UPDATE_TIMEOUT
             lifecycle = self._lifecycle(call, inputs.region, timeout)
             before = self._without_those_of_others(call, before)
-            lifecycle.awaited = partial(self._claims.awaited_by_others, call.urn, before)
             with self._partial_state_kept(call, _id):
                 state = lifecycle.converge(inputs, before)
             self._claims.hold(call.urn, state)
@@ -277,11 +276,12 @@ class AttachedNodesProvider(ResourceProvider):
             lifecycle = self._lifecycle(call, state.region, timeout)
             had = {*state.instance_ids}
             state = self._without_those_of_others(call, state)
-            for instance_id, owner in self._claims.awaited_by_others(call.urn, state).items():
+            awaited = self._claims.listed_by_others(call.urn, state.cluster_id)
+            for instance_id in awaited.keys() & {*state.instance_ids}:
                 raise RefusedError(
                     "instance_ids",
-                    f"{instance_id} is listed by {name_of(owner)!r}, which has not taken it: it stays attached,"
-                    " and in this resource's state. Run pulumi up again.",
+                    f"{instance_id} is listed by {name_of(awaited[instance_id])!r}, which has not taken it: it"
+                    " stays attached, and in this resource's state. Run pulumi up again.",
                 )
             lifecycle.remove(state, had - {*state.instance_ids})
             self._detached[call.urn] = set(state.instance_ids)
@@ -342,7 +342,10 @@ class AttachedNodesProvider(ResourceProvider):
         mark = mark_of(call.urn) if marks and found.ownership_tags else ""
         identity = call.internal(IDENTITY)
         cloud = connect(found, deadline, notice=call.status)
-        return Lifecycle(cloud, deadline, call, found.grace_seconds, mark, identity, self._looks)
+        awaited = partial(self._claims.listed_by_others, call.urn)
+        return Lifecycle(
+            cloud, deadline, call, found.grace_seconds, mark, identity, self._looks, awaited
+        )
 
 
 # -- errors to the engine -----------------------------------------------------------------------

@@ -74,6 +74,8 @@ def survey(
     )
     if nodes is None and seen.nodes is not None:  # allowed again by now: all anew, with patience
         return survey(operation, wish, wanted, owned | set(anew), anew=anew, pending=pending)
+    seen.begun -= operation.see_awaited()
+    seen.marked -= operation.awaited
     seen.begun |= set(pending) - (seen.nodes or {}).keys()
     seen.elsewhere = {i: other for i, other in seen.elsewhere.items() if i not in anew}
     wish = with_image(wish, seen)

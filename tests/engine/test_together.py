@@ -115,6 +115,9 @@ def test_twenty_resources_against_a_service_that_throttles(cloud, stack_on):
 
 
 RENAMED = PROGRAM.replace('AttachedNodes("nodes"', 'AttachedNodes("renamed"')
+ANOTHER = """
+AttachedNodes("nodes", cluster_id=args["cluster_id"], instance_ids=["i-bp1test0005"], replace_system_disks=True)
+"""
 
 
 def test_a_rename_without_an_alias_leaves_adopted_nodes_attached(cloud, stack_on):
@@ -165,16 +168,29 @@ def test_an_old_name_that_is_given_anew_does_not_take_the_nodes_along(cloud, sta
     stack = stack_on(it)
     declare(stack, 1, 2)
     stack.up()
-    alias = '**args, opts=pulumi.ResourceOptions(aliases=[pulumi.Alias(name="nodes")]))'
-    stack.write(RENAMED.replace("**args)", alias))
+    the_resource_renamed(stack)
     stack.up()
-    another = """
-AttachedNodes("nodes", cluster_id=args["cluster_id"], instance_ids=["i-bp1test0005"], replace_system_disks=True)
-"""
-    stack.write(RENAMED + another)
+    stack.write(RENAMED + ANOTHER)
     stack.up()
     assert sorted(it.nodes) == ids(1, 2, 5)
     assert it.calls("DeleteNodes") == []
+
+
+def test_nor_one_that_was_not_settled_yet(cloud, stack_on):
+    """It is announced under the name that another resource has now."""
+    soon = 'custom_timeouts=pulumi.CustomTimeouts(create="3s")'
+    it = cloud(pace="held")
+    stack = stack_on(
+        it, PROGRAM.replace("**args)", f"**args, opts=pulumi.ResourceOptions({soon}))")
+    )
+    declare(stack, 1)
+    stack.up(expect_failure=True)
+    it.release()
+    the_resource_renamed_in_the_state(stack, ANOTHER)
+    stack.up()
+    assert sorted(it.nodes) == ids(1, 5)
+    assert it.writes() == ["AddExistedNodes"] * 2
+    assert stack.preview("--expect-no-changes")
 
 
 def the_resource_renamed(stack):
@@ -182,9 +198,9 @@ def the_resource_renamed(stack):
     stack.write(RENAMED.replace("**args)", alias))
 
 
-def the_resource_renamed_in_the_state(stack):
+def the_resource_renamed_in_the_state(stack, more=""):
     stack.run("state", "rename", stack.resources()["nodes"]["urn"], "renamed", "--yes")
-    stack.write(RENAMED)
+    stack.write(RENAMED + more)
 
 
 def the_resource_moved_into_a_component(stack):

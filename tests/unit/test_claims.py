@@ -38,18 +38,18 @@ def test_without_a_urn_nothing_is_claimed_and_nothing_told():
     assert claims.claim(FIRST, CLUSTER, ids(1)) == {}
     assert claims.claim("", CLUSTER, ids(1)) == {}
     assert claims.held_by_others("", state(1), spare_own=False) == []
-    assert claims.awaited_by_others("", state(1)) == {}
+    assert claims.listed_by_others("", CLUSTER) == {}
 
 
 def test_what_another_resource_lists_is_awaited_until_that_is_refused():
     claims = Claims()
     claims.claim(SECOND, CLUSTER, ids(2))
-    assert claims.awaited_by_others(FIRST, state(1, 2)) == {iid(2): SECOND}
+    assert claims.listed_by_others(FIRST, CLUSTER) == {iid(2): SECOND}
     assert claims.held_by_others(FIRST, state(1, 2), spare_own=True) == []
-    assert claims.awaited_by_others(SECOND, state(1, 2)) == {}
-    assert claims.awaited_by_others(FIRST, state(2, cluster_id="ehpc-hz-other")) == {}
+    assert claims.listed_by_others(SECOND, CLUSTER) == {}
+    assert claims.listed_by_others(FIRST, "ehpc-hz-other") == {}
     claims.withdraw(SECOND)
-    assert claims.awaited_by_others(FIRST, state(1, 2)) == {}
+    assert claims.listed_by_others(FIRST, CLUSTER) == {}
     assert claims.claim(FIRST, CLUSTER, ids(2)) == {}
 
 

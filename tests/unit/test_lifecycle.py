@@ -258,7 +258,7 @@ def test_what_another_resource_waits_for_at_any_time_is_not_detached(at):
     lifecycle = bench.lifecycle()
     asked: list[int] = []
 
-    def awaited():
+    def awaited(_cluster_id):
         asked.append(1)
         return ids(2) if (len(asked) == 1) == (at == "the start") else ()
 
