@@ -7,7 +7,6 @@ can be read in one go.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterable
 
@@ -77,6 +76,8 @@ def _of_queue(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
     names = [queue.queue_name for queue in sight.queues or ()]
     queue = next((q for q in sight.queues or () if q.queue_name == wish.job_queue), None)
     if sight.queues is not None and queue is None:
+        import difflib  # late: seldom needed
+
         near = difflib.get_close_matches(wish.job_queue, names, n=3, cutoff=0.4)
         hint = f"did you mean {listed(near)}?" if near else f"there is {listed(names)}"
         yield Finding(

@@ -1,7 +1,7 @@
 """The dynamic provider: check, diff, create, read, update and delete, between property bags and models.
 
-Never rename or move the class: stacks name it in their state. It holds nothing but the stack config that the
-engine gives it in the plugin's process (its attributes would be readable in the state).
+Loaded in the plugin's process only: a program's resource names it (`resource.provider`). It holds nothing but the
+stack config that the engine gives it there.
 """
 
 from __future__ import annotations

@@ -7,12 +7,25 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import Resource
-
-from .models import ResourceId
-from .provider import AttachedNodesProvider
+from pulumi.dynamic import Resource, ResourceProvider
 
 OUTPUTS = ("task_id", "request_id", "tasks", "nodes", "failed")
+
+
+def provider() -> ResourceProvider:
+    """The provider, in the plugin's process. Never rename or move: stacks name this in their state."""
+    from .provider import AttachedNodesProvider
+
+    return AttachedNodesProvider()
+
+
+class ProviderByName(ResourceProvider):
+    """Stands for the provider in a program, which never calls it, and so needs nothing that it imports."""
+
+    serialize_as_secret_always = False
+
+    def __reduce__(self) -> Any:
+        return provider, ()
 
 
 class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
@@ -83,7 +96,7 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
             "detach_busy": detach_busy,
             **dict.fromkeys(OUTPUTS),
         }
-        super().__init__(AttachedNodesProvider(), resource_name, props, opts)
+        super().__init__(ProviderByName(), resource_name, props, opts)
 
     @property
     def instance_ids(self) -> pulumi.Output[Sequence[str]]:
@@ -109,6 +122,8 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
             region: as for the resource.
             opts: Pulumi's resource options.
         """
+        from .models import ResourceId
+
         return AttachedNodes(
             resource_name,
             cluster_id=pulumi.Output.from_input(id).apply(

@@ -1,5 +1,7 @@
 """`AttachedNodes` as a program sees it, on Pulumi's own mocks."""
 
+import base64
+import pickle
 from typing import Any
 
 import pulumi
@@ -8,6 +10,7 @@ from pulumi.runtime import rpc
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
 from ehpc_nodes import AttachedNodes
+from ehpc_nodes.provider import AttachedNodesProvider
 
 TYPE = "pulumi-python:dynamic/ehpc:AttachedNodes"
 CLUSTER = "ehpc-hz-a"
@@ -152,6 +155,9 @@ def test_the_provider_is_in_the_state_as_plain_text_and_the_same_each_time(mocks
     first, second = (args.inputs["__provider"] for args in mocks.declared)
     assert isinstance(first, str), "a secret would be encrypted anew, and be a change, each time"
     assert first == second
+    pickled = base64.b64decode(first)
+    assert len(pickled) < 100, "by value, a machine's paths would be in it"
+    assert type(pickle.loads(pickled)) is AttachedNodesProvider
 
 
 # -- what can be read -----------------------------------------------------------------------------
