@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from .bags import Bag, hosts_of, known_ids, wish_of
 from .errors import AuthError, ClusterNotFoundError
-from .lifecycle import Lifecycle
+from .lifecycle import Lifecycle, LifecycleIn
 from .models import Finding
 from .plan import Plan, describe
 from .sight import Wish
 from .survey import Survey
-
-LifecycleIn = Callable[[str], Lifecycle]
 
 NOT_STOPPED = Finding(
     "stop_running",

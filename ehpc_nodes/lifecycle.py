@@ -23,10 +23,11 @@ from .errors import (
     listed,
 )
 from .looks import Looks
-from .marks import TAG_KEY, begun_of, renew, settle, unmark
-from .models import Failure, Finding, Inputs, NodeState, State
+from .marks import begun_by, renew, settle, unmark
+from .models import Failure, Finding, Inputs, State
+from .observing import observe, observe_all
 from .operation import UNSEEN, Cloud, Operation, Reporter
-from .outcome import PENDING, ended_by, exceptions, node_state, queues, reasons, state_after
+from .outcome import ended_by, pending_of, reasons, state_after
 from .sight import Sight, Wish
 from .survey import Survey, survey, survey_removal
 from .waiting import Deadline, wait_until
@@ -130,7 +131,7 @@ class Lifecycle:
         owned = set(before.instance_ids) if before else set()
         wish = Wish(**inputs.model_dump(include=set(Wish.__annotations__)))
         wanted = set(inputs.instance_ids)
-        pending = _pending_of(before)
+        pending = pending_of(before)
         seen = survey(operation, wish, wanted, owned, pending=pending)
         if self._awaited_leaving(operation, wanted):
             seen = survey(operation, wish, wanted, owned, pending=pending)
@@ -232,88 +233,12 @@ class Lifecycle:
     # -- read -----------------------------------------------------------------------------------
 
     def observe(self, state: State) -> State | None:
-        """The set as the cluster has it now; None where it is positively gone.
-
-        Nodes that carry this resource's mark and stand in no state are taken in. An absent node counts
-        as gone only when whole lists have lacked it for the grace period, with no task attaching it.
-
-        Raises:
-            EhpcError: it could not be told; the state has to be kept.
-        """
-        operation = self._operation(state.cluster_id)
-        try:
-            nodes = operation.see_nodes()
-            wanted = {*state.instance_ids, *(self._begun(operation) & nodes.keys())}
-            attaching = operation.confirm(wanted)
-        except ClusterNotFoundError:
-            return None
-        nodes = {i: n for i, n in operation.nodes.items() if i in wanted and n.is_compute}
-        known = nodes.keys() | (attaching & wanted) | self._perhaps_attaching(operation, state)
-        if not known:
-            return None
-        queue_of = queues(operation, nodes)
-        found = {i: node_state(n, queue_of.get(i, "")) for i, n in nodes.items()}
-        for instance_id in known - nodes.keys():
-            found[instance_id] = NodeState(status=PENDING)
-        return state.model_copy(
-            update={
-                "instance_ids": sorted(found),
-                "nodes": found,
-                "failed": exceptions(found),
-            }
-        )
-
-    def _perhaps_attaching(self, operation: Operation, state: State) -> set[str]:
-        """Of the state's instances that were being attached and are no nodes, those that may still be.
-
-        Their task goes on; or, where none is known, the instance isn't Stopped (as it was when it was sent).
-        """
-        pending = _pending_of(state) - operation.nodes.keys()
-        known: dict[str, wire.Task | None] = {}
-        for record in state.tasks:
-            if (
-                record.action == "AddExistedNodes"
-                and record.task_id
-                and pending & {*record.instance_ids}
-            ):
-                task = self.cloud.get_task(operation.cluster_id, record.task_id)
-                known |= dict.fromkeys(record.instance_ids, task)
-        kept = {i for i in pending if (task := known.get(i)) and not task.over}
-        rest = sorted(i for i in pending if known.get(i) is None)
-        if not rest:
-            return kept
-        try:
-            seen = self.cloud.describe_instances(rest)
-        except AuthError:
-            return kept | {*rest}
-        return kept | {instance.instance_id for instance in seen if not instance.stopped}
+        """The set as the cluster has it now; see `observing.observe`."""
+        return observe(self._operation(state.cluster_id), state)
 
     def observe_all(self, state: State) -> State:
-        """The nodes of the state, or all compute nodes where it names none; for reading only.
-
-        Raises:
-            ClusterNotFoundError: there is no such cluster in the region.
-            EhpcError: it could not be told.
-        """
-        operation = self._operation(state.cluster_id)
-        nodes = operation.see_nodes()
-        wanted = set(state.instance_ids) or {i for i, n in nodes.items() if n.is_compute}
-        queue_of = queues(operation, wanted & nodes.keys())
-        found = {i: node_state(n, queue_of.get(i, "")) for i, n in nodes.items() if i in wanted}
-        update = {"instance_ids": sorted(found), "nodes": found, "failed": exceptions(found)}
-        return state.model_copy(update=update)
-
-    def _begun(self, operation: Operation) -> set[str]:
-        """The instances that a run of this resource announced, and did not live to put into a state."""
-        if not self.mark:
-            return set()
-        try:
-            marked = self.cloud.instances_tagged(TAG_KEY, self.mark)
-        except AuthError as error:
-            operation.marks_refused(error)
-            return set()
-        begun = begun_of(marked, operation.cluster_id, operation.identity, operation.nodes)
-        return begun - operation.see_awaited()
+        """The nodes of the state, or all compute nodes; see `observing.observe_all`."""
+        return observe_all(self._operation(state.cluster_id), state)
 
     # -- delete ---------------------------------------------------------------------------------
 
@@ -331,7 +256,7 @@ class Lifecycle:
         try:
             nodes = operation.see_nodes()
             state = self._without_others_nodes(operation, state)
-            begun = self._begun(operation) | (_pending_of(state) - nodes.keys())
+            begun = begun_by(operation) | (pending_of(state) - nodes.keys())
             begun -= set(spared)
             ours = {*state.instance_ids, *(begun & nodes.keys())}
             guard(nodes, sorted(ours & nodes.keys()), detach_busy=state.detach_busy)
@@ -376,16 +301,15 @@ class Lifecycle:
         return ours & wire.attached_by(self.cloud.list_running_tasks(operation.cluster_id))
 
 
+#: Gives a lifecycle in a region.
+LifecycleIn = Callable[[str], Lifecycle]
+
+
 def stop_at(findings: list[Finding]) -> None:
     """Raise FindingsError where one of the findings is an error."""
     errors = [finding for finding in findings if not finding.warning]
     if errors:
         raise FindingsError(errors)
-
-
-def _pending_of(state: State | None) -> set[str]:
-    """The instances that the state holds as being attached."""
-    return {i for i, node in state.nodes.items() if node.status == PENDING} if state else set()
 
 
 def _pending(node: wire.Node) -> bool:

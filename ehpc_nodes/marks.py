@@ -45,6 +45,19 @@ def begun_of(
     }
 
 
+def begun_by(operation: Operation) -> set[str]:
+    """The instances that a run of this resource announced, and did not live to put into a state."""
+    if not operation.mark:
+        return set()
+    try:
+        marked = operation.cloud.instances_tagged(TAG_KEY, operation.mark)
+    except AuthError as error:
+        operation.marks_refused(error)
+        return set()
+    begun = begun_of(marked, operation.cluster_id, operation.identity, operation.nodes)
+    return begun - operation.see_awaited()
+
+
 def announce(operation: Operation, ids: Sequence[str]) -> bool:
     """Mark instances that are about to be sent, so that a crash after the write loses none.
 

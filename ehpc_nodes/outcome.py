@@ -17,6 +17,11 @@ BULLETS = 10
 PENDING = "attaching"
 
 
+def pending_of(state: State | None) -> set[str]:
+    """The instances that the state holds as being attached."""
+    return {i for i, node in state.nodes.items() if node.status == PENDING} if state else set()
+
+
 def state_after(operation: Operation, inputs: Inputs, before: State | None, *, look: bool) -> State:
     """What is attached now, as far as it can be told; never fails."""
     ours = {*inputs.instance_ids, *(before.instance_ids if before else ())}

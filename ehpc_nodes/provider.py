@@ -35,7 +35,6 @@ from .bags import (
     has_drifted,
     ignored_set,
     inputs_of,
-    is_replacement,
     known_ids,
     name_of,
     needs_update,
@@ -46,7 +45,6 @@ from .bags import (
 from .claims import Claims
 from .engine import EngineCall, current_call
 from .errors import (
-    ClusterNotFoundError,
     ConfigError,
     EhpcError,
     RefusedError,
@@ -54,7 +52,7 @@ from .errors import (
     listed,
 )
 from .forecast import Forecast, forecast, forecast_replacement, forecast_unseen
-from .lifecycle import FindingsError, IncompleteError, Lifecycle
+from .lifecycle import FindingsError, IncompleteError, Lifecycle, LifecycleIn
 from .looks import Looks
 from .models import (
     CLUSTER_ID,
@@ -65,6 +63,7 @@ from .models import (
     check_form,
 )
 from .ownership import mark_of, new_identity
+from .replacements import Replacements
 from .waiting import Deadline, RealClock
 
 #: Seconds; customTimeouts replace those of create, update and delete.
@@ -81,11 +80,10 @@ class AttachedNodesProvider(ResourceProvider):
     def configure(self, req: ConfigureRequest) -> None:
         """Keep the stack config; called once in the plugin's process."""
         self._config = req.config
-        self._replaced: dict[str, Bag] = {}
         self._told: dict[str, str] = {}
-        self._detached: dict[str, set[str]] = {}
         self._detach_busy: dict[str, bool] = {}
         self._claims = Claims()
+        self._replacements = Replacements()
         self._looks = Looks()
 
     # -- check and diff -------------------------------------------------------------------------
@@ -138,7 +136,7 @@ class AttachedNodesProvider(ResourceProvider):
     def _preflight(self, call: EngineCall, bag: Bag, olds: Bag) -> list[Finding]:
         """Findings from a look at the cloud; fills the bag with what the look resolved."""
         wanted = known_ids(bag) if isinstance(bag["instance_ids"], dict) else None
-        replaced = self._what_is_replaced(call.urn, olds, bag)
+        replaced = self._replacements.of(call.urn, olds, bag)
         if not isinstance(bag.get("cluster_id"), str) or not isinstance(bag.get("region"), str):
             unseen = forecast_unseen(bag, wanted, replaced) if replaced else None
             return self._tell(call, unseen, again=not olds) if unseen else []
@@ -146,14 +144,10 @@ class AttachedNodesProvider(ResourceProvider):
         same = wanted == owned and bag.get("job_queue", "") == olds.get("job_queue", "")
         if owned and same and not has_drifted(olds):
             return []
-
-        def lifecycle_in(region: str) -> Lifecycle:
-            return self._lifecycle(call, region, LOOK_TIMEOUT)
-
         if replaced:
-            seen = forecast_replacement(lifecycle_in, bag, wanted, replaced)
+            seen = forecast_replacement(self._looking(call), bag, wanted, replaced)
         else:
-            seen = forecast(lifecycle_in, bag, wanted, owned, pending_ids(olds))
+            seen = forecast(self._looking(call), bag, wanted, owned, pending_ids(olds))
         return self._tell(call, seen, again=bool(replaced) and not olds)
 
     def _tell(self, call: EngineCall, seen: Forecast, *, again: bool) -> list[Finding]:
@@ -165,22 +159,12 @@ class AttachedNodesProvider(ResourceProvider):
             self._told[call.urn] = seen.line
         return seen.findings
 
-    def _what_is_replaced(self, urn: str, olds: Bag, bag: Bag) -> Bag:
-        """What a replacement takes away; empty where nothing is replaced.
-
-        The engine checks without the old inputs then, after diff has said so: for a second time, or (where
-        it replaces what an input comes from, and deletes this resource before that) for the first.
-        """
-        if olds:
-            return olds if is_replacement(olds, bag) else {}
-        return self._replaced.get(urn, {}) if urn not in self._detached else {}
-
     def diff(self, _id: str, _olds: Bag, _news: Bag) -> DiffResult:
         """What a change means; everything that isn't named here means nothing."""
         with _errors_told() as call:
             replaces = [name for name in REPLACING if changed(_olds, _news, name)]
             if replaces:
-                self._replaced[call.urn] = _olds
+                self._replacements.ask(call.urn, _olds)
             return DiffResult(
                 changes=bool(replaces) or needs_update(_olds, _news),
                 replaces=replaces,
@@ -193,7 +177,7 @@ class AttachedNodesProvider(ResourceProvider):
         """Attach, or adopt what is attached already."""
         with _errors_told() as call:
             inputs = Inputs.model_validate(props)
-            self._refuse_untold(call, inputs)
+            self._replacements.refuse_untold(call.urn, inputs, self._looking(call))
             resource_id = str(ResourceId.of(inputs))
             timeout = call.timeout or CREATE_TIMEOUT
             lifecycle = self._lifecycle(call, inputs.region, timeout)
@@ -201,43 +185,6 @@ class AttachedNodesProvider(ResourceProvider):
                 state = lifecycle.converge(inputs)
             self._claims.hold(call.urn, state)
             return CreateResult(resource_id, state.model_dump())
-
-    def _refuse_untold(self, call: EngineCall, inputs: Inputs) -> None:
-        """Stop a replacement that isn't made in the way that the preview told.
-
-        One that diff didn't ask for looks like a create to check: no preview told of it.
-        """
-        told, detached = self._replaced.pop(call.urn, None), self._detached.pop(call.urn, None)
-        if told is not None and detached is None:
-            self._refuse_creating_first(call, told, inputs)
-        again = (detached or set()) & {*inputs.instance_ids}
-        if again and told is None:
-            raise RefusedError(
-                "instance_ids",
-                f"{listed(sorted(again))} was detached by a forced replacement that deletes first, of which no"
-                " preview told; attaching replaces the system disk: run pulumi up again, and it is told.",
-            )
-
-    def _refuse_creating_first(self, call: EngineCall, told: Bag, inputs: Inputs) -> None:
-        """Nodes that are to be attached anew have to be detached by now (perhaps by a run that was killed)."""
-        again = known_ids(told) & {*inputs.instance_ids}
-        if not again:
-            return
-        lifecycle = self._lifecycle(call, str(told.get("region")), LOOK_TIMEOUT)
-        try:
-            removal = lifecycle.survey_removal(str(told.get("cluster_id")), again, detach_busy=True)
-        except ClusterNotFoundError:
-            return
-        nodes = (
-            removal.sight.nodes or {}
-        )  # those with the new image are a killed run's, of this create
-        old = [i for i in removal.plan.detach if nodes[i].image_id in ("", told.get("image_id"))]
-        if old:
-            raise RefusedError(
-                "instance_ids",
-                f"{listed(old)} can't be attached anew before being detached: leave"
-                " delete_before_replace=False out (nothing was changed).",
-            )
 
     def update(self, _id: str, _olds: Bag, _news: Bag) -> UpdateResult:
         """Attach what was added, detach what was removed, move what is in another queue."""
@@ -284,7 +231,7 @@ class AttachedNodesProvider(ResourceProvider):
                     " stays attached, and in this resource's state. Run pulumi up again.",
                 )
             lifecycle.remove(state, had - {*state.instance_ids})
-            self._detached[call.urn] = set(state.instance_ids)
+            self._replacements.deleted(call.urn, state)
 
     @contextmanager
     def _partial_state_kept(self, call: EngineCall, resource_id: str) -> Iterator[None]:
@@ -297,7 +244,7 @@ class AttachedNodesProvider(ResourceProvider):
     def _without_those_of_others(self, call: EngineCall, state: State) -> State:
         """The state without the instances that this run has found to be another resource's."""
         # without a diff that told it, a delete beside the same URN's check or create is of its old half
-        old_half = call.is_delete and call.urn not in self._replaced
+        old_half = call.is_delete and not self._replacements.is_asked(call.urn)
         stay = self._claims.held_by_others(call.urn, state, spare_own=old_half)
         if not stay:
             return state
@@ -324,6 +271,10 @@ class AttachedNodesProvider(ResourceProvider):
         return State.model_validate(
             {**props, "region": region, "cluster_id": cluster_id, "instance_ids": ids}
         )
+
+    def _looking(self, call: EngineCall) -> LifecycleIn:
+        """Gives a lifecycle in a region, for looks beforehand."""
+        return partial(self._lifecycle, call, seconds=LOOK_TIMEOUT)
 
     def _lifecycle(
         self,

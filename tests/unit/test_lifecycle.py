@@ -2,7 +2,7 @@
 
 import pytest
 
-from ehpc_nodes.errors import EhpcError, RefusedError, WaitTimeoutError
+from ehpc_nodes.errors import RefusedError, WaitTimeoutError
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError
 from ehpc_nodes.sight import Wish
 from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids, killed
@@ -148,28 +148,6 @@ def test_busy_nodes_are_not_detached_without_consent():
     assert len(bench.nodes) == 2
     bench.lifecycle().remove(state.model_copy(update={"detach_busy": True}))
     assert bench.nodes == {}
-
-
-def test_observe_tells_what_the_cluster_says():
-    bench = Bench()
-    state = bench.up(1, 2, 3)
-    bench.emulator.world.remove_node(ids(1)[0])
-    bench.nodes[ids(2)[0]].status = "stopped"
-    seen = bench.lifecycle().observe(state)
-    assert seen.instance_ids == ids(2, 3)
-    assert seen.nodes[ids(2)[0]].status == "stopped"
-    assert (seen.task_id, seen.request_id) == (state.task_id, state.request_id)
-
-
-def test_observe_says_gone_only_for_what_is_gone():
-    bench = Bench()
-    state = bench.up(1)
-    bench.fault("error", "ListNodes", times=None, code="ServiceUnavailable")
-    with pytest.raises(EhpcError, match="ServiceUnavailable"):
-        bench.lifecycle().observe(state)
-    bench.emulator.faults.clear()
-    bench.emulator.world.remove_node(ids(1)[0])
-    assert bench.lifecycle().observe(state) is None
 
 
 def test_nodes_that_a_killed_run_attached_are_found_by_their_announcement():

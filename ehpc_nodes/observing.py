@@ -1,0 +1,80 @@
+"""Look at what a resource has in the cluster: for a refresh, and for nodes that are only read."""
+
+from __future__ import annotations
+
+from . import wire
+from .errors import AuthError, ClusterNotFoundError
+from .marks import begun_by
+from .models import NodeState, State
+from .operation import Operation
+from .outcome import PENDING, exceptions, node_state, pending_of, queues
+
+
+def observe(operation: Operation, state: State) -> State | None:
+    """The set as the cluster has it now; None where it is positively gone.
+
+    Nodes that carry this resource's mark and stand in no state are taken in. An absent node counts
+    as gone only when whole lists have lacked it for the grace period, with no task attaching it.
+
+    Raises:
+        EhpcError: it could not be told; the state has to be kept.
+    """
+    try:
+        nodes = operation.see_nodes()
+        wanted = {*state.instance_ids, *(begun_by(operation) & nodes.keys())}
+        attaching = operation.confirm(wanted)
+    except ClusterNotFoundError:
+        return None
+    nodes = {i: n for i, n in operation.nodes.items() if i in wanted and n.is_compute}
+    known = nodes.keys() | (attaching & wanted) | _perhaps_attaching(operation, state)
+    if not known:
+        return None
+    queue_of = queues(operation, nodes)
+    found = {i: node_state(n, queue_of.get(i, "")) for i, n in nodes.items()}
+    for instance_id in known - nodes.keys():
+        found[instance_id] = NodeState(status=PENDING)
+    return state.model_copy(
+        update={
+            "instance_ids": sorted(found),
+            "nodes": found,
+            "failed": exceptions(found),
+        }
+    )
+
+
+def _perhaps_attaching(operation: Operation, state: State) -> set[str]:
+    """Of the state's instances that were being attached and are no nodes, those that may still be.
+
+    Their task goes on; or, where none is known, the instance isn't Stopped (as it was when it was sent).
+    """
+    pending = pending_of(state) - operation.nodes.keys()
+    known: dict[str, wire.Task | None] = {}
+    for record in state.tasks:
+        sent = record.action == "AddExistedNodes" and pending & {*record.instance_ids}
+        if sent and record.task_id:
+            task = operation.cloud.get_task(operation.cluster_id, record.task_id)
+            known |= dict.fromkeys(record.instance_ids, task)
+    kept = {i for i in pending if (task := known.get(i)) and not task.over}
+    rest = sorted(i for i in pending if known.get(i) is None)
+    if not rest:
+        return kept
+    try:
+        seen = operation.cloud.describe_instances(rest)
+    except AuthError:
+        return kept | {*rest}
+    return kept | {instance.instance_id for instance in seen if not instance.stopped}
+
+
+def observe_all(operation: Operation, state: State) -> State:
+    """The nodes of the state, or all compute nodes where it names none; for reading only.
+
+    Raises:
+        ClusterNotFoundError: there is no such cluster in the region.
+        EhpcError: it could not be told.
+    """
+    nodes = operation.see_nodes()
+    wanted = set(state.instance_ids) or {i for i, n in nodes.items() if n.is_compute}
+    queue_of = queues(operation, wanted & nodes.keys())
+    found = {i: node_state(n, queue_of.get(i, "")) for i, n in nodes.items() if i in wanted}
+    update = {"instance_ids": sorted(found), "nodes": found, "failed": exceptions(found)}
+    return state.model_copy(update=update)

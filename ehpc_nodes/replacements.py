@@ -1,0 +1,80 @@
+"""What one run knows of replacements, by URN: no call of the engine says that it is half of one."""
+
+from __future__ import annotations
+
+from .bags import Bag, is_replacement, known_ids
+from .errors import ClusterNotFoundError, RefusedError, listed
+from .lifecycle import LifecycleIn
+from .models import Inputs, State
+
+
+class Replacements:
+    """A replacement deletes first, and does what a preview has told; any other is refused."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, Bag] = {}
+        self._detached: dict[str, set[str]] = {}
+
+    def ask(self, urn: str, olds: Bag) -> None:
+        """Note that diff asks for the replacement of what these inputs (or outputs) declare."""
+        self._asked[urn] = olds
+
+    def is_asked(self, urn: str) -> bool:
+        """Whether diff has asked for one that isn't made yet."""
+        return urn in self._asked
+
+    def deleted(self, urn: str, state: State) -> None:
+        """Note that these nodes were detached, perhaps as the first half of one."""
+        self._detached[urn] = set(state.instance_ids)
+
+    def of(self, urn: str, olds: Bag, news: Bag) -> Bag:
+        """What a replacement takes away; empty where nothing is replaced.
+
+        The engine checks without the old inputs then, after diff has said so: for a second time, or (where
+        it replaces what an input comes from, and deletes this resource before that) for the first.
+        """
+        if olds:
+            return olds if is_replacement(olds, news) else {}
+        return self._asked.get(urn, {}) if urn not in self._detached else {}
+
+    def refuse_untold(self, urn: str, inputs: Inputs, lifecycle_in: LifecycleIn) -> None:
+        """Stop a create that is half of a replacement which isn't made in the way that the preview told.
+
+        One that diff didn't ask for looks like a create to check: no preview told of it.
+
+        Raises:
+            RefusedError: it is.
+            EhpcError: it could not be seen.
+        """
+        told, detached = self._asked.pop(urn, None), self._detached.pop(urn, None)
+        if told is not None and detached is None:
+            _refuse_creating_first(told, inputs, lifecycle_in)
+        again = (detached or set()) & {*inputs.instance_ids}
+        if again and told is None:
+            raise RefusedError(
+                "instance_ids",
+                f"{listed(sorted(again))} was detached by a forced replacement that deletes first, of which no"
+                " preview told; attaching replaces the system disk: run pulumi up again, and it is told.",
+            )
+
+
+def _refuse_creating_first(told: Bag, inputs: Inputs, lifecycle_in: LifecycleIn) -> None:
+    """Nodes that are to be attached anew have to be detached by now (perhaps by a run that was killed)."""
+    again = known_ids(told) & {*inputs.instance_ids}
+    if not again:
+        return
+    lifecycle = lifecycle_in(str(told.get("region")))
+    try:
+        removal = lifecycle.survey_removal(str(told.get("cluster_id")), again, detach_busy=True)
+    except ClusterNotFoundError:
+        return
+    # those with the new image are a killed run's, of this create
+    images = ("", told.get("image_id"))
+    nodes = removal.sight.nodes or {}
+    old = [i for i in removal.plan.detach if nodes[i].image_id in images]
+    if old:
+        raise RefusedError(
+            "instance_ids",
+            f"{listed(old)} can't be attached anew before being detached: leave"
+            " delete_before_replace=False out (nothing was changed).",
+        )
