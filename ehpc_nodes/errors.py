@@ -44,21 +44,19 @@ KEY_REFUSED = frozenset(
 )
 CLUSTER_NOT_FOUND = frozenset({"ClusterNotFound"})
 
-STALE_CONFIG = " After a change in the stack config, refresh and destroy still use that of the last up: add --run-program."
 #: What to do about a code, for the errors that a person has to mend.
 HINTS = {
-    **dict.fromkeys(KEY_REFUSED, "Check the access key." + STALE_CONFIG),
+    **dict.fromkeys(KEY_REFUSED, "Check the access key."),
     **dict.fromkeys(FORBIDDEN, "Give the access key's RAM user the permission {permission}."),
     "ClusterNotFound": "Check cluster_id and the region: a cluster is seen only in its own region.",
     "ImageNotFound": "Check image_id and image_owner_alias, in the cluster's region.",
     "InDebt": "Settle the account's debt first.",
-    "InvalidAccessKeyId.NotFound": "Check the access key id, and that the key is active."
-    + STALE_CONFIG,
+    "InvalidAccessKeyId.NotFound": "Check the access key id, and that the key is active.",
     "InvalidClusterStatus": "Wait until the cluster is running.",
     "InvalidRegionId.NotFound": "Check the region: the resource's, ehpc:region or the environment's.",
     "InvalidTimeStamp.Expired": "Set this machine's clock: it is more than 15 minutes off.",
     "NotEnabled": "Enable E-HPC for the account first.",
-    "SignatureDoesNotMatch": "Check the access key secret." + STALE_CONFIG,
+    "SignatureDoesNotMatch": "Check the access key secret.",
     "TooManyNodes": "Attach fewer nodes, or ask for a higher node quota.",
 }
 

@@ -45,6 +45,7 @@ from .bags import (
 from .claims import Claims
 from .engine import EngineCall, current_call
 from .errors import (
+    AuthError,
     ConfigError,
     EhpcError,
     RefusedError,
@@ -70,6 +71,8 @@ from .waiting import Deadline, RealClock
 CREATE_TIMEOUT = UPDATE_TIMEOUT = 3600.0
 DELETE_TIMEOUT = 1800.0
 LOOK_TIMEOUT = 600.0
+
+STALE_CONFIG = " After a change in the stack config, refresh and destroy still use that of the last up: add --run-program."
 
 
 class AttachedNodesProvider(ResourceProvider):
@@ -200,7 +203,7 @@ class AttachedNodesProvider(ResourceProvider):
 
     def read(self, id_: str, props: Bag) -> ReadResult:
         """What the cluster says now; for a resource of the program's own, or one that is only read."""
-        with _errors_told() as call:
+        with _errors_told(hint=STALE_CONFIG) as call:
             managed = "nodes" in props
             state = self._state_to_read(id_, props)
             lifecycle = self._lifecycle(call, state.region, LOOK_TIMEOUT, marks=managed)
@@ -215,7 +218,7 @@ class AttachedNodesProvider(ResourceProvider):
 
     def delete(self, _id: str, _props: Bag) -> None:
         """Detach; the instances stay. What is gone already is no error."""
-        with _errors_told() as call:
+        with _errors_told(hint=STALE_CONFIG) as call:
             saved = call.old_inputs.get("detach_busy", _props.get("detach_busy", False))
             consent = self._detach_busy.get(call.urn, saved)  # of the program, where it was run
             state = State.model_validate({**_props, "detach_busy": consent})
@@ -303,8 +306,12 @@ class AttachedNodesProvider(ResourceProvider):
 
 
 @contextmanager
-def _errors_told() -> Iterator[EngineCall]:
-    """The engine's call; whatever this package raises on purpose reaches the user as plain text."""
+def _errors_told(hint: str = "") -> Iterator[EngineCall]:
+    """The engine's call; whatever this package raises on purpose reaches the user as plain text.
+
+    Args:
+        hint: told where the access key is refused.
+    """
     call = current_call()
     try:
         yield call
@@ -314,6 +321,8 @@ def _errors_told() -> Iterator[EngineCall]:
         raise call.failed(str(error)) from error
     except RefusedError as error:
         raise call.failed(f"{error.property}: {error}") from error
+    except AuthError as error:
+        raise call.failed(str(error) + ("" if error.forbidden else hint)) from error
     except EhpcError as error:
         raise call.failed(str(error)) from error
     except ValidationError as error:

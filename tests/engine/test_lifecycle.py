@@ -239,6 +239,7 @@ def test_secrets_of_the_stack_config_stand_nowhere(cloud, stack_on):
         stack.preview(expect_failure=True),
         stack.refresh("--run-program", expect_failure=True),
     ]
+    assert "--run-program" not in results[3].text
     assert_hidden(stack, results)
 
 
