@@ -207,4 +207,15 @@ def wish_of(bag: Bag) -> Wish:
         if name in Wish.__annotations__
     }
     plain: Bag = {name: value for name, value in known.items() if isinstance(value, (str, bool))}
-    return Wish(**plain, image_known=not isinstance(bag.get("image_id"), Unknown))
+    return Wish(
+        **plain,
+        image_known=not isinstance(bag.get("image_id"), Unknown),
+        later=_unknown_ids(bag),
+    )
+
+
+def _unknown_ids(bag: Bag) -> int:
+    """How many instances are wanted that are not known yet; one of a set that isn't known at all."""
+    ids = bag.get("instance_ids")
+    named = sum(i.startswith("(") for i in ids) if isinstance(ids, dict) else 0
+    return 1 if isinstance(ids, Unknown) else named

@@ -89,6 +89,27 @@ def forecast_replacement(
     return Forecast(f"first {removal.line}; then {anew}" if removal else anew, findings)
 
 
+def forecast_without_cluster(
+    lifecycle_in: LifecycleIn, bag: Bag, wanted: set[str] | None
+) -> Forecast:
+    """Of a create in a cluster, or a region, that isn't known yet.
+
+    Raises:
+        EhpcError: the look at the instances failed.
+    """
+    wish = wish_of({**bag, "cluster_id": ""})
+    unknown = "cluster_id" if wish.region else "region"
+    if wanted is None:
+        return Forecast(NOT_KNOWN, [])
+    if not wish.region:
+        plan = Plan(attach=tuple(sorted(wanted)))
+        line, findings = describe(plan, {}, wish.image, later=wish.later), []
+    else:
+        survey = lifecycle_in(wish.region).survey_instances(wish, wanted)
+        line, findings = survey.line, survey.findings
+    return Forecast(f"once {unknown} is known, unless they are its nodes: {line}", findings)
+
+
 def forecast_unseen(bag: Bag, wanted: set[str] | None, replaced: Bag) -> Forecast:
     """Of a replacement in a cluster, or a region, that isn't known yet: told without a look."""
     wish = wish_of({**bag, "cluster_id": "", "region": ""})
@@ -96,7 +117,8 @@ def forecast_unseen(bag: Bag, wanted: set[str] | None, replaced: Bag) -> Forecas
     old = tuple(sorted(known_ids(replaced)))
     again = tuple(i for i in old if i in (wanted or ()))
     stop = again if wish.stop_running else ()
-    anew = describe(Plan(attach=tuple(sorted(wanted or ()))), names, wish.image, stop=stop)
+    plan = Plan(attach=tuple(sorted(wanted or ())))
+    anew = describe(plan, names, wish.image, stop=stop, later=wish.later)
     first = describe(Plan(detach=old), names, wish.image)
     unknown = "region" if isinstance(bag.get("cluster_id"), str) else "cluster_id"
     findings = [Finding(unknown, NOT_SEEN, warning=True)]

@@ -29,7 +29,7 @@ from .observing import observe, observe_all
 from .operation import UNSEEN, Cloud, Operation, Reporter
 from .outcome import ended_by, pending_of, reasons, state_after
 from .sight import Sight, Wish
-from .survey import Survey, survey, survey_removal
+from .survey import Survey, survey, survey_instances, survey_removal
 from .waiting import Deadline, wait_until
 
 
@@ -162,6 +162,10 @@ class Lifecycle:
         """What a converge would do, found out with read-only calls; see `survey.survey`."""
         operation = self._operation(wish.cluster_id)
         return survey(operation, wish, wanted, owned, anew=anew, pending=pending)
+
+    def survey_instances(self, wish: Wish, wanted: Collection[str]) -> Survey:
+        """What can be said while the cluster isn't known yet; see `survey.survey_instances`."""
+        return survey_instances(self._operation(""), wish, wanted)
 
     def survey_removal(self, cluster_id: str, ids: Collection[str], *, detach_busy: bool) -> Survey:
         """What a remove would do, found out with read-only calls; see `survey.survey_removal`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from .errors import counted
 from .wire import Node
 
 
@@ -69,7 +70,13 @@ def _sorted(ids: Collection[str]) -> tuple[str, ...]:
 
 
 def describe(
-    plan: Plan, names: Mapping[str, str], image: str, *, stop: Collection[str] = ()
+    plan: Plan,
+    names: Mapping[str, str],
+    image: str,
+    *,
+    stop: Collection[str] = (),
+    first: Collection[str] = (),
+    later: int = 0,
 ) -> str:
     """One line for the resource's row: «attach 3 (system disk replaced by …): a, b, c; keep 12; 1 call».
 
@@ -77,18 +84,27 @@ def describe(
         names: host names by instance id, as far as they are known.
         image: what replaces the system disks, for people.
         stop: instances to attach that have to be stopped before.
+        first: those to detach before anything is attached.
+        later: how many instances are wanted that are not known yet; some may be nodes, even those to detach.
     """
+    first = _sorted(set(first) & {*plan.detach})
+    last = tuple(i for i in plan.detach if i not in first)
+    disk, unless = f"system disk replaced by {image}", ", unless among those not known yet"
+    stay = f"{unless if later else ''} (the instances stay)"
     parts = [
+        _part("first detach", first, names, stay),
         _part("stop", _sorted(stop), names),
-        _part("attach", plan.attach, names, f" (system disk replaced by {image})"),
+        _part("attach", plan.attach, names, f" ({disk})"),
+        f"attach {later} not known yet ({disk}) unless nodes already" if later else "",
         _part("join", plan.join, names, " (being attached already)"),
         _part("adopt", plan.adopt, names),
         f"keep {len(plan.keep)}" if plan.keep else "",
         _part("move", plan.move, names),
-        _part("detach", plan.detach, names, " (the instances stay)"),
+        _part("detach", last, names, stay),
     ]
-    calls = sum(-(-len(ids) // 100) for ids in (stop, plan.attach, plan.move, plan.detach))
-    parts.append(f"{calls} call{'' if calls == 1 else 's'}" if calls else "no call")
+    calls = sum(-(-len(ids) // 100) for ids in (first, stop, plan.attach, plan.move, last))
+    if not later:
+        parts.append(counted(calls, "call") if calls else "no call")
     return "; ".join(part for part in parts if part)
 
 

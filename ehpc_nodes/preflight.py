@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from . import wire
 from .errors import listed, permission
@@ -26,8 +27,9 @@ def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
     found = [*sight.notes, *_of_cluster(sight, wish), *_of_queue(sight, wish, plan)]
     if plan.attach:
         found += _of_membership(sight, wish)
+    if plan.attach or wish.later:
         found += _of_image(sight, wish)
-        found += _of_consent(sight, wish, plan)
+    found += _of_consent(sight, wish, plan)
     found += _of_marks(sight, plan, mark)
     found += _of_instances(sight, wish, plan)
     found += _of_types(sight, plan)
@@ -35,6 +37,16 @@ def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
     found += _of_host_names(sight, plan)
     found += _of_members(sight, wish, plan)
     return found
+
+
+def of_instances(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
+    """What is wrong with instances whose cluster isn't known; what is right for its nodes is a warning."""
+    stopped = replace(wish, stop_running=True)
+    wrong = [*_of_instances(sight, stopped, plan), *_of_marks(sight, plan, mark)]
+    wrong += _of_host_names(sight, plan)
+    perhaps = [*_of_instances(sight, wish, plan), *_of_consent(sight, wish, plan)]
+    soft = [replace(found, warning=True) for found in perhaps if found not in wrong]
+    return [*sight.notes, *wrong, *soft, *_of_types(sight, plan)]
 
 
 def _of_membership(sight: Sight, wish: Wish) -> Iterable[Finding]:
@@ -180,7 +192,15 @@ def _major(version: str) -> str:
 
 
 def _of_consent(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
-    if wish.replace_system_disks:
+    if wish.replace_system_disks or not (plan.attach or wish.later):
+        return
+    if not plan.attach:
+        yield Finding(
+            "replace_system_disks",
+            "attaching replaces system disks, and the instances are not known yet: without"
+            " replace_system_disks=True the update refuses those that are no nodes already",
+            warning=True,
+        )
         return
     names = [sight.name(instance_id) for instance_id in plan.attach]
     yield Finding(

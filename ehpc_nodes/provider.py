@@ -52,7 +52,13 @@ from .errors import (
     counted,
     listed,
 )
-from .forecast import Forecast, forecast, forecast_replacement, forecast_unseen
+from .forecast import (
+    Forecast,
+    forecast,
+    forecast_replacement,
+    forecast_unseen,
+    forecast_without_cluster,
+)
 from .lifecycle import FindingsError, IncompleteError, Lifecycle, LifecycleIn
 from .looks import Looks
 from .models import (
@@ -141,8 +147,11 @@ class AttachedNodesProvider(ResourceProvider):
         wanted = known_ids(bag) if isinstance(bag["instance_ids"], dict) else None
         replaced = self._replacements.of(call.urn, olds, bag)
         if not isinstance(bag.get("cluster_id"), str) or not isinstance(bag.get("region"), str):
-            unseen = forecast_unseen(bag, wanted, replaced) if replaced else None
-            return self._tell(call, unseen, again=not olds) if unseen else []
+            if replaced:
+                unseen = forecast_unseen(bag, wanted, replaced)
+            else:
+                unseen = forecast_without_cluster(self._looking(call), bag, wanted)
+            return self._tell(call, unseen, again=bool(replaced) and not olds)
         owned = known_ids(olds) if not replaced else set()
         same = wanted == owned and bag.get("job_queue", "") == olds.get("job_queue", "")
         if owned and same and not has_drifted(olds):

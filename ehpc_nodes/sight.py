@@ -28,6 +28,7 @@ class Wish:
 
     Attributes:
         image_known: False where an image is named whose id comes later; an empty id is the cluster's own.
+        later: how many instances are wanted that are not known yet.
     """
 
     cluster_id: str = ""
@@ -39,6 +40,7 @@ class Wish:
     stop_running: bool = False
     detach_busy: bool = False
     image_known: bool = True
+    later: int = 0
 
     @property
     def image(self) -> str:
@@ -171,7 +173,13 @@ def look(
             if cluster_id not in ("", wish.cluster_id)
         }
     if ids:
-        _look_at_instances(cloud, wish, ids, wanted, sight)
+        sight.tasks = _try(sight, "instance_ids", lambda: cloud.list_running_tasks(wish.cluster_id))
+        _look_at_instances(cloud, ids, sight)
+    missing = set(wanted) - (sight.nodes or {}).keys()
+    if wish.image_id and (missing or wish.later):
+        sight.images = _try(sight, "image_id", lambda: _images(cloud, wish, sight))
+    if missing:
+        _try(sight, "instance_ids", lambda: _look_at_other_clusters(cloud, wish, sight))
     if mark and identity:  # announced under a former name, too
         same = [x for x in (sight.instances or {}).values() if x.tag(IDENTITY_KEY) == identity]
         sight.begun |= begun_of(same, wish.cluster_id, "", ())
@@ -196,17 +204,20 @@ def _look_at_queue(cloud: Cloud, wish: Wish, sight: Sight) -> None:
     sight.in_queue = None if seen is None else {node.id for node in seen}
 
 
-def _look_at_instances(
-    cloud: Cloud, wish: Wish, ids: list[str], wanted: Collection[str], sight: Sight
-) -> None:
-    sight.tasks = _try(sight, "instance_ids", lambda: cloud.list_running_tasks(wish.cluster_id))
+def look_at_instances(cloud: Cloud, ids: Collection[str], *, identity: str = "") -> Sight:
+    """Look at instances alone, where their cluster isn't known yet.
+
+    Raises:
+        ApiError, TransportError: the look failed for another reason than a missing permission.
+    """
+    sight = Sight(identity)
+    _look_at_instances(cloud, sorted(ids), sight)
+    return sight
+
+
+def _look_at_instances(cloud: Cloud, ids: list[str], sight: Sight) -> None:
     found = _try(sight, "instance_ids", lambda: cloud.describe_instances(ids))
     sight.instances = None if found is None else {i.instance_id: i for i in found}
-    if not set(wanted) - (sight.nodes or {}).keys():
-        return  # nothing that could be attached: neither image nor other clusters matter
-    if wish.image_id:
-        sight.images = _try(sight, "image_id", lambda: _images(cloud, wish, sight))
-    _try(sight, "instance_ids", lambda: _look_at_other_clusters(cloud, wish, sight))
 
 
 def _look_at_other_clusters(cloud: Cloud, wish: Wish, sight: Sight) -> None:

@@ -30,7 +30,14 @@ class Survey:
         plan, seen = self.plan, self.sight
         ids = {*plan.attach, *plan.join, *plan.adopt, *plan.move, *plan.detach}
         running = [i for i in plan.attach if i in (seen.instances or {}) and not seen.is_stopped(i)]
-        return describe(plan, {i: seen.host(i) for i in ids}, self.wish.image, stop=running)
+        return describe(
+            plan,
+            {i: seen.host(i) for i in ids},
+            self.wish.image,
+            stop=running,
+            first=self.in_the_way,
+            later=self.wish.later,
+        )
 
     @property
     def in_the_way(self) -> list[str]:
@@ -92,6 +99,17 @@ def survey(
         *preflight.of_other_clusters(seen),
     ]
     return Survey(seen, wish, plan, findings, began)
+
+
+def survey_instances(operation: Operation, wish: Wish, wanted: Collection[str]) -> Survey:
+    """What can be said of instances whose cluster isn't known yet: as if all were to be attached.
+
+    Raises:
+        EhpcError: the look failed.
+    """
+    seen = sight.look_at_instances(operation.cloud, wanted, identity=operation.identity)
+    plan = Plan(attach=tuple(sorted(wanted)))
+    return Survey(seen, wish, plan, preflight.of_instances(seen, wish, plan, operation.mark))
 
 
 def survey_removal(operation: Operation, ids: Collection[str], *, detach_busy: bool) -> Survey:

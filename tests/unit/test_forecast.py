@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pulumi.output import UNKNOWN
 
+from ehpc_nodes.bags import known_ids
 from ehpc_nodes.emulator.world import Cluster
 from ehpc_nodes.errors import BackendError
 from ehpc_nodes.forecast import (
@@ -14,6 +15,7 @@ from ehpc_nodes.forecast import (
     forecast,
     forecast_replacement,
     forecast_unseen,
+    forecast_without_cluster,
 )
 from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid
 
@@ -68,7 +70,8 @@ def test_of_instances_that_are_not_known_yet_nothing_is_told_but_the_rest_is_che
     bag = bag_of(instance_ids=UNKNOWN, job_queue="none", replace_system_disks=False)
     it = forecast(Regions(bench), bag, None, set(owned))
     assert it.line == NOT_KNOWN
-    assert [found.property for found in it.findings] == ["job_queue"]
+    told = [(found.property, found.warning) for found in it.findings]
+    assert told == [("job_queue", False), ("replace_system_disks", True)]
     assert bench.writes() == []
     assert bag["instance_ids"] is UNKNOWN
 
@@ -217,7 +220,92 @@ def test_the_outputs_of_what_is_replaced_do_as_well():
     assert it.line.startswith("first detach 1 (the instances stay): compute3; ")
 
 
-# -- where the cluster isn't known yet ----------------------------------------------------------
+# -- where not all is known yet -----------------------------------------------------------------
+
+
+def later(*numbers, **more):
+    """Checked inputs with an instance beside these that is made in the same program."""
+    return bag_of(
+        instance_ids={**dict.fromkeys(ids(*numbers), ""), "(new instance 1)": UNKNOWN}, **more
+    )
+
+
+def test_an_instance_that_comes_later_is_told_as_one_whose_disk_is_replaced():
+    bench = Bench(attached=(2, 3))
+    assert told(bench, later(1, 2), ids(1, 2), ids(2, 3)).line == (
+        f"attach 1 (system disk replaced by {IMAGE}): compute1; attach 1 not known yet (system disk replaced by"
+        f" {IMAGE}) unless nodes already; keep 1; detach 1, unless among those not known yet (the instances stay):"
+        " compute3"
+    )
+
+
+def test_so_it_is_where_no_other_is_attached():
+    it = told(Bench(attached=(1,)), later(1), [ONE], [ONE])
+    assert it.line.startswith("attach 1 not known yet")
+    assert "call" not in it.line
+
+
+def test_without_consent_it_is_a_warning_since_it_may_be_a_node():
+    (found,) = told(Bench(), later(replace_system_disks=False), []).findings
+    assert (found.property, found.warning) == ("replace_system_disks", True)
+
+
+def test_an_image_is_checked_before_the_instances_are_known():
+    it = told(Bench(), later(image_id="m-none", image_owner_alias="self"), [])
+    assert [found.property for found in it.findings] == ["image_id"]
+
+
+def test_a_replacement_tells_that_old_nodes_may_come_back():
+    it, _ = replaced(
+        Bench(attached=(1, 2)), later(1, **OWN, stop_running=True), bag_of(1, 2), {ONE}
+    )
+    assert it.line == (
+        "first detach 2 (the instances stay): compute1, compute2; 1 call; then stop 1: compute1; attach 1 (system"
+        " disk replaced by m-bp1own): compute1; attach 1 not known yet (system disk replaced by m-bp1own) unless"
+        " nodes already"
+    )
+
+
+def without_cluster(bench, bag):
+    wanted = None if bag["instance_ids"] is UNKNOWN else known_ids(bag)
+    it = forecast_without_cluster(Regions(bench), bag, wanted)
+    assert bench.writes() == []
+    return it.line, [(found.property, found.reason, found.warning) for found in it.findings]
+
+
+def test_instances_are_looked_at_before_their_cluster_is_known():
+    bench = Bench()
+    bench.emulator.outside.start(TWO)
+    line, findings = without_cluster(
+        bench, bag_of(1, 2, 99, cluster_id=UNKNOWN, replace_system_disks=False)
+    )
+    assert line == (
+        "once cluster_id is known, unless they are its nodes: stop 1: compute2; attach 3 (system disk replaced by"
+        f" the cluster's image): compute1, compute2, {iid(99)}; 2 calls"
+    )
+    assert [(name, warning) for name, _, warning in findings] == [
+        ("instance_ids", False),
+        ("instance_ids", True),
+        ("replace_system_disks", True),
+    ]
+    assert findings[0][1] == f"{iid(99)} does not exist in cn-hangzhou: check the id and the region"
+    assert findings[1][1] == (
+        f"compute2 ({TWO}) is Running, not Stopped: stop it, or set stop_running=True"
+    )
+
+
+def test_in_an_unknown_region_nothing_can_be_looked_at():
+    bench = Bench()
+    line, findings = without_cluster(bench, bag_of(1, cluster_id=UNKNOWN, region=UNKNOWN))
+    assert line.startswith("once region is known, unless they are its nodes: attach 1 (")
+    assert (findings, bench.calls()) == ([], [])
+
+
+def test_where_neither_is_known_that_is_said():
+    assert without_cluster(Bench(), bag_of(instance_ids=UNKNOWN, cluster_id=UNKNOWN)) == (
+        NOT_KNOWN,
+        [],
+    )
 
 
 def unseen(bag, replaced, wanted=(ONE,)):

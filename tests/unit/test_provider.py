@@ -200,12 +200,18 @@ def test_a_region_of_the_program_goes_before_the_configured_one(rig):
     ]
 
 
-def test_check_with_an_unknown_cluster_looks_at_nothing(rig):
+def test_check_with_an_unknown_cluster_looks_at_the_instances(rig, capsys):
     result = rig.check(cluster_id=UNKNOWN)
     assert result.failures == []
+    assert "once cluster_id is known" in capsys.readouterr().out
     assert result.inputs["cluster_id"] is UNKNOWN
     assert "image_id" not in result.inputs
-    assert rig.calls() == []
+    assert rig.calls() == ["DescribeInstances"]
+    assert rig.check(cluster_id=UNKNOWN, region=UNKNOWN).failures == []
+    assert rig.calls() == ["DescribeInstances"]
+    missing = "i-bp1nowhere does not exist in cn-hangzhou: check the id and the region"
+    news = {"cluster_id": UNKNOWN, "instance_ids": ["i-bp1nowhere"]}
+    assert rig.failures(**news) == [("instance_ids", missing)]
 
 
 def test_check_with_unknown_instances_checks_those_that_are_known(rig):
