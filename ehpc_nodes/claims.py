@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from .models import State
 
@@ -15,7 +15,8 @@ class Claims:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._listed: dict[Key, str] = {}
+        self._listed: dict[str, tuple[str, str]] = {}  # instance id to URN, cluster id
+        self._hosts: dict[Key, tuple[str, str]] = {}  # cluster id, host name to URN, instance id
         self._held: dict[Key, str] = {}
         self._had: dict[Key, str] = {}
 
@@ -23,14 +24,34 @@ class Claims:
         """Note that the program lists these instances in this resource (and, of that cluster, no others).
 
         Returns:
-            Those that another resource has claimed before: instance id to that resource's URN.
+            Those that another resource has claimed before, of whatever cluster: instance id to that resource's
+            URN.
         """
-        wanted = {(cluster_id, i) for i in instance_ids} if urn else set()
+        wanted = sorted(instance_ids) if urn else ()
         with self._lock:
             self._forget(urn)
-            others = {key: self._listed[key] for key in sorted(wanted) if key in self._listed}
-            self._listed |= {key: urn for key in wanted if key not in others}
-        return {instance_id: owner for (_, instance_id), owner in others.items()}
+            others = {i: self._listed[i][0] for i in wanted if i in self._listed}
+            self._listed |= {i: (urn, cluster_id) for i in wanted if i not in others}
+        return others
+
+    def claim_hosts(
+        self, urn: str, cluster_id: str, hosts: Mapping[str, str]
+    ) -> dict[str, tuple[str, str]]:
+        """Note the host names, by instance id, that this resource's instances have in the cluster.
+
+        Returns:
+            Those whose host name another resource's instance has: instance id to that instance and URN.
+        """
+        others: dict[str, tuple[str, str]] = {}
+        with self._lock:
+            for instance_id, host in sorted(hosts.items()) if urn else ():
+                key = (cluster_id, host.lower())
+                owner, other = (
+                    self._hosts.setdefault(key, (urn, instance_id)) if host else (urn, "")
+                )
+                if owner != urn:
+                    others[instance_id] = (other, owner)
+        return others
 
     def withdraw(self, urn: str) -> None:
         """Note that what the program lists in this resource was refused."""
@@ -38,7 +59,8 @@ class Claims:
             self._forget(urn)
 
     def _forget(self, urn: str) -> None:
-        self._listed = {key: owner for key, owner in self._listed.items() if owner != urn}
+        self._listed = {i: claim for i, claim in self._listed.items() if claim[0] != urn}
+        self._hosts = {key: claim for key, claim in self._hosts.items() if claim[0] != urn}
 
     def keep(self, urn: str, cluster_id: str, instance_ids: Collection[str]) -> None:
         """Note that this resource had these instances before the run, and is to keep them."""
@@ -67,5 +89,5 @@ class Claims:
     def listed_by_others(self, urn: str, cluster_id: str) -> dict[str, str]:
         """The cluster's instances that the program lists in other resources, which are named."""
         with self._lock:
-            listed = [*self._listed.items()]
-        return {i: owner for (of, i), owner in listed if urn and of == cluster_id and owner != urn}
+            listed = [*self._listed.items()] if urn else []
+        return {i: owner for i, (owner, of) in listed if of == cluster_id and owner != urn}

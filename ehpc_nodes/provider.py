@@ -33,6 +33,7 @@ from .bags import (
     changed,
     checked_inputs,
     has_drifted,
+    hosts_of,
     ignored_set,
     inputs_of,
     known_ids,
@@ -160,7 +161,20 @@ class AttachedNodesProvider(ResourceProvider):
             seen = forecast_replacement(self._looking(call), bag, wanted, replaced)
         else:
             seen = forecast(self._looking(call), bag, wanted, owned, pending_ids(olds))
-        return self._tell(call, seen, again=bool(replaced) and not olds)
+        findings = self._tell(call, seen, again=bool(replaced) and not olds)
+        if all(finding.warning for finding in findings):
+            findings += self._named_like_others(call.urn, bag)
+        return findings
+
+    def _named_like_others(self, urn: str, bag: Bag) -> list[Finding]:
+        others = self._claims.claim_hosts(urn, str(bag["cluster_id"]), hosts_of(bag))
+        return [
+            Finding(
+                "instance_ids",
+                f"{i} has the host name of {other}, which {name_of(owner)!r} lists: rename one",
+            )
+            for i, (other, owner) in others.items()
+        ]
 
     def _tell(self, call: EngineCall, seen: Forecast, *, again: bool) -> list[Finding]:
         """Say what would happen, and give the findings; what was said before (``again``) is said once."""

@@ -1,5 +1,7 @@
 """Several resources, several stacks, and a service that throttles."""
 
+import re
+
 import pytest
 
 from ehpc_nodes.testing.worlds import CLUSTER, ids
@@ -53,6 +55,15 @@ def test_an_id_in_two_resources_of_a_program_is_refused_with_both_names(cloud, s
         or f"{ids(2)[0]} is listed by 'second' and by 'first': list it in one of them" in text
         for text in refused.errors
     ), refused.text
+    assert it.writes() == []
+
+
+def test_two_instances_of_one_host_name_in_two_resources_are_refused(cloud, stack_on):
+    it = cloud()
+    it.emulator.world.instances[ids(2)[0]].host_name = "compute1"
+    refused = stack_on(it, two([1], [2])).preview(expect_failure=True)
+    told = r"has the host name of i-bp1test000[12], which '(first|second)' lists: rename one"
+    assert any(re.search(told, text) for text in refused.errors), refused.text
     assert it.writes() == []
 
 

@@ -26,10 +26,22 @@ def test_a_resource_that_is_checked_again_claims_just_what_it_lists_now():
     assert claims.claim(SECOND, CLUSTER, ids(1, 2)) == {iid(1): FIRST}
 
 
-def test_an_instance_of_two_clusters_is_two_things():
+def test_an_instance_can_not_be_in_two_clusters_either():
     claims = Claims()
     claims.claim(FIRST, CLUSTER, ids(1))
-    assert claims.claim(SECOND, "ehpc-hz-other", ids(1)) == {}
+    assert claims.claim(SECOND, "ehpc-hz-other", ids(1)) == {iid(1): FIRST}
+
+
+def test_a_host_name_is_the_first_resources_in_a_cluster():
+    claims = Claims()
+    assert claims.claim_hosts(FIRST, CLUSTER, {iid(1): "compute1", iid(2): ""}) == {}
+    assert claims.claim_hosts(FIRST, CLUSTER, {iid(1): "compute1"}) == {}
+    news = {iid(3): "Compute1", iid(4): "", iid(5): "compute5"}
+    assert claims.claim_hosts(SECOND, CLUSTER, news) == {iid(3): (iid(1), FIRST)}
+    assert claims.claim_hosts(SECOND, "ehpc-hz-other", news) == {}
+    assert claims.claim_hosts("", CLUSTER, news) == {}
+    claims.withdraw(FIRST)
+    assert claims.claim_hosts(SECOND, CLUSTER, news) == {}
 
 
 def test_without_a_urn_nothing_is_claimed_and_nothing_told():
