@@ -46,6 +46,7 @@ class Attaching:
         instances: what ECS said of the instances before, by id.
         begun: instances that an interrupted run announced, and may have sent.
         looked: when it was seen last that nobody holds the instances.
+        elsewhere: instances that an interrupted run announced for another cluster, which is named.
     """
 
     operation: Operation
@@ -53,6 +54,7 @@ class Attaching:
     instances: Mapping[str, wire.Instance]
     begun: Collection[str] = frozenset()
     looked: float = math.inf
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
     before: frozenset[str] | None = field(default=None, init=False)
 
     def run(self, ids: Sequence[str], joined: Collection[str], strays: Sequence[str]) -> set[str]:
@@ -69,21 +71,23 @@ class Attaching:
         Raises:
             WaitTimeoutError, CancelledError, OutcomeUnknownError, AuthError, …: nothing more is done.
         """
-        ids = self._still_free(ids)
+        ids = self._still_free(self._not_sent_elsewhere(ids))
         self._try_to_mark([i for i in self._running_of(ids) if i not in self.begun])
         taken = self._taken_up_before([*ids, *strays])
         rest = self._still_free([i for i in ids if i not in taken])
         self._stop_running(rest)
-        rest = self._still_free(rest)
+        rest = self._unmarked(self._still_free(rest))
         if not announce(self.operation, rest):
             # nor could an earlier run: any of them may have been sent
             taken |= self._taken_up_before(rest)
             rest = [i for i in rest if i not in taken]
+        self.looked = -math.inf  # two that announce at once see each other only afterwards
+        rest = self._still_free(rest)
         for batch in chunks(rest, BATCH):
             self._send(self._still_free(batch))
         self.instances = {}
-        Watch(self.operation).until_settled({*self.operation.sent, *joined})
-        return taken & set(strays)
+        Watch(self.operation, strays).until_settled({*self.operation.sent, *joined})
+        return (taken & set(strays)) - self.operation.unsettled
 
     # -- before the write -----------------------------------------------------------------------
 
@@ -103,23 +107,62 @@ class Attaching:
         with suppress(ApiError, TransportError):  # it is set anew in a moment
             operation.cloud.untag_instances(running[:1], TAG_KEY)
 
+    def _not_sent_elsewhere(self, ids: Sequence[str]) -> list[str]:
+        """Of these, the ones that are not on their way to another cluster by an interrupted run's call.
+
+        They were Stopped when they were announced, and stay so where the call was not sent.
+        """
+        operation, started = self.operation, self.operation.deadline.clock.now()
+        doubtful = sorted({*ids} & self.elsewhere.keys())
+        sent: set[str] = set()
+
+        def decided() -> bool | None:
+            nonlocal sent
+            try:
+                seen = operation.cloud.describe_instances(doubtful)
+            except UNSEEN:
+                return None
+            sent = {x.instance_id for x in seen if not x.stopped}
+            waited = operation.deadline.clock.now() - started
+            return True if sent == {*doubtful} or waited >= operation.grace else None
+
+        if not doubtful:
+            return list(ids)
+        operation.reporter.status("looking for what an interrupted run may have begun elsewhere")
+        if not wait_until(decided, operation.deadline):
+            raise OutcomeUnknownError("AddExistedNodes", doubtful, "nothing could be seen")
+        self.looked = -math.inf
+        for instance_id in sent:
+            where = self.elsewhere[instance_id]
+            operation.fail([instance_id], "Taken", f"is on its way to {where}: run pulumi up again")
+        return [i for i in ids if i not in sent]
+
     def _still_free(self, ids: Sequence[str]) -> list[str]:
         """Of these, the ones that nobody has taken meanwhile; the others are noted as failed."""
         operation, now = self.operation, self.operation.deadline.clock.now()
         if not ids or now - self.looked < FRESH:
             return list(ids)
         self.looked = now
-        seen = {x.instance_id: x for x in operation.cloud.describe_instances(ids)}
-        held = self._held_now(next((x.vpc_id for x in seen.values()), ""))
+        held = self._held_now(next((x.vpc_id for x in self.instances.values()), ""))
         own = {i for i in {*ids} & {*self.begun} if held.get(i) == operation.cluster_id}
         operation.sent |= own  # an interrupted run's call has reached them after all
+        for instance_id in (held.keys() & {*ids}) - own:
+            self._taken([instance_id], f"cluster {held[instance_id]}")
+        return self._unmarked([i for i in ids if i not in held])
+
+    def _unmarked(self, ids: Sequence[str]) -> list[str]:
+        """Of these, the ones that carry no other resource's mark just now; the others are noted as failed."""
+        operation = self.operation
+        if not ids or not operation.mark:
+            return list(ids)
+        seen = {x.instance_id: x for x in operation.cloud.describe_instances(ids)}
         owners = Sight(operation.identity, instances=seen).of_others(operation.mark)
-        taken = {i: f"cluster {cluster_id}" for i, cluster_id in held.items()}
-        taken |= {i: f"resource {owner!r}" for i, owner in owners.items()}
-        for instance_id in (taken.keys() & {*ids}) - own:
-            reason = f"was taken meanwhile by {taken[instance_id]}: run pulumi up again"
-            operation.fail([instance_id], "Taken", reason)
-        return [i for i in ids if i not in taken]
+        for instance_id, owner in owners.items():
+            self._taken([instance_id], f"resource {owner!r}")
+        return [i for i in ids if i not in owners]
+
+    def _taken(self, ids: Sequence[str], owner: str) -> None:
+        self.operation.fail(ids, "Taken", f"was taken meanwhile by {owner}: run pulumi up again")
 
     def _held_now(self, vpc_id: str) -> dict[str, str]:
         """Nodes of this VPC's clusters, and instances on their way there: instance id to cluster."""

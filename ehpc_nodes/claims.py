@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from .models import State
 
@@ -19,6 +20,7 @@ class Claims:
         self._hosts: dict[Key, tuple[str, str]] = {}  # cluster id, host name to URN, instance id
         self._held: dict[Key, str] = {}
         self._had: dict[Key, str] = {}
+        self._gone: dict[Key, str] = {}
 
     def claim(self, urn: str, cluster_id: str, instance_ids: Collection[str]) -> dict[str, str]:
         """Note that the program lists these instances in this resource (and, of that cluster, no others).
@@ -91,3 +93,34 @@ class Claims:
         with self._lock:
             listed = [*self._listed.items()] if urn else []
         return {i: owner for i, (owner, of) in listed if of == cluster_id and owner != urn}
+
+    def let_go(self, urn: str, cluster_id: str, instance_ids: Collection[str]) -> set[str]:
+        """Note that this resource is about to detach these, but for those that others list: they are given back."""
+        with self._lock:
+            kept = {i for i in instance_ids if self._listed.get(i, (urn, ""))[0] != urn}
+            self._gone |= {(cluster_id, i): urn for i in {*instance_ids} - kept if urn}
+        return kept
+
+    def gone_by_others(
+        self, urn: str, cluster_id: str, instance_ids: Collection[str]
+    ) -> dict[str, str]:
+        """Of these, the instances that other resources have detached in this run, which are named."""
+        with self._lock:
+            owners = {i: self._gone.get((cluster_id, i), urn) for i in instance_ids}
+        return {i: owner for i, owner in owners.items() if urn and owner != urn}
+
+
+@dataclass(frozen=True)
+class Others:
+    """The other resources of the run, as one resource's lifecycle asks for them."""
+
+    claims: Claims
+    urn: str
+
+    def listed(self, cluster_id: str) -> Collection[str]:
+        """The cluster's instances that the program lists in them."""
+        return self.claims.listed_by_others(self.urn, cluster_id)
+
+    def let_go(self, cluster_id: str, instance_ids: Collection[str]) -> Collection[str]:
+        """See `Claims.let_go`."""
+        return self.claims.let_go(self.urn, cluster_id, instance_ids)

@@ -6,9 +6,8 @@ left. Knows nothing of Pulumi.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from . import wire
 from .attaching import Attaching
@@ -23,10 +22,10 @@ from .errors import (
     listed,
 )
 from .looks import Looks
-from .marks import begun_by, renew, settle, unmark
+from .marks import ATTACHING_KEY, begun_by, disclaim, renew, settle, unmark
 from .models import Failure, Finding, Inputs, State
 from .observing import observe, observe_all
-from .operation import UNSEEN, Cloud, Operation, Reporter
+from .operation import UNSEEN, Cloud, NoOthers, Operation, Others, Reporter
 from .outcome import ended_by, pending_of, reasons, state_after
 from .sight import Sight, Wish
 from .survey import Survey, survey, survey_instances, survey_removal
@@ -50,6 +49,13 @@ class FindingsError(EhpcError):
         super().__init__("\n".join(f"{f.property}: {f.reason}" for f in findings))
 
 
+#: Of an instance that an interrupted run announced, that isn't Stopped and that nothing shows.
+UNSETTLED = (
+    "may have been sent by an interrupted run, though neither a node nor a task shows it: it is looked at again"
+    f" in the next change. Where the console shows nothing either, remove its ECS tag {ATTACHING_KEY!r}."
+)
+
+
 @dataclass
 class Lifecycle:
     """The operations on one resource.
@@ -59,7 +65,7 @@ class Lifecycle:
         mark: the ownership mark's value; empty: no marks.
         identity: of the resource, as its state keeps it; empty: a run that was not saved can't be told.
         looks: shared with the other operations of the process.
-        awaited: gives, of a cluster, the instances that the program lists in other resources just now.
+        others: the other resources of the run.
     """
 
     cloud: Cloud
@@ -69,7 +75,7 @@ class Lifecycle:
     mark: str = ""
     identity: str = ""
     looks: Looks = field(default_factory=Looks)
-    awaited: Callable[[str], Collection[str]] = lambda _cluster_id: ()
+    others: Others = field(default_factory=NoOthers)
 
     # -- create and update ----------------------------------------------------------------------
 
@@ -122,7 +128,7 @@ class Lifecycle:
             self.mark,
             self.identity,
             looks=self.looks,
-            ask_awaited=partial(self.awaited, cluster_id),
+            others=self.others,
         )
 
     def _converge(
@@ -197,7 +203,7 @@ class Lifecycle:
     def _apply(self, operation: Operation, inputs: Inputs, seen: Survey) -> None:
         """Attach, move, detach: in this order, so that capacity never dips without need."""
         plan, sight, members = seen.plan, seen.sight, operation.nodes
-        first = self._without_those_awaited(operation, seen.in_the_way)
+        first = operation.let_go(seen.in_the_way)
         detach(operation, first)
         if operation.failed:
             return
@@ -212,7 +218,9 @@ class Lifecycle:
         strays = sight.begun - {*inputs.instance_ids, *members, *leaving}
         # handed over, so that ten thousand of them don't stay until the end
         instances, sight.instances = sight.instances or {}, None
-        attaching = Attaching(operation, inputs, instances, sight.begun, seen.began)
+        attaching = Attaching(
+            operation, inputs, instances, sight.begun, seen.began, sight.begun_elsewhere
+        )
         taken = attaching.run(plan.attach, [*plan.join, *unsettled, *leaving], sorted(strays))
         operation.announced |= sight.begun & {*inputs.instance_ids}  # their fate is known now
         renew(operation, sorted(sight.estranged & {*inputs.instance_ids} & members.keys()))
@@ -222,17 +230,29 @@ class Lifecycle:
             return
         move(operation, plan.move, inputs.job_queue)
         last = [i for i in (*plan.detach, *sorted(taken)) if i not in first]
-        detach(operation, self._without_those_awaited(operation, last))
+        self._detach(operation, operation.let_go(last), sight.begun, detach_busy=inputs.detach_busy)
         stale = sight.marked - {*inputs.instance_ids, *members, *leaving, *taken}
-        stale -= sight.begun_elsewhere.keys() | (sight.estranged - sight.begun)
+        stale -= (
+            sight.begun_elsewhere.keys() | (sight.estranged - sight.begun) | operation.unsettled
+        )
         unmark(operation, sorted(stale))
+        if operation.unsettled:
+            self.reporter.warning(f"{listed(sorted(operation.unsettled))} {UNSETTLED}")
 
-    def _without_those_awaited(self, operation: Operation, ids: Collection[str]) -> list[str]:
-        """The nodes to detach without those that stay until another resource holds them, which is said."""
-        kept = sorted({*ids} & operation.see_awaited())
-        if kept:
-            self.reporter.info(f"kept until the resource that lists it holds it: {listed(kept)}")
-        return [i for i in ids if i not in kept]
+    def _detach(
+        self,
+        operation: Operation,
+        ids: Sequence[str],
+        announced: Collection[str],
+        *,
+        detach_busy: bool,
+    ) -> None:
+        """Detach nodes; busy ones not, even where jobs came to them while others were being attached."""
+        if ids and not detach_busy:
+            nodes = operation.see_nodes()
+            guard(nodes, [i for i in ids if i in nodes], detach_busy=False)
+        disclaim(operation, [i for i in ids if i in announced])
+        detach(operation, ids)
 
     # -- read -----------------------------------------------------------------------------------
 
@@ -268,11 +288,15 @@ class Lifecycle:
             strays = sorted(begun - nodes.keys())
             ours |= Attaching(operation, state, {}, begun).run((), pending, strays)
             operation.failed.clear()
-            detach(operation, sorted(ours & operation.see_nodes().keys()))
-            unmark(operation, sorted((begun | ours) - operation.detached))
+            operation.fail(operation.unsettled, "Unsettled", UNSETTLED)
+            left = operation.let_go(sorted(ours & operation.see_nodes().keys()))
+            operation.fail(operation.awaited & ours, "Awaited", "another resource lists it")
+            self._detach(operation, left, operation.announced, detach_busy=state.detach_busy)
+            unmark(operation, sorted((begun | ours) - operation.detached - operation.failed.keys()))
         except ClusterNotFoundError:
             return
         if operation.failed:
+            state = state.model_copy(update={"failed": operation.failed})
             raise IncompleteError(state, reasons(operation, state))
         self.reporter.status(f"{counted(len(operation.detached), 'node')} detached")
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from . import wire
-from .errors import AuthError, EhpcError, listed
+from .errors import ApiError, AuthError, EhpcError, listed
 from .operation import Operation
 
 #: The ownership mark's tag, whose value names the resource.
@@ -54,6 +54,7 @@ def begun_by(operation: Operation) -> set[str]:
     except AuthError as error:
         operation.marks_refused(error)
         return set()
+    operation.announced |= begun_of(marked, operation.cluster_id, "", ())
     begun = begun_of(marked, operation.cluster_id, operation.identity, operation.nodes)
     return begun - operation.see_awaited()
 
@@ -92,6 +93,18 @@ def renew(operation: Operation, ids: Sequence[str]) -> None:
         operation.cloud.tag_instances(ids, {IDENTITY_KEY: operation.identity})
     except EhpcError as error:
         operation.reporter.warning(f"The tag {IDENTITY_KEY} of {listed(list(ids))} is old: {error}")
+
+
+def disclaim(operation: Operation, ids: Sequence[str]) -> None:
+    """Take away the announcement of nodes that are to be detached; they stay known by the identity.
+
+    A run that is killed after the detach would leave it on an instance that runs and is no node: as if sent.
+    """
+    if not operation.mark or not ids:
+        return
+    if operation.identity:
+        renew(operation, ids)
+    _untag(operation, ids, ATTACHING_KEY)
 
 
 def settle(operation: Operation, nodes: Collection[str]) -> None:
@@ -139,6 +152,19 @@ def _untag(operation: Operation, ids: Sequence[str], *keys: str) -> None:
     except AuthError as error:
         operation.marks_refused(error)
     except EhpcError as error:  # what was done is done, and has to reach the state
+        left = _existing(operation, ids) if isinstance(error, ApiError) else ids
+        if len(left) < len(ids):  # one that was released keeps the others' marks
+            _untag(operation, left, *keys)
+            return
         operation.reporter.warning(
             f"The tags {', '.join(keys)} stay on {listed(list(ids))} until the next change: {error}"
         )
+
+
+def _existing(operation: Operation, ids: Sequence[str]) -> Sequence[str]:
+    """Of these, the instances that still exist; all where that can't be seen."""
+    try:
+        seen = {x.instance_id for x in operation.cloud.describe_instances(ids)}
+    except EhpcError:
+        return ids
+    return [i for i in ids if i in seen]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -16,6 +16,7 @@ from .errors import (
     NotSentError,
     ThrottledError,
     TransportError,
+    listed,
 )
 from .looks import Look, Looks
 from .models import Failure, TaskRecord
@@ -69,6 +70,31 @@ class Reporter(Protocol):
         """Something the user should know, though it goes on."""
 
 
+class Others(Protocol):
+    """The other resources of the run."""
+
+    def listed(self, cluster_id: str) -> Collection[str]:
+        """The cluster's instances that the program lists in them, as far as it has come."""
+
+    def let_go(self, cluster_id: str, instance_ids: Collection[str]) -> Collection[str]:
+        """Note that these are about to be detached, but for those that are listed, which are given back.
+
+        Whoever comes to list the others later in the run is refused: no preview told what would become of them.
+        """
+
+
+class NoOthers:
+    """A resource that is alone in its run."""
+
+    def listed(self, _cluster_id: str) -> Collection[str]:
+        """None."""
+        return ()
+
+    def let_go(self, _cluster_id: str, _instance_ids: Collection[str]) -> Collection[str]:
+        """None is kept."""
+        return ()
+
+
 @dataclass
 class Operation:
     """One create, read, update or delete of one resource, and what it has found out so far.
@@ -80,6 +106,7 @@ class Operation:
         records: every write call that was accepted, in order.
         failed: instances that could not be brought to where they should be.
         nodes: the cluster's nodes as last seen, by instance id.
+        unsettled: sent or not by an interrupted run, as nobody could find out; announced still.
         sent: instances of an accepted AddExistedNodes that have not been seen ready yet.
         detached: instances that this operation has detached.
         announced: instances that carry the tag of those that may be being attached.
@@ -87,7 +114,8 @@ class Operation:
         looks: those of the process, for what is only waited for.
         changed: when the latest write was accepted (before the first: when the operation began).
         addresses: private addresses by instance id, as ECS told them; attaching keeps them.
-        ask_awaited: gives the instances that the program lists in other resources just now.
+        others: the other resources of the run.
+        awaited: instances that others have been seen to list.
     """
 
     cloud: Cloud
@@ -101,12 +129,13 @@ class Operation:
     failed: dict[str, Failure] = field(default_factory=dict)
     nodes: dict[str, wire.Node] = field(default_factory=dict)
     sent: set[str] = field(default_factory=set)
+    unsettled: set[str] = field(default_factory=set)
     detached: set[str] = field(default_factory=set)
     announced: set[str] = field(default_factory=set)
     tasks: dict[str, wire.Task | None] = field(default_factory=dict)
     looks: Looks = field(default_factory=Looks)
     addresses: dict[str, str] = field(default_factory=dict)
-    ask_awaited: Callable[[], Collection[str]] = tuple
+    others: Others = field(default_factory=NoOthers)
     awaited: set[str] = field(default_factory=set, init=False)
     changed: float = field(init=False)
 
@@ -118,8 +147,17 @@ class Operation:
 
         Detached here, they would be wiped there; and that resource may have been refused by now.
         """
-        self.awaited |= {*self.ask_awaited()}
+        self.awaited |= {*self.others.listed(self.cluster_id)}
         return self.awaited
+
+    def let_go(self, ids: Collection[str]) -> list[str]:
+        """Of these, the nodes to detach now: those that another resource waits for stay, which is said."""
+        kept = {*ids} & self.see_awaited()
+        kept |= {*self.others.let_go(self.cluster_id, {*ids} - kept)}
+        if kept:
+            told = listed(sorted(kept))
+            self.reporter.info(f"kept until the resource that lists it holds it: {told}")
+        return [i for i in ids if i not in kept]
 
     def see_nodes(self) -> dict[str, wire.Node]:
         """Every node of the cluster, by instance id; noted."""

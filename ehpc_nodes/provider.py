@@ -43,7 +43,7 @@ from .bags import (
     split_unknown,
     told_drift,
 )
-from .claims import Claims
+from .claims import Claims, Others
 from .engine import EngineCall, current_call
 from .errors import (
     AuthError,
@@ -135,13 +135,17 @@ class AttachedNodesProvider(ResourceProvider):
         if olds.get("cluster_id") == cluster_id:
             self._claims.keep(urn, cluster_id, ids & known_ids(olds))
         others = self._claims.claim(urn, cluster_id, ids)
-        return [
-            Finding(
-                "instance_ids",
-                f"{i} is listed by {name_of(urn)!r} and by {name_of(other)!r}: list it in one of them",
-            )
+        gone = self._claims.gone_by_others(urn, cluster_id, ids)
+        twice = [
+            f"{i} is listed by {name_of(urn)!r} and by {name_of(other)!r}: list it in one of them"
             for i, other in others.items()
         ]
+        taken = [
+            f"{i} was detached in this run by {name_of(other)!r}, before this resource could take it over:"
+            " run pulumi up --refresh, whose preview tells what becomes of it"
+            for i, other in gone.items()
+        ]
+        return [Finding("instance_ids", reason) for reason in (*twice, *taken)]
 
     def _preflight(self, call: EngineCall, bag: Bag, olds: Bag) -> list[Finding]:
         """Findings from a look at the cloud; fills the bag with what the look resolved."""
@@ -319,9 +323,9 @@ class AttachedNodesProvider(ResourceProvider):
         mark = mark_of(call.urn) if marks and found.ownership_tags else ""
         identity = call.internal(IDENTITY)
         cloud = connect(found, deadline, notice=call.status)
-        awaited = partial(self._claims.listed_by_others, call.urn)
+        others = Others(self._claims, call.urn)
         return Lifecycle(
-            cloud, deadline, call, found.grace_seconds, mark, identity, self._looks, awaited
+            cloud, deadline, call, found.grace_seconds, mark, identity, self._looks, others
         )
 
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 
 from . import wire
 from .errors import WaitTimeoutError, listed
+from .marks import ATTACHING_KEY
 from .operation import UNSEEN, Operation
 from .waiting import FIRST_PAUSE, LONGEST_PAUSE, jittered, wait_until
 
 #: The part of the wait so far that a pause may last, where the tasks' steps don't say that it takes longer.
 LATENESS = 0.025
+#: Seconds after which an instance that nobody wants is given up, where neither node nor task has shown it.
+PATIENCE = 600.0
 #: The part of a pause for which a look of another operation in this process does as well as an own.
 SHARED = 0.9
 
@@ -25,6 +28,7 @@ class Watch:
     the nodes when a task is over, and once in the grace period (a task may never end).
 
     Attributes:
+        strays: instances that nobody wants, but that an interrupted run may have sent.
         since: an instance's status as last seen, and from when on it has been seen without a break.
         began: when the watch began; an older look shows nothing of what was sent.
         pause: seconds between two looks, by the latest.
@@ -35,6 +39,7 @@ class Watch:
     """
 
     operation: Operation
+    strays: Collection[str] = frozenset()
     since: dict[str, tuple[str, float]] = field(default_factory=dict)
     began: float = field(init=False)
     pause: float = FIRST_PAUSE
@@ -153,6 +158,11 @@ class Watch:
             if failed_node or node is None:
                 self.operation.sent.discard(instance_id)
             return True
+        nowhere = node is None and task is None and instance_id in self.strays
+        if nowhere and self._steady(instance_id, word) >= PATIENCE:
+            self.operation.sent.discard(instance_id)
+            self.operation.unsettled.add(instance_id)
+            return True
         return False
 
     def _steady(self, instance_id: str, word: str) -> float:
@@ -178,8 +188,10 @@ class Watch:
         ]
         text = "; ".join([f"waiting for {listed(names, 3)}", *tasks[:3]])
         if not tasks and not pending & nodes.keys():
-            text += (
-                "; where the console shows no task for it, stop the instance: it is then sent anew"
+            text += "; where the console shows no task for it, " + (
+                f"remove its ECS tag {ATTACHING_KEY!r}"
+                if pending <= {*self.strays}
+                else "stop the instance: it is then sent anew"
             )
         return text
 

@@ -90,6 +90,30 @@ def test_an_instance_that_goes_to_another_resource_is_never_lost(cloud, stack_on
     assert it.harm.double_attach == [] == it.harm.releases
 
 
+@pytest.mark.parametrize("given", ["adopted", "untagged"])
+def test_a_node_that_is_detached_before_the_resource_comes_that_takes_it_is_not_wiped(
+    cloud, stack_on, given
+):
+    """The second depends on the first, so that its check comes when the first has let go of the node."""
+    it = cloud(attached=(1, 2) if given == "adopted" else ())
+    late = TWO.replace("AttachedNodes(\n", "last = AttachedNodes(\n").replace(
+        "stop_running=True,",
+        "stop_running=True, opts=pulumi.ResourceOptions(depends_on=[last] if name == 'second' else []),",
+    )
+    program = late.replace("for name", "last = None\nfor name")
+    stack = stack_on(it, program.replace("FIRST_IDS", "[1, 2]").replace("SECOND_IDS", "[3]"))
+    stack.up()
+    wiped = dict(it.harm.disk_replacements)
+    if given == "untagged":
+        it.emulator.world.instances[ids(2)[0]].tags.clear()
+    stack.write(program.replace("FIRST_IDS", "[1]").replace("SECOND_IDS", "[2, 3]"))
+    assert "adopt 1: compute2" in stack.preview().text
+    refused = stack.up(expect_failure=True)
+    assert "was detached in this run by 'first'" in refused.text
+    assert it.harm.disk_replacements == wiped
+    assert "attach 1 (system disk replaced by" in stack.preview("--refresh").text
+
+
 def test_two_stacks_do_not_take_each_others_nodes(cloud, stack_on, pulumi_stack):
     it = cloud()
     mine, theirs = stack_on(it), pulumi_stack(PROGRAM, stack="other")

@@ -1,6 +1,6 @@
 """Which resource of a run lists, or holds, which instance."""
 
-from ehpc_nodes.claims import Claims
+from ehpc_nodes.claims import Claims, Others
 from ehpc_nodes.models import State
 from unit.emulated import CLUSTER, ids, iid
 
@@ -90,3 +90,16 @@ def test_a_half_that_was_to_be_deleted_by_an_earlier_run_leaves_what_the_live_on
     claims.keep(FIRST, CLUSTER, ids(1))
     assert claims.held_by_others(FIRST, state(1, 2), spare_own=True) == ids(1)
     assert claims.held_by_others(FIRST, state(1, 2), spare_own=False) == []
+
+
+def test_what_one_resource_detaches_another_cannot_take_over_later_in_the_run():
+    claims = Claims()
+    claims.claim(SECOND, CLUSTER, ids(2))
+    assert claims.let_go(FIRST, CLUSTER, ids(1, 2, 3)) == {iid(2)}
+    assert claims.gone_by_others(SECOND, CLUSTER, ids(1, 2, 4)) == {iid(1): FIRST}
+    assert claims.gone_by_others(FIRST, CLUSTER, ids(1, 2)) == {}
+    assert claims.gone_by_others(SECOND, "ehpc-hz-other", ids(1)) == {}
+    assert claims.let_go("", CLUSTER, ids(4)) == set()
+    assert claims.gone_by_others(SECOND, CLUSTER, ids(4)) == {}
+    others = Others(claims, FIRST)
+    assert {*others.listed(CLUSTER)} == {iid(2)} == {*others.let_go(CLUSTER, ids(2))}

@@ -5,7 +5,7 @@ import pytest
 from ehpc_nodes.errors import RefusedError, WaitTimeoutError
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError
 from ehpc_nodes.sight import Wish
-from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids, killed
+from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids, killed, right_after
 
 
 def test_create_attaches_all_in_one_call_and_knows_its_task():
@@ -150,6 +150,32 @@ def test_busy_nodes_are_not_detached_without_consent():
     assert bench.nodes == {}
 
 
+@pytest.mark.parametrize("detach_busy", [False, True])
+def test_jobs_that_come_while_others_are_being_attached_are_not_killed(detach_busy):
+    bench = Bench(pace={"seconds": 300})
+    saved = bench.up(1, 2)
+
+    def work_comes():
+        bench.emulator.outside.use(ids(2)[0], 4)
+
+    with right_after(bench, "AddExistedNodes", work_comes):
+        if detach_busy:
+            bench.up(1, 3, before=saved, detach_busy=True)
+            assert sorted(bench.nodes) == ids(1, 3)
+            return
+        with pytest.raises(IncompleteError, match="nodes that run jobs are not detached") as told:
+            bench.up(1, 3, before=saved)
+    assert told.value.state.instance_ids == sorted(bench.nodes) == ids(1, 2, 3)
+
+
+def test_an_instance_that_was_released_keeps_no_marks_on_the_others():
+    bench = Bench()
+    saved = bench.up(1, 2)
+    bench.emulator.outside.remove_instance(ids(2)[0])
+    bench.lifecycle().remove(saved)
+    assert bench.nodes == {} == bench.marked
+
+
 def test_nodes_that_a_killed_run_attached_are_found_by_their_announcement():
     bench = Bench()
     state = bench.up(1)
@@ -228,7 +254,7 @@ def test_marks_that_cannot_be_taken_away_keep_no_destroy_from_ending():
     assert bench.said.warnings[0].startswith("The tags ehpc-nodes, ehpc-nodes-att")
 
 
-@pytest.mark.parametrize("at", ["the start", "the end"])
+@pytest.mark.parametrize("at", ["the start", "the end", "the last moment"])
 def test_what_another_resource_waits_for_at_any_time_is_not_detached(at):
     """Its registration may reach the engine late, and it may have been refused before this one detaches."""
     bench = Bench(3)
@@ -236,11 +262,15 @@ def test_what_another_resource_waits_for_at_any_time_is_not_detached(at):
     lifecycle = bench.lifecycle()
     asked: list[int] = []
 
-    def awaited(_cluster_id):
-        asked.append(1)
-        return ids(2) if (len(asked) == 1) == (at == "the start") else ()
+    class Others:
+        def listed(self, _cluster_id):
+            asked.append(1)
+            return ids(2) if at == ("the start" if len(asked) == 1 else "the end") else ()
 
-    lifecycle.awaited = awaited
+        def let_go(self, _cluster_id, _ids):
+            return ids(2) if at == "the last moment" else ()
+
+    lifecycle.others = Others()
     after = lifecycle.converge(bench.inputs(1, 3), saved)
     assert after.instance_ids == sorted(bench.nodes) == ids(1, 2, 3)
     assert f"kept until the resource that lists it holds it: {ids(2)[0]}" in bench.said.infos

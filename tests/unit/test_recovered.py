@@ -6,7 +6,7 @@ from ehpc_nodes.emulator.world import Cluster, Queue
 from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError
 from ehpc_nodes.sight import Wish
-from unit.emulated import CLUSTER, IMAGE, MARK, VPC, Bench, ids, iid, killed, right_after
+from unit.emulated import CLUSTER, IMAGE, MARK, VPC, Bench, Killed, ids, iid, killed, right_after
 
 OTHER = "ehpc-hz-other"
 #: The three ways in which E-HPC may hide what is being attached until it is done.
@@ -355,3 +355,96 @@ def test_what_another_resource_marks_in_a_race_keeps_its_marks():
     with right_after(bench, "TagResources", marked_by_another), pytest.raises(EhpcError):
         bench.up(1, 2)
     assert bench.marked == {iid(2): "project/other/nodes"}
+
+
+@pytest.mark.parametrize("hidden", [{"list_lag": {"seconds": 20}}, *HIDDEN.values()])
+def test_what_is_on_its_way_to_another_cluster_is_not_stopped_and_sent_again(hidden):
+    """Killed, and called off at once: the other cluster's lists don't show it yet."""
+    bench = with_another_cluster(Bench(pace={"seconds": 300}, nodes_listed="at_end", **hidden))
+    with right_after(bench, "AddExistedNodes", dies), pytest.raises(Killed):
+        bench.up(1, cluster_id=OTHER)
+    with pytest.raises(EhpcError, match=f"is on its way to {OTHER}|is in cluster {OTHER}"):
+        bench.up(1, stop_running=True)
+    assert bench.writes() == ["AddExistedNodes"]
+    assert bench.harm.double_attach == []
+
+
+def test_what_was_announced_for_another_cluster_and_not_sent_is_attached_after_a_look():
+    bench = with_another_cluster(Bench())
+    with right_after(bench, "TagResources", dies), pytest.raises(Killed):
+        bench.up(1, cluster_id=OTHER)
+    assert bench.up(1).instance_ids == sorted(bench.nodes) == ids(1)
+    assert sum(bench.clock.slept) >= bench.grace
+
+
+def dies():
+    raise Killed
+
+
+def test_killed_when_all_was_attached_and_again_while_that_was_being_detached():
+    bench = Bench(5)
+    saved = bench.up(1)
+    killed(bench, 1, 2, before=saved, after="ListQueues")
+    killed(bench, 1, 4, before=saved, after="DeleteNodes")
+    assert not bench.emulator.world.instances[iid(2)].tags.get("ehpc-nodes-attaching")
+    after = bench.up(1, 5, before=saved)
+    assert after.instance_ids == sorted(bench.nodes) == ids(1, 5)
+    assert bench.marked.keys() == bench.nodes.keys()
+    assert bench.harm.double_attach == []
+
+
+def left_announced(bench):
+    """An instance that was announced and never sent, and that its owner has started; the saved state."""
+    saved = bench.up(3)
+    killed(bench, 1, 3, before=saved, after="TagResources")
+    bench.emulator.outside.start(iid(1))
+    return saved
+
+
+def test_an_announced_instance_that_nothing_shows_holds_an_up_up_for_ten_minutes_only():
+    bench = Bench()
+    saved = left_announced(bench)
+    after = bench.up(2, 3, before=saved)
+    assert after.instance_ids == sorted(bench.nodes) == ids(2, 3)
+    assert 600 <= sum(bench.clock.slept) < 700
+    assert any("remove its ECS tag 'ehpc-nodes-attaching'" in w for w in bench.said.warnings)
+    assert bench.marked.keys() == {*ids(1, 2, 3)}  # it is looked at again
+
+
+def test_a_destroy_does_not_leave_it_behind_untold():
+    bench = Bench()
+    saved = left_announced(bench)
+    with pytest.raises(IncompleteError, match="remove its ECS tag 'ehpc-nodes-attaching'"):
+        bench.lifecycle().remove(saved)
+    assert bench.nodes == {}
+    bench.emulator.world.instances[iid(1)].tags.pop("ehpc-nodes-attaching")
+    bench.lifecycle().remove(saved)
+
+
+@pytest.mark.parametrize("cluster_id", [CLUSTER, OTHER])
+def test_what_somebody_attaches_right_before_the_call_is_not_sent(cluster_id):
+    bench = with_another_cluster(Bench())
+
+    def attach():
+        bench.emulator.outside.attach(iid(1), cluster_id)
+
+    attached = right_after(bench, "TagResources", attach)
+    with attached, pytest.raises(EhpcError, match=f"was taken meanwhile by cluster {cluster_id}"):
+        bench.up(1)
+    assert bench.writes() == []
+    assert bench.harm.double_attach == []
+
+
+def test_of_two_stacks_that_announce_at_once_one_sends():
+    bench = Bench()
+    theirs = {"ehpc-nodes": "project/other/nodes", "ehpc-nodes-id": "another"}
+
+    def announce():
+        bench.emulator.world.instances[iid(1)].tags |= theirs
+
+    announced = right_after(bench, "TagResources", announce)
+    taken = "was taken meanwhile by resource 'project/other/nodes'"
+    with announced, pytest.raises(EhpcError, match=taken):
+        bench.up(1)
+    assert bench.writes() == []
+    assert bench.marked == {iid(1): "project/other/nodes"}
