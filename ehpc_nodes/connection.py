@@ -32,8 +32,15 @@ def connect(
         read_timeout=found.read_timeout_seconds,
     )
     return Client(
-        exchange(found.ehpc_endpoint, version=EHPC_VERSION, method="GET"),
-        exchange(found.ecs_endpoint, version=ECS_VERSION, method="POST"),
+        exchange(
+            found.ehpc_endpoint,
+            version=EHPC_VERSION,
+            method="GET",
+            source=found.ehpc_endpoint_source,
+        ),
+        exchange(
+            found.ecs_endpoint, version=ECS_VERSION, method="POST", source=found.ecs_endpoint_source
+        ),
         region=found.region,
         deadline=deadline,
         notice=notice,

@@ -9,7 +9,7 @@ Read-only. Each function returns plain frozen values, every list read to its end
 credentials are those that the resource uses: in a Pulumi program the stack config goes first (it works in
 preview, too), in a script the environment. ``connect`` makes a client to share, or one for another region.
 
-Every function raises ConfigError where a setting is missing or wrong, ApiError where the service says no
+Every function raises ConfigError where a setting or an argument is missing or wrong, ApiError where the service says no
 (``AuthError.forbidden``: the permission is missing), TransportError where it can't be reached. In a Pulumi
 program the error is a ``pulumi.RunError`` as well, which Pulumi shows in one line, without a traceback.
 """
@@ -20,6 +20,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
+from inspect import Parameter, signature
 from typing import Any, ParamSpec, TypeVar
 
 from . import connection, preflight, settings, wire
@@ -60,11 +61,18 @@ NOBODY = "nobody"
 
 
 def _for_people(function: Callable[P, T]) -> Callable[P, T]:
-    """Errors of a function in a Pulumi program: shown in one line, without the program's traceback."""
+    """Errors of a function in a Pulumi program: shown in one line, without the program's traceback.
+
+    What can't be looked up, such as an Output, is refused.
+    """
+    known = signature(function)
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        given = known.bind(*args, **kwargs).arguments
         try:
+            for name, value in given.items():
+                _refuse_unusable(function.__name__, known.parameters[name], value)
             return function(*args, **kwargs)
         except EhpcError as error:
             pulumi = _pulumi()
@@ -73,6 +81,20 @@ def _for_people(function: Callable[P, T]) -> Callable[P, T]:
             raise
 
     return call
+
+
+def _refuse_unusable(function: str, parameter: Parameter, value: object) -> None:
+    name = parameter.name
+    pulumi = _pulumi()
+    if pulumi is not None and isinstance(value, pulumi.Output):
+        raise ConfigError(
+            f"lookup.{function}: {name} is an Output, whose value comes later: look inside its apply,"
+            f" as in output.apply(lambda value: lookup.{function}({name}=value))."
+        )
+    not_given = value is None and parameter.default == ""
+    if parameter.annotation == "str" and not isinstance(value, str) and not not_given:
+        found = "None" if value is None else f"of type {type(value).__name__}"
+        raise ConfigError(f"lookup.{function}: {name} is {found}; it has to be a str.")
 
 
 def _also(kind: type[EhpcError], other: type[Exception]) -> type[EhpcError]:
@@ -192,13 +214,13 @@ def candidates(
 
     They are in the cluster's VPC, in no cluster of the region and in no running task, Stopped, without a
     lock, without another resource's mark, and no two of them or of the cluster's nodes share a host name:
-    preview's own rules. What is attached later is no candidate any more: a program whose ``instance_ids``
+    preview's own rules. A cluster that isn't running has none. What is attached later is no candidate any more: a program whose ``instance_ids``
     are candidates alone detaches at the next run what it attached at the first. Write the ids down, or add
     those of `nodes`.
 
     Args:
         stop_running: running ones too, as for a resource with ``stop_running=True``.
-        unfit: also the instances that can't be attached, with the reasons.
+        unfit: also the instances that can't be attached, with the reasons, the cluster's own among them.
     """
     client = client or connect()
     cluster = client.describe_cluster(cluster_id)
@@ -230,12 +252,15 @@ def candidates(
 
 
 def _reasons(sight: Sight, wish: Wish, instance_id: str) -> tuple[str, ...]:
-    """Why an instance can't be attached: what preview would say of attaching just this one."""
+    """Why an instance can't be attached: what preview would say of attaching just this one now.
+
+    The image is the program's to choose.
+    """
     if instance_id in sight.attaching:
         return ("is being attached by a running task",)
     found = preflight.findings(sight, wish, Plan(attach=(instance_id,)), NOBODY)
     name = sight.name(instance_id)
-    told = _errors(found, "instance_ids")
+    told = (*_errors(found, "cluster_id"), *_errors(found, "instance_ids"))
     return tuple(text.removeprefix(f"{name} ").removeprefix(f"{instance_id} ") for text in told)
 
 

@@ -49,6 +49,9 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
         region: by default the stack config's ``ehpc:region``, then the environment's.
         opts: Pulumi's resource options; ``custom_timeouts`` are honoured (60 minutes to create and
             update, 30 to delete by default).
+
+    Raises:
+        pulumi.RunError: ``opts`` has ``import_``; creating adopts.
     """
 
     cluster_id: pulumi.Output[str]
@@ -82,6 +85,11 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
         region: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        if opts is not None and opts.import_:
+            raise pulumi.RunError(
+                f"AttachedNodes {resource_name!r} can't be imported, and needn't be: creating it adopts the"
+                " instances that are attached already. Leave import_ out."
+            )
         if isinstance(instance_ids, (AbstractSet, Iterator)):
             instance_ids = sorted(instance_ids, key=str)  # any order will do; a list can be sent
         props = {

@@ -11,10 +11,9 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
+from . import endpoints
 from .errors import ConfigError, NoCredentialsError, NoRegionError
 from .signing import Credentials
 
@@ -53,14 +52,8 @@ KEY_CONFIG = (
 #: Where the official library looks for profiles, for people.
 CLI_FILE, INI_FILE = "~/.aliyun/config.json", "~/.alibabacloud/credentials.ini"
 PROFILE_CONFIG = ("ehpc:profile", "alicloud:profile")
-#: ECS endpoints off the rule ``ecs.<region>.aliyuncs.com`` (the official ECS SDK's map).
-ECS_ENDPOINTS = {
-    "cn-hangzhou": "ecs-cn-hangzhou.aliyuncs.com",
-    "cn-hangzhou-finance": "ecs.aliyuncs.com",
-    "cn-shanghai-finance-1": "ecs-cn-hangzhou.aliyuncs.com",
-    "cn-shenzhen-finance-1": "ecs-cn-hangzhou.aliyuncs.com",
-    "cn-north-2-gov-1": "ecs.aliyuncs.com",
-}
+#: What a header can hold of a key: printable ASCII, no blanks.
+SENDABLE = re.compile(r"[!-~]*")
 GRACE_SECONDS = 30.0
 READ_TIMEOUT_SECONDS = 30.0
 
@@ -77,6 +70,7 @@ class Settings:
         grace_seconds: for how long a lost answer is looked after before a write counts as not accepted.
         read_timeout_seconds: how long one answer is waited for.
         region_source, credentials_source: where they were found, for people.
+        ehpc_endpoint_source, ecs_endpoint_source: the same; empty where they are the region's own.
     """
 
     region: str
@@ -88,6 +82,8 @@ class Settings:
     read_timeout_seconds: float = READ_TIMEOUT_SECONDS
     region_source: str = ""
     credentials_source: str = ""
+    ehpc_endpoint_source: str = ""
+    ecs_endpoint_source: str = ""
 
 
 def resolve(get: ConfigGet, environ: Mapping[str, str], *, region: str = "") -> Settings:
@@ -98,25 +94,25 @@ def resolve(get: ConfigGet, environ: Mapping[str, str], *, region: str = "") -> 
         region: the resource's own, which goes first.
 
     Raises:
-        ConfigError: no region; an endpoint or a value that can't be used; half a key.
+        ConfigError: no region; an endpoint or a value that can't be used; half a key, or one that can't be
+            sent.
     """
     chosen, region_source = (_checked(region), "given") if region else find_region(get, environ)
     credentials, credentials_source = _credentials(get, environ)
+    ehpc, ehpc_source = _endpoint(get, environ, "ehpc:endpoint")
+    ecs, ecs_source = _endpoint(get, environ, "ehpc:ecsEndpoint")
     return Settings(
         region=chosen,
-        ehpc_endpoint=_endpoint(get, environ, "ehpc:endpoint", f"ehpc.{chosen}.aliyuncs.com"),
-        ecs_endpoint=_endpoint(
-            get,
-            environ,
-            "ehpc:ecsEndpoint",
-            ECS_ENDPOINTS.get(chosen, f"ecs.{chosen}.aliyuncs.com"),
-        ),
+        ehpc_endpoint=ehpc or endpoints.ehpc(chosen),
+        ecs_endpoint=ecs or endpoints.ecs(chosen),
         credentials=credentials,
         ownership_tags=_boolean(get, "ehpc:ownershipTags", default=True),
         grace_seconds=_seconds(get, "ehpc:graceSeconds", GRACE_SECONDS),
         read_timeout_seconds=_seconds(get, "ehpc:readTimeoutSeconds", READ_TIMEOUT_SECONDS),
         region_source=region_source,
         credentials_source=credentials_source,
+        ehpc_endpoint_source=ehpc_source,
+        ecs_endpoint_source=ecs_source,
     )
 
 
@@ -139,7 +135,7 @@ def find_region(get: ConfigGet, environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _checked(region: str) -> str:
-    if not re.fullmatch(r"[a-z0-9-]+", region):
+    if len(region) > 63 or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", region):
         raise ConfigError(f"The region {region!r} has not the form of one, such as cn-hangzhou.")
     return region
 
@@ -167,29 +163,13 @@ def _seconds(get: ConfigGet, key: str, default: float) -> float:
     return seconds
 
 
-def _endpoint(get: ConfigGet, environ: Mapping[str, str], key: str, default_host: str) -> str:
-    name, value = key, _text(get, key)
-    if not value:
-        name = ENDPOINT_VARIABLES[key]
-        value = environ.get(name, "") or f"https://{default_host}"
-    address = value if "://" in value else f"https://{value}"
-    url = urlsplit(address)
-    host = url.hostname or ""
-    odd = url.path.strip("/") or url.query or not re.fullmatch(r"[A-Za-z0-9.:-]+", host)
-    if url.scheme not in ("http", "https") or odd:
-        raise ConfigError(f"{name} is {value!r}; it has to be a host name or https://host.")
-    if url.scheme == "http" and not _loopback(host):
-        raise ConfigError(
-            f"{name} is {value!r}: plain http is allowed for a loopback address only. Use https."
-        )
-    return f"{url.scheme}://{url.netloc}"
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _endpoint(get: ConfigGet, environ: Mapping[str, str], key: str) -> tuple[str, str]:
+    """The address that is set, and the name of the setting that says so; both empty where none is."""
+    variable = ENDPOINT_VARIABLES[key]
+    for name, value in ((key, _text(get, key)), (variable, environ.get(variable, ""))):
+        if value:
+            return endpoints.address(value, name), name
+    return "", ""
 
 
 def _credentials(
@@ -202,16 +182,15 @@ def _credentials(
             return _always(key), names[0]
         profile = _text(get, profile_key)
         if profile:
-            return _from_library(profile, profile_key), f"profile {profile!r} ({profile_key})"
+            return _from_library(profile, profile_key)
     for names in KEY_VARIABLES:
         key = _key(*((name, environ.get(name, "")) for name in names))
         if key:
             return _always(key), names[0]
     profile = environ.get("ALICLOUD_PROFILE", "")
     if profile:
-        told = f"profile {profile!r} (ALICLOUD_PROFILE)"
-        return _from_library(profile, "ALICLOUD_PROFILE"), told
-    return _from_chain(environ), "default chain"
+        return _from_library(profile, "ALICLOUD_PROFILE")
+    return _from_chain(environ)
 
 
 def _always(key: Credentials) -> Callable[[], Credentials]:
@@ -220,26 +199,42 @@ def _always(key: Credentials) -> Callable[[], Credentials]:
 
 def _key(*parts: tuple[str, str]) -> Credentials | None:
     """A key of its three named parts; None where neither id nor secret is set."""
-    # keys that come from files often end in a line end, which no header may hold
-    (id_name, key_id), (secret_name, secret), (_, token) = ((n, text.strip()) for n, text in parts)
+    # keys that come from files often end in a line end
+    parts = tuple((name, text.strip()) for name, text in parts)
+    (id_name, key_id), (secret_name, secret), _ = parts
     if not key_id and not secret:
         return None
     if not key_id or not secret:
         missing, present = (id_name, secret_name) if not key_id else (secret_name, id_name)
         raise ConfigError(f"{present} is set, but {missing} is not: set both.")
-    return Credentials(key_id, secret, token)
+    return _sendable(*parts)
 
 
-def _from_library(profile: str, source: str) -> Callable[[], Credentials]:
+def _sendable(*parts: tuple[str, str]) -> Credentials:
+    """Credentials of their three named parts; what no header can hold is refused, and never told."""
+    for name, text in parts:
+        if not SENDABLE.fullmatch(text):
+            raise ConfigError(
+                f"{name} holds a blank, a line end or a character outside ASCII, which no key has:"
+                " set it again, as Alibaba Cloud gave it out."
+            )
+    return Credentials(*(text for _, text in parts))
+
+
+def _from_library(profile: str, source: str) -> tuple[Callable[[], Credentials], str]:
     """Credentials of a profile of the aliyun command line tool."""
 
     def why(error: Exception) -> str:
         return f"No usable profile {profile!r} ({source}) in {CLI_FILE}: {_first_line(error)}"
 
-    return _asking(lambda library: library.CLIProfileCredentialsProvider(profile_name=profile), why)
+    def make(library: Any) -> Any:
+        return library.CLIProfileCredentialsProvider(profile_name=profile)
+
+    told = f"profile {profile!r} ({source})"
+    return _asking(make, why, told), told
 
 
-def _from_chain(environ: Mapping[str, str]) -> Callable[[], Credentials]:
+def _from_chain(environ: Mapping[str, str]) -> tuple[Callable[[], Credentials], str]:
     """Credentials of the official library's default chain."""
 
     def why(_: Exception) -> str:
@@ -254,11 +249,12 @@ def _from_chain(environ: Mapping[str, str]) -> Callable[[], Credentials]:
             "No credentials in the stack config, the environment, a profile or the instance's role."
         )
 
-    return _asking(lambda library: library.DefaultCredentialsProvider(), why)
+    told = "default chain"
+    return _asking(lambda library: library.DefaultCredentialsProvider(), why, told), told
 
 
 def _asking(
-    make: Callable[[Any], Any], why: Callable[[Exception], str]
+    make: Callable[[Any], Any], why: Callable[[Exception], str], source: str
 ) -> Callable[[], Credentials]:
     """Credentials by a provider of the official library, which is imported when used."""
     provider: Any = None
@@ -274,11 +270,12 @@ def _asking(
                 f"{why(error)} Set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET,"
                 " or run: aliyun configure."
             ) from error
-        return Credentials(
-            found.get_access_key_id() or "",
-            found.get_access_key_secret() or "",
-            found.get_security_token() or "",
-        )
+        parts = {
+            "access key id": found.get_access_key_id(),
+            "access key secret": found.get_access_key_secret(),
+            "security token": found.get_security_token(),
+        }
+        return _sendable(*((f"The {n} ({source})", (t or "").strip()) for n, t in parts.items()))
 
     return get
 

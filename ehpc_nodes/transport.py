@@ -70,6 +70,7 @@ class HttpExchange:
             stand in the query with both.
         credentials: called for each request, so that temporary keys are renewed.
         read_timeout: seconds to wait for the answer.
+        source: the setting that the endpoint was set with, for people; empty where it is the region's own.
     """
 
     def __init__(
@@ -81,11 +82,14 @@ class HttpExchange:
         credentials: Callable[[], Credentials],
         user_agent: str,
         read_timeout: float = 30.0,
+        source: str = "",
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
         self._version = version
         self._method = method
         self._credentials = credentials
+        set_with = f" ({source})" if source else ""
+        self._where = f" to {urlsplit(endpoint).netloc.rpartition('@')[2]}{set_with}"
         self._timeout = (CONNECT_TIMEOUT, read_timeout)
         self._session = requests.Session()
         self._session.trust_env = not self._endpoint.startswith("http://")
@@ -102,7 +106,7 @@ class HttpExchange:
                 self._method, url, auth=auth, timeout=self._timeout, allow_redirects=False
             )
         except requests.RequestException as error:
-            raise _transport_error(action, error) from error
+            raise _transport_error(action, error, self._where) from error
         log.debug("%s: HTTP %s", action, answer.status_code)
         body = hidden(answer.content, credentials)
         return read_answer(action, answer.status_code, body, answer.headers)
@@ -195,15 +199,17 @@ def _parse_xml(body: bytes) -> dict[str, Any] | None:
     return {child.tag: child.text or "" for child in root} if root.tag == "Error" else None
 
 
-def _transport_error(action: str, error: requests.RequestException) -> TransportError:
+def _transport_error(
+    action: str, error: requests.RequestException, where: str = ""
+) -> TransportError:
     if isinstance(error, requests.exceptions.SSLError):
         return CertificateError(action, f"the endpoint's certificate isn't trusted: {_root(error)}")
     if isinstance(error, requests.exceptions.ReadTimeout):
         return TransportError(action, "no answer within the read timeout")
     if isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)):
-        return NotSentError(action, f"no connection: {_root(error)}")
+        return NotSentError(action, f"no connection{where}: {_root(error)}")
     if isinstance(error, requests.exceptions.ConnectionError) and _never_connected(error):
-        return NotSentError(action, f"no connection: {_root(error)}")
+        return NotSentError(action, f"no connection{where}: {_root(error)}")
     return TransportError(action, _root(error))
 
 

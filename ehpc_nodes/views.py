@@ -176,8 +176,8 @@ class Candidate:
     """An instance in a cluster's VPC that is in no cluster.
 
     Attributes:
-        reasons: why it can't be attached as it is, each a sentence about it (``is Running, …``); empty where
-            it can.
+        reasons: why it can't be attached as it is, each a sentence about it (``is Running, …``) or about the
+            cluster (``cluster ehpc-… is stopped, …``); empty where it can.
     """
 
     instance_id: str

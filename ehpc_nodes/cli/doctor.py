@@ -96,7 +96,10 @@ def _credentials(settings: Settings) -> Check:
 
 
 def _endpoints(settings: Settings) -> Iterator[Check]:
-    for what, endpoint in (("E-HPC", settings.ehpc_endpoint), ("ECS", settings.ecs_endpoint)):
+    for what, endpoint, source in (
+        ("E-HPC", settings.ehpc_endpoint, settings.ehpc_endpoint_source),
+        ("ECS", settings.ecs_endpoint, settings.ecs_endpoint_source),
+    ):
         try:
             ahead = clock_skew(endpoint, CONNECT)
         except TransportError as error:
@@ -104,7 +107,7 @@ def _endpoints(settings: Settings) -> Iterator[Check]:
                 "failed",
                 f"{what} endpoint",
                 f"{endpoint} can't be reached: {error.reason}",
-                "check the region, the network and its proxy (HTTPS_PROXY)",
+                f"check {source or 'the region'}, the network and its proxy (HTTPS_PROXY)",
             )
             continue
         yield Check("ok", f"{what} endpoint", f"{endpoint} answers")

@@ -137,6 +137,7 @@ def test_an_endpoint_that_isn_t_there(examine):
         checks = examine(code=1, ALIBABA_CLOUD_ECS_ENDPOINT=url)
     assert levels(checks) == {"ECS endpoint": "failed", "permissions": "warning"}
     assert "can't be reached" in checks["ECS endpoint"]["found"]
+    assert "ALIBABA_CLOUD_ECS_ENDPOINT" in checks["ECS endpoint"]["mend"]
 
 
 @pytest.mark.parametrize(

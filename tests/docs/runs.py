@@ -22,6 +22,7 @@ STEADY = {
     r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}": "8E1A2B3C-0D4E-5F60-7182-93A4B5C6D7E8",
     r"\bafter \d+ s\b": "after 5 s",
     r"server StringToSign is .*…": "…",
+    r"127\.0\.0\.1:\d+": "127.0.0.1:8080",
     r"step \d of": "step 1 of",
     r"file://\S+: created by \S+ \(pid \d+\) at \S+": "file://…: created by … (pid …) at …",
 }

@@ -19,6 +19,17 @@ def test_plain_http_off_the_machine_is_refused(cloud, stack_on):
     assert it.calls() == []
 
 
+def test_a_token_that_cannot_be_sent_is_refused_and_told_nowhere(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it, **{"ehpc:securityToken": "TOPSECRET\nmore"})
+    declare(stack, 1)
+    refused = stack.preview(expect_failure=True)
+    assert any("ehpc:securityToken holds a blank" in text for text in refused.errors), refused.text
+    assert "TOPSECRET" not in refused.text
+    assert "Traceback" not in refused.text
+    assert it.calls() == []
+
+
 def test_a_redirect_is_not_followed(cloud, stack_on):
     it, elsewhere = cloud(), cloud()
     it.fault("redirect", "*", location=f"{elsewhere.server.url}/?taken=1", times=None)

@@ -53,6 +53,7 @@ def test_a_preview_finds_what_to_write_and_the_next_up_nothing_to_do(found):
     [
         ("lookup.nodes('ehpc-hz-none')", "ListNodes: ClusterNotFound: The specified cluster"),
         ("lookup.connect(region='cn Hangzhou')", "cn Hangzhou"),
+        ("import pulumi; lookup.queues(pulumi.Output.from_input('x'))", "look inside its apply"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(cloud, stack_on, program, text):

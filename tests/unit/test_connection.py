@@ -1,5 +1,6 @@
 """A client from settings: which product is called where, in which version, by which method."""
 
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -8,7 +9,7 @@ import pytest
 
 from ehpc_nodes import __version__
 from ehpc_nodes.connection import connect
-from ehpc_nodes.errors import TransportError
+from ehpc_nodes.errors import NotSentError, TransportError
 from ehpc_nodes.settings import Settings
 from ehpc_nodes.signing import Credentials
 from ehpc_nodes.waiting import Deadline
@@ -97,6 +98,27 @@ def test_each_product_is_called_at_its_address_in_its_version_by_its_method(prod
         ("GET", "ListQueues", "2018-04-12", agent),
         ("POST", "DescribeInstances", "2014-05-26", agent),
     ]
+
+
+def test_the_setting_of_an_endpoint_that_is_not_there_is_named():
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        found = Settings(
+            "cn-x",
+            url,
+            url,
+            lambda: Credentials("fake", "fake-secret", ""),
+            ehpc_endpoint_source="ehpc:endpoint",
+            ecs_endpoint_source="ALIBABA_CLOUD_ECS_ENDPOINT",
+        )
+        it = connect(found, Deadline.after(FakeClock(), 60))
+        with pytest.raises(
+            NotSentError, match=r"no connection to 127\.0\.0\.1:\d+ \(ehpc:endpoint\)"
+        ):
+            it.list_queues("c")
+        with pytest.raises(NotSentError, match=r"\(ALIBABA_CLOUD_ECS_ENDPOINT\)"):
+            it.describe_instances(["i-1"])
 
 
 def test_ecs_is_asked_in_the_settings_region(products):

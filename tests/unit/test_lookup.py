@@ -6,6 +6,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -238,6 +239,20 @@ def test_host_names_clash_with_nodes_and_among_candidates(bench, find):
     assert f"which node {iid(4)} has too" in reasons[iid(5)][0]
 
 
+def test_a_cluster_that_does_not_run_has_none(bench, find):
+    bench.emulator.world.clusters[CLUSTER].status = "stopped"
+    assert find() == {}
+    reasons = find(unfit=True)
+    assert list(reasons) == ids(3, 4, 5, 6)
+    assert set(reasons.values()) == {
+        (f"cluster {CLUSTER} is stopped, not running: wait until it is",)
+    }
+    survey = bench.lifecycle().survey(
+        Wish(CLUSTER, "cn-hangzhou", replace_system_disks=True), set(ids(3)), set()
+    )
+    assert [f.reason for f in survey.findings if not f.warning] == list(reasons[iid(3)])
+
+
 def test_all_candidates_can_be_attached_in_one_go(bench, find):
     """Whatever the world holds, preview accepts the whole list, and E-HPC attaches it."""
     world = bench.emulator.world
@@ -315,6 +330,61 @@ def test_a_script_doesn_t_load_pulumi():
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("No region is set.")
+
+
+LOOKS = [
+    *(lookup.candidates, lookup.images, lookup.nodes, lookup.queues, lookup.tasks),
+]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize(("value", "told"), [(5, "of type int"), (b"ehpc", "of type bytes")])
+def test_an_id_that_is_no_text_is_refused(bench, client, look, value, told):
+    with pytest.raises(ConfigError) as caught:
+        look(value, client=client)
+    assert str(caught.value) == (
+        f"lookup.{look.__name__}: cluster_id is {told}; it has to be a str."
+    )
+    assert bench.calls() == []
+
+
+@pytest.mark.parametrize("look", [look for look in LOOKS if look is not lookup.images])
+def test_none_is_no_cluster(client, look):
+    with pytest.raises(ConfigError, match="cluster_id is None; it has to be a str"):
+        look(None, client=client)
+
+
+def test_none_is_not_given_where_a_text_can_be_left_out(client):
+    nothing: Any = None
+    number: Any = 0
+    assert lookup.images(nothing, client=client) == lookup.images(client=client)
+    assert lookup.nodes(CLUSTER, queue=nothing, client=client)
+    with pytest.raises(ConfigError, match=r"lookup.nodes: queue is of type int"):
+        lookup.nodes(CLUSTER, queue=number, client=client)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_an_output_belongs_into_apply(bench, client, look):
+    import pulumi
+
+    with pytest.raises(pulumi.RunError) as caught:
+        look(pulumi.Output.from_input(CLUSTER), client=client)
+    assert isinstance(caught.value, ConfigError)
+    assert str(caught.value) == (
+        f"lookup.{look.__name__}: cluster_id is an Output, whose value comes later: look inside its"
+        f" apply, as in output.apply(lambda value: lookup.{look.__name__}(cluster_id=value))."
+    )
+    assert bench.calls() == []
+
+
+def test_an_output_is_no_consent(bench, client):
+    """An Output is true, whatever its value will be."""
+    import pulumi
+
+    later: Any = pulumi.Output.from_input(False)
+    with pytest.raises(ConfigError, match=r"stop_running is an Output.*\(stop_running=value\)"):
+        lookup.candidates(CLUSTER, stop_running=later, client=client)
+    assert bench.calls() == []
 
 
 # -- the page -------------------------------------------------------------------------------------

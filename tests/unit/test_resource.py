@@ -160,6 +160,19 @@ def test_the_provider_is_in_the_state_as_plain_text_and_the_same_each_time(mocks
     assert type(pickle.loads(pickled)) is AttachedNodesProvider
 
 
+@pytest.mark.parametrize("of", [AttachedNodes, AttachedNodes.get])
+def test_an_import_is_refused_for_what_takes_its_place(mocks, of):
+    options = pulumi.ResourceOptions(import_=CLUSTER)
+    arguments = {"id": CLUSTER} if of is AttachedNodes.get else DECLARED
+    with pytest.raises(pulumi.RunError) as caught:
+        of("nodes", **arguments, opts=options)
+    assert str(caught.value) == (
+        "AttachedNodes 'nodes' can't be imported, and needn't be: creating it adopts the instances that are"
+        " attached already. Leave import_ out."
+    )
+    assert mocks.declared == []
+
+
 # -- what can be read -----------------------------------------------------------------------------
 
 READABLE = [

@@ -1,5 +1,7 @@
 """Where region, endpoints and credentials come from, and in which order."""
 
+import json
+
 import pytest
 from alibabacloud_ecs20140526.client import Client as OfficialEcs
 from alibabacloud_tea_openapi.models import Config as OfficialConfig
@@ -46,9 +48,10 @@ def test_no_region_says_where_to_set_it():
     )
 
 
-def test_a_region_that_is_none_is_refused():
+@pytest.mark.parametrize("region", ["evil.example/x", "-", "cn-", "cn--x", "cn-x\n", "c" * 64])
+def test_a_region_that_is_none_is_refused(region):
     with pytest.raises(ConfigError, match="has not the form of one"):
-        settings.resolve_region({"ehpc:region": "evil.example/x"}.get, {})
+        settings.resolve_region({"ehpc:region": region}.get, {})
 
 
 EHPC_REGIONS = [
@@ -70,20 +73,6 @@ def test_endpoints_are_the_official_ones(region):
     assert found.ecs_endpoint == f"https://{official._endpoint}"
 
 
-@pytest.mark.parametrize(
-    ("value", "endpoint"),
-    [
-        ("ehpc-vpc.cn-x.aliyuncs.com", "https://ehpc-vpc.cn-x.aliyuncs.com"),
-        ("https://proxy.example:8443/", "https://proxy.example:8443"),
-        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
-        ("http://localhost:8080", "http://localhost:8080"),
-        ("http://[::1]:8080", "http://[::1]:8080"),
-    ],
-)
-def test_endpoint_forms(value, endpoint):
-    assert resolved({"ehpc:endpoint": value}, region="cn-x").ehpc_endpoint == endpoint
-
-
 @pytest.mark.parametrize("key", ["ehpc:endpoint", "ehpc:ecsEndpoint"])
 @pytest.mark.parametrize(
     "value", ["http://ehpc.example", "http://127.0.0.1.example", "http://localhost.example:80"]
@@ -93,10 +82,22 @@ def test_plain_http_is_refused_off_loopback(key, value):
         resolved({key: value}, region="cn-x")
 
 
-@pytest.mark.parametrize("value", ["ftp://x", "https://x/path", "https://", "https://x?y=1"])
-def test_endpoints_of_other_forms_are_refused(value):
-    with pytest.raises(ConfigError, match="has to be a host name or https://host"):
-        resolved({"ehpc:endpoint": value}, region="cn-x")
+@pytest.mark.parametrize("name", ["ehpc:ecsEndpoint", "ALIBABA_CLOUD_EHPC_ENDPOINT"])
+@pytest.mark.parametrize("value", ["http://[::1", "https://a..b", "https://x:99999", "https://x y"])
+def test_an_endpoint_of_another_form_is_refused_at_once(name, value):
+    with pytest.raises(ConfigError) as caught:
+        settings.resolve({name: value}.get, {name: value}, region="cn-x")
+    assert str(caught.value).startswith(
+        f"{name} is {value!r}; it has to be a host name or https://"
+    )
+
+
+def test_it_is_told_where_an_endpoint_was_set():
+    environ = {"ALIBABA_CLOUD_ECS_ENDPOINT": "ecs.example"}
+    found = resolved({"ehpc:endpoint": "ehpc.example"}, environ, region="cn-x")
+    assert found.ehpc_endpoint_source == "ehpc:endpoint"
+    assert found.ecs_endpoint_source == "ALIBABA_CLOUD_ECS_ENDPOINT"
+    assert resolved({}, region="cn-x").ehpc_endpoint_source == ""
 
 
 KEYS = [
@@ -134,6 +135,76 @@ def test_half_a_key_names_the_other_half():
     assert (
         str(caught.value) == "ehpc:accessKeyId is set, but ehpc:accessKeySecret is not: set both."
     )
+
+
+#: No header holds these, and no key; SECRET is what must not be told.
+UNSENDABLE = [
+    "SECRET…",
+    "SECRET\nmore",
+    "SECRET more",
+    "SECRET\tmore",
+    "SECRET\x7f",
+    "SECRET\r\nX: y",
+]
+NAMES = ("ehpc:accessKeyId", "ehpc:accessKeySecret", "ehpc:securityToken")
+
+
+@pytest.mark.parametrize("value", UNSENDABLE)
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("names", [NAMES, settings.KEY_VARIABLES[0]])
+def test_keys_that_cannot_be_sent_are_refused_without_being_told(names, number, value):
+    given = dict(zip(names, ("a", "b", "c"), strict=True)) | {names[number]: value}
+    with pytest.raises(ConfigError) as caught:
+        settings.resolve(given.get, given, region="cn-x")
+    assert str(caught.value) == (
+        f"{names[number]} holds a blank, a line end or a character outside ASCII, which no key has:"
+        " set it again, as Alibaba Cloud gave it out."
+    )
+
+
+def test_blanks_around_a_key_are_left_off():
+    given = dict(zip(NAMES, ("a\n", " b", "c\r\n"), strict=True))
+    assert resolved(given, region="cn-x").credentials() == Credentials("a", "b", "c")
+
+
+@pytest.fixture
+def profile(tmp_path, monkeypatch):
+    """Writes the profile that the official library reads, in a home of its own."""
+    monkeypatch.setattr("alibabacloud_credentials.utils.auth_constant.HOME", str(tmp_path))
+
+    def written(**parts):
+        path = tmp_path / ".aliyun" / "config.json"
+        path.parent.mkdir()
+        entry = {"name": "work", "mode": "StsToken", **parts}
+        path.write_text(json.dumps({"current": "work", "profiles": [entry]}))
+
+    return written
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ("access_key_id", "access key id"),
+        ("access_key_secret", "access key secret"),
+        ("sts_token", "security token"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("config", "source"),
+    [({"ehpc:profile": "work"}, "profile 'work' (ehpc:profile)"), ({}, "default chain")],
+)
+def test_keys_of_a_profile_are_looked_at_too(profile, config, source, part, told):
+    profile(**{"access_key_id": "a", "access_key_secret": "b", "sts_token": "c", part: "SECRET…"})
+    with pytest.raises(ConfigError) as caught:
+        settings.resolve(config.get, {}, region="cn-x").credentials()
+    assert str(caught.value).startswith(f"The {told} ({source}) holds a blank, ")
+    assert "SECRET" not in str(caught.value)
+
+
+def test_blanks_around_a_key_of_a_profile_are_left_off(profile):
+    profile(access_key_id="a", access_key_secret="b\n", sts_token="c ")
+    found = resolved({"ehpc:profile": "work"}, region="cn-x")
+    assert found.credentials() == Credentials("a", "b", "c")
 
 
 def test_no_credentials_at_all_say_what_to_do():

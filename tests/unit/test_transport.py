@@ -79,7 +79,7 @@ def server():
         running.shutdown()
 
 
-def exchange(url, method="GET", credentials=lambda: KEY, read_timeout=5.0):
+def exchange(url, method="GET", credentials=lambda: KEY, read_timeout=5.0, source=""):
     return HttpExchange(
         url,
         version="2018-04-12",
@@ -87,6 +87,7 @@ def exchange(url, method="GET", credentials=lambda: KEY, read_timeout=5.0):
         credentials=credentials,
         user_agent="ehpc-nodes/test",
         read_timeout=read_timeout,
+        source=source,
     )
 
 
@@ -195,8 +196,14 @@ def test_a_refused_connection_was_never_sent():
     with Server() as closed:
         url = closed.url
         closed.shutdown()
-    with pytest.raises(NotSentError, match="no connection"):
+    host = f"127.0.0.1:{closed.server_port}"
+    with pytest.raises(NotSentError, match=f"answer: no connection to {host}: .* refused"):
         exchange(url)("ListNodes", {})
+    with pytest.raises(NotSentError, match=rf"no connection to {host} \(ehpc:endpoint\): "):
+        exchange(url, source="ehpc:endpoint")("ListNodes", {})
+    with pytest.raises(NotSentError, match=f"no connection to {host}: ") as caught:
+        exchange(f"http://me:hunter2@{host}")("ListNodes", {})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_an_untrusted_certificate_is_one_clear_line(tmp_path):

@@ -1,0 +1,89 @@
+"""Where E-HPC and ECS are: a region's own endpoints, and the form of one that is set. Pure."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from .errors import ConfigError
+
+#: ECS endpoints off the rule ``ecs.<region>.aliyuncs.com`` (the official ECS SDK's map).
+ECS_ENDPOINTS = {
+    "cn-hangzhou": "ecs-cn-hangzhou.aliyuncs.com",
+    "cn-hangzhou-finance": "ecs.aliyuncs.com",
+    "cn-shanghai-finance-1": "ecs-cn-hangzhou.aliyuncs.com",
+    "cn-shenzhen-finance-1": "ecs-cn-hangzhou.aliyuncs.com",
+    "cn-north-2-gov-1": "ecs.aliyuncs.com",
+}
+#: Scheme, host (an IPv6 address in brackets), port.
+FORM = re.compile(
+    r"(?:(https?)://)?(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::([0-9]{1,5}))?/?",
+    re.ASCII | re.IGNORECASE,
+)
+LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+LONGEST_HOST = 253
+
+
+def ehpc(region: str) -> str:
+    """The base address of a region's E-HPC."""
+    return f"https://ehpc.{region}.aliyuncs.com"
+
+
+def ecs(region: str) -> str:
+    """The base address of a region's ECS."""
+    return f"https://{ECS_ENDPOINTS.get(region, f'ecs.{region}.aliyuncs.com')}"
+
+
+def address(value: str, name: str) -> str:
+    """The base address that an endpoint stands for, ``https://host`` or ``https://host:port``.
+
+    Args:
+        value: a host name, ``host:port`` or either with a scheme.
+        name: of the setting that holds it.
+
+    Raises:
+        ConfigError: the value has another form, or is plain http off the machine.
+    """
+    scheme, host, port = _parts(value)
+    if not _is_host(host) or not (port is None or 1 <= int(port) <= 65535):
+        held = "" if "@" in value else f"is {value!r}; it "  # there may be a password before an @
+        raise ConfigError(
+            f"{name} {held}has to be a host name or https://host, with a port from 1 to 65535 behind"
+            " it where it needs one."
+        )
+    if scheme == "http" and not _is_loopback(host):
+        raise ConfigError(
+            f"{name} is {value!r}: plain http is allowed for a loopback address only. Use https."
+        )
+    return f"{scheme}://{host}{'' if port is None else f':{int(port)}'}"
+
+
+def _parts(value: str) -> tuple[str, str, str | None]:
+    """Scheme, host and port; an empty host where the value has not the form."""
+    found = FORM.fullmatch(value)
+    if not found:
+        return "", "", None
+    scheme, host, port = found.groups()
+    return (scheme or "https").lower(), host.lower(), port
+
+
+def _is_host(host: str) -> bool:
+    """Whether it is an IP address or has the form of a host name."""
+    if _ip(host) is not None:
+        return ("[" in host) == (":" in host)
+    labels = host.removesuffix(".").split(".")
+    # numbers alone are an address, and this is none
+    named = all(LABEL.fullmatch(label) for label in labels) and not labels[-1].isdigit()
+    return named and len(host) <= LONGEST_HOST
+
+
+def _is_loopback(host: str) -> bool:
+    found = _ip(host)
+    return host == "localhost" if found is None else found.is_loopback
+
+
+def _ip(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host.strip("[]"))
+    except ValueError:
+        return None
