@@ -19,7 +19,7 @@ from engine.program import declare
 from unit.emulated import MARK, Bench
 from unit.test_preflight import OWN, ROWS, survey
 
-ONE, TWO = ids(1, 2)
+ONE, TWO, THREE = ids(1, 2, 3)
 
 
 def after(cloud, stack_on, *numbers, **arguments):
@@ -127,17 +127,27 @@ def checked(**arguments):
     return [Finding(failure.property, failure.reason) for failure in result.failures]
 
 
-def listed_twice():
-    """Of the second of two resources with one instance."""
-    run = Run(Bench())
-    urn = "urn:pulumi:dev::project::pulumi-python:dynamic/ehpc:AttachedNodes::{}"
+def of_second(first, second, then=lambda run, urn: None):
+    """What is refused of the second of two resources with these instances, after a deed to the first."""
+    bench = Bench()
+    bench.emulator.world.instances[THREE].host_name = "compute1"
+    run = Run(bench)
+    urns = [
+        "urn:pulumi:dev::project::pulumi-python:dynamic/ehpc:AttachedNodes::" + name
+        for name in ("first", "second")
+    ]
     failures = []
-    for name in ("first", "second"):
-        with patch(
-            "ehpc_nodes.provider.current_call", lambda n=name: EngineCall(urn=urn.format(n))
-        ):
-            failures = run.check({}, declared([1])).failures
+    for urn, numbers in zip(urns, (first, second), strict=True):
+        with patch("ehpc_nodes.provider.current_call", lambda urn=urn: EngineCall(urn=urn)):
+            failures = run.check({}, declared(numbers)).failures
+            then(run, urn)
     return [Finding(failure.property, failure.reason) for failure in failures]
+
+
+def detaches(run, urn):
+    """The run's resource lets go of what it lists."""
+    run._claims.withdraw(urn)
+    run._claims.let_go(urn, CLUSTER, [ONE])
 
 
 def no_region():
@@ -182,7 +192,9 @@ OTHERS = {
     "a look without which an attach is blind": lambda: survey(without("ListTasks")).findings[1:],
     "the cluster's image, not to be seen": lambda: survey(without("DescribeCluster")).findings[1:],
     "a queue's nodes, not to be seen": queue_not_seen,
-    "listed by two resources": listed_twice,
+    "listed by two resources": lambda: of_second([1], [1]),
+    "a host name in two resources": lambda: of_second([1], [3]),
+    "detached in this run by another resource": lambda: of_second([1], [1], detaches),
     "a node with this resource's mark": of_mark,
     "sent to another cluster": lambda: of_mark(**{ATTACHING_KEY: "ehpc-hz-other"}),
     "a replacement without stop_running": lambda: replaced(Bench(attached=(1,)), **OWN).findings,

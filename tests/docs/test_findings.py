@@ -30,14 +30,18 @@ def patterns(node, names):
     if isinstance(node, ast.BinOp):
         both = patterns(node.left, names), patterns(node.right, names)
         return ["".join(some) for some in itertools.product(*both)]
-    if isinstance(node, ast.FormattedValue):
+    if isinstance(node, ast.Tuple | ast.List):
+        return [pattern for element in node.elts for pattern in patterns(element, names)]
+    if isinstance(node, ast.ListComp):
+        return patterns(node.elt, names)
+    if isinstance(node, ast.FormattedValue | ast.Starred):
         return patterns(node.value, names)
     if isinstance(node, ast.IfExp):
         either = [*patterns(node.body, names), *patterns(node.orelse, names)]
         return either if max(map(letters, either)) >= TELLING else [".*"]
     if isinstance(node, ast.Name) and node.id in names:
         found = patterns(names[node.id], {k: v for k, v in names.items() if k != node.id})
-        return found if max(map(letters, found)) >= TELLING else [".*"]
+        return found if max(map(letters, found), default=0) >= TELLING else [".*"]
     return [".*"]
 
 
@@ -47,12 +51,13 @@ def letters(pattern):
 
 def assigned(body):
     """What names stand for, in these statements."""
-    return {
-        node.targets[0].id: node.value
-        for statement in body
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    }
+    found = {}
+    for node in (node for statement in body for node in ast.walk(statement)):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id] = node.value
+        elif isinstance(node, ast.comprehension) and isinstance(node.target, ast.Name):
+            found.setdefault(node.target.id, node.iter)
+    return found
 
 
 def told_in(module, function):
