@@ -41,8 +41,7 @@ def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
 
 def of_instances(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
     """What is wrong with instances whose cluster isn't known; what is right for its nodes is a warning."""
-    stopped = replace(wish, stop_running=True)
-    wrong = [*_of_instances(sight, stopped, plan), *_of_marks(sight, plan, mark)]
+    wrong = [*_of_instances(sight, wish, plan, status=False), *_of_marks(sight, plan, mark)]
     wrong += _of_host_names(sight, plan)
     perhaps = [*_of_instances(sight, wish, plan), *_of_consent(sight, wish, plan)]
     soft = [replace(found, warning=True) for found in perhaps if found not in wrong]
@@ -91,7 +90,8 @@ def _of_queue(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
         import difflib  # late: seldom needed
 
         near = difflib.get_close_matches(wish.job_queue, names, n=3, cutoff=0.4)
-        hint = f"did you mean {listed(near)}?" if near else f"there is {listed(names)}"
+        there = f"there is {listed(names)}" if names else "it has none"
+        hint = f"did you mean {listed(near)}?" if near else there
         yield Finding(
             "job_queue", f"queue {wish.job_queue!r} does not exist in {wish.cluster_id}: {hint}"
         )
@@ -128,24 +128,40 @@ def _of_image(sight: Sight, wish: Wish) -> Iterable[Finding]:
         return
     image = sight.images.get(wish.image_id)
     if image is None:
-        yield Finding(
+        yield _not_listed(sight, wish)
+        return
+    if image.status.lower() != "available":
+        yield Finding("image_id", f"image {wish.image_id} is {image.status}, not Available")
+    if sight.cluster is not None and not sight.is_own_image(wish):
+        yield from _of_system(image, sight.cluster, wish)
+
+
+def _not_listed(sight: Sight, wish: Wish) -> Finding:
+    """The system images that are listed are those on offer: an old cluster's own may work for longer."""
+    if not sight.is_own_image(wish):
+        return Finding(
             "image_id",
             f"image {wish.image_id} is not among the {wish.image_owner_alias!r} images: check the id"
             " and image_owner_alias",
         )
-        return
-    if image.status.lower() != "available":
-        yield Finding("image_id", f"image {wish.image_id} is {image.status}, not Available")
-    if sight.cluster is not None:
-        yield from _of_system(image, sight.cluster, wish)
+    gone = f"the cluster's image {wish.image_id} is not among the {wish.image_owner_alias!r} images (any more)"
+    if wish.image_owner_alias == "system":
+        return Finding(
+            "image_id",
+            f"{gone}: if E-HPC refuses it (ImageNotFound), name another image and its owner alias",
+            warning=True,
+        )
+    return Finding("image_id", f"{gone}: name another image and its owner alias")
 
 
 def _of_system(image: ImageFacts, cluster: wire.Cluster, wish: Wish) -> Iterable[Finding]:
-    family, version = system_of("", "", cluster.os_tag or cluster.base_os_tag)
-    if not family or not image.family:
+    tag = cluster.os_tag or cluster.base_os_tag
+    if tag and image.os_tag.lower() == tag.lower():
         return
+    family, version = system_of("", "", tag)
     other_major = bool(version and image.version) and _major(image.version) != _major(version)
-    if family == "windows" and image.family in ("windows", "centos"):
+    known = family and image.family
+    if known and family == "windows" and image.family in ("windows", "centos"):
         if image.family != family or other_major:  # no answer tells whether the cluster is hybrid
             yield Finding(
                 "image_id",
@@ -153,22 +169,37 @@ def _of_system(image: ImageFacts, cluster: wire.Cluster, wish: Wish) -> Iterable
                 f" {family} {version}: only a hybrid cluster of several systems takes it",
                 warning=True,
             )
-    elif image.family != family:
+            return
+    elif known and image.family != family:
         yield Finding(
             "image_id",
             f"image {wish.image_id} is {image.family}, the cluster's system is {family}: choose an"
             f" image of {family}",
         )
-    elif other_major:
+        return
+    elif known and other_major:
         yield Finding(
             "image_id",
             f"image {wish.image_id} is {image.family} {image.version}, the cluster's is {version}:"
             f" the major version has to be {_major(version)}",
         )
+    if not (known and version and image.version):
+        whose = "its" if family and version else "the cluster's"
+        yield Finding(
+            "image_id",
+            f"image {wish.image_id} can't be checked, since {whose} system or version isn't told: make sure"
+            " that it is of the cluster's system and major version",
+            warning=True,
+        )
 
 
-#: Instance type families with Arm processors end so: ecs.g8y.large, ecs.c6r.xlarge, ecs.ebmg8y.….
-ARM_FAMILY = re.compile(r"ecs\.[a-z]+\d+[ry]\.")
+#: Instance type families with Arm processors (Yitian, Ampere): a family's last letter alone doesn't tell.
+ARM_FAMILIES = frozenset({"g8y", "c8y", "r8y", "ebmg8y", "ebmc8y", "ebmr8y", "g6r", "c6r", "gn7r"})
+
+
+def _is_arm(instance_type: str) -> bool:
+    """Of a type such as ``ecs.g8y.large`` or ``ecs.gn7r-c16g1.4xlarge``."""
+    return re.sub(r"^ecs\.|[.-].*", "", instance_type) in ARM_FAMILIES
 
 
 def _of_architecture(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
@@ -177,7 +208,7 @@ def _of_architecture(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
         return
     arm = image.architecture.lower().startswith(("arm", "aarch"))
     seen = ((i, (sight.instances or {}).get(i)) for i in plan.attach)
-    unlike = [i for i, x in seen if x and bool(ARM_FAMILY.match(x.instance_type)) != arm]
+    unlike = [i for i, x in seen if x and _is_arm(x.instance_type) != arm]
     if unlike:
         yield Finding(
             "image_id",
@@ -223,13 +254,20 @@ def _of_marks(sight: Sight, plan: Plan, mark: str) -> Iterable[Finding]:
         )
 
 
-def _of_instances(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
-    """What is wrong with instances to attach: one finding each, above MOST of a kind one for all."""
+def _of_instances(
+    sight: Sight, wish: Wish, plan: Plan, *, status: bool = True
+) -> Iterable[Finding]:
+    """What is wrong with instances to attach: one finding each, above MOST of a kind one for all.
+
+    Args:
+        status: whether it matters that an instance isn't Stopped.
+    """
     if sight.instances is None:
         return
     kinds: dict[str, list[str]] = {}
     for instance_id in plan.attach:
-        for trouble in _troubles(sight, wish, instance_id):
+        found = [*_troubles(sight, wish, instance_id)]
+        for trouble in (*found, *(_of_status(sight, wish, instance_id) if status else ())):
             kinds.setdefault(trouble, []).append(sight.name(instance_id))
     for trouble, names in kinds.items():
         told = names if len(names) <= MOST else [f"each of {listed(names)}"]
@@ -252,7 +290,24 @@ def _troubles(sight: Sight, wish: Wish, instance_id: str) -> Iterable[str]:
         )
     if instance.locks:
         yield f"is locked ({', '.join(instance.locks)}): unlock it first"
-    if not instance.stopped and not wish.stop_running and instance_id not in sight.begun:
+
+
+def _of_status(sight: Sight, wish: Wish, instance_id: str) -> Iterable[str]:
+    """Only what is Stopped can be attached, and ECS stops only what is Running."""
+    instance = (sight.instances or {}).get(instance_id)
+    if instance is None or instance.stopped or instance_id in sight.begun:
+        return
+    status = instance.status.lower()
+    if status in wire.INSTANCE_COMING:
+        yield (
+            f"is {instance.status}, not Stopped, and can't be stopped yet: wait until it is Running, and run"
+            " again"
+        )
+    elif wish.stop_running:
+        return
+    elif status == wire.INSTANCE_STOPPING:
+        yield f"is {instance.status}, not Stopped yet: wait until it is, and run again"
+    else:
         yield f"is {instance.status}, not Stopped: stop it, or set stop_running=True"
 
 

@@ -52,12 +52,13 @@ class Wish:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is known of an image; empty texts are not known."""
+    """What is known of an image; empty texts are not known. `os_tag` is E-HPC's own word for the system."""
 
     family: str
     version: str
     architecture: str
     status: str = "Available"
+    os_tag: str = ""
 
 
 @dataclass
@@ -105,6 +106,12 @@ class Sight:
         if self.cluster is None or wish.image_id != self.cluster.image_id:
             return False
         return self.cluster.image_owner_alias in ("", wish.image_owner_alias)
+
+    def image_of(self, wish: Wish) -> tuple[str, str]:
+        """Id and owner alias of the wished image, the cluster's own where none is named; empty: not known."""
+        if wish.image_id or not wish.image_known or self.cluster is None:
+            return wish.image_id, wish.image_owner_alias
+        return self.cluster.image_id, self.cluster.image_owner_alias or "system"
 
     def is_stopped(self, instance_id: str) -> bool:
         """Whether ECS said that it is Stopped; not where it wasn't asked."""
@@ -176,7 +183,7 @@ def look(
         sight.tasks = _try(sight, "instance_ids", lambda: cloud.list_running_tasks(wish.cluster_id))
         _look_at_instances(cloud, ids, sight)
     missing = set(wanted) - (sight.nodes or {}).keys()
-    if wish.image_id and (missing or wish.later):
+    if missing or wish.later:
         sight.images = _try(sight, "image_id", lambda: _images(cloud, wish, sight))
     if missing:
         _try(sight, "instance_ids", lambda: _look_at_other_clusters(cloud, wish, sight))
@@ -271,14 +278,11 @@ def _try(sight: Sight, property_: str, call: Callable[[], T]) -> T | None:
 
 
 def _images(cloud: Cloud, wish: Wish, sight: Sight) -> dict[str, ImageFacts] | None:
-    """The images of the wished owner alias; None where they can't or needn't be listed."""
-    if sight.is_own_image(wish) or wish.image_owner_alias in ("marketplace", ""):
+    """The images of the wished image's owner alias; None where they can't be listed."""
+    image_id, alias = sight.image_of(wish)
+    if not image_id or alias in ("marketplace", ""):
         return None
-    images = (
-        cloud.list_system_images()
-        if wish.image_owner_alias == "system"
-        else cloud.list_custom_images(wish.image_owner_alias)
-    )
+    images = cloud.list_system_images() if alias == "system" else cloud.list_custom_images(alias)
     return {image.image_id: facts_of(image) for image in images}
 
 
@@ -286,16 +290,37 @@ def facts_of(image: wire.SystemImage | wire.CustomImage) -> ImageFacts:
     """What a list tells of an image."""
     if isinstance(image, wire.SystemImage):
         system = system_of(image.platform, image.version, image.os_tag)
-        return ImageFacts(*system, image.architecture)
+        return ImageFacts(*system, image.architecture, os_tag=image.os_tag)
     tag, base = image.os_tag, image.base_os_tag
-    system = system_of(
-        tag.platform or base.platform, tag.version or base.version, tag.os_tag or base.os_tag
+    family, version = system_of(tag.platform, tag.version, tag.os_tag)
+    base_family, base_version = system_of(base.platform, base.version, base.os_tag)
+    return ImageFacts(
+        family or base_family,
+        version or base_version,
+        tag.architecture or base.architecture,
+        image.status or "Available",
+        tag.os_tag or base.os_tag,
     )
-    return ImageFacts(*system, tag.architecture or base.architecture, image.status or "Available")
+
+
+#: Other names of a family: ECS says Aliyun of what E-HPC's tags call AliyunLinux or AlibabaCloudLinux.
+_FAMILIES = {"alibabacloud": "aliyun"}
 
 
 def system_of(platform: str, version: str, tag: str) -> tuple[str, str]:
-    """Family and version, lower case: from the fields, else from a tag such as ``CentOS_7.6_64``."""
-    family, _, rest = tag.partition("_")
-    family = (platform or family).lower()
-    return ("windows" if family.startswith("win") else family), version or rest.partition("_")[0]
+    """Family and version, lower case: from a tag such as ``CentOS_7.6_64``, else from the fields.
+
+    Tags and fields spell one family in several ways, the fields in more: Red Hat and RedHat, Aliyun and
+    AliyunLinux. So case, blanks and a trailing «Linux» don't count.
+    """
+    parts = tag.split("_")
+    numbers = [n for n, part in enumerate(parts) if part[:1].isdigit()]
+    words = parts[: numbers[0]] if numbers else parts
+    told = parts[numbers[0]] if len(numbers) > 1 else ""  # a single one is the number of bits
+    return _family("".join(words)) or _family(platform), told or version
+
+
+def _family(name: str) -> str:
+    family = "".join(name.lower().split())
+    family = family.removesuffix("linux") or family
+    return "windows" if family.startswith("win") else _FAMILIES.get(family, family)

@@ -31,6 +31,9 @@ TASK_TYPES_OF_OTHERS = frozenset(
         *("resetcompute", "resetcomputes", "stopcomputes", "deletecomputes"),
     }
 )
+#: ECS's words for an instance that is on its way to Running, and to Stopped.
+INSTANCE_COMING = frozenset({"pending", "starting"})
+INSTANCE_STOPPING = "stopping"
 COMPUTE_ROLE = "compute"
 
 

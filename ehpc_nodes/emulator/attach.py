@@ -14,7 +14,7 @@ from . import tasks
 from .answers import ApiError, Body, invalid
 from .params import Args
 from .state import State
-from .world import Cluster, Image, Instance, Node, Resources, Task
+from .world import Cluster, Image, Instance, Node, Resources, Task, family_of
 
 DOUBLE_ATTACH = "Emulator.DoubleAttach"
 
@@ -100,15 +100,15 @@ def _check_image(state: State, cluster: Cluster, args: Args) -> Image:
     usable = image is not None and image.status == "Available"
     if image is None or not usable or image.owner_alias != args.text("ImageOwnerAlias"):
         raise ApiError(404, "ImageNotFound", "The specified image does not exist.")
-    family, _, rest = cluster.os_tag.partition("_")
-    cluster_is_windows = family.lower().startswith("windows")
+    if image.os_tag == cluster.os_tag:
+        return image
+    family, rest = family_of(cluster.os_tag), cluster.os_tag.partition("_")[2]
+    cluster_is_windows = family.startswith("windows")
     if cluster.multi_os and cluster_is_windows:
-        if image.is_windows or image.platform.lower() == "centos":
+        if image.is_windows or image.family == "centos":
             return image
         raise invalid("ImageId", "Only Windows Server and CentOS images fit this cluster.")
-    same_family = (
-        image.is_windows if cluster_is_windows else image.platform.lower() == family.lower()
-    )
+    same_family = image.is_windows if cluster_is_windows else image.family == family
     same_major = image.version.split(".")[0] == rest.split("_")[0].split(".")[0]
     if not (same_family and same_major):
         raise invalid("ImageId", f"{image.os_tag} does not fit a cluster of {cluster.os_tag}.")

@@ -163,7 +163,7 @@ def _why_not_stop(state: State, instance_id: str) -> ApiError | None:
     if "security" in instance.locks:
         text = f"The instance {instance_id} is locked due to security reasons."
         return ApiError(403, "InstanceLockedForSecurity", text)
-    if instance.status not in ("Running", "Starting"):
+    if instance.status != "Running":
         text = f"The current status ({instance.status}) of {instance_id} does not support this."
         return ApiError(403, "IncorrectInstanceStatus", text)
     return None

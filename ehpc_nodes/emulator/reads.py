@@ -66,6 +66,7 @@ def list_images(state: State, args: Args) -> Body:
         for image in state.world.images.values()
         if image.owner_alias == "system"
         and image.status == "Available"
+        and image.listed
         and args.text("BaseOsTag", image.os_tag) == image.os_tag
     ]
     return {"OsTags": {"OsInfo": rows}}

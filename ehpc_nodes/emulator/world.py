@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -25,9 +26,17 @@ class AccessKey:
     allow: list[str] = field(default_factory=lambda: ["*"])
 
 
+def family_of(system: str) -> str:
+    """Of a tag or a platform: CentOS_7.6_64 is centos, AliyunLinux_3_64 aliyun, Red Hat redhat."""
+    return re.sub(r"\s|linux$", "", system.partition("_")[0].lower())
+
+
 @dataclass
 class Image:
-    """A system disk image; `os_tag` reads `CentOS_7.6_64`."""
+    """A system disk image; `os_tag` reads `CentOS_7.6_64`, `platform` is as free as ECS's (`Red Hat`).
+
+    `listed=False`: a system image that is offered no more; clusters that were made of it still take it.
+    """
 
     id: str
     os_tag: str
@@ -40,6 +49,7 @@ class Image:
     description: str = ""
     size: int = 40
     os_name: str = ""
+    listed: bool = True
 
     def __post_init__(self) -> None:
         parts = self.os_tag.split("_")
@@ -48,8 +58,13 @@ class Image:
         self.os_name = self.os_name or f"{self.platform} {self.version} 64 bit"
 
     @property
+    def family(self) -> str:
+        """Of its tag, else of its platform."""
+        return family_of(self.os_tag) or family_of(self.platform)
+
+    @property
     def is_windows(self) -> bool:
-        return self.platform.lower().startswith("windows")
+        return self.family.startswith("windows")
 
 
 @dataclass

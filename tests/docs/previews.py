@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import re
+from unittest.mock import patch
 
+from pulumi.output import UNKNOWN
+
+from benchmarks.frugal import Run, declared
+from ehpc_nodes.engine import EngineCall
+from ehpc_nodes.errors import ConfigError
+from ehpc_nodes.forecast import forecast_replacement, forecast_unseen
+from ehpc_nodes.marks import ATTACHING_KEY, TAG_KEY
 from ehpc_nodes.models import Finding, check_form
+from ehpc_nodes.settings import resolve_region
 from ehpc_nodes.testing.worlds import CLUSTER, ids
 from engine.program import declare
-from unit.emulated import Bench
+from unit.emulated import MARK, Bench
 from unit.test_preflight import OWN, ROWS, survey
 
-ONE, TWO = ids(1, 2)
+ONE, TWO, THREE = ids(1, 2, 3)
 
 
 def after(cloud, stack_on, *numbers, **arguments):
@@ -95,17 +104,106 @@ def form(**arguments):
     return check_form({"cluster_id": CLUSTER, "instance_ids": [ONE], **arguments}, ())[1]
 
 
-#: Findings that no row of tests/unit/test_preflight.py is: of the form, and where nothing can be looked at.
+def wish_of(**more):
+    """Checked inputs, as a replacement's forecast takes them."""
+    return {
+        "cluster_id": CLUSTER,
+        "region": "cn-hangzhou",
+        "instance_ids": {ONE: ""},
+        "replace_system_disks": True,
+        "stop_running": False,
+        "detach_busy": False,
+        **more,
+    }
+
+
+def replaced(bench, **news):
+    return forecast_replacement(lambda _: bench.lifecycle(), wish_of(**news), {ONE}, wish_of())
+
+
+def checked(**arguments):
+    """What a provider's check refuses."""
+    result = Run(Bench()).check({}, {**declared([1]), **arguments})
+    return [Finding(failure.property, failure.reason) for failure in result.failures]
+
+
+def of_second(first, second, then=lambda run, urn: None):
+    """What is refused of the second of two resources with these instances, after a deed to the first."""
+    bench = Bench()
+    bench.emulator.world.instances[THREE].host_name = "compute1"
+    run = Run(bench)
+    urns = [
+        "urn:pulumi:dev::project::pulumi-python:dynamic/ehpc:AttachedNodes::" + name
+        for name in ("first", "second")
+    ]
+    failures = []
+    for urn, numbers in zip(urns, (first, second), strict=True):
+        with patch("ehpc_nodes.provider.current_call", lambda urn=urn: EngineCall(urn=urn)):
+            failures = run.check({}, declared(numbers)).failures
+            then(run, urn)
+    return [Finding(failure.property, failure.reason) for failure in failures]
+
+
+def detaches(run, urn):
+    """The run's resource lets go of what it lists."""
+    run._claims.withdraw(urn)
+    run._claims.let_go(urn, CLUSTER, [ONE])
+
+
+def no_region():
+    try:
+        resolve_region(lambda _: None, {})
+    except ConfigError as error:
+        return [Finding("region", str(error))]
+    return []
+
+
+def of_mark(**tags):
+    """Of another instance that carries this resource's mark."""
+    bench = Bench(attached=() if tags else (2,))
+    bench.emulator.world.instances[TWO].tags |= {TAG_KEY: MARK, **tags}
+    return survey(bench).findings
+
+
+def queue_not_seen():
+    bench = without("ListNodesByQueue")
+    bench.emulator.outside.attach(ONE, CLUSTER)
+    return survey(bench, job_queue="gpu").findings[1:2]
+
+
+#: Findings that no row of tests/unit/test_preflight.py is: of the form, of several resources or steps, and
+#: where nothing can be looked at.
 OTHERS = {
+    "an argument of another name": lambda: form(instance_id=ONE),
+    "an argument of another type": lambda: form(instance_ids=ONE),
     "an id of another form": lambda: form(instance_ids=["compute1"]),
     "an id twice": lambda: form(instance_ids=[ONE, ONE]),
+    "an owner alias without its image": lambda: checked(image_owner_alias="self"),
+    "another owner alias": lambda: form(image_id="m-bp1own", image_owner_alias="mine"),
+    "no cluster": lambda: form(cluster_id=None),
     "no instance": lambda: form(instance_ids=[]),
+    "no instances at all": lambda: form(instance_ids=None),
+    "no region": no_region,
     "no such cluster": lambda: survey(Bench(), cluster_id="ehpc-hz-none").findings,
     "a cluster of another region": lambda: survey(Bench(), region="cn-beijing").findings,
     "a check without its permission": lambda: survey(
         without("DescribeCluster"), image_id="centos_7_06.vhd", image_owner_alias="system"
     ).findings[:1],
     "a look without which an attach is blind": lambda: survey(without("ListTasks")).findings[1:],
+    "the cluster's image, not to be seen": lambda: survey(without("DescribeCluster")).findings[1:],
+    "a queue's nodes, not to be seen": queue_not_seen,
+    "listed by two resources": lambda: of_second([1], [1]),
+    "a host name in two resources": lambda: of_second([1], [3]),
+    "detached in this run by another resource": lambda: of_second([1], [1], detaches),
+    "a node with this resource's mark": of_mark,
+    "sent to another cluster": lambda: of_mark(**{ATTACHING_KEY: "ehpc-hz-other"}),
+    "a replacement without stop_running": lambda: replaced(Bench(attached=(1,)), **OWN).findings,
+    "a replacement in an unknown cluster": lambda: (
+        forecast_unseen(wish_of(cluster_id=UNKNOWN, stop_running=True), {ONE}, wish_of()).findings
+    ),
+    "unknown instances without consent": lambda: (
+        survey(Bench(), [], later=1, replace_system_disks=False).findings
+    ),
 }
 
 

@@ -262,6 +262,17 @@ def test_what_cannot_work_is_refused(shared, case):
 # -- walks -----------------------------------------------------------------------------------------
 
 
+def test_what_the_default_image_and_a_stop_depend_on_is_refused_before_anything_is_written(shared):
+    def spoil(emulator):
+        owner = {"image_id": "m-bp1gone", "image_owner_alias": "self"}
+        vars(emulator.world.clusters[CLUSTER]).update(owner)
+        emulator.world.instances[ONE].status = "Pending"
+
+    text = shared.refused([spoil], {"stop_running": True}).text
+    assert "the cluster's image m-bp1gone is not among the 'self' images (any more)" in text
+    assert f"compute1 ({ONE}) is Pending, not Stopped, and can't be stopped yet" in text
+
+
 def test_an_up_refuses_what_its_preview_does(cloud, stack_on):
     it = cloud()
     it.emulator.outside.start(ONE)

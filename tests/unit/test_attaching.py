@@ -156,6 +156,27 @@ def test_running_instances_are_stopped_first_where_that_is_allowed():
     assert state.instance_ids == ids(1, 2)
 
 
+def test_an_instance_that_stops_already_is_waited_for():
+    bench = Bench(instance_pace={"looks": 8})
+    bench.emulator.world.instances[iid(1)].status = "Running"
+    stop = {"InstanceId.1": iid(1), "RegionId": "cn-hangzhou"}
+    assert bench.emulator.call("StopInstances", "2014-05-26", stop).status == 200
+    assert bench.emulator.world.instances[iid(1)].status == "Stopping"
+    assert bench.up(1, stop_running=True).instance_ids == [iid(1)]
+    assert bench.harm.disk_replacements == {iid(1): 1}
+
+
+@pytest.mark.parametrize("status", ["Pending", "Starting"])
+def test_what_can_not_be_stopped_yet_is_refused_before_any_write(status):
+    bench = Bench()
+    bench.emulator.world.instances[iid(1)].status = status
+    with pytest.raises(FindingsError, match=rf"is {status}, not Stopped, and can't be stopped yet"):
+        bench.up(1, stop_running=True)
+    assert bench.writes() == []
+    bench.emulator.world.instances[iid(1)].status = "Running"
+    assert bench.up(1, stop_running=True).instance_ids == [iid(1)]
+
+
 def test_only_those_that_run_are_stopped_a_hundred_at_a_time():
     bench = Bench(152)
     for n in range(2, 153):

@@ -64,6 +64,22 @@ def busy(bench):
     bench.nodes[TWO].used.cpu = 4
 
 
+def own_image(gone=False, **changes):
+    """The cluster is made of the account's image, which has changed since."""
+
+    def spoil(bench):
+        cluster(image_id="m-bp1own", image_owner_alias="self")(bench)
+        image(**changes)(bench)
+        if gone:
+            del bench.emulator.world.images["m-bp1own"]
+
+    return spoil
+
+
+def own_image_not_offered(bench):
+    bench.emulator.world.images[IMAGE].listed = False
+
+
 def in_another_cluster(bench):
     world = bench.emulator.world
     world.clusters["ehpc-hz-other"] = Cluster("ehpc-hz-other", VPC, IMAGE, "CentOS_7.6_64")
@@ -89,6 +105,21 @@ ROWS: dict[str, Any] = {
         {},
         "instance_ids",
         f"compute1 ({ONE}) is Running, not Stopped: stop it, or set stop_running=True",
+    ),
+    "not stopped yet": (
+        instance(1, status="Stopping"),
+        {},
+        "instance_ids",
+        f"compute1 ({ONE}) is Stopping, not Stopped yet: wait until it is, and run again",
+    ),
+    "not to be stopped yet": (
+        instance(1, status="Pending"),
+        {"stop_running": True},
+        "instance_ids",
+        (
+            f"compute1 ({ONE}) is Pending, not Stopped, and can't be stopped yet: wait until it is Running,"
+            " and run again"
+        ),
     ),
     "another vpc": (
         instance(1, vpc_id="vpc-other"),
@@ -193,6 +224,61 @@ ROWS: dict[str, Any] = {
         OWN,
         "image_id",
         "image m-bp1own is centos 8.2, the cluster's is 7.6: the major version has to be 7",
+    ),
+    "an image in a hybrid cluster": (
+        cluster(os_tag="WindowsServer_2016_64"),
+        OWN,
+        "image_id",
+        (
+            "image m-bp1own is centos 7.6, the cluster's system is windows 2016: only a hybrid cluster of"
+            " several systems takes it"
+        ),
+        True,
+    ),
+    "an image of unknown system": (
+        image(os_tag="", platform="", version=""),
+        OWN,
+        "image_id",
+        (
+            "image m-bp1own can't be checked, since its system or version isn't told: make sure that it is"
+            " of the cluster's system and major version"
+        ),
+        True,
+    ),
+    "a cluster of unknown system": (
+        cluster(os_tag=""),
+        OWN,
+        "image_id",
+        (
+            "image m-bp1own can't be checked, since the cluster's system or version isn't told: make sure"
+            " that it is of the cluster's system and major version"
+        ),
+        True,
+    ),
+    "the cluster's image, no longer offered": (
+        own_image_not_offered,
+        {},
+        "image_id",
+        (
+            f"the cluster's image {IMAGE} is not among the 'system' images (any more): if E-HPC refuses it"
+            " (ImageNotFound), name another image and its owner alias"
+        ),
+        True,
+    ),
+    "the cluster's image, deleted": (
+        own_image(gone=True),
+        {},
+        "image_id",
+        (
+            "the cluster's image m-bp1own is not among the 'self' images (any more): name another image and"
+            " its owner alias"
+        ),
+    ),
+    "the cluster's image, not available": (
+        own_image(status="Creating"),
+        {},
+        "image_id",
+        "image m-bp1own is Creating, not Available",
     ),
     "marketplace": (
         None,
@@ -306,6 +392,12 @@ ROWS: dict[str, Any] = {
         {"job_queue": "zzz"},
         "job_queue",
         f"queue 'zzz' does not exist in {CLUSTER}: there is workq, gpu",
+    ),
+    "a cluster without queues": (
+        lambda bench: bench.emulator.world.clusters[CLUSTER].queues.clear(),
+        {"job_queue": "gpu"},
+        "job_queue",
+        f"queue 'gpu' does not exist in {CLUSTER}: it has none",
     ),
     "a shared image": (
         image(owner_alias="others", status="Deleting"),
@@ -485,6 +577,91 @@ def test_nothing_is_found_where_nothing_is_wrong():
     assert survey(Bench(), [ONE, TWO], job_queue="gpu", **OWN).findings == []
 
 
+@pytest.mark.parametrize(
+    ("tag", "platform"),
+    [
+        ("RedHat_7.6_64", "Red Hat"),
+        ("AliyunLinux_2.1903_64", "Aliyun"),
+        ("AlibabaCloudLinux_3_64", "Alibaba Cloud Linux"),
+        ("SUSE_12_64", "SUSE Linux"),
+        ("CentOS_7.6_64", "centos"),
+        ("Own", "Anything"),  # no version: equal tags are one system nevertheless
+    ],
+)
+def test_an_image_with_the_clusters_tag_fits_however_its_platform_is_spelt(tag, platform):
+    bench = Bench()
+    cluster(os_tag=tag)(bench)
+    image(os_tag=tag, platform=platform, version="")(bench)
+    assert survey(bench, **OWN).findings == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "platform", "version"),
+    [
+        ("RedHat_7.6_64", "Red Hat", "7.2"),
+        ("AliyunLinux_2.1903_64", "Aliyun", "2"),
+        ("SUSE_12_64", "SUSE Linux", "12.5"),
+    ],
+)
+def test_a_platform_fits_the_clusters_tag_however_it_is_spelt(tag, platform, version):
+    bench = Bench()
+    cluster(os_tag=tag)(bench)
+    image(os_tag="", platform=platform, version=version)(bench)
+    assert survey(bench, **OWN).findings == []
+
+
+@pytest.mark.parametrize("changes", [{"version": "", "os_tag": "CentOS"}, {"os_tag": "CentOS_64"}])
+def test_an_image_of_unknown_version_is_warned_of_once(changes):
+    bench = Bench()
+    image(**{"version": "", **changes})(bench)
+    (found,) = survey(bench, **OWN).findings
+    assert found.warning
+    assert "its system or version isn't told" in found.reason
+
+
+def test_another_family_is_refused_though_its_version_is_unknown():
+    bench = Bench()
+    image(os_tag="Ubuntu", platform="Ubuntu", version="")(bench)
+    (found,) = survey(bench, **OWN).findings
+    assert found.reason.endswith("choose an image of centos")
+    assert not found.warning
+
+
+def test_the_clusters_own_image_is_not_compared_with_its_system():
+    bench = Bench()
+    own_image(os_tag="Ubuntu_20.04_64")(bench)
+    assert survey(bench).findings == []
+    assert survey(bench, **OWN).findings == []
+
+
+def test_an_image_is_not_looked_up_where_nothing_is_attached():
+    bench = Bench(attached=(1,))
+    own_image(gone=True)(bench)
+    assert survey(bench, [ONE], [ONE]).findings == []
+    assert survey(bench, [], [ONE]).findings == []
+    assert bench.calls("ListImages", "ListCustomImages") == []
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "arm"),
+    [
+        *((f"ecs.{family}.large", True) for family in ("g8y", "c8y", "r8y", "g6r", "c6r")),
+        *((f"ecs.{family}.32xlarge", True) for family in ("ebmg8y", "ebmc8y", "ebmr8y")),
+        ("ecs.gn7r-c16g1.4xlarge", True),
+        ("ecs.i4r.4xlarge", False),  # Intel, for all its name
+        ("ecs.r6.large", False),
+        ("ecs.g8i.large", False),
+        ("ecs.gn7i-c16g1.4xlarge", False),
+    ],
+)
+def test_which_instances_have_arm_processors(instance_type, arm):
+    bench = Bench()
+    instance(1, instance_type=instance_type)(bench)
+    assert bool(survey(bench, **OWN).findings) is arm
+    image(architecture="arm64")(bench)
+    assert bool(survey(bench, **OWN).findings) is not arm
+
+
 def test_minor_versions_may_differ():
     bench = Bench()
     image(version="7.2", os_tag="CentOS_7.2_64")(bench)
@@ -553,10 +730,21 @@ def test_a_queue_that_is_not_there_is_found_for_members_too():
     )
 
 
-def test_with_stop_running_a_running_instance_is_fine():
+@pytest.mark.parametrize("status", ["Running", "Stopping"])
+def test_with_stop_running_an_instance_that_runs_or_stops_is_fine(status):
     bench = Bench()
-    instance(1, status="Running")(bench)
+    instance(1, status=status)(bench)
     assert survey(bench, stop_running=True).findings == []
+
+
+@pytest.mark.parametrize("status", ["Pending", "Starting"])
+@pytest.mark.parametrize("stop_running", [False, True])
+def test_what_can_not_be_stopped_yet_is_waited_for(status, stop_running):
+    bench = Bench()
+    instance(1, status=status)(bench)
+    (found,) = survey(bench, stop_running=stop_running).findings
+    assert f"is {status}, not Stopped, and can't be stopped yet: wait" in found.reason
+    assert not found.warning
 
 
 def test_a_cluster_that_says_another_region():

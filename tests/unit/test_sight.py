@@ -54,20 +54,26 @@ def add_cluster(bench, name=OTHER, *members, vpc=VPC, status="running"):
             {},
             [
                 *("DescribeCluster", "ListNodes", "DescribeInstances"),
-                *("ListTasks", "DescribeInstances", "ListClusters"),
+                *("ListTasks", "DescribeInstances", "ListImages", "ListClusters"),
             ],
         ),
         (
             [ONE],
             [],
             {"mark": ""},
-            ["DescribeCluster", "ListNodes", "ListTasks", "DescribeInstances", "ListClusters"],
+            [
+                *("DescribeCluster", "ListNodes", "ListTasks", "DescribeInstances"),
+                *("ListImages", "ListClusters"),
+            ],
         ),
         (
             [ONE],  # in the state, but no node (any more)
             [ONE],
             {"mark": ""},
-            ["DescribeCluster", "ListNodes", "ListTasks", "DescribeInstances", "ListClusters"],
+            [
+                *("DescribeCluster", "ListNodes", "ListTasks", "DescribeInstances"),
+                *("ListImages", "ListClusters"),
+            ],
         ),
         ([iid(6)], [iid(6)], {"mark": ""}, ["DescribeCluster", "ListNodes"]),
         (
@@ -108,16 +114,31 @@ def test_only_what_the_wish_depends_on_is_looked_at(wanted, owned, wished, calls
         ("m-bp1own", "self", ["ListCustomImages"]),
         ("m-bp1own", "others", ["ListCustomImages"]),
         (OLD_IMAGE, "system", ["ListImages"]),
-        (IMAGE, "system", []),  # the cluster's own, of which its nodes are made already
+        (IMAGE, "system", ["ListImages"]),  # the cluster's own: it may be gone by now
         (IMAGE, "self", ["ListCustomImages"]),
         ("m-market", "marketplace", []),
-        ("", "", []),
+        ("", "", ["ListImages"]),  # the cluster's own
     ],
 )
-def test_images_are_listed_by_their_alias_unless_there_is_no_need(image, alias, calls):
+def test_images_are_listed_by_their_alias_unless_they_are_in_no_list(image, alias, calls):
     bench = Bench()
     look(bench, image_id=image, image_owner_alias=alias)
     assert bench.calls("ListImages", "ListCustomImages") == calls
+
+
+def test_a_clusters_own_image_is_looked_up_where_its_owner_has_it():
+    bench = Bench()
+    bench.emulator.world.clusters[CLUSTER].image_owner_alias = "others"
+    assert look(bench).images == {}
+    bench.emulator.world.clusters[CLUSTER].image_owner_alias = "marketplace"
+    assert look(bench).images is None
+    assert bench.calls("ListImages", "ListCustomImages") == ["ListCustomImages"]
+
+
+def test_an_image_that_is_named_but_not_known_yet_is_not_looked_up():
+    bench = Bench()
+    assert look(bench, image_known=False).images is None
+    assert bench.calls("ListImages", "ListCustomImages") == []
 
 
 def test_what_goes_without_saying_is_not_asked_for():
@@ -163,7 +184,9 @@ def test_what_is_seen():
     assert [queue.queue_name for queue in seen.queues or ()] == ["workq", "gpu"]
     assert seen.in_queue == {TWO, iid(3)}
     assert set(seen.instances or ()) == {ONE, TWO}
-    assert seen.images == {"m-bp1own": ImageFacts("centos", "7.6", "x86_64")}
+    assert seen.images == {
+        "m-bp1own": ImageFacts("centos", "7.6", "x86_64", os_tag="CentOS_7.6_64")
+    }
     assert (seen.elsewhere, seen.notes) == ({}, [])
 
 
@@ -368,6 +391,19 @@ def test_the_clusters_own_image(alias, image, wished, own):
         ("Windows Server", "2019", "", ("windows", "2019")),
         ("", "", "WindowsServer_2016_64", ("windows", "2016")),
         ("", "", "", ("", "")),
+        ("Red Hat", "7.6", "RedHat_7.6_64", ("redhat", "7.6")),
+        ("Red Hat", "7.6", "", ("redhat", "7.6")),
+        ("Aliyun", "3", "", ("aliyun", "3")),
+        ("", "", "AliyunLinux_2.1903_64", ("aliyun", "2.1903")),
+        ("Alibaba Cloud Linux", "3", "", ("aliyun", "3")),
+        ("", "", "AlibabaCloudLinux_3_64", ("aliyun", "3")),
+        ("SUSE Linux", "12", "", ("suse", "12")),
+        ("", "", "SUSE_12_64", ("suse", "12")),
+        ("CentOS", "8.2", "CentOS", ("centos", "8.2")),
+        ("", "", "CentOS_64", ("centos", "")),
+        ("", "", "CentOS_Stream_8_64", ("centosstream", "8")),
+        ("Linux", "", "", ("linux", "")),
+        ("Ubuntu", "20.04", "CentOS_7.6_64", ("centos", "7.6")),  # the tag is E-HPC's own word
     ],
 )
 def test_family_and_version_of_a_system(platform, version, tag, system):
@@ -376,7 +412,7 @@ def test_family_and_version_of_a_system(platform, version, tag, system):
 
 def test_the_facts_of_images():
     system = wire.SystemImage(image_id="i", os_tag="CentOS_7.6_64", architecture="arm64")
-    assert facts_of(system) == ImageFacts("centos", "7.6", "arm64", "Available")
+    assert facts_of(system) == ImageFacts("centos", "7.6", "arm64", "Available", "CentOS_7.6_64")
     base = wire.OsTag(platform="Ubuntu", version="20.04", architecture="x86_64")
     custom = wire.CustomImage(image_id="i", base_os_tag=base, status="Creating")
     assert facts_of(custom) == ImageFacts("ubuntu", "20.04", "x86_64", "Creating")

@@ -2,6 +2,8 @@
 
 import pytest
 
+from ehpc_nodes.emulator.world import Image
+
 ADD = {"Instance": ["i-1"], "ImageId": "centos76", "ImageOwnerAlias": "system"}
 
 
@@ -72,6 +74,32 @@ def test_a_rule_that_is_broken_has_no_effect(make, change, params, status, code)
 def test_images_that_fit(cloud, image, alias, cluster_id):
     answer = cloud.add("i-1", ImageId=image, ImageOwnerAlias=alias, ClusterId=cluster_id)
     assert answer.ok
+
+
+@pytest.mark.parametrize(
+    ("cluster", "tag", "platform"),
+    [
+        ("RedHat_7.6_64", "RedHat_7.6_64", "Red Hat"),
+        ("RedHat_7.6_64", "RedHat_7.2_64", "Red Hat"),
+        ("SUSE_12_64", "SUSE_12.5_64", "SUSE Linux"),
+        ("AliyunLinux_2.1903_64", "", "Aliyun"),
+        ("", "", "Others Linux"),
+    ],
+)
+def test_an_images_platform_may_be_spelt_otherwise_than_its_tag(cloud, cluster, tag, platform):
+    cloud.cluster.os_tag = cluster
+    cloud.world.images["m-own"] = Image("m-own", tag, "self", platform, version="" if tag else "2")
+    rows = cloud.ehpc("ListCustomImages", ClusterId=None).body["Images"]["ImageInfo"]
+    told = next(row["OsTag"] for row in rows if row["ImageId"] == "m-own")
+    assert (told["OsTag"], told["Platform"]) == (tag, platform)
+    assert cloud.add("i-1", ImageId="m-own", ImageOwnerAlias="self").ok
+
+
+def test_an_old_clusters_image_may_be_in_no_list_any_more(cloud):
+    cloud.world.images["centos76"].listed = False
+    rows = cloud.ehpc("ListImages", ClusterId=None).body["OsTags"]["OsInfo"]
+    assert "centos76" not in {row["ImageId"] for row in rows}
+    assert cloud.add("i-1", ImageId="centos76").ok
 
 
 def test_the_disk_is_replaced_and_the_node_runs(cloud):

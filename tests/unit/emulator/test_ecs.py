@@ -102,6 +102,13 @@ def test_stopping_all_together_or_none(make, ids, code):
     assert cloud.instance("i-old")["Status"] == "Running"
 
 
+@pytest.mark.parametrize("status", ["Pending", "Starting", "Stopping", "Stopped"])
+def test_only_what_is_running_can_be_stopped(cloud, status):
+    cloud.world.instances["i-1"].status = status
+    answer = cloud.ecs("StopInstances", InstanceId=["i-1"])
+    assert answer.body["Code"] == "IncorrectInstanceStatus"
+
+
 def test_stopping_as_many_as_can_be(cloud):
     answer = cloud.ecs(
         "StopInstances", InstanceId=["i-old", "i-2", "i-9"], BatchOptimization="SuccessFirst"
