@@ -24,6 +24,9 @@ log = logging.getLogger("ehpc_nodes.transport")
 
 CONNECT_TIMEOUT = 10.0
 LONGEST_MESSAGE = 300
+UNUSABLE = (
+    "a header can't be sent, or an address can't be read: the proxy's (HTTPS_PROXY) or a redirect's"
+)
 SECRET_NAME = re.compile(r"secret|token|password|signature|accesskey", re.IGNORECASE)
 
 
@@ -107,6 +110,9 @@ class HttpExchange:
             )
         except requests.RequestException as error:
             raise _transport_error(action, error, self._where) from error
+        except ValueError:
+            # of http.client and urllib3; it may tell a secret header, and come after the answer
+            raise TransportError(action, UNUSABLE) from None
         log.debug("%s: HTTP %s", action, answer.status_code)
         body = hidden(answer.content, credentials)
         return read_answer(action, answer.status_code, body, answer.headers)
@@ -127,6 +133,8 @@ def clock_skew(endpoint: str, timeout: float = CONNECT_TIMEOUT) -> float | None:
             answer = session.get(f"{endpoint}/", timeout=timeout, allow_redirects=False)
         except requests.RequestException as error:
             raise _transport_error("GET", error) from error
+        except ValueError:
+            raise TransportError("GET", UNUSABLE) from None
     told = parsedate(answer.headers.get("date", ""))
     return None if told is None else time() - timegm(told)
 

@@ -21,7 +21,7 @@ from ehpc_nodes.errors import (
     TransportError,
 )
 from ehpc_nodes.signing import Credentials
-from ehpc_nodes.transport import HttpExchange, redacted
+from ehpc_nodes.transport import HttpExchange, clock_skew, redacted
 
 KEY = Credentials("fake-id", "fake-secret", "fake-token")
 XML_ERROR = (
@@ -204,6 +204,34 @@ def test_a_refused_connection_was_never_sent():
     with pytest.raises(NotSentError, match=f"no connection to {host}: ") as caught:
         exchange(f"http://me:hunter2@{host}")("ListNodes", {})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("location", ["http://a..b/", "http://[::1", "http://h:abc/"])
+def test_a_redirect_to_no_address_is_no_usable_answer(server, location):
+    server.answer = (302, b"", {"Location": location})
+    with pytest.raises(TransportError, match="ListNodes: no usable answer: ") as caught:
+        exchange(server.url)("ListNodes", {})
+    assert not isinstance(caught.value, NotSentError), "the service answered"
+
+
+@pytest.mark.parametrize("proxy", ["http://me:hunter2@a..b", "http://me:hunter2@[::1"])
+def test_a_proxy_of_no_address_is_no_usable_answer(monkeypatch, proxy):
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(TransportError, match="ListNodes: no usable answer: ") as caught:
+        exchange("https://127.0.0.1:1")("ListNodes", {})
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(TransportError, match="GET: no usable answer: "):
+        clock_skew("https://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("token", ["hunter2\nmore", "hunter2…"])
+def test_a_secret_that_no_header_holds_is_told_nowhere(server, token):
+    """Settings refuse it; whoever brings credentials of their own isn't betrayed either."""
+    credentials = Credentials("fake-id", "fake-secret", token)
+    with pytest.raises(TransportError, match="ListNodes: no usable answer: ") as caught:
+        exchange(server.url, credentials=lambda: credentials)("ListNodes", {})
+    assert "hunter2" not in str(caught.value)
+    assert server.requests == []
 
 
 def test_an_untrusted_certificate_is_one_clear_line(tmp_path):
