@@ -152,14 +152,16 @@ class Attaching:
 
     def _unmarked(self, ids: Sequence[str]) -> list[str]:
         """Of these, the ones that carry no other resource's mark just now; the others are noted as failed."""
-        operation = self.operation
-        if not ids or not operation.mark:
+        operation, free = self.operation, list[str]()
+        if not operation.mark:
             return list(ids)
-        seen = {x.instance_id: x for x in operation.cloud.describe_instances(ids)}
-        owners = Sight(operation.identity, instances=seen).of_others(operation.mark)
-        for instance_id, owner in owners.items():
-            self._taken([instance_id], f"resource {owner!r}")
-        return [i for i in ids if i not in owners]
+        for batch in chunks(ids, BATCH):  # of ten thousand instances, few are in memory at once
+            seen = {x.instance_id: x for x in operation.cloud.describe_instances(batch)}
+            owners = Sight(operation.identity, instances=seen).of_others(operation.mark)
+            for instance_id, owner in owners.items():
+                self._taken([instance_id], f"resource {owner!r}")
+            free += [i for i in batch if i not in owners]
+        return free
 
     def _taken(self, ids: Sequence[str], owner: str) -> None:
         self.operation.fail(ids, "Taken", f"was taken meanwhile by {owner}: run pulumi up again")
