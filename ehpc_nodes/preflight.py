@@ -305,6 +305,11 @@ def _of_status(sight: Sight, wish: Wish, instance_id: str) -> Iterable[str]:
         )
     elif wish.stop_running:
         return
+    elif instance_id in sight.leaving:
+        yield (
+            "is being detached, and its instance goes on running: wait until it is no node any more, then stop"
+            " it, or set stop_running=True"
+        )
     elif status == wire.INSTANCE_STOPPING:
         yield f"is {instance.status}, not Stopped yet: wait until it is, and run again"
     else:

@@ -72,6 +72,7 @@ class Sight:
         begun: of the marked, the ones that an interrupted run announced to be attached to the cluster, and nodes
             that it attached and that no state knows.
         begun_elsewhere: those that it announced for another cluster, which is named.
+        leaving: wanted nodes that are being detached: not among the nodes any more.
         in_queue: the members of the wished queue.
         elsewhere: nodes of the region's other clusters in the same VPC, with their cluster.
     """
@@ -85,6 +86,7 @@ class Sight:
     estranged: set[str] = field(default_factory=set)
     begun: set[str] = field(default_factory=set)
     begun_elsewhere: dict[str, str] = field(default_factory=dict)
+    leaving: set[str] = field(default_factory=set)
     queues: list[wire.Queue] | None = None
     in_queue: set[str] | None = None
     images: dict[str, ImageFacts] | None = None

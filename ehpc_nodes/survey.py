@@ -81,6 +81,8 @@ def survey(
     )
     if nodes is None and seen.nodes is not None:  # allowed again by now: all anew, with patience
         return survey(operation, wish, wanted, owned | set(anew), anew=anew, pending=pending)
+    known = operation.nodes if nodes is not None else {}
+    seen.leaving = {i for i in wanted & known.keys() if known[i].in_status(wire.NODE_LEAVING)}
     seen.begun -= operation.see_awaited()
     seen.marked -= operation.awaited
     seen.begun |= set(pending) - (seen.nodes or {}).keys()
@@ -145,10 +147,5 @@ def _nodes_if_allowed(operation: Operation, expected: set[str]) -> dict[str, wir
 
 def with_image(wish: Wish, seen: Sight) -> Wish:
     """The wish with the cluster's own image where it names none."""
-    if wish.image_id or not wish.image_known or seen.cluster is None:
-        return wish
-    return replace(
-        wish,
-        image_id=seen.cluster.image_id,
-        image_owner_alias=seen.cluster.image_owner_alias or "system",
-    )
+    image_id, alias = seen.image_of(wish)
+    return replace(wish, image_id=image_id, image_owner_alias=alias)

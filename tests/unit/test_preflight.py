@@ -80,6 +80,12 @@ def own_image_not_offered(bench):
     bench.emulator.world.images[IMAGE].listed = False
 
 
+def being_detached(bench):
+    """A node that an interrupted run, say, takes out of the cluster just now."""
+    bench.emulator.outside.attach(ONE, CLUSTER)
+    bench.nodes[ONE].status = "releasing"
+
+
 def in_another_cluster(bench):
     world = bench.emulator.world
     world.clusters["ehpc-hz-other"] = Cluster("ehpc-hz-other", VPC, IMAGE, "CentOS_7.6_64")
@@ -119,6 +125,15 @@ ROWS: dict[str, Any] = {
         (
             f"compute1 ({ONE}) is Pending, not Stopped, and can't be stopped yet: wait until it is Running,"
             " and run again"
+        ),
+    ),
+    "a node that is being detached": (
+        being_detached,
+        {},
+        "instance_ids",
+        (
+            f"compute1 ({ONE}) is being detached, and its instance goes on running: wait until it is no node"
+            " any more, then stop it, or set stop_running=True"
         ),
     ),
     "another vpc": (
