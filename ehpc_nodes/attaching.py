@@ -76,7 +76,7 @@ class Attaching:
         taken = self._taken_up_before([*ids, *strays])
         rest = self._still_free([i for i in ids if i not in taken])
         self._stop_running(rest)
-        rest = self._unmarked(self._still_free(rest))
+        rest = self._still_free(rest, marks_anew=True)
         if not announce(self.operation, rest):
             # nor could an earlier run: any of them may have been sent
             taken |= self._taken_up_before(rest)
@@ -137,11 +137,15 @@ class Attaching:
             operation.fail([instance_id], "Taken", f"is on its way to {where}: run pulumi up again")
         return [i for i in ids if i not in sent]
 
-    def _still_free(self, ids: Sequence[str]) -> list[str]:
-        """Of these, the ones that nobody has taken meanwhile; the others are noted as failed."""
+    def _still_free(self, ids: Sequence[str], *, marks_anew: bool = False) -> list[str]:
+        """Of these, the ones that nobody has taken meanwhile; the others are noted as failed.
+
+        Args:
+            marks_anew: look at the marks even where the latest look is new enough.
+        """
         operation, now = self.operation, self.operation.deadline.clock.now()
         if not ids or now - self.looked < FRESH:
-            return list(ids)
+            return self._unmarked(ids) if marks_anew else list(ids)
         self.looked = now
         held = self._held_now(next((x.vpc_id for x in self.instances.values()), ""))
         own = {i for i in {*ids} & {*self.begun} if held.get(i) == operation.cluster_id}
@@ -173,7 +177,9 @@ class Attaching:
         with suppress(AuthError):  # preflight has warned of it
             held, _ = members_of_others(cloud, cluster_id, vpc_id)
         here = {*self.operation.see_compute_nodes()}
-        here |= wire.attached_by(cloud.list_running_tasks(cluster_id))
+        tasks = cloud.list_running_tasks(cluster_id)
+        here |= wire.attached_by(tasks)
+        self.before = frozenset(task.task_id for task in tasks)
         return held | dict.fromkeys(here, cluster_id)
 
     def _running_of(self, ids: Sequence[str]) -> list[str]:

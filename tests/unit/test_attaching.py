@@ -138,8 +138,8 @@ def test_the_tasks_before_are_looked_at_once_for_all_calls():
     bench = Bench(201)
     attach(bench, *range(1, 202))
     calls = bench.calls("ListTasks", "AddExistedNodes")
-    assert calls.index("AddExistedNodes") == 2  # and once for what others are attaching
-    assert calls[2:5] == ["AddExistedNodes"] * 3
+    assert calls.index("AddExistedNodes") == 1
+    assert calls[1:4] == ["AddExistedNodes"] * 3
 
 
 # -- stopping -----------------------------------------------------------------------------------
