@@ -363,6 +363,17 @@ def of_strangers(sight: Sight, known: Collection[str]) -> Iterable[Finding]:
         )
 
 
+def of_interrupted(sight: Sight, plan: Plan, owned: Collection[str]) -> Iterable[Finding]:
+    """Nodes that go only because an interrupted run announced them: somebody else may have attached them since."""
+    for instance_id in sorted(sight.begun & {*plan.detach} - set(owned)):
+        yield Finding(
+            "instance_ids",
+            f"{sight.name(instance_id)} was sent by an interrupted run of this resource, and is not in the program:"
+            f" it is detached. If somebody else has attached it since, remove its ECS tag {TAG_KEY!r} first",
+            warning=True,
+        )
+
+
 def of_other_clusters(sight: Sight) -> Iterable[Finding]:
     """Instances that an interrupted run announced for another cluster: told, not touched."""
     for instance_id, cluster_id in sorted(sight.begun_elsewhere.items()):

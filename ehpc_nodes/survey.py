@@ -98,6 +98,7 @@ def survey(
     findings = [
         *preflight.findings(seen, wish, plan, operation.mark),
         *preflight.of_strangers(seen, {*wanted, *owned, *anew}),
+        *preflight.of_interrupted(seen, plan, owned),
         *preflight.of_other_clusters(seen),
     ]
     return Survey(seen, wish, plan, findings, began)

@@ -165,6 +165,12 @@ def of_mark(**tags):
     return survey(bench).findings
 
 
+def of_interrupted():
+    bench = Bench(attached=(2,))
+    bench.emulator.world.instances[TWO].tags |= {TAG_KEY: MARK, ATTACHING_KEY: CLUSTER}
+    return survey(bench).findings
+
+
 def queue_not_seen():
     bench = without("ListNodesByQueue")
     bench.emulator.outside.attach(ONE, CLUSTER)
@@ -196,6 +202,7 @@ OTHERS = {
     "a host name in two resources": lambda: of_second([1], [3]),
     "detached in this run by another resource": lambda: of_second([1], [1], detaches),
     "a node with this resource's mark": of_mark,
+    "sent by an interrupted run": of_interrupted,
     "sent to another cluster": lambda: of_mark(**{ATTACHING_KEY: "ehpc-hz-other"}),
     "a replacement without stop_running": lambda: replaced(Bench(attached=(1,)), **OWN).findings,
     "a replacement in an unknown cluster": lambda: (

@@ -147,7 +147,7 @@ def unknown_outcome(cloud, stack_on):
     stack = stack_on(it, TIMED)
     declare(stack, 1)
     it.fault("reset_after", "AddExistedNodes")
-    it.fault("error", "ListNodesNoPaging", times=None, after=0)
+    it.fault("error", "ListNodesNoPaging", times=None, after=1)
     failed = stack.up(expect_failure=True)
     it.emulator.faults.clear()
     stack.up()

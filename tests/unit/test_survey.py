@@ -74,7 +74,9 @@ def test_what_an_interrupted_run_announced_and_attached_is_owned(bench):
     bench.emulator.world.instances[TWO].tags |= {"ehpc-nodes-attaching": CLUSTER}
     seen = survey(bench, ids(3))
     assert seen.plan.detach == (TWO,)
-    (stranger,) = seen.findings  # marked, but never announced: left alone
+    stranger, going = seen.findings  # marked, but never announced: left alone
+    assert going.warning
+    assert going.reason.startswith(f"compute2 ({TWO}) was sent by an interrupted run")
     assert stranger.warning
     assert stranger.reason.startswith(
         f"compute1 ({ONE}) is attached with this resource's mark, but"
