@@ -605,6 +605,16 @@ def test_an_emulator_that_can_t_start(run, tmp_path, server, arguments, said):
     assert not line.endswith("..")
 
 
+@pytest.mark.parametrize("module", ["yaml", "jinja2"])
+def test_an_emulator_without_its_extra(run, tmp_path, module):
+    """No address of a page that can't be shown."""
+    error = f"No module named {module!r}"
+    (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError({error!r})")
+    assert one_line(run("emulator", code=1, PYTHONPATH=str(tmp_path))) == (
+        f"ehpc-nodes: The emulator needs its extra ({error}): pip install 'ehpc-nodes[emulator]'."
+    )
+
+
 @pytest.mark.parametrize("port", ["80000", "-1", "web"])
 def test_a_port_that_is_none_is_a_wrong_call(run, port):
     done = run("emulator", "--port", port, code=2)
