@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from ehpc_nodes import __version__, lookup
 from ehpc_nodes.client import Client
@@ -28,6 +31,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class Command(TyperCommand):
+    """Its usage shows arguments as they are typed: newer versions of typer write `{CLUSTER}`, `[[CLUSTER]]`."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        pieces = super().collect_usage_pieces(ctx)
+        return [re.sub(r"^\{(.*)\}$|^\[(\[.*\])\]$", r"\1\2", piece) for piece in pieces]
+
+
+command = partial(app.command, cls=Command)
 
 
 def run() -> int:
@@ -65,21 +79,21 @@ def _main(
 # -- what there is --------------------------------------------------------------------------------
 
 
-@app.command()
+@command()
 @looking(lookup.Cluster)
 def clusters(client: Client) -> Look:
     """The clusters of the region. With how many of their compute nodes run."""
     return lambda: lookup.clusters(client=client)
 
 
-@app.command()
+@command()
 @looking(lookup.Queue)
 def queues(client: Client, cluster: ClusterId) -> Look:
     """The queues of a cluster."""
     return lambda: lookup.queues(cluster, client=client)
 
 
-@app.command()
+@command()
 @looking(lookup.Node)
 def nodes(
     client: Client,
@@ -93,7 +107,7 @@ def nodes(
     return lambda: lookup.nodes(cluster, queue=queue, compute_only=not all_roles, client=client)
 
 
-@app.command()
+@command()
 @looking(lookup.Image)
 def images(
     client: Client,
@@ -110,7 +124,7 @@ def images(
     return lambda: lookup.images(cluster, client=client)
 
 
-@app.command()
+@command()
 @looking(lookup.Task)
 def tasks(
     client: Client,
@@ -130,7 +144,7 @@ def tasks(
     return (lambda: lookup.tasks(cluster, history=True, client=client)) if history else running
 
 
-@app.command()
+@command()
 @looking(lookup.Candidate)
 def candidates(
     client: Client,
@@ -149,7 +163,7 @@ def candidates(
 # -- what it is good for ---------------------------------------------------------------------------
 
 
-@app.command()
+@command()
 def program(
     cluster: ClusterId,
     queue: QueueName = "",
@@ -177,7 +191,7 @@ def program(
         )
 
 
-@app.command()
+@command()
 def doctor(
     region: Region = "",
     stack: Stack = "",
@@ -194,7 +208,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-@app.command()
+@command()
 def emulator(
     port: Annotated[
         int,

@@ -12,13 +12,21 @@ from ehpc_nodes.errors import EhpcError
 from .reach import client_of
 
 
-def complete_cluster(incomplete: str) -> list[str]:
+def complete_cluster(context: typer.Context, incomplete: str) -> list[str]:
     """Cluster ids for the shell; none where they can't be had, since nobody would see why."""
     try:
-        found = lookup.clusters(client=client_of("", "", seconds=5.0))
+        found = lookup.clusters(
+            client=client_of(_typed(context, "region"), _typed(context, "stack"), seconds=5.0)
+        )
     except EhpcError:
         return []
     return [c.cluster_id for c in found if c.cluster_id.startswith(incomplete)]
+
+
+def _typed(context: typer.Context, option: str) -> str:
+    """An option's value on a line that isn't finished: behind the command, else before it."""
+    before = context.parent.params if context.parent else {}
+    return context.params.get(option) or before.get(option) or ""
 
 
 ClusterId = Annotated[
@@ -34,7 +42,7 @@ Stack = Annotated[
         help="Take the settings of this stack of the Pulumi project here.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON, for scripts.")]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")]
 Interval = Annotated[
     float,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from itertools import count
 from pathlib import Path
 
 from ehpc_nodes import lookup, wire
 from ehpc_nodes.client import Client
 from ehpc_nodes.errors import AuthError, ConfigError
 from ehpc_nodes.marks import TAG_KEY
+from ehpc_nodes.models import check_form
 from ehpc_nodes.settings import Settings
 
 from .reach import refuse_other_region
@@ -29,7 +31,7 @@ from ehpc_nodes import AttachedNodes
 
 
 def adopting(cluster_id: str, queue: str, client: Client, settings: Settings) -> str:
-    """The program's text. Nodes that don't run, and other resources' nodes, are named in comments.
+    """The program's text. Nodes that can't be adopted are named in comments, with the reasons.
 
     Raises:
         ConfigError: there is no node that could be adopted; the cluster is of another region.
@@ -39,12 +41,14 @@ def adopting(cluster_id: str, queue: str, client: Client, settings: Settings) ->
     refuse_other_region(settings, cluster.region_id)
     nodes = lookup.nodes(cluster_id, queue=queue, client=client)
     owners = _owners(client, [node.instance_id for node in nodes])
-    left_out = {node.instance_id: _why_not(node, owners) for node in nodes}
     groups: dict[Group, list[lookup.Node]] = {}
+    notes: list[str] = []
     for node in nodes:
-        if not left_out[node.instance_id]:
-            groups.setdefault(_group(node, cluster), []).append(node)
-    notes = [f"# not listed: {_name(n)} {why}" for n in nodes if (why := left_out[n.instance_id])]
+        group = _group(node, cluster)
+        if why := _why_not(node, group, owners):
+            notes.append(f"# not listed: {_name(node)} {why}")
+        else:
+            groups.setdefault(group, []).append(node)
     part = f"'s queue {_plain(queue)}" if queue else ""
     if not groups:
         told = (
@@ -92,12 +96,14 @@ def _owners(client: Client, instance_ids: Sequence[str]) -> dict[str, str]:
     return {i.instance_id: i.tag(TAG_KEY) for i in found if i.tag(TAG_KEY)}
 
 
-def _why_not(node: lookup.Node, owners: dict[str, str]) -> str:
+def _why_not(node: lookup.Node, group: Group, owners: dict[str, str]) -> str:
     if node.instance_id in owners:
         return f"is managed by {_plain(owners[node.instance_id])}"
     if node.status.lower() not in wire.NODE_READY:
         return f"is {_plain(node.status)}"
-    return ""
+    declared = {"instance_ids": [node.instance_id], **_arguments(group)}
+    _, findings = check_form(declared, unknown=["cluster_id"])
+    return f"can't be declared: {_plain(findings[0].reason)}" if findings else ""
 
 
 def _group(node: lookup.Node, cluster: wire.Cluster) -> Group:
@@ -107,21 +113,30 @@ def _group(node: lookup.Node, cluster: wire.Cluster) -> Group:
     return (node.queue, "", "") if image == own or not node.image_id else (node.queue, *image)
 
 
-def _names(groups: list[Group]) -> dict[Group, str]:
-    """A resource's name for each: its queue's; with a number where a queue has nodes of several images."""
-    names: dict[Group, str] = {}
+def _arguments(group: Group) -> dict[str, str]:
+    """What the resource has to say; what is empty is left to the cluster."""
+    named = zip(("job_queue", "image_id", "image_owner_alias"), group, strict=True)
+    return {argument: value for argument, value in named if value}
+
+
+def _names(groups: Sequence[Group]) -> dict[Group, str]:
+    """A resource's name for each, no two alike: a queue's name for one of its own, others with a number."""
+    first = {group[0]: group for group in sorted(groups, reverse=True)}
+    names = {group: queue for queue, group in first.items() if queue}
     for group in sorted(groups):
-        base = group[0] or "nodes"
-        number = sum(1 for other in names if other[0] == group[0])
-        names[group] = f"{base}-{number + 1}" if number else base
+        if group not in names:
+            names[group] = _free(group[0] or "nodes", names.values())
     return names
+
+
+def _free(base: str, taken: Container[str]) -> str:
+    """The base, with the lowest number that makes it free where it is taken."""
+    return next(name for n in count(1) if (name := f"{base}-{n}" if n > 1 else base) not in taken)
 
 
 def _resource(
     name: str, cluster_id: str, region: str, group: Group, nodes: Sequence[lookup.Node]
 ) -> str:
-    queue, image_id, alias = group
-    told = {"image_id": image_id, "image_owner_alias": alias, "job_queue": queue}
     ids = [f"        {_text(node.instance_id)},  # {_plain(node.host_name)}" for node in nodes]
     return "\n".join(
         [
@@ -132,7 +147,7 @@ def _resource(
             "    instance_ids=[",
             *ids,
             "    ],",
-            *(f"    {argument}={_text(value)}," for argument, value in told.items() if value),
+            *(f"    {argument}={_text(value)}," for argument, value in _arguments(group).items()),
             ")",
             "",
         ]
@@ -150,4 +165,4 @@ def _text(value: str) -> str:
 
 def _plain(value: str) -> str:
     """Fit for a comment and a docstring, whatever the service sent."""
-    return re.sub(r"[^\w.:/@+ -]", "?", value)
+    return re.sub(r"[^\w.:;,/@+()' -]", "?", value)

@@ -33,13 +33,15 @@ def serve(*, port: int, world: str, as_json: bool) -> None:
 def _server(port: int, world: str) -> EmulatorServer:
     """Listening already."""
     try:
+        import jinja2  # noqa: F401  # its page needs it, and would tell it only to who looks
+
         from ehpc_nodes.emulator import Emulator, EmulatorServer, World
 
         found = World.from_file(world) if world else World.demo()
         return EmulatorServer(Emulator(found), port).start()
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"The emulator needs its extra ({error.name} is missing): pip install"
+            f"The emulator needs its extra ({str(error).partition(':')[0]}): pip install"
             " 'ehpc-nodes[emulator]'."
         ) from error
     except (OSError, ValueError) as error:

@@ -1,8 +1,8 @@
 """``python -m ehpc_nodes.emulator``: serve until told to stop.
 
 On stdout stands one line, once calls are answered: JSON with url, access_key_id, access_key_secret,
-region and page (the address to watch it at). SIGINT and SIGTERM end it with exit code 0; 1 means that
-it could not start, 2 that it was called in a wrong way.
+region and page (the address to watch it at; empty where it can't be shown, and stderr says why). SIGINT
+and SIGTERM end it with exit code 0; 1 means that it could not start, 2 that it was called in a wrong way.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import threading
 from collections.abc import Sequence
 
 from . import Emulator, EmulatorServer, World
+from .page import why_not
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -30,21 +31,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server = EmulatorServer(Emulator(world), options.port, options.host, options.verbose)
         server.start()
     except (ModuleNotFoundError, OSError, ValueError) as error:
-        return _failed(str(error).removeprefix(f"[Errno {getattr(error, 'errno', '')}] "))
+        _say(str(error).removeprefix(f"[Errno {getattr(error, 'errno', '')}] "))
+        return 1
     with server:
-        sys.stdout.write(f"{json.dumps(_ready(server))}\n")
+        no_page = why_not()
+        if no_page:
+            _say(no_page)
+        sys.stdout.write(f"{json.dumps(_ready(server, '' if no_page else server.page))}\n")
         sys.stdout.flush()
         ended.wait()
     return 0
 
 
-def _ready(server: EmulatorServer) -> dict[str, str]:
+def _ready(server: EmulatorServer, page: str) -> dict[str, str]:
     return {
         "url": server.url,
         "access_key_id": server.access_key_id,
         "access_key_secret": server.access_key_secret,
         "region": server.emulator.world.region,
-        "page": server.page,
+        "page": page,
     }
 
 
@@ -67,9 +72,8 @@ def _port(text: str) -> int:
     return port
 
 
-def _failed(why: str) -> int:
+def _say(why: str) -> None:
     sys.stderr.write(f"ehpc_nodes.emulator: {why}\n")
-    return 1
 
 
 if __name__ == "__main__":

@@ -83,8 +83,7 @@ class Page:
         except Refused as error:
             return error.status, TEXT_TYPE, f"{error}\n".encode(), {}
         except ModuleNotFoundError as error:
-            text = f"the page needs another package: {error}: pip install 'ehpc-nodes[emulator]'\n"
-            return 503, TEXT_TYPE, text.encode(), {}
+            return 503, TEXT_TYPE, f"{_lacking(error)}\n".encode(), {}
 
     def _act(self, request: Request) -> tuple[int, str, bytes, dict[str, str]]:
         form = dict(request.form_pairs)
@@ -116,6 +115,19 @@ class Page:
                 form=form or {},
             )
         return status, HTML_TYPE, html.encode("utf-8", "replace"), headers
+
+
+def why_not() -> str:
+    """Why the page can't be shown; empty where it can."""
+    try:
+        _template()
+    except ModuleNotFoundError as error:
+        return _lacking(error)
+    return ""
+
+
+def _lacking(error: ModuleNotFoundError) -> str:
+    return f"the page needs another package: {error}: pip install 'ehpc-nodes[emulator]'"
 
 
 def leads_to_page(request: Request) -> bool:

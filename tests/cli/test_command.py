@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from cli.conftest import SCRIPT
+from cli.conftest import SCRIPT, addresses
 from ehpc_nodes import __version__, lookup
 from ehpc_nodes.testing.worlds import CLUSTER, ids, iid
 
@@ -163,6 +163,21 @@ def test_no_arguments_show_the_help(run):
     assert "doctor" in run("-h").stdout
 
 
+@pytest.mark.parametrize("name", ["queues", "nodes", "tasks", "candidates", "program"])
+def test_the_usage_shows_an_argument_as_it_is_typed(run, name):
+    assert f"Usage: ehpc-nodes {name} [OPTIONS] CLUSTER\n" in run(name, "--help").stdout
+    assert f"Usage: ehpc-nodes {name} [OPTIONS] CLUSTER\n" in run(name, code=2).stderr
+
+
+def test_the_usage_shows_what_may_be_left_out(run):
+    assert "Usage: ehpc-nodes images [OPTIONS] [CLUSTER]\n" in run("images", "--help").stdout
+
+
+def test_no_help_of_a_command_without_a_table_speaks_of_one(run):
+    for name in ("emulator", "doctor"):
+        assert "table" not in run(name, "--help").stdout
+
+
 def test_version(run):
     assert run("--version").stdout == f"ehpc-nodes {__version__}\n"
 
@@ -260,6 +275,20 @@ def until(condition, seconds=20.0):
     return found
 
 
+@pytest.mark.parametrize("arguments", [["nodes", CLUSTER, "--watch"], ["emulator"]])
+def test_ctrl_c_while_it_starts_ends_it_with_130(environment, tmp_path, arguments):
+    """Its libraries take most of a second to load; here the key is struck within."""
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    done = subprocess.run(
+        [SCRIPT, *arguments],
+        env=environment | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 # -- completion -----------------------------------------------------------------------------------
 
 
@@ -275,6 +304,55 @@ def test_completion_is_quiet_where_the_service_refuses(run):
     assert completed(run, "ehpc-nodes nodes ehpc", ALIBABA_CLOUD_ACCESS_KEY_ID="fake") == []
 
 
+@pytest.mark.parametrize(
+    "line", ["ehpc-nodes nodes {} ehpc", "ehpc-nodes {} nodes ehpc", "ehpc-nodes images {} ehpc"]
+)
+def test_completion_goes_by_the_region_that_is_typed(run, line):
+    """The environment names none."""
+    assert completed(run, line.format(""), ALIBABA_CLOUD_REGION_ID="") == []
+    typed = completed(run, line.format("--region cn-hangzhou"), ALIBABA_CLOUD_REGION_ID="")
+    assert typed == [CLUSTER]
+
+
+@pytest.mark.parametrize("line", ["ehpc-nodes nodes {} ehpc", "ehpc-nodes {} nodes ehpc"])
+def test_completion_goes_by_the_stack_that_is_typed(run, server, pulumi_project, line):
+    """A stack that says where the service is; the environment doesn't."""
+    nowhere = {n: "" for n in addresses(server) if n.endswith("_ENDPOINT")}
+    here = pulumi_project("dev", {"ehpc:endpoint": server.url}) | nowhere
+    assert completed(run, line.format("--stack dev"), **here) == [CLUSTER]
+    assert completed(run, line.format("--stack none"), **here) == []
+
+
+@pytest.fixture
+def pulumi_project(pulumi_engine, tmp_path, environment):
+    """Makes a Pulumi project in the command's folder, with a stack; the variables to reach it with."""
+
+    def make(stack, config):
+        (tmp_path / "Pulumi.yaml").write_text("name: nodes\nruntime: python\n")
+        (tmp_path / "state").mkdir()
+        variables = {
+            "PATH": f"{pulumi_engine.parent}{os.pathsep}{environment['PATH']}",
+            "PULUMI_HOME": str(tmp_path / "home"),
+            "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": "fake",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+        }
+        for words in (
+            ["stack", "init", stack],
+            *(["config", "set", "--stack", stack, name, value] for name, value in config.items()),
+        ):
+            subprocess.run(
+                [pulumi_engine, "--non-interactive", *words],
+                env=environment | variables,
+                cwd=tmp_path,
+                capture_output=True,
+                check=True,
+            )
+        return variables
+
+    return make
+
+
 def completed(run, line, **variables):
     words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
     done = run(_EHPC_NODES_COMPLETE="complete_bash", **words, **variables)
@@ -285,6 +363,15 @@ def completed(run, line, **variables):
 # -- terminals, pipes and watching ----------------------------------------------------------------
 
 
+#: Makes the terminal on stdin the one that the program's Ctrl-C comes from, as a shell does.
+ON_ITS_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 class Terminal:
     """The command on a pseudo terminal of 100 columns."""
 
@@ -292,7 +379,7 @@ class Terminal:
         self.own, theirs = pty.openpty()
         sized = {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
         self.process = subprocess.Popen(
-            [SCRIPT, *arguments],
+            [sys.executable, "-c", ON_ITS_TERMINAL, SCRIPT, *arguments],
             env=environment | sized | variables,
             stdin=theirs,
             stdout=theirs,
@@ -312,6 +399,9 @@ class Terminal:
                 break
             self.text += got.decode()
         return self.text
+
+    def strike(self, key):
+        os.write(self.own, key.encode())
 
     def end(self, number=None):
         if number:
@@ -363,6 +453,21 @@ def test_watching_on_a_terminal_shows_bars_that_move(environment, server):
     assert "━" in terminal.text
     assert terminal.end(signal.SIGINT) == 0
     assert "Traceback" not in terminal.text
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_the_key_ctrl_c_ends_watching_with_0(environment, server, arguments):
+    """Struck on the terminal that the command has, and during a look: not a signal from somewhere."""
+    terminal = Terminal(environment, "nodes", CLUSTER, "--watch", *arguments, "--interval", "0.1")
+    until(lambda: "compute2" in terminal.read())
+    server.emulator.faults.add({"kind": "slow", "action": "ListNodes", "seconds": 30})
+    looks = len(server.emulator.journal.of("ListNodes"))
+    until(lambda: len(server.emulator.journal.of("ListNodes")) > looks)
+    terminal.strike("\x03")
+    assert terminal.end() == 0
+    assert "Traceback" not in terminal.text
+    if not arguments:
+        assert terminal.text.rstrip().endswith("\x1b[?25h"), "the cursor stays hidden"
 
 
 def test_watching_nodes_counts_those_that_run(environment, server):
@@ -498,6 +603,16 @@ def test_an_emulator_that_can_t_start(run, tmp_path, server, arguments, said):
     assert line.startswith("ehpc-nodes: The emulator can't start: ")
     assert said in line
     assert not line.endswith("..")
+
+
+@pytest.mark.parametrize("module", ["yaml", "jinja2"])
+def test_an_emulator_without_its_extra(run, tmp_path, module):
+    """No address of a page that can't be shown."""
+    error = f"No module named {module!r}"
+    (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError({error!r})")
+    assert one_line(run("emulator", code=1, PYTHONPATH=str(tmp_path))) == (
+        f"ehpc-nodes: The emulator needs its extra ({error}): pip install 'ehpc-nodes[emulator]'."
+    )
 
 
 @pytest.mark.parametrize("port", ["80000", "-1", "web"])

@@ -31,11 +31,12 @@ def running():
     """Starts the command; its first line, and itself."""
     started = []
 
-    def run(*arguments):
+    def run(*arguments, env=None):
         process = subprocess.Popen(
             [*COMMAND, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=env,
             text=True,
         )
         started.append(process)
@@ -116,6 +117,20 @@ def test_the_extra_is_not_installed(tmp_path):
     errors = failing(env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert errors == (
         "ehpc_nodes.emulator: No module named 'yaml': pip install 'ehpc-nodes[emulator]'\n"
+    )
+
+
+def test_no_page_is_offered_where_it_can_t_be_shown(running, tmp_path):
+    (tmp_path / "jinja2.py").write_text("raise ModuleNotFoundError(\"No module named 'jinja2'\")")
+    said, process = running(env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert said["page"] == ""
+    assert requests.get(f"{said['url']}/_emulator/world", timeout=5).status_code == 200
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=5)
+    assert process.returncode == 0
+    assert errors == (
+        "ehpc_nodes.emulator: the page needs another package: No module named 'jinja2': "
+        "pip install 'ehpc-nodes[emulator]'\n"
     )
 
 

@@ -254,20 +254,22 @@ WALKS = {"quickstart": [1], "queues": [1, 2], "stop-and-attach": [6], "automatio
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", WALKS)
 def test_the_pages_of_examples_work_as_written(name, shell, tmp_path):
-    """After the two blocks of the examples' first page: a stack, and the emulator."""
+    """With the two blocks of the examples' first page: credentials, and the emulator once there is a stack."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     port = free_port()
     first, emulated = (SHELL[f"examples/README.md:{number}"] for number in (1, 2))
-    export, *rest = first.replace("cd quickstart", f"cd {name}").splitlines()
+    export, change = first.replace("cd quickstart", f"cd {name}").splitlines()
     assert export.startswith("export ALIBABA_CLOUD_ACCESS_KEY_ID=…")
     page = SHELL[f"examples/{name}/README.md:1"].replace("ehpc-hz-FYUr32abcd", "ehpc-hz-demo")
-    page = page.replace("pulumi stack init dev\n", "").replace("pulumi up\n", "pulumi up --yes\n")
+    page = page.replace("pulumi up\n", "pulumi up --yes\n")
     for number, written in enumerate(re.findall(r"i-bp1\w+", page), start=1):
         page = page.replace(written, demo((WALKS[name] or [1])[number - 1])[0])
+    make, stack, rest = page.partition("pulumi config set ehpc:region cn-hangzhou\n")
+    assert (make, bool(stack)) == ("pulumi stack init dev\n", True)
     script = "\n".join(
         [
-            *("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT", "cd examples", *rest),
-            *(emulated.replace("8790", port), page, asking(port)),
+            *("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT", "cd examples", change),
+            *(make, stack, emulated.replace("8790", port), rest, asking(port)),
         ]
     )
     (tmp_path / "state").mkdir()

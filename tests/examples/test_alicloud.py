@@ -2,6 +2,7 @@
 things, by the real engine and a stand-in for alicloud's plugin, which is large and not at hand everywhere.
 """
 
+import json
 import os
 import re
 import runpy
@@ -82,6 +83,9 @@ def test_what_is_ignored_are_inputs_of_an_instance():
     names = re.findall(r'^ *"(\w+)",', ignored, re.MULTILINE)
     assert names == ["status", "image_id", "tags"]
     assert set(names) <= set(InstanceArgs.__init__.__annotations__)
+    account = (EXAMPLE.parents[1] / "docs" / "account.md").read_text()
+    assert f"`ignore_changes={json.dumps(names)}`" in account
+    assert '`status="Stopped"`' in account
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ehpc_nodes.marks import ATTACHING_KEY, IDENTITY_KEY, TAG_KEY
 from ehpc_nodes.testing.worlds import CLUSTER, ids, small_world
 
 pytestmark = pytest.mark.engine
@@ -182,3 +183,22 @@ def test_the_index_names_every_example_and_each_has_what_it_needs():
         assert (EXAMPLES / name / "README.md").is_file(), name
         (program,) = (EXAMPLES / name).glob("*.py")
         compile(program.read_text(), program, "exec")
+
+
+@pytest.mark.parametrize("page", sorted(EXAMPLES.glob("*/README.md")), ids=lambda p: p.parent.name)
+def test_a_page_begins_by_making_a_stack_and_says_where_to_get_the_rest(page):
+    """Otherwise the first line ends with «no stack selected», or the second with no region."""
+    text = page.read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [line for line in "".join(blocks).splitlines() if line.startswith("pulumi ")]
+    assert lines[0] == "pulumi stack init dev"
+    assert re.match(r"pulumi config set (ehpc|alicloud):region ", lines[1])
+    assert text.index("(../README.md)") < text.index("pulumi stack init")
+
+
+@pytest.mark.parametrize("page", ["examples/terraform/README.md", "docs/terraform.md"])
+def test_terraform_ignores_our_tags_and_no_other(page):
+    text = (EXAMPLES.parent / page).read_text()
+    (ignored,) = re.findall(r"ignore_changes = \[(.*)\]$", text, re.MULTILINE)
+    tags = [f'tags["{key}"]' for key in (TAG_KEY, IDENTITY_KEY, ATTACHING_KEY)]
+    assert ignored.split(", ") == ["status", "image_id", *tags]

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -249,11 +250,32 @@ def test_console_scripts_without_their_extra_say_which_in_one_line(installed):
 
 
 @pytest.fixture(scope="module")
-def with_extras(installed, metadata):
+def with_cli(installed):
+    """The same, with the command's extra only."""
+    installed.install("cli")
+    return installed
+
+
+def test_the_command_s_extra_brings_the_emulator_with_its_page(with_cli):
+    command = [with_cli.bin / "ehpc-nodes", "emulator", "--json"]
+    with subprocess.Popen(
+        command, cwd=with_cli.folder, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            page = json.loads(process.stdout.readline())["page"]
+            with urlopen(page) as answer:
+                assert (answer.status, answer.headers.get_content_type()) == (200, "text/html")
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="module")
+def with_extras(with_cli, metadata):
     """The same, with all that users may add."""
     extras = set(metadata.get_all("Provides-Extra", [])) - {"dev", "docs"}
-    installed.install(*sorted(extras))
-    return installed
+    with_cli.install(*sorted(extras))
+    return with_cli
 
 
 def test_console_scripts_work_with_their_extras(with_extras):
