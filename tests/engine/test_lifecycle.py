@@ -278,3 +278,21 @@ def test_changes_of_the_set_can_be_ignored(cloud, stack_on):
     stack.refresh()
     assert stack.up()
     assert sorted(it.nodes) == ids(1, 2) == sorted(stack.outputs()["nodes"])
+
+
+def test_all_changes_can_be_ignored(cloud, stack_on):
+    it = cloud()
+    ignoring = '**args, opts=pulumi.ResourceOptions(ignore_changes=["*"]))'
+    stack = stack_on(it, PROGRAM.replace("**args)", ignoring))
+    declare(stack, 1, 2)
+    stack.up()
+    identity = stack.resources()["nodes"]["inputs"]["__identity"]
+    it.forget()
+    declare(stack, 1, 3, job_queue="gpu", image_id="m-bp1own", image_owner_alias="self")
+    assert stack.preview("--expect-no-changes")
+    stack.up()
+    assert it.writes() == []
+    it.outside.detach(ids(2)[0])
+    stack.up("--refresh")
+    assert sorted(it.nodes) == sorted(stack.outputs()["nodes"])
+    assert stack.resources()["nodes"]["inputs"]["__identity"] == identity
