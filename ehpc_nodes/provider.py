@@ -112,8 +112,9 @@ class AttachedNodesProvider(ResourceProvider):
                 declared, news, unknown, _olds, call.internal(IDENTITY) or new_identity(call.seed)
             )
             if not findings and "region" not in bag and "region" not in unknown:
+                kept = self._replacements.region_of(call.urn, bag.get("cluster_id"))
                 try:
-                    bag["region"] = settings.resolve_region(self._get, os.environ)
+                    bag["region"] = kept or settings.resolve_region(self._get, os.environ)
                 except ConfigError as error:
                     findings.append(Finding("region", str(error)))
             if call.urn and isinstance(bag["detach_busy"], bool):
