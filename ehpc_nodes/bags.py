@@ -7,7 +7,6 @@ from typing import Any
 
 from pulumi.output import UNKNOWN, Unknown
 
-from .engine import PROVIDER_KEY
 from .models import Declared, Inputs, NodeState, State
 from .outcome import PENDING, called
 from .sight import Wish
@@ -24,12 +23,13 @@ Bag = dict[str, Any]
 def split_unknown(news: Mapping[str, Any]) -> tuple[Bag, set[str]]:
     """The arguments whose values are known, and the names of those that aren't (all) known yet.
 
+    What begins with ``__`` is the engine's or this package's own, which ``ignore_changes=["*"]`` hands back.
     A list of which some entries are unknown counts as unknown, with the known entries checked.
     """
     known: Bag = {}
     unknown: set[str] = set()
     for name, value in news.items():
-        if name == PROVIDER_KEY or value is None:
+        if name.startswith("__") or value is None:
             continue
         if isinstance(value, Unknown):
             unknown.add(name)

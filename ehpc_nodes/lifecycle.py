@@ -24,7 +24,7 @@ from .errors import (
 from .looks import Looks
 from .marks import ATTACHING_KEY, begun_by, disclaim, renew, settle, unmark
 from .models import Failure, Finding, Inputs, State
-from .observing import observe, observe_all
+from .observing import confirm_gone, observe, observe_all
 from .operation import UNSEEN, Cloud, NoOthers, Operation, Others, Reporter
 from .outcome import ended_by, pending_of, reasons, state_after
 from .sight import Sight, Wish
@@ -293,7 +293,8 @@ class Lifecycle:
             operation.fail(operation.awaited & ours, "Awaited", "another resource lists it")
             self._detach(operation, left, operation.announced, detach_busy=state.detach_busy)
             unmark(operation, sorted((begun | ours) - operation.detached - operation.failed.keys()))
-        except ClusterNotFoundError:
+        except ClusterNotFoundError as error:
+            confirm_gone(operation, state.instance_ids, error)
             return
         if operation.failed:
             state = state.model_copy(update={"failed": operation.failed})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import wire
-from .errors import AuthError, ClusterNotFoundError
+from .errors import AuthError, ClusterNotFoundError, EhpcError, listed
 from .marks import begun_by
 from .models import NodeState, State
 from .operation import Operation
@@ -23,7 +23,8 @@ def observe(operation: Operation, state: State) -> State | None:
         nodes = operation.see_nodes()
         wanted = {*state.instance_ids, *(begun_by(operation) & nodes.keys())}
         attaching = operation.confirm(wanted)
-    except ClusterNotFoundError:
+    except ClusterNotFoundError as error:
+        confirm_gone(operation, state.instance_ids, error)
         return None
     nodes = {i: n for i, n in operation.nodes.items() if i in wanted and n.is_compute}
     known = nodes.keys() | (attaching & wanted) | _perhaps_attaching(operation, state)
@@ -40,6 +41,35 @@ def observe(operation: Operation, state: State) -> State | None:
             "failed": exceptions(found),
         }
     )
+
+
+def confirm_gone(operation: Operation, ids: list[str], not_found: ClusterNotFoundError) -> None:
+    """Return where a cluster that isn't found is gone, which is said: one of its instances can be seen.
+
+    Another account's key, or another region's endpoint, finds neither.
+
+    Raises:
+        EhpcError: it could not be told; the state has to be kept.
+    """
+    cluster_id = operation.cluster_id
+    if not ids:
+        return
+    try:
+        seen = operation.cloud.describe_instances(ids)
+    except AuthError as error:
+        if not error.forbidden:
+            raise
+        raise EhpcError(
+            f"{not_found.action}: {not_found.code}: whether {cluster_id} is gone, or belongs to another account,"
+            f" can't be told. {error} Where it is gone: pulumi state delete takes the resource out."
+        ) from error
+    if not seen:
+        raise EhpcError(
+            f"Neither the cluster {cluster_id} nor any of its instances ({listed(ids, 3)}) can"
+            " be seen: check that the access key is of the right account, and the region. Where all are gone:"
+            " pulumi state delete takes the resource out."
+        ) from not_found
+    operation.reporter.info(f"the cluster {cluster_id} is gone, so nothing is attached to it")
 
 
 def _perhaps_attaching(operation: Operation, state: State) -> set[str]:

@@ -78,6 +78,8 @@ from .waiting import Deadline, RealClock
 CREATE_TIMEOUT = UPDATE_TIMEOUT = 3600.0
 DELETE_TIMEOUT = 1800.0
 LOOK_TIMEOUT = 600.0
+#: Less is a slip: time would be up after the first look, with a write still to come.
+LEAST_TIMEOUT = 1.0
 
 STALE_CONFIG = " After a change in the stack config, refresh and destroy still use that of the last up: add --run-program."
 
@@ -112,8 +114,9 @@ class AttachedNodesProvider(ResourceProvider):
                 declared, news, unknown, _olds, call.internal(IDENTITY) or new_identity(call.seed)
             )
             if not findings and "region" not in bag and "region" not in unknown:
+                kept = self._replacements.region_of(call.urn, bag.get("cluster_id"))
                 try:
-                    bag["region"] = settings.resolve_region(self._get, os.environ)
+                    bag["region"] = kept or settings.resolve_region(self._get, os.environ)
                 except ConfigError as error:
                     findings.append(Finding("region", str(error)))
             if call.urn and isinstance(bag["detach_busy"], bool):
@@ -207,9 +210,9 @@ class AttachedNodesProvider(ResourceProvider):
         """Attach, or adopt what is attached already."""
         with _errors_told() as call:
             inputs = Inputs.model_validate(props)
+            timeout = _timeout(call, CREATE_TIMEOUT)
             self._replacements.refuse_untold(call.urn, inputs, self._looking(call))
             resource_id = str(ResourceId.of(inputs))
-            timeout = call.timeout or CREATE_TIMEOUT
             lifecycle = self._lifecycle(call, inputs.region, timeout)
             with self._partial_state_kept(call, resource_id):
                 state = lifecycle.converge(inputs)
@@ -220,7 +223,7 @@ class AttachedNodesProvider(ResourceProvider):
         """Attach what was added, detach what was removed, move what is in another queue."""
         with _errors_told() as call:
             inputs, before = Inputs.model_validate(_news), State.model_validate(_olds)
-            timeout = call.timeout or UPDATE_TIMEOUT
+            timeout = _timeout(call, UPDATE_TIMEOUT)
             lifecycle = self._lifecycle(call, inputs.region, timeout)
             before = self._without_those_of_others(call, before)
             with self._partial_state_kept(call, _id):
@@ -249,7 +252,7 @@ class AttachedNodesProvider(ResourceProvider):
             saved = call.old_inputs.get("detach_busy", _props.get("detach_busy", False))
             consent = self._detach_busy.get(call.urn, saved)  # of the program, where it was run
             state = State.model_validate({**_props, "detach_busy": consent})
-            timeout = call.timeout or DELETE_TIMEOUT
+            timeout = _timeout(call, DELETE_TIMEOUT)
             lifecycle = self._lifecycle(call, state.region, timeout)
             had = {*state.instance_ids}
             state = self._without_those_of_others(call, state)
@@ -327,6 +330,20 @@ class AttachedNodesProvider(ResourceProvider):
         return Lifecycle(
             cloud, deadline, call, found.grace_seconds, mark, identity, self._looks, others
         )
+
+
+def _timeout(call: EngineCall, usual: float) -> float:
+    """The seconds that an operation may take: customTimeouts, or the usual ones.
+
+    Raises:
+        ConfigError: nothing can be done in them; nothing was called.
+    """
+    if call.timeout and call.timeout < LEAST_TIMEOUT:
+        raise ConfigError(
+            f"custom_timeouts give {call.timeout:g} s, in which nothing can be done: give minutes (the default is"
+            f" {usual / 60:.0f}) and run pulumi up; a destroy uses those of the last up."
+        )
+    return call.timeout or usual
 
 
 # -- errors to the engine -----------------------------------------------------------------------

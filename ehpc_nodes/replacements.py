@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .bags import Bag, is_replacement, known_ids
 from .errors import ClusterNotFoundError, RefusedError, listed
 from .lifecycle import LifecycleIn
@@ -36,6 +38,11 @@ class Replacements:
         if olds:
             return olds if is_replacement(olds, news) else {}
         return self._asked.get(urn, {}) if urn not in self._detached else {}
+
+    def region_of(self, urn: str, cluster_id: Any) -> str:
+        """The region of what a replacement takes away (or has), where that is of this cluster; empty: none."""
+        told = self._asked.get(urn, {})
+        return str(told.get("region") or "") if told.get("cluster_id") == cluster_id else ""
 
     def refuse_untold(self, urn: str, inputs: Inputs, lifecycle_in: LifecycleIn) -> None:
         """Stop a create that is half of a replacement which isn't made in the way that the preview told.
@@ -75,6 +82,7 @@ def _refuse_creating_first(told: Bag, inputs: Inputs, lifecycle_in: LifecycleIn)
     if old:
         raise RefusedError(
             "instance_ids",
-            f"{listed(old)} can't be attached anew before being detached: leave"
-            " delete_before_replace=False out (nothing was changed).",
+            f"{listed(old)} can't be attached anew before being detached (nothing was changed): leave"
+            " delete_before_replace=False out. With retain_on_delete=True, which detaches nothing: take that out and"
+            " run pulumi up without this change first, since what counts is what the state has.",
         )

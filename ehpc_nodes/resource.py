@@ -124,7 +124,8 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
         """Read nodes without managing them.
 
         Args:
-            resource_name: the name in the program.
+            resource_name: the name in the program; not that of a resource that manages nodes so far: it would
+                be deleted, and its nodes detached.
             id: a cluster id, or the id of an `AttachedNodes` resource.
             instance_ids: which nodes; by default all compute nodes of the cluster.
             region: as for the resource.

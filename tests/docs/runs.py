@@ -257,6 +257,19 @@ def outage(cloud, stack_on):
     return failed
 
 
+def not_seen(cloud, stack_on):
+    """The key of another account, which has neither the cluster nor its instances."""
+    it, other = cloud(), cloud(0)
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    other.world.clusters.clear()
+    other.configure(stack)
+    failed = stack.destroy("--run-program", expect_failure=True)
+    assert stack.resources()["nodes"]["outputs"]["instance_ids"] == ids(1, 2)
+    return failed
+
+
 def strangers(cloud, stack_on):
     """Nodes with this resource's mark that its state doesn't hold."""
     it = cloud(attached=(4,))
@@ -302,6 +315,7 @@ RUNS = PREVIEWS | {
     for f in (
         *(refused, no_answer, partial, broken_node, call_refused, unknown_outcome, timeout),
         *(interrupted, killed, busy, of_another, no_permission, wrong_key, outage, strangers),
+        not_seen,
         *(no_region, no_key, gone),
     )
 }

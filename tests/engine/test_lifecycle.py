@@ -278,3 +278,56 @@ def test_changes_of_the_set_can_be_ignored(cloud, stack_on):
     stack.refresh()
     assert stack.up()
     assert sorted(it.nodes) == ids(1, 2) == sorted(stack.outputs()["nodes"])
+
+
+@pytest.mark.parametrize("time", ["-1s", "1ms"])
+def test_a_time_in_which_nothing_can_be_done_is_refused_before_the_first_call(
+    cloud, stack_on, time
+):
+    it = cloud()
+    options = (
+        f'custom_timeouts=pulumi.CustomTimeouts(create="{time}", update="{time}", delete="{time}")'
+    )
+    stack = stack_on(
+        it, PROGRAM.replace("**args)", f"**args, opts=pulumi.ResourceOptions({options}))")
+    )
+    declare(stack, 1, 2)
+    told = f"custom_timeouts give {-1 if time == '-1s' else 0.001} s, in which nothing can be done"
+    refused = stack.up(expect_failure=True)
+    assert any(told in text for text in refused.errors), refused.text
+    assert it.writes() == []
+    assert "TagResources" not in it.calls()
+
+    slow = stack.program.read_text()
+    stack.write(PROGRAM)
+    stack.up()
+    stack.write(slow)
+    stack.up()  # the same set: nothing is done, and the state has the times
+    it.forget()
+    refused = stack.destroy(expect_failure=True)
+    assert any(told in text for text in refused.errors), refused.text
+    declare(stack, 1)
+    assert any(told in text for text in stack.up(expect_failure=True).errors)
+    assert it.calls("TagResources", "UntagResources") == it.writes() == []
+    stack.write(PROGRAM)
+    stack.up()
+    stack.destroy()
+    assert it.nodes == {}
+
+
+def test_all_changes_can_be_ignored(cloud, stack_on):
+    it = cloud()
+    ignoring = '**args, opts=pulumi.ResourceOptions(ignore_changes=["*"]))'
+    stack = stack_on(it, PROGRAM.replace("**args)", ignoring))
+    declare(stack, 1, 2)
+    stack.up()
+    identity = stack.resources()["nodes"]["inputs"]["__identity"]
+    it.forget()
+    declare(stack, 1, 3, job_queue="gpu", image_id="m-bp1own", image_owner_alias="self")
+    assert stack.preview("--expect-no-changes")
+    stack.up()
+    assert it.writes() == []
+    it.outside.detach(ids(2)[0])
+    stack.up("--refresh")
+    assert sorted(it.nodes) == sorted(stack.outputs()["nodes"])
+    assert stack.resources()["nodes"]["inputs"]["__identity"] == identity

@@ -212,13 +212,67 @@ def test_another_image_by_creating_first_is_refused_and_changes_nothing(cloud, s
     it.forget()
     declare(stack, 1, 2, stop_running=True, **OWN)
     refused = stack.up(expect_failure=True)
-    told = f"{', '.join(ids(1, 2))} can't be attached anew before being detached: leave delete_before_replace=False out"
+    told = f"{', '.join(ids(1, 2))} can't be attached anew before being detached (nothing was changed): leave delete_before_replace=False out"
     assert any(told in text for text in refused.errors), refused.text
     assert it.writes() == []
     assert stack.resources()["nodes"]["outputs"]["image_id"] == IMAGE
     stack.write(PROGRAM)
     stack.up()
     assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
+
+
+RETAINING = PROGRAM.replace(
+    "**args)", "**args, opts=pulumi.ResourceOptions(retain_on_delete=True))"
+)
+
+
+@pytest.mark.parametrize("change", ["image", "cluster"])
+def test_nodes_that_are_retained_are_not_replaced_and_the_way_out_is_told(cloud, stack_on, change):
+    """The engine deletes nothing then, and tells no call of it: preview can't know."""
+    it = cloud()
+    other = two_clusters(it)
+    stack = stack_on(it, RETAINING)
+    declare(stack, 1, 2, stop_running=True)
+    stack.up()
+    it.forget()
+    what = OWN if change == "image" else {"cluster_id": other}
+    declare(stack, 1, 2, stop_running=True, **what)
+    for _ in range(2):
+        refused = stack.up(expect_failure=True)
+        told = f"{', '.join(ids(1, 2))} can't be attached anew before being detached"
+        (error,) = [text for text in refused.errors if told in text]
+        assert "run pulumi up without this change first" in error
+        assert it.writes() == []
+        stack.write(PROGRAM)  # not enough: the state's own option counts
+    declare(stack, 1, 2, stop_running=True)
+    stack.up()
+    declare(stack, 1, 2, stop_running=True, **what)
+    stack.up()
+    assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
+    assert sorted(it.nodes) == ids(1, 2) == sorted(stack.outputs()["nodes"])
+
+
+def two_clusters(it):
+    """Another cluster like the first, without nodes; its id."""
+    data = it.world.to_dict()
+    data["clusters"].append({**data["clusters"][0], "id": "ehpc-hz-second", "nodes": []})
+    it.load(data)
+    return "ehpc-hz-second"
+
+
+def test_a_replacement_keeps_the_region_whatever_the_config_says_by_now(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2, stop_running=True)
+    stack.up()
+    stack.configure({"ehpc:region": "cn-beijing"})
+    it.forget()
+    declare(stack, 1, 2, stop_running=True, **OWN)
+    assert DETACH + STOP_THEN_ATTACH.format("m-bp1own") in infos(stack.preview())
+    stack.up()
+    assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
+    assert stack.resources()["nodes"]["outputs"]["region"] == "cn-hangzhou"
+    assert stack.preview("--expect-no-changes")
 
 
 def test_another_image_for_other_instances_may_create_first(cloud, stack_on):
@@ -294,6 +348,7 @@ def test_a_replacement_that_comes_from_another_one_is_told_in_full(cloud, stack_
     ]
     assert len(warned) == (name == "cluster_id")
     it.forget()
+    stack.configure({"ehpc:region": "cn-beijing"})
     up = stack.up()
     assert STOP_THEN_ATTACH.format(IMAGE).removeprefix("then ") in infos(up)
     assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]

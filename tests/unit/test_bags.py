@@ -45,6 +45,7 @@ def test_unknown_values_are_split_off_and_nothing_else_is():
             "job_queue": None,
             "stop_running": False,
             "__provider": "pickled",
+            "__identity": "0123456789ab",
         }
     )
     assert known == {"instance_ids": [ONE, TWO], "stop_running": False}

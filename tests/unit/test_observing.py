@@ -68,3 +68,19 @@ def test_a_cluster_that_is_not_there_is_an_error_to_read_and_gone_to_refresh():
     with pytest.raises(ClusterNotFoundError):
         bench.lifecycle().observe_all(nowhere)
     assert bench.lifecycle().observe(nowhere) is None
+    assert bench.said.infos == ["the cluster ehpc-hz-nowhere is gone, so nothing is attached to it"]
+
+
+def test_a_cluster_that_is_not_there_like_its_instances_may_be_of_another_account():
+    bench = Bench()
+    bench.emulator.world.clusters.clear()
+    assert bench.lifecycle().observe(only_read(1, 99)) is None
+    with pytest.raises(EhpcError, match=r"Neither .* nor any of its instances \(i-bp1test0099\)"):
+        bench.lifecycle().observe(only_read(99))
+    bench.fault("error", "DescribeInstances", times=None, code="Forbidden.RAM", status=403)
+    with pytest.raises(EhpcError, match=r"can't be told\. DescribeInstances: Forbidden\.RAM"):
+        bench.lifecycle().observe(only_read(1))
+    bench.emulator.faults.clear()
+    bench.fault("error", "DescribeInstances", times=None, code="InvalidAccessKeyId.NotFound")
+    with pytest.raises(EhpcError, match=r"^DescribeInstances: InvalidAccessKeyId"):
+        bench.lifecycle().observe(only_read(1))

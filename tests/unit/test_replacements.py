@@ -82,3 +82,15 @@ def test_in_a_cluster_that_is_gone_nothing_is_detached_first():
     replacements.ask(URN, olds(1, cluster_id="ehpc-hz-nowhere"))
     bench.emulator.world.clusters.clear()
     refuse(replacements, bench, 1)
+
+
+def test_the_region_of_what_is_replaced_is_known_until_it_is_made():
+    bench, replacements = Bench(), Replacements()
+    assert replacements.region_of(URN, CLUSTER) == ""
+    replacements.ask(URN, olds(1))
+    assert replacements.region_of(URN, CLUSTER) == "cn-hangzhou"
+    assert replacements.region_of(URN, "ehpc-hz-other") == ""
+    replacements.deleted(URN, state(1))
+    assert replacements.region_of(URN, CLUSTER) == "cn-hangzhou"
+    refuse(replacements, bench, 1)
+    assert replacements.region_of(URN, CLUSTER) == ""

@@ -1,0 +1,75 @@
+"""A cluster that isn't found: gone, or only not seen with this key or in this region."""
+
+import pytest
+
+from ehpc_nodes.testing.worlds import CLUSTER, ids
+from engine.program import declare
+
+REFRESH = ["refresh", "--run-program"]
+DESTROY = ["destroy", "--run-program"]
+
+
+def of_another_account(cloud, stack):
+    """Point the stack at an account that has neither the cluster nor the instances."""
+    other = cloud(0)
+    other.world.clusters.clear()
+    other.configure(stack)
+    return other
+
+
+@pytest.mark.parametrize("command", [REFRESH, DESTROY], ids=["refresh", "destroy"])
+def test_the_key_of_another_account_empties_no_state(cloud, stack_on, command):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    it.forget()
+    other = of_another_account(cloud, stack)
+    failed = stack.run(*command, "--yes", "--skip-preview", expect_failure=True)
+    told = f"Neither the cluster {CLUSTER} nor any of its instances ({', '.join(ids(1, 2))}) can be seen"
+    error, *_ = [text for text in failed.errors if told in text]  # refresh says it twice
+    assert "\n" not in error
+    assert "pulumi state delete" in error
+    assert stack.resources()["nodes"]["outputs"]["instance_ids"] == ids(1, 2)
+    assert other.writes() == it.writes() == []
+    it.configure(stack)
+    stack.destroy("--run-program")
+    assert it.nodes == {}
+
+
+@pytest.mark.parametrize("command", [REFRESH, DESTROY], ids=["refresh", "destroy"])
+def test_a_cluster_that_is_gone_takes_the_resource_with_it_and_says_so(cloud, stack_on, command):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    it.world.clusters.clear()
+    done = stack.run(*command, "--yes", "--skip-preview")
+    assert any(f"cluster {CLUSTER} is gone" in text for text in done.messages("info")), done.text
+    assert stack.resources() == {}
+
+
+@pytest.mark.parametrize("command", [REFRESH, DESTROY], ids=["refresh", "destroy"])
+def test_whether_a_cluster_is_gone_is_not_told_without_the_permission(cloud, stack_on, command):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    it.world.clusters.clear()
+    it.fault("error", "DescribeInstances", times=None, code="Forbidden.RAM", status=403)
+    failed = stack.run(*command, "--yes", "--skip-preview", expect_failure=True)
+    assert any("ecs:DescribeInstances" in text for text in failed.errors), failed.text
+    assert stack.resources().keys() == {"nodes"}
+
+
+def test_what_is_gone_with_its_instances_is_taken_out_of_the_state_by_hand(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    it.world.clusters.clear()
+    it.world.instances.clear()
+    assert "pulumi state delete" in stack.destroy(expect_failure=True).text
+    stack.run("state", "delete", stack.resources()["nodes"]["urn"], "--yes")
+    stack.destroy()
+    assert stack.resources() == {}
