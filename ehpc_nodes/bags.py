@@ -7,6 +7,7 @@ from typing import Any
 
 from pulumi.output import UNKNOWN, Unknown
 
+from .errors import listed
 from .models import Declared, Inputs, NodeState, State
 from .outcome import PENDING, called
 from .sight import Wish
@@ -144,6 +145,30 @@ def needs_update(olds: Bag, news: Bag) -> bool:
     return bool(olds.get("failed")) or any(
         str(n.get("status")).lower() in {PENDING, *NODE_INITIAL} for n in nodes
     )
+
+
+def why_due(olds: Bag, news: Bag) -> str:
+    """Why the state is to be updated though nothing has changed in the program; empty: for no such reason."""
+    wanted, held, failed = known_ids(news), known_ids(olds), olds.get("failed")
+    reasons = {
+        "still in the state": held - wanted,
+        "not in the state": wanted - held,
+        "failed before": {*failed} & wanted if isinstance(failed, dict) else (),
+        "still being attached": _pending(olds) & wanted,
+    }
+    hosts = hosts_of(olds)
+    told = [
+        f"{reason}: {listed(sorted(hosts.get(i) or i for i in ids))}"
+        for reason, ids in reasons.items()
+        if ids
+    ]
+    return "; ".join(told)
+
+
+def _pending(olds: Bag) -> set[str]:
+    nodes = olds.get("nodes")
+    known = nodes.items() if isinstance(nodes, dict) else ()
+    return {i for i, n in known if isinstance(n, dict) and n.get("status") == PENDING}
 
 
 def inputs_of(state: State, old_inputs: Bag) -> Bag:

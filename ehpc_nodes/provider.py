@@ -42,6 +42,7 @@ from .bags import (
     pending_ids,
     split_unknown,
     told_drift,
+    why_due,
 )
 from .claims import Claims, Others
 from .engine import EngineCall, current_call
@@ -198,8 +199,12 @@ class AttachedNodesProvider(ResourceProvider):
             replaces = [name for name in REPLACING if changed(_olds, _news, name)]
             if replaces:
                 self._replacements.ask(call.urn, _olds)
+            due = needs_update(_olds, _news)
+            why = why_due(_olds, _news) if due and call.urn not in self._told else ""
+            if why and not replaces:
+                call.info(why)
             return DiffResult(
-                changes=bool(replaces) or needs_update(_olds, _news),
+                changes=bool(replaces) or due,
                 replaces=replaces,
                 delete_before_replace=True,
             )

@@ -16,6 +16,7 @@ from ehpc_nodes.bags import (
     name_of,
     needs_update,
     split_unknown,
+    why_due,
     wish_of,
 )
 from ehpc_nodes.models import Declared, NodeState, State, check_form
@@ -166,6 +167,21 @@ def test_of_maps_only_the_one_that_ignore_changes_hands_back_is_a_set(given, tak
     olds = {"instance_ids": {TWO: "b (stopped)", ONE: "a"}}
     assert ignored_set({"instance_ids": given}, olds) == taken
     assert ignored_set({"instance_ids": given}, {}) == {}
+
+
+def test_an_update_that_the_program_did_not_ask_for_says_why():
+    node = {"host_name": "compute1", "status": "running"}
+    olds = {
+        "instance_ids": [ONE, TWO],
+        "nodes": {ONE: node, TWO: {"status": "attaching"}},
+        "failed": {TWO: {}, "i-bp1gone": {}},
+    }
+    assert why_due(olds, {"instance_ids": {TWO: "", "i-bp1new": ""}}) == (
+        f"still in the state: compute1; not in the state: i-bp1new; failed before: {TWO};"
+        f" still being attached: {TWO}"
+    )
+    assert why_due({"nodes": [], "failed": 1}, {}) == ""
+    assert why_due({"instance_ids": [ONE], "nodes": {ONE: node}}, {"instance_ids": {ONE: ""}}) == ""
 
 
 def test_what_did_not_exist_is_not_replaced():
