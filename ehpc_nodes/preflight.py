@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from . import wire
 from .errors import listed, permission
-from .marks import TAG_KEY
+from .marks import ATTACHING_KEY, TAG_KEY
 from .models import Finding
 from .plan import Plan
 from .sight import ImageFacts, Sight, Wish, system_of
@@ -374,15 +374,34 @@ def of_interrupted(sight: Sight, plan: Plan, owned: Collection[str]) -> Iterable
         )
 
 
-def of_other_clusters(sight: Sight) -> Iterable[Finding]:
-    """Instances that an interrupted run announced for another cluster: told, not touched."""
+def of_other_clusters(sight: Sight, plan: Plan) -> Iterable[Finding]:
+    """Instances that an interrupted run announced for another cluster; one that isn't Stopped was sent there."""
     for instance_id, cluster_id in sorted(sight.begun_elsewhere.items()):
+        if instance_id in plan.attach:
+            yield _of_attached_elsewhere(sight, instance_id, cluster_id)
+            continue
         yield Finding(
             "cluster_id",
             f"{sight.name(instance_id)} was sent to {cluster_id} by an interrupted run of this resource: it is"
             " left there. Let the program name that cluster once more, or detach it by hand",
             warning=True,
         )
+
+
+def _of_attached_elsewhere(sight: Sight, instance_id: str, cluster_id: str) -> Finding:
+    name = sight.name(instance_id)
+    if sight.is_stopped(instance_id):
+        return Finding(
+            "instance_ids",
+            f"{name} was announced for {cluster_id} by an interrupted run of this resource: the update looks first"
+            " whether it was sent there",
+            warning=True,
+        )
+    return Finding(
+        "instance_ids",
+        f"{name} is on its way to {cluster_id} by an interrupted run of this resource: let the program name that"
+        f" cluster once more (or remove the ECS tag {ATTACHING_KEY!r}, where the console shows no task)",
+    )
 
 
 def _of_members(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:

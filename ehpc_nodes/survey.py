@@ -99,7 +99,7 @@ def survey(
         *preflight.findings(seen, wish, plan, operation.mark),
         *preflight.of_strangers(seen, {*wanted, *owned, *anew}),
         *preflight.of_interrupted(seen, plan, owned),
-        *preflight.of_other_clusters(seen),
+        *preflight.of_other_clusters(seen, plan),
     ]
     return Survey(seen, wish, plan, findings, began)
 

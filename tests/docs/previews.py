@@ -165,6 +165,15 @@ def of_mark(**tags):
     return survey(bench).findings
 
 
+def of_elsewhere(status):
+    """Of an instance to attach that was announced for another cluster."""
+    bench = Bench()
+    one = bench.emulator.world.instances[ONE]
+    one.tags |= {TAG_KEY: MARK, ATTACHING_KEY: "ehpc-hz-other"}
+    one.status = status
+    return survey(bench, stop_running=True).findings
+
+
 def of_interrupted():
     bench = Bench(attached=(2,))
     bench.emulator.world.instances[TWO].tags |= {TAG_KEY: MARK, ATTACHING_KEY: CLUSTER}
@@ -203,6 +212,8 @@ OTHERS = {
     "detached in this run by another resource": lambda: of_second([1], [1], detaches),
     "a node with this resource's mark": of_mark,
     "sent by an interrupted run": of_interrupted,
+    "on its way to another cluster": lambda: of_elsewhere("Running"),
+    "announced for another cluster": lambda: of_elsewhere("Stopped"),
     "sent to another cluster": lambda: of_mark(**{ATTACHING_KEY: "ehpc-hz-other"}),
     "a replacement without stop_running": lambda: replaced(Bench(attached=(1,)), **OWN).findings,
     "a replacement in an unknown cluster": lambda: (
