@@ -198,7 +198,7 @@ class AttachedNodesProvider(ResourceProvider):
         with _errors_told() as call:
             replaces = [name for name in REPLACING if changed(_olds, _news, name)]
             if replaces:
-                self._replacements.ask(call.urn, _olds)
+                self._replacements.ask(call.urn, _olds, call.internal(IDENTITY))
             due = needs_update(_olds, _news)
             why = why_due(_olds, _news) if due and call.urn not in self._told else ""
             if why and not replaces:
@@ -329,7 +329,7 @@ class AttachedNodesProvider(ResourceProvider):
         found = settings.resolve(self._get, os.environ, region=region)
         deadline = Deadline.after(RealClock(call.cancelled), seconds)
         mark = mark_of(call.urn) if marks and found.ownership_tags else ""
-        identity = call.internal(IDENTITY)
+        identity = call.internal(IDENTITY) or self._replacements.identity_of(call.urn)
         cloud = connect(found, deadline, notice=call.status)
         others = Others(self._claims, call.urn)
         return Lifecycle(

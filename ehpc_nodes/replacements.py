@@ -16,10 +16,12 @@ class Replacements:
     def __init__(self) -> None:
         self._asked: dict[str, Bag] = {}
         self._detached: dict[str, set[str]] = {}
+        self._identities: dict[str, str] = {}
 
-    def ask(self, urn: str, olds: Bag) -> None:
+    def ask(self, urn: str, olds: Bag, identity: str) -> None:
         """Note that diff asks for the replacement of what these inputs (or outputs) declare."""
         self._asked[urn] = olds
+        self._identities[urn] = identity
 
     def is_asked(self, urn: str) -> bool:
         """Whether diff has asked for one that isn't made yet."""
@@ -43,6 +45,10 @@ class Replacements:
         """The region of what a replacement takes away (or has), where that is of this cluster; empty: none."""
         told = self._asked.get(urn, {})
         return str(told.get("region") or "") if told.get("cluster_id") == cluster_id else ""
+
+    def identity_of(self, urn: str) -> str:
+        """The identity of what a replacement takes away: the nodes' marks may have a former name."""
+        return self._identities.get(urn, "")
 
     def refuse_untold(self, urn: str, inputs: Inputs, lifecycle_in: LifecycleIn) -> None:
         """Stop a create that is half of a replacement which isn't made in the way that the preview told.

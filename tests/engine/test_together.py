@@ -74,9 +74,9 @@ def test_an_instance_that_goes_to_another_resource_is_never_lost(cloud, stack_on
     stack = stack_on(it, two([1, 2], [3]), **{"ehpc:ownershipTags": marks})
     stack.up()
     stack.write(two([1], [2, 3]))
-    held = set()
+    held, said = set(), ""
     for _ in range(3):
-        stack.start("up", "--yes", "--skip-preview").wait(100)
+        said += stack.start("up", "--yes", "--skip-preview").wait(100).text
         held = {
             i
             for r in stack.resources().values()
@@ -86,7 +86,10 @@ def test_an_instance_that_goes_to_another_resource_is_never_lost(cloud, stack_on
     if marks == "false":
         assert held == {*ids(1, 2, 3)}
         assert stack.preview("--expect-no-changes")
-    assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
+    wiped = dict.fromkeys(ids(1, 2, 3), 1)
+    if "was detached in this run by 'first'" in said:  # it came so early: the next up attaches anew
+        wiped[ids(2)[0]] = 2
+    assert it.harm.disk_replacements == wiped
     assert it.harm.double_attach == [] == it.harm.releases
 
 
@@ -139,13 +142,13 @@ def test_two_stacks_do_not_take_each_others_nodes(cloud, stack_on, pulumi_stack)
 def test_twenty_resources_against_a_service_that_throttles(cloud, stack_on):
     it = cloud(20, throttle_per_second=10)
     stack = stack_on(it, TWENTY)
-    stack.timeout = 280  # some 400 calls at ten a second
+    stack.timeout = 280  # some 600 calls at ten a second
     stack.up("--parallel", "32")
     assert len(it.nodes) == 20
     assert it.calls("AddExistedNodes").count("AddExistedNodes") >= 20
     assert it.harm.double_attach == []
     answered = [e for e in it.emulator.journal.entries if e.code is None]
-    assert len(answered) <= 20 * 25
+    assert len(answered) <= 20 * 30
     assert len(it.calls()) <= 4 * len(answered), "a storm of repeats"
 
 
@@ -260,7 +263,7 @@ nodes = Component("component").nodes
     ],
 )
 def test_a_rename_keeps_the_nodes_this_resources(cloud, stack_on, rename):
-    """Their mark has the former name."""
+    """Their mark has the former name; a replacement detaches and attaches them, too."""
     it = cloud(detached_instance_status="Stopped")
     stack = stack_on(it)
     declare(stack, 1, 2, 3)
@@ -275,6 +278,10 @@ def test_a_rename_keeps_the_nodes_this_resources(cloud, stack_on, rename):
     stack.up()
     assert it.writes() == ["DeleteNodes", "AddExistedNodes"]
     assert sorted(it.nodes) == ids(1, 2, 3)
+    declare(stack, 1, 2, 3, image_id="m-bp1own", image_owner_alias="self", stop_running=True)
+    assert "first detach 3" in stack.preview().text
+    stack.up()
+    assert it.harm.disk_replacements == {ids(1)[0]: 2, ids(2)[0]: 2, ids(3)[0]: 3}
     stack.destroy()
     assert it.nodes == {}
     assert not any(x.tags for x in it.world.instances.values())
