@@ -9,6 +9,7 @@ from ehpc_nodes.testing.worlds import CLUSTER, ids
 from engine.program import MARK_OF_STACK, PROGRAM, declare
 from engine.test_interrupted import killed_at
 
+pytestmark = pytest.mark.long
 OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}
 NOTHING = "import pulumi"
 

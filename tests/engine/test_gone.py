@@ -49,6 +49,7 @@ def test_a_cluster_that_is_gone_takes_the_resource_with_it_and_says_so(cloud, st
     assert stack.resources() == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", [REFRESH, DESTROY], ids=["refresh", "destroy"])
 def test_whether_a_cluster_is_gone_is_not_told_without_the_permission(cloud, stack_on, command):
     it = cloud()

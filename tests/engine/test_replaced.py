@@ -104,7 +104,7 @@ def test_a_forced_replacement_adopts(cloud, stack_on, by):
     assert stack.preview("--expect-no-changes")
 
 
-@pytest.mark.parametrize("by", ["state taint", "--replace"])
+@pytest.mark.parametrize("by", ["state taint", pytest.param("--replace", marks=pytest.mark.long)])
 def test_a_forced_replacement_that_deletes_first_wipes_nothing_untold(cloud, stack_on, by):
     """The engine asks check as for a create, so the preview can't know that the nodes are detached."""
     it = cloud()
@@ -153,7 +153,7 @@ def left_to_delete(it, stack, by):
     it.forget()
 
 
-@pytest.mark.parametrize("by", ["killed", "refused"])
+@pytest.mark.parametrize("by", ["killed", pytest.param("refused", marks=pytest.mark.long)])
 def test_an_old_half_that_is_left_to_delete_takes_no_node_from_the_live_one(cloud, stack_on, by):
     it = cloud()
     stack = stack_on(it)
@@ -226,7 +226,7 @@ RETAINING = PROGRAM.replace(
 )
 
 
-@pytest.mark.parametrize("change", ["image", "cluster"])
+@pytest.mark.parametrize("change", ["image", pytest.param("cluster", marks=pytest.mark.long)])
 def test_nodes_that_are_retained_are_not_replaced_and_the_way_out_is_told(cloud, stack_on, change):
     """The engine deletes nothing then, and tells no call of it: preview can't know."""
     it = cloud()
@@ -287,7 +287,9 @@ def test_another_image_for_other_instances_may_create_first(cloud, stack_on):
     assert sorted(it.nodes) == ids(3, 4)
 
 
-@pytest.mark.parametrize("action", ["DescribeCluster", "ListQueues"])
+@pytest.mark.parametrize(
+    "action", ["DescribeCluster", pytest.param("ListQueues", marks=pytest.mark.long)]
+)
 def test_a_replacement_that_is_killed_in_its_second_half_is_ended_by_the_next_run(
     cloud, stack_on, action
 ):
@@ -332,7 +334,7 @@ nodes = AttachedNodes("nodes", **args)
 """
 
 
-@pytest.mark.parametrize("name", ["image_id", "cluster_id"])
+@pytest.mark.parametrize("name", ["image_id", pytest.param("cluster_id", marks=pytest.mark.long)])
 def test_a_replacement_that_comes_from_another_one_is_told_in_full(cloud, stack_on, name):
     """The engine asks diff at once, deletes, and checks as for a create; the value came out the same."""
     it = cloud()
