@@ -134,6 +134,7 @@ class Lifecycle:
     def _converge(
         self, operation: Operation, inputs: Inputs, before: State | None
     ) -> tuple[Inputs, State | None]:
+        operation.see_awaited()  # at once, too: who lists them now may be refused by then
         owned = set(before.instance_ids) if before else set()
         wish = Wish(**inputs.model_dump(include=set(Wish.__annotations__)))
         wanted = set(inputs.instance_ids)
