@@ -151,7 +151,7 @@ class Attaching:
         own = {i for i in {*ids} & {*self.begun} if held.get(i) == operation.cluster_id}
         operation.sent |= own  # an interrupted run's call has reached them after all
         for instance_id in (held.keys() & {*ids}) - own:
-            self._taken([instance_id], f"cluster {held[instance_id]}")
+            self._taken(instance_id, f"cluster {held[instance_id]}")
         return self._unmarked([i for i in ids if i not in held])
 
     def _unmarked(self, ids: Sequence[str]) -> list[str]:
@@ -163,12 +163,13 @@ class Attaching:
             seen = {x.instance_id: x for x in operation.cloud.describe_instances(batch)}
             owners = Sight(operation.identity, instances=seen).of_others(operation.mark)
             for instance_id, owner in owners.items():
-                self._taken([instance_id], f"resource {owner!r}")
+                self._taken(instance_id, f"resource {owner!r}")
             free += [i for i in batch if i not in owners]
         return free
 
-    def _taken(self, ids: Sequence[str], owner: str) -> None:
-        self.operation.fail(ids, "Taken", f"was taken meanwhile by {owner}: run pulumi up again")
+    def _taken(self, instance_id: str, owner: str) -> None:
+        reason = f"was taken meanwhile by {owner}: run pulumi up again"
+        self.operation.fail([instance_id], "Taken", reason)
 
     def _held_now(self, vpc_id: str) -> dict[str, str]:
         """Nodes of this VPC's clusters, and instances on their way there: instance id to cluster."""

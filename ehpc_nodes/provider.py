@@ -88,8 +88,6 @@ STALE_CONFIG = " After a change in the stack config, refresh and destroy still u
 class AttachedNodesProvider(ResourceProvider):
     """Implements `AttachedNodes`; see there and `lifecycle`."""
 
-    serialize_as_secret_always = False
-
     def configure(self, req: ConfigureRequest) -> None:
         """Keep the stack config; called once in the plugin's process."""
         self._config = req.config
@@ -262,10 +260,11 @@ class AttachedNodesProvider(ResourceProvider):
             had = {*state.instance_ids}
             state = self._without_those_of_others(call, state)
             awaited = self._claims.listed_by_others(call.urn, state.cluster_id)
-            for instance_id in awaited.keys() & {*state.instance_ids}:
+            waiting = [i for i in state.instance_ids if i in awaited]
+            if waiting:
                 raise RefusedError(
                     "instance_ids",
-                    f"{instance_id} is listed by {name_of(awaited[instance_id])!r}, which has not taken it: it"
+                    f"{waiting[0]} is listed by {name_of(awaited[waiting[0]])!r}, which has not taken it: it"
                     " stays attached, and in this resource's state. Run pulumi up again.",
                 )
             lifecycle.remove(state, had - {*state.instance_ids})

@@ -37,13 +37,19 @@ def test_the_key_of_another_account_empties_no_state(cloud, stack_on, command):
     assert it.nodes == {}
 
 
-@pytest.mark.parametrize("command", [REFRESH, DESTROY], ids=["refresh", "destroy"])
-def test_a_cluster_that_is_gone_takes_the_resource_with_it_and_says_so(cloud, stack_on, command):
+def without_its_cluster(cloud, stack_on):
+    """A stack with nodes of a cluster that has been deleted since, and its cloud."""
     it = cloud()
     stack = stack_on(it)
     declare(stack, 1, 2)
     stack.up()
     it.world.clusters.clear()
+    return it, stack
+
+
+@pytest.mark.parametrize("command", [REFRESH, DESTROY], ids=["refresh", "destroy"])
+def test_a_cluster_that_is_gone_takes_the_resource_with_it_and_says_so(cloud, stack_on, command):
+    _, stack = without_its_cluster(cloud, stack_on)
     done = stack.run(*command, "--yes", "--skip-preview")
     assert any(f"cluster {CLUSTER} is gone" in text for text in done.messages("info")), done.text
     assert stack.resources() == {}
@@ -52,11 +58,7 @@ def test_a_cluster_that_is_gone_takes_the_resource_with_it_and_says_so(cloud, st
 @pytest.mark.long
 @pytest.mark.parametrize("command", [REFRESH, DESTROY], ids=["refresh", "destroy"])
 def test_whether_a_cluster_is_gone_is_not_told_without_the_permission(cloud, stack_on, command):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
-    it.world.clusters.clear()
+    it, stack = without_its_cluster(cloud, stack_on)
     it.fault("error", "DescribeInstances", times=None, code="Forbidden.RAM", status=403)
     failed = stack.run(*command, "--yes", "--skip-preview", expect_failure=True)
     assert any("ecs:DescribeInstances" in text for text in failed.errors), failed.text
@@ -64,11 +66,7 @@ def test_whether_a_cluster_is_gone_is_not_told_without_the_permission(cloud, sta
 
 
 def test_what_is_gone_with_its_instances_is_taken_out_of_the_state_by_hand(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
-    it.world.clusters.clear()
+    it, stack = without_its_cluster(cloud, stack_on)
     it.world.instances.clear()
     assert "pulumi state delete" in stack.destroy(expect_failure=True).text
     stack.run("state", "delete", stack.resources()["nodes"]["urn"], "--yes")
