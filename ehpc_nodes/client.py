@@ -149,7 +149,9 @@ class Client:
             **numbered("Instance.{}.Id", instance_ids),
             **({"JobQueue": queue} if queue else {}),
         }
-        return wire.Accepted.model_validate(self._write(self._ehpc, "AddExistedNodes", params))
+        return one(
+            "AddExistedNodes", wire.Accepted, self._write(self._ehpc, "AddExistedNodes", params)
+        )
 
     def delete_nodes(self, cluster_id: str, instance_ids: Sequence[str]) -> wire.Accepted:
         """DeleteNodes, always with ReleaseInstance=false: the instances stay; at most 100."""
@@ -159,7 +161,7 @@ class Client:
             "Sync": "false",
             **numbered("Instance.{}.Id", instance_ids),
         }
-        return wire.Accepted.model_validate(self._write(self._ehpc, "DeleteNodes", params))
+        return one("DeleteNodes", wire.Accepted, self._write(self._ehpc, "DeleteNodes", params))
 
     def set_queue(self, cluster_id: str, queue: str, host_names: Sequence[str]) -> wire.Accepted:
         """SetQueue: moves nodes, named by host name, to a queue; at most 100; done when answered."""
@@ -168,7 +170,7 @@ class Client:
             "QueueName": queue,
             **numbered("Node.{}.Name", host_names),
         }
-        return wire.Accepted.model_validate(self._write(self._ehpc, "SetQueue", params))
+        return one("SetQueue", wire.Accepted, self._write(self._ehpc, "SetQueue", params))
 
     # -- ECS ------------------------------------------------------------------------------------
 

@@ -27,10 +27,8 @@ def chunks(items: Sequence[str], size: int = BATCH) -> list[list[str]]:
 
 def one(action: str, model: type[W], data: Any) -> W:
     """One entry; raises TransportError where it has another form than documented."""
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise _malformed(action, error) from error
+    entry: W = _read(action, model, data)
+    return entry
 
 
 def many(action: str, model: type[W], answer: Mapping[str, Any], path: tuple[str, ...]) -> list[W]:
@@ -43,16 +41,21 @@ def many(action: str, model: type[W], answer: Mapping[str, Any], path: tuple[str
     data: Any = answer
     for name in path:
         data = data.get(name) if isinstance(data, dict) else data
+    entries: list[W] = _read(action, list[model], data or [])  # type: ignore[valid-type]
+    return entries
+
+
+def _read(action: str, kind: Any, data: Any) -> Any:
     try:
-        return list_of(model).validate_python(data or [])
+        return reader_of(kind).validate_python(data)
     except ValidationError as error:
         raise _malformed(action, error) from error
 
 
 @cache
-def list_of(model: type[W]) -> TypeAdapter[list[W]]:
-    """The validator of a list of entries; making one takes longer than reading a page with it."""
-    return TypeAdapter(list[model])  # type: ignore[valid-type]
+def reader_of(kind: Any) -> TypeAdapter[Any]:
+    """The validator of a kind of entry, or of a list; making one takes longer than reading a page with it."""
+    return TypeAdapter(kind)
 
 
 def pages(

@@ -15,6 +15,9 @@ ACTIONS = (
     *("UntagResources", "DescribeCluster", "ListNodes", "ListNodesNoPaging", "ListNodesByQueue"),
     *("ListQueues", "ListTasks", "ListClusters", "DescribeInstances"),
 )
+#: JSON, but no field holds what it should.
+ODD = """{"TaskId": {"is": "odd"}, "RequestId": ["odd"], "ClusterInfo": 7, "InstanceResponses": {"odd": 1},
+ "Nodes": ["odd"], "Queues": ["odd"], "Tasks": ["odd"], "Clusters": ["odd"], "Instances": ["odd"], "TotalCount": "odd"}"""
 #: Column of the table -> the fault of the emulator. Each strikes once, but for the last two.
 FAULTS: dict[str, dict[str, object]] = {
     "throttled": {"kind": "throttle"},
@@ -24,6 +27,7 @@ FAULTS: dict[str, dict[str, object]] = {
     "reset after it": {"kind": "reset_after"},
     "answer lost": {"kind": "lost", "seconds": 30},
     "not JSON": {"kind": "garbage", "after_effect": True},
+    "another form": {"kind": "garbage", "status": 200, "after_effect": True, "body": ODD},
     "half an answer": {"kind": "truncated"},
     "half a list": {"kind": "half_page"},
     "unknown status": {"kind": "unknown_status"},

@@ -11,6 +11,7 @@ from ehpc_nodes.errors import (
     WaitTimeoutError,
     api_error,
 )
+from ehpc_nodes.lists import one
 from ehpc_nodes.marks import ATTACHING_KEY, TAG_KEY
 from ehpc_nodes.waiting import LONGEST_PAUSE
 from ehpc_nodes.wire import Node
@@ -53,13 +54,15 @@ def run(bench, *numbers, seconds=3600.0):
 
 
 def wire_node(n, roles=("Compute",), **used):
-    return Node.model_validate(
+    return one(
+        "",
+        Node,
         {
             "Id": iid(n),
             "HostName": f"compute{n}",
             "Roles": {"Role": list(roles)},
             "UsedResources": used,
-        }
+        },
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ehpc_nodes.client import Client
 from ehpc_nodes.errors import TransportError
-from ehpc_nodes.lists import RELISTS, chunks, list_of, many, one, pages
+from ehpc_nodes.lists import RELISTS, chunks, many, one, pages, reader_of
 from ehpc_nodes.waiting import Deadline
 from ehpc_nodes.wire import Cluster, Node, Task
 from unit.fakes import FakeClock
@@ -157,7 +157,7 @@ def test_an_answer_without_list_and_count_is_not_an_empty_list(answer):
         ({"Nodes": {"NodeInfo": [{"Id": "a", "Roles": 3}]}}, "0.Roles"),
     ],
 )
-def test_a_list_of_another_form_is_none_and_the_place_is_told(answer, where):
+def test_a_reader_of_another_form_is_none_and_the_place_is_told(answer, where):
     with pytest.raises(TransportError) as told:
         many("ListNodes", Node, answer, PATH)
     assert told.value.reason == f"an answer of another form than documented, at {where}"
@@ -170,8 +170,8 @@ def test_one_entry():
 
 
 def test_the_validator_of_a_model_is_made_once():
-    assert list_of(Node) is list_of(Node)
-    assert list_of(Node) is not list_of(Task)
+    assert reader_of(Node) is reader_of(Node)
+    assert reader_of(Node) is not reader_of(Task)
 
 
 # -- pieces -------------------------------------------------------------------------------------

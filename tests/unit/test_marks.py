@@ -3,6 +3,7 @@
 import pytest
 
 from ehpc_nodes.errors import CancelledError
+from ehpc_nodes.lists import one
 from ehpc_nodes.marks import (
     ATTACHING_KEY,
     IDENTITY_KEY,
@@ -21,7 +22,7 @@ ALL = {TAG_KEY, ATTACHING_KEY, IDENTITY_KEY}
 
 def instance(number=1, **tags):
     pairs = [{"TagKey": k.replace("_", "-"), "TagValue": v} for k, v in tags.items()]
-    return Instance.model_validate({"InstanceId": iid(number), "Tags": {"Tag": pairs}})
+    return one("", Instance, {"InstanceId": iid(number), "Tags": {"Tag": pairs}})
 
 
 def tags(bench, number):

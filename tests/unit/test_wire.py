@@ -3,11 +3,16 @@
 import pytest
 
 from ehpc_nodes import wire
+from ehpc_nodes.lists import one
+
+
+def read(model, answer):
+    return one("ListNodes", model, answer)
 
 
 def test_nulls_unknown_fields_and_absent_ones_do_no_harm():
-    node = wire.Node.model_validate(
-        {"Id": "i-1", "HostName": None, "Status": "brand-new-word", "Shiny": {"New": 1}}
+    node = read(
+        wire.Node, {"Id": "i-1", "HostName": None, "Status": "brand-new-word", "Shiny": {"New": 1}}
     )
     assert (node.host_name, node.status) == ("", "brand-new-word")
     assert node.is_compute
@@ -26,13 +31,11 @@ def test_nulls_unknown_fields_and_absent_ones_do_no_harm():
     ],
 )
 def test_only_pure_compute_nodes_are_compute(roles, compute):
-    assert wire.Node.model_validate({"Id": "i-1", "Roles": {"Role": roles}}).is_compute is compute
+    assert read(wire.Node, {"Id": "i-1", "Roles": {"Role": roles}}).is_compute is compute
 
 
 def test_load_is_told_in_words():
-    node = wire.Node.model_validate(
-        {"Id": "i-1", "UsedResources": {"Cpu": 4, "Gpu": 0, "Memory": 2048}}
-    )
+    node = read(wire.Node, {"Id": "i-1", "UsedResources": {"Cpu": 4, "Gpu": 0, "Memory": 2048}})
     assert node.busy
     assert str(node.used_resources) == "4 CPU, 2048 memory"
 
@@ -67,18 +70,19 @@ def test_a_tasks_result_names_instances_or_none(result, ids):
 
 
 def test_image_versions_may_be_numbers():
-    assert wire.SystemImage.model_validate({"ImageId": "m-1", "Version": 7.2}).version == "7.2"
+    assert read(wire.SystemImage, {"ImageId": "m-1", "Version": 7.2}).version == "7.2"
 
 
 def test_instances_tell_vpc_locks_and_tags():
-    instance = wire.Instance.model_validate(
+    instance = read(
+        wire.Instance,
         {
             "InstanceId": "i-1",
             "Status": "Stopped",
             "VpcAttributes": {"VpcId": "vpc-1"},
             "OperationLocks": {"LockReason": [{"LockReason": "financial"}]},
             "Tags": {"Tag": [{"TagKey": "k", "TagValue": "v"}]},
-        }
+        },
     )
     assert (instance.vpc_id, instance.locks, instance.stopped) == ("vpc-1", ["financial"], True)
     assert (instance.tag("k"), instance.tag("other")) == ("v", "")
