@@ -374,9 +374,8 @@ def _errors_told(hint: str = "") -> Iterator[EngineCall]:
     except EhpcError as error:
         raise call.failed(str(error)) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        where = ".".join(map(str, error.errors()[0]["loc"]))
         raise call.failed(
-            f"The state of this resource is not as this package saves it, at {where}: {first['msg']}."
+            f"The state of this resource is not as this package saves it, at {where}."
             " Look at it with: pulumi stack export."
         ) from error

@@ -63,6 +63,10 @@ class Acs3Auth(AuthBase):
         return request
 
 
+UNTRUSTED = "the endpoint's certificate isn't trusted"
+TRUST = " (REQUESTS_CA_BUNDLE names the file of an authority of your own)"
+
+
 class HttpExchange:
     """Calls of one product over HTTP(S), on a kept-alive session. Safe to use from one thread.
 
@@ -211,7 +215,7 @@ def _transport_error(
     action: str, error: requests.RequestException, where: str = ""
 ) -> TransportError:
     if isinstance(error, requests.exceptions.SSLError):
-        return CertificateError(action, f"the endpoint's certificate isn't trusted: {_root(error)}")
+        return CertificateError(action, f"{UNTRUSTED}; no connection{where}: {_root(error)}{TRUST}")
     if isinstance(error, requests.exceptions.ReadTimeout):
         return TransportError(action, "no answer within the read timeout")
     if isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)):

@@ -246,8 +246,28 @@ def test_the_ten_lines_of_the_readme_work_as_written(shell, tmp_path):
     assert harm["disk_replacements"] == {demo(1)[0]: 1}
 
 
-#: Examples whose page is a walk that needs nothing but the demo cluster; the others' programs run in tests/examples.
-WALKS = {"quickstart": [1], "queues": [1, 2], "stop-and-attach": [6], "automation": []}
+#: Examples whose page is a walk, and the demo's instances that it leaves attached; pulumi-alicloud's needs its plugin.
+WALKS = {
+    "quickstart": [1],
+    "queues": [1, 2],
+    "stop-and-attach": [6],
+    "automation": [],
+    "adopt": [1],
+    "terraform": [1, 2],
+}
+#: Those that replace a disk.
+WIPED = {**WALKS, "automation": [1], "adopt": []}
+#: What a page leaves to its reader: Terraform's configuration, and its credentials.
+MACHINES = """
+resource "terraform_data" "compute" {
+  count = 2
+  input = "i-bp1demo0000000000${count.index + 1}"
+}
+
+output "instance_ids" {
+  value = terraform_data.compute[*].output
+}
+"""
 
 
 @pytest.mark.engine
@@ -255,21 +275,32 @@ WALKS = {"quickstart": [1], "queues": [1, 2], "stop-and-attach": [6], "automatio
 @pytest.mark.parametrize("name", WALKS)
 def test_the_pages_of_examples_work_as_written(name, shell, tmp_path):
     """With the two blocks of the examples' first page: credentials, and the emulator once there is a stack."""
+    if name == "terraform" and not shutil.which("terraform"):
+        pytest.skip("no terraform on the PATH: https://developer.hashicorp.com/terraform/install")
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    (tmp_path / "examples" / "machines").mkdir()
+    (tmp_path / "examples" / "machines" / "main.tf").write_text(MACHINES)
     port = free_port()
     first, emulated = (SHELL[f"examples/README.md:{number}"] for number in (1, 2))
     export, change = first.replace("cd quickstart", f"cd {name}").splitlines()
     assert export.startswith("export ALIBABA_CLOUD_ACCESS_KEY_ID=…")
-    page = SHELL[f"examples/{name}/README.md:1"].replace("ehpc-hz-FYUr32abcd", "ehpc-hz-demo")
+    page = next(code for n, code in SHELL.items() if n.startswith(f"examples/{name}/README.md:"))
+    page = page.replace("ehpc-hz-FYUr32abcd", "ehpc-hz-demo")
     page = page.replace("pulumi up\n", "pulumi up --yes\n")
     for number, written in enumerate(re.findall(r"i-bp1\w+", page), start=1):
         page = page.replace(written, demo((WALKS[name] or [1])[number - 1])[0])
     make, stack, rest = page.partition("pulumi config set ehpc:region cn-hangzhou\n")
-    assert (make, bool(stack)) == ("pulumi stack init dev\n", True)
+    assert stack
+    before = SHELL["examples/adopt/README.md:2"] if name == "adopt" else ""  # a node to be adopted
+    if name == "terraform":
+        change = (
+            f"cd machines; terraform init; export TF_CLI_ARGS_apply=-auto-approve; cd ..\n{change}"
+        )
     script = "\n".join(
         [
             *("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT", "cd examples", change),
-            *(make, stack, emulated.replace("8790", port), rest, asking(port)),
+            *(make, stack, emulated.replace("8790", port), before.replace("8790", port)),
+            *(rest, asking(port)),
         ]
     )
     (tmp_path / "state").mkdir()
@@ -278,5 +309,5 @@ def test_the_pages_of_examples_work_as_written(name, shell, tmp_path):
     )
     ((nodes, harm),) = asked(text)
     assert nodes == demo(*WALKS[name])
-    assert harm["disk_replacements"] == dict.fromkeys(demo(*(WALKS[name] or [1])), 1)
+    assert harm["disk_replacements"] == dict.fromkeys(demo(*WIPED[name]), 1)
     assert harm["releases"] == []

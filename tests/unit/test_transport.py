@@ -234,22 +234,30 @@ def test_a_secret_that_no_header_holds_is_told_nowhere(server, token):
     assert server.requests == []
 
 
-def test_an_untrusted_certificate_is_one_clear_line(tmp_path):
+def test_an_untrusted_certificate_is_one_clear_line_until_its_authority_is_named(
+    tmp_path, monkeypatch
+):
     server = Server()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate = self_signed(tmp_path)
     context.load_cert_chain(certificate)
     server.socket = context.wrap_socket(server.socket, server_side=True)
+    place = f"localhost:{server.server_port}"
     try:
         with pytest.raises(CertificateError) as caught:
-            exchange(f"https://localhost:{server.server_port}")("ListNodes", {})
+            exchange(f"https://{place}", source="ehpc:endpoint")("ListNodes", {})
+        assert server.requests == []
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        exchange(f"https://{place}")("ListNodes", {})
+        assert len(server.requests) == 1
     finally:
         server.shutdown()
         server.server_close()
     text = str(caught.value)
     assert text.startswith("ListNodes: no usable answer: the endpoint's certificate isn't trusted")
+    assert f"no connection to {place} (ehpc:endpoint)" in text
+    assert text.endswith("(REQUESTS_CA_BUNDLE names the file of an authority of your own).")
     assert "\n" not in text
-    assert server.requests == []
 
 
 def self_signed(folder):
@@ -269,6 +277,7 @@ def self_signed(folder):
         .serial_number(1)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .sign(key, hashes.SHA256())
     )
     path = folder / "certificate.pem"
