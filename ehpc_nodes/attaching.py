@@ -8,7 +8,7 @@ instances themselves, and only when all three say «not accepted» for the whole
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -112,30 +112,22 @@ class Attaching:
 
         They were Stopped when they were announced, and stay so where the call was not sent.
         """
-        operation, started = self.operation, self.operation.deadline.clock.now()
+        operation = self.operation
         doubtful = sorted({*ids} & self.elsewhere.keys())
-        sent: set[str] = set()
-
-        def decided() -> bool | None:
-            nonlocal sent
-            try:
-                seen = operation.cloud.describe_instances(doubtful)
-            except UNSEEN:
-                return None
-            sent = {x.instance_id for x in seen if not x.stopped}
-            waited = operation.deadline.clock.now() - started
-            return True if sent == {*doubtful} or waited >= operation.grace else None
-
         if not doubtful:
             return list(ids)
         operation.reporter.status("looking for what an interrupted run may have begun elsewhere")
-        if not wait_until(decided, operation.deadline):
-            raise OutcomeUnknownError("AddExistedNodes", doubtful, "nothing could be seen")
+        sent = self._found(doubtful, lambda: self._awake(doubtful))
         self.looked = -math.inf
         for instance_id in sent:
             where = self.elsewhere[instance_id]
             operation.fail([instance_id], "Taken", f"is on its way to {where}: run pulumi up again")
         return [i for i in ids if i not in sent]
+
+    def _awake(self, ids: Sequence[str]) -> tuple[set[str], bool]:
+        """The instances that aren't Stopped; nothing forbids to conclude from there being none."""
+        seen = self.operation.cloud.describe_instances(ids)
+        return {x.instance_id for x in seen if not x.stopped}, False
 
     def _still_free(self, ids: Sequence[str], *, marks_anew: bool = False) -> list[str]:
         """Of these, the ones that nobody has taken meanwhile; the others are noted as failed.
@@ -325,6 +317,22 @@ class Attaching:
         Raises:
             OutcomeUnknownError: undecided at the deadline, or ECS may not be asked.
         """
+        return self._found(
+            ids, lambda: self._signs({*ids}, before, fresh=fresh), one_is_enough=fresh
+        )
+
+    def _found(
+        self,
+        ids: Sequence[str],
+        look: Callable[[], tuple[set[str], bool]],
+        *,
+        one_is_enough: bool = False,
+    ) -> set[str]:
+        """What looks show of these instances within the grace period, and while something is undecided.
+
+        Raises:
+            OutcomeUnknownError: undecided at the deadline, or it may not be looked.
+        """
         operation, started = self.operation, self.operation.deadline.clock.now()
         shown: set[str] = set()
         why = "nothing could be seen"
@@ -332,13 +340,13 @@ class Attaching:
         def decided() -> bool | None:
             nonlocal why, shown
             try:
-                shown, undecided = self._signs(set(ids), before, fresh=fresh)
+                shown, undecided = look()
             except UNSEEN as error:
                 why = str(error)
                 return None
             why = "another task is running that may hold these instances"
             waited = operation.deadline.clock.now() - started
-            enough = bool(shown) if fresh else len(shown) == len(set(ids))
+            enough = bool(shown) if one_is_enough else shown == {*ids}
             return True if enough or (waited >= operation.grace and not undecided) else None
 
         try:

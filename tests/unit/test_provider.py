@@ -389,7 +389,7 @@ def test_reading_a_cluster_without_nodes_gives_none(rig):
 )
 def test_a_mangled_bag_is_said_in_one_line_and_nothing_is_called(rig, deed, bag, where):
     with pytest.raises(
-        CallFailedError, match=f"not as this package saves it, at {where}: "
+        CallFailedError, match=f"not as this package saves it, at {where}[.]"
     ) as told:
         deed(rig.provider, bag)
     assert "\n" not in str(told.value)
