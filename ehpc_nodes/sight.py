@@ -167,20 +167,9 @@ def look(
     if sight.is_elsewhere(wish):
         return sight  # its instances can't be asked for in the region that is set
     ids = sorted((set(wanted) ^ set(owned)) | (set(wanted) - (sight.nodes or {}).keys()))
-    if mark:
-        tagged = _try(sight, "instance_ids", lambda: cloud.instances_tagged(TAG_KEY, mark))
-        sight.marked = {instance.instance_id for instance in tagged or []}
-        ours = ("", identity)
-        foreign = {x.instance_id for x in tagged or [] if x.tag(IDENTITY_KEY) not in ours}
-        sight.estranged = foreign if identity else set()
-        unknown = (sight.nodes or {}).keys() - set(owned)
-        sight.begun = begun_of(tagged or [], wish.cluster_id, identity, unknown)
-        sent_to = {x.instance_id: x.tag(ATTACHING_KEY) for x in tagged or []}
-        sight.begun_elsewhere = {
-            i: cluster_id
-            for i, cluster_id in sent_to.items()
-            if cluster_id not in ("", wish.cluster_id)
-        }
+    unknown = (sight.nodes or {}).keys() - set(owned)
+    tagged = _look_at_marked(cloud, mark, sight) if mark else []
+    sight.begun = begun_of(tagged, wish.cluster_id, identity, unknown)
     if ids:
         sight.tasks = _try(sight, "instance_ids", lambda: cloud.list_running_tasks(wish.cluster_id))
         _look_at_instances(cloud, ids, sight)
@@ -189,9 +178,8 @@ def look(
         sight.images = _try(sight, "image_id", lambda: _images(cloud, wish, sight))
     if missing:
         _try(sight, "instance_ids", lambda: _look_at_other_clusters(cloud, wish, sight))
-    if mark and identity:  # announced under a former name, too
-        same = [x for x in (sight.instances or {}).values() if x.tag(IDENTITY_KEY) == identity]
-        sight.begun |= begun_of(same, wish.cluster_id, "", ())
+    if mark:
+        _note_announced([*tagged, *(sight.instances or {}).values()], wish.cluster_id, mark, sight)
     return sight
 
 
@@ -202,6 +190,29 @@ def _look_at_cluster(cloud: Cloud, wish: Wish, sight: Sight) -> None:
         sight.nodes = None if nodes is None else {node.id: node for node in nodes}
     if wish.job_queue:
         sight.queues = _try(sight, "job_queue", lambda: cloud.list_queues(wish.cluster_id))
+
+
+def _look_at_marked(cloud: Cloud, mark: str, sight: Sight) -> list[wire.Instance]:
+    """The instances with this resource's mark; none where they can't be asked for."""
+    tagged = _try(sight, "instance_ids", lambda: cloud.instances_tagged(TAG_KEY, mark)) or []
+    ours = ("", sight.identity)
+    foreign = {x.instance_id for x in tagged if x.tag(IDENTITY_KEY) not in ours}
+    sight.marked = {x.instance_id for x in tagged}
+    sight.estranged = foreign if sight.identity else set()
+    return tagged
+
+
+def _note_announced(
+    seen: Collection[wire.Instance], cluster_id: str, mark: str, sight: Sight
+) -> None:
+    """What an interrupted run announced, whichever look shows it.
+
+    The one by the mark may be refused, and doesn't know what was announced under a former name.
+    """
+    ours = [x for x in seen if x.tag(TAG_KEY) and not owner_of(x, mark, sight.identity)]
+    sight.begun |= begun_of(ours, cluster_id, "", ())
+    sent_to = {x.instance_id: x.tag(ATTACHING_KEY) for x in ours}
+    sight.begun_elsewhere = {i: to for i, to in sent_to.items() if to not in ("", cluster_id)}
 
 
 def _look_at_queue(cloud: Cloud, wish: Wish, sight: Sight) -> None:

@@ -1,5 +1,7 @@
 """What an interrupted run leaves is found again, whatever E-HPC lists of it; what is others' is left alone."""
 
+from contextlib import suppress
+
 import pytest
 
 from ehpc_nodes.emulator.world import Cluster, Queue
@@ -77,6 +79,24 @@ def test_where_marks_turn_out_to_be_forbidden_nothing_is_stopped_or_sent_before_
     assert after.instance_ids == sorted(bench.nodes) == ids(1)
     assert bench.writes() == ["AddExistedNodes"]
     assert bench.harm.double_attach == []
+
+
+@pytest.mark.parametrize("refused", [1, 2])
+def test_what_a_killed_run_sent_is_not_sent_again_where_a_look_at_the_marks_is_refused(refused):
+    """By the mark first, by the ids second: the instances carry what it announced whichever look shows them."""
+    bench = hidden("both")
+    killed(bench, 1, 2, after="AddExistedNodes")
+    bench.fault("error", "DescribeInstances", **{**FORBIDDEN, "times": refused})
+    with suppress(EhpcError):
+        bench.up(1, 2, 3, stop_running=True)
+    assert bench.harm.double_attach == []
+    assert not [
+        e for e in bench.emulator.journal.of("StopInstances") if iid(1) in e.params.values()
+    ]
+    bench.emulator.advance(600)
+    bench.up(1, 2, 3, before=None)
+    assert sorted(bench.nodes) == ids(1, 2, 3)
+    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
 
 
 def test_an_update_that_came_to_its_end_unsaved_is_known_by_its_identity():
