@@ -17,7 +17,9 @@ from .errors import (
     ApiError,
     AuthError,
     CancelledError,
+    ConflictError,
     EhpcError,
+    NotSentError,
     OutcomeUnknownError,
     TransportError,
     WaitTimeoutError,
@@ -25,7 +27,7 @@ from .errors import (
     listed,
 )
 from .lists import BATCH, chunks
-from .marks import TAG_KEY, announce
+from .marks import TRIAL_KEY, announce
 from .models import Inputs
 from .operation import UNSEEN, Operation, may_have_acted
 from .sight import Sight, members_of_others
@@ -45,8 +47,11 @@ class Attaching:
     Attributes:
         instances: what ECS said of the instances before, by id.
         begun: instances that an interrupted run announced, and may have sent.
-        looked: when it was seen last that nobody holds the instances.
+        looked: when it was seen before this phase that nobody holds the instances.
         elsewhere: instances that an interrupted run announced for another cluster, which is named.
+        free: when each was seen last to be nobody's.
+        before: tasks that can't be those of the next call.
+        running: instances that are to be stopped yet.
     """
 
     operation: Operation
@@ -55,7 +60,9 @@ class Attaching:
     begun: Collection[str] = frozenset()
     looked: float = math.inf
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    free: dict[str, float] = field(default_factory=dict, init=False)
     before: frozenset[str] | None = field(default=None, init=False)
+    running: frozenset[str] = field(default=frozenset(), init=False)
 
     def run(self, ids: Sequence[str], joined: Collection[str], strays: Sequence[str]) -> set[str]:
         """Attach ``ids``, wait for them and for ``joined``; what fails is noted in the operation.
@@ -71,20 +78,24 @@ class Attaching:
         Raises:
             WaitTimeoutError, CancelledError, OutcomeUnknownError, AuthError, …: nothing more is done.
         """
+        self.free = dict.fromkeys(ids, self.looked)
+        self.running = frozenset(self._running_of(ids))
         ids = self._still_free(self._not_sent_elsewhere(ids))
         self._try_to_mark([i for i in self._running_of(ids) if i not in self.begun])
         taken = self._taken_up_before([*ids, *strays])
-        rest = self._still_free([i for i in ids if i not in taken])
+        rest = [i for i in ids if i not in taken]
+        rest = self._still_free(rest, marks_anew=bool(self._running_of(rest)))
         self._stop_running(rest)
+        self.running = frozenset()
         rest = self._still_free(rest, marks_anew=True)
         if not announce(self.operation, rest):
             # nor could an earlier run: any of them may have been sent
             taken |= self._taken_up_before(rest)
             rest = [i for i in rest if i not in taken]
-        self.looked = -math.inf  # two that announce at once see each other only afterwards
+        self.free.clear()  # two that announce at once see each other only afterwards
         rest = self._still_free(rest)
         for batch in chunks(rest, BATCH):
-            self._send(self._still_free(batch))
+            self._send(batch)
         self.instances = {}
         Watch(self.operation, strays).until_settled({*self.operation.sent, *joined})
         return (taken & set(strays)) - self.operation.unsettled
@@ -100,12 +111,12 @@ class Attaching:
         if not operation.mark or not running:
             return
         try:
-            operation.cloud.tag_instances(running[:1], {TAG_KEY: operation.mark})
+            operation.cloud.tag_instances(running[:1], {TRIAL_KEY: operation.cluster_id})
         except AuthError as error:
             operation.marks_refused(error)
             return
         with suppress(ApiError, TransportError):  # it is set anew in a moment
-            operation.cloud.untag_instances(running[:1], TAG_KEY)
+            operation.cloud.untag_instances(running[:1], TRIAL_KEY)
 
     def _not_sent_elsewhere(self, ids: Sequence[str]) -> list[str]:
         """Of these, the ones that are not on their way to another cluster by an interrupted run's call.
@@ -118,7 +129,7 @@ class Attaching:
             return list(ids)
         operation.reporter.status("looking for what an interrupted run may have begun elsewhere")
         sent = self._found(doubtful, lambda: self._awake(doubtful))
-        self.looked = -math.inf
+        self.free.clear()
         for instance_id in sent:
             where = self.elsewhere[instance_id]
             operation.fail([instance_id], "Taken", f"is on its way to {where}: run pulumi up again")
@@ -136,9 +147,9 @@ class Attaching:
             marks_anew: look at the marks even where the latest look is new enough.
         """
         operation, now = self.operation, self.operation.deadline.clock.now()
-        if not ids or now - self.looked < FRESH:
+        if all(now - self.free.get(i, -math.inf) < FRESH for i in ids):
             return self._unmarked(ids) if marks_anew else list(ids)
-        self.looked = now
+        self.free |= dict.fromkeys(ids, now)
         held = self._held_now(next((x.vpc_id for x in self.instances.values()), ""))
         own = {i for i in {*ids} & {*self.begun} if held.get(i) == operation.cluster_id}
         operation.sent |= own  # an interrupted run's call has reached them after all
@@ -147,17 +158,26 @@ class Attaching:
         return self._unmarked([i for i in ids if i not in held])
 
     def _unmarked(self, ids: Sequence[str]) -> list[str]:
-        """Of these, the ones that carry no other resource's mark just now; the others are noted as failed."""
+        """Of these, the ones that carry no other resource's mark just now, and are as they were; the others are
+        noted as failed.
+        """
         operation, free = self.operation, list[str]()
-        if not operation.mark:
-            return list(ids)
         for batch in chunks(ids, BATCH):  # of ten thousand instances, few are in memory at once
             seen = {x.instance_id: x for x in operation.cloud.describe_instances(batch)}
             owners = Sight(operation.identity, instances=seen).of_others(operation.mark)
             for instance_id, owner in owners.items():
                 self._taken(instance_id, f"resource {owner!r}")
-            free += [i for i in batch if i not in owners]
+            others = {x.instance_id: x for x in seen.values() if x.instance_id not in owners}
+            awake = {i for i, x in others.items() if self._has_moved(x)}
+            for instance_id in awake:
+                self._taken(instance_id, f"somebody, it is {others[instance_id].status} by now")
+            free += [i for i in batch if i not in owners and i not in awake]
         return free
+
+    def _has_moved(self, seen: wire.Instance) -> bool:
+        """Whether an instance that was Stopped is so no more, or has another image: it may have been sent."""
+        asleep = seen.instance_id not in self.running
+        return (asleep and not seen.stopped) or self._image_changed(seen)
 
     def _taken(self, instance_id: str, owner: str) -> None:
         reason = f"was taken meanwhile by {owner}: run pulumi up again"
@@ -199,7 +219,8 @@ class Attaching:
         running = self._running_of(ids)
         if not running:
             return
-        operation, self.looked = self.operation, -math.inf
+        operation = self.operation
+        self.free.clear()
         operation.reporter.status(f"stopping {counted(len(running), 'instance')}")
         for batch in chunks(running, BATCH):
             self._stop(batch)
@@ -252,19 +273,12 @@ class Attaching:
     # -- the write ------------------------------------------------------------------------------
 
     def _send(self, batch: list[str]) -> None:
-        """One AddExistedNodes. A refusal is noted for its instances; others go on."""
-        if not batch:
-            return
-        operation, inputs, before = self.operation, self.inputs, self._tasks_before()
-        for attempt in range(1, SENDS + 1):
-            operation.reporter.status(f"attaching {counted(len(batch), 'instance')}")
+        """AddExistedNodes for one batch. A refusal is noted for its instances; others go on."""
+        operation = self.operation
+        for turn in range(1, SENDS + 1):
+            before = self._tasks_before()
             try:
-                accepted: wire.Accepted | None = operation.cloud.add_existed_nodes(
-                    operation.cluster_id,
-                    batch,
-                    image=(inputs.image_id, inputs.image_owner_alias),
-                    queue=inputs.job_queue,
-                )
+                accepted = self._send_what_is_free(batch)
             except (AuthError, CancelledError):
                 raise
             except EhpcError as error:
@@ -273,13 +287,42 @@ class Attaching:
                     return
                 operation.reporter.warning(f"{error} Looking whether it was accepted.")
                 self.before = None
+                self.free.clear()
                 if not self._was_accepted(batch, before):
-                    if attempt == SENDS:
+                    if turn == SENDS:
                         operation.fail_by(batch, error)
                     continue
                 accepted = None
-            self._accepted(batch, accepted)
+            if batch:
+                self._accepted(batch, accepted)
             return
+
+    def _send_what_is_free(self, batch: list[str]) -> wire.Accepted | None:
+        """Send those that nobody holds right before each attempt; ``batch`` loses the others. None: there are none."""
+        operation, inputs = self.operation, self.inputs
+        for attempt in operation.cloud.attempts():
+            with attempt:
+                batch[:] = self._still_free(batch)
+                if not batch:
+                    break
+                if operation.deadline.passed:
+                    text = f"not sent yet: {listed(batch, 3)}"
+                    raise WaitTimeoutError(text, operation.deadline.elapsed)
+                operation.reporter.status(f"attaching {counted(len(batch), 'instance')}")
+                try:
+                    return operation.cloud.add_existed_nodes(
+                        operation.cluster_id,
+                        batch,
+                        image=(inputs.image_id, inputs.image_owner_alias),
+                        queue=inputs.job_queue,
+                    )
+                except (
+                    ConflictError,
+                    NotSentError,
+                ):  # it may take long, or somebody is at work there
+                    self.free.clear()
+                    raise
+        return None
 
     def _was_accepted(self, batch: list[str], before: frozenset[str]) -> bool:
         """Whether a call without an answer was accepted; where that stays open, it is kept as perhaps so."""
@@ -373,9 +416,11 @@ class Attaching:
         undecided = any(not t.instance_ids and t.task_id not in known for t in tasks)
         for seen in cloud.describe_instances(sorted(ids)):
             begun = fresh or seen.instance_id in self.begun
-            if (begun and not seen.stopped) or (fresh and self._image_changed(seen)):
+            status = seen.status.lower()
+            awake = status not in ("stopped", wire.INSTANCE_STOPPING)
+            if (begun and awake) or (fresh and self._image_changed(seen)):
                 shown.add(seen.instance_id)
-            undecided |= seen.status.lower() in ("starting", "pending")
+            undecided |= status in {*wire.INSTANCE_COMING, wire.INSTANCE_STOPPING}
         return shown, undecided
 
     def _image_changed(self, seen: wire.Instance) -> bool:

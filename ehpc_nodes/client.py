@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
@@ -138,6 +139,8 @@ class Client:
     ) -> wire.Accepted:
         """AddExistedNodes: replaces the instances' system disks and attaches them; at most 100.
 
+        Sent once: to be repeated in `attempts`, each after a look at what has changed meanwhile.
+
         Args:
             image: image id and its owner alias.
             queue: the queue's name, or empty for the cluster's default.
@@ -150,18 +153,18 @@ class Client:
             **({"JobQueue": queue} if queue else {}),
         }
         return one(
-            "AddExistedNodes", wire.Accepted, self._write(self._ehpc, "AddExistedNodes", params)
+            "AddExistedNodes", wire.Accepted, self._once(self._ehpc, "AddExistedNodes", params)
         )
 
     def delete_nodes(self, cluster_id: str, instance_ids: Sequence[str]) -> wire.Accepted:
-        """DeleteNodes, always with ReleaseInstance=false: the instances stay; at most 100."""
+        """DeleteNodes, always with ReleaseInstance=false: the instances stay; at most 100. Sent once, too."""
         params = {
             "ClusterId": cluster_id,
             "ReleaseInstance": "false",
             "Sync": "false",
             **numbered("Instance.{}.Id", instance_ids),
         }
-        return one("DeleteNodes", wire.Accepted, self._write(self._ehpc, "DeleteNodes", params))
+        return one("DeleteNodes", wire.Accepted, self._once(self._ehpc, "DeleteNodes", params))
 
     def set_queue(self, cluster_id: str, queue: str, host_names: Sequence[str]) -> wire.Accepted:
         """SetQueue: moves nodes, named by host name, to a queue; at most 100; done when answered."""
@@ -181,9 +184,9 @@ class Client:
             found += self._tokens({"InstanceIds": json.dumps(ids, separators=(",", ":"))})
         return found
 
-    def instances_tagged(self, key: str, value: str) -> list[wire.Instance]:
-        """DescribeInstances by a tag."""
-        return self._tokens({"Tag.1.Key": key, "Tag.1.Value": value})
+    def instances_tagged(self, tags: Mapping[str, str]) -> list[wire.Instance]:
+        """DescribeInstances by tags, all of which an instance has; of more than a thousand, not all may be told."""
+        return self._tokens(numbered("Tag.{}.Key", tags) | numbered("Tag.{}.Value", tags.values()))
 
     def instances_in_vpc(self, vpc_id: str) -> list[wire.Instance]:
         """DescribeInstances by VPC: all of the account's instances in it."""
@@ -204,16 +207,18 @@ class Client:
 
     def tag_instances(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None:
         """TagResources on instances; repeating it changes nothing."""
+        write = partial(self._once, self._ecs)
         pairs = numbered("Tag.{}.Key", tags) | numbered("Tag.{}.Value", tags.values())
         for ids in chunks(instance_ids, TAG_BATCH):
             params = {**self._resources(ids), **pairs}
-            self._repeat(self._ecs, "TagResources", params, REPEAT_READ)
+            self._repeat(write, "TagResources", params, REPEAT_READ)
 
     def untag_instances(self, instance_ids: Sequence[str], *keys: str) -> None:
         """UntagResources on instances; repeating it changes nothing."""
+        write = partial(self._once, self._ecs)
         for ids in chunks(instance_ids, TAG_BATCH):
             params = {**self._resources(ids), **numbered("TagKey.{}", keys)}
-            self._repeat(self._ecs, "UntagResources", params, REPEAT_READ)
+            self._repeat(write, "UntagResources", params, REPEAT_READ)
 
     # -- one call -------------------------------------------------------------------------------
 
@@ -228,7 +233,12 @@ class Client:
         return self._repeat(self._ehpc, action, params, REPEAT_READ)
 
     def _write(self, exchange: Exchange, action: str, params: Mapping[str, str]) -> dict[str, Any]:
-        return self._repeat(exchange, action, params, REPEAT_WRITE)
+        return self._repeat(partial(self._once, exchange), action, params, REPEAT_WRITE)
+
+    def _once(self, exchange: Exchange, action: str, params: Mapping[str, str]) -> dict[str, Any]:
+        """A write, unless the user has stopped the run: nothing is written after that."""
+        self._deadline.clock.sleep(0)
+        return exchange(action, params)
 
     def _repeat(
         self,
@@ -237,9 +247,17 @@ class Client:
         params: Mapping[str, str],
         on: tuple[type[EhpcError], ...],
     ) -> dict[str, Any]:
+        return self._repeating(on)(exchange, action, params)
+
+    def attempts(self) -> Retrying:
+        """Attempts of a write that had no effect where it failed: ``for attempt in …: with attempt: …``."""
+        return self._repeating(REPEAT_WRITE)
+
+    def _repeating(self, on: tuple[type[EhpcError], ...]) -> Retrying:
         """Call, and call again after such errors; a conflict until the deadline, others for PATIENCE."""
         patience = self._deadline.at_most(PATIENCE)
         reach = self._deadline.at_most(UNREACHABLE)
+        growing = wait_random_exponential(multiplier=0.5, max=15)
 
         def give_up(state: RetryCallState) -> bool:
             error = _error(state)
@@ -249,15 +267,14 @@ class Client:
                 return self._deadline.passed
             return (reach if isinstance(error, NotSentError) else patience).passed
 
-        repeating = Retrying(
+        return Retrying(
             retry=retry_if_exception_type(on),
-            wait=wait_random_exponential(multiplier=0.5, max=15),
+            wait=lambda state: min(growing(state), self._deadline.left),
             stop=give_up,
             sleep=self._deadline.clock.sleep,
             before_sleep=lambda state: self._notice(f"trying again: {_error(state)}"),
             reraise=True,
         )
-        return repeating(exchange, action, params)
 
     # -- lists ----------------------------------------------------------------------------------
 

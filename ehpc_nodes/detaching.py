@@ -17,7 +17,7 @@ from .errors import (
     listed,
 )
 from .lists import BATCH, chunks
-from .marks import unmark
+from .marks import owner_of, unmark
 from .models import TaskRecord
 from .operation import UNSEEN, Operation, may_have_acted
 from .waiting import wait_until
@@ -45,27 +45,30 @@ def guard(nodes: Mapping[str, wire.Node], ids: Sequence[str], *, detach_busy: bo
         )
 
 
-def detach(operation: Operation, ids: Sequence[str]) -> None:
+def detach(operation: Operation, ids: Sequence[str], *, detach_busy: bool) -> None:
     """DeleteNodes with ReleaseInstance=false, wait until the nodes are gone, take their marks away.
 
     Nodes that are gone already are no error. What fails is noted in the operation.
+
+    Raises:
+        RefusedError: a call had to be repeated, and by then nodes were busy, or another resource's.
     """
     if not ids:
         return
     operation.reporter.status(f"detaching {counted(len(ids), 'node')}")
     for batch in chunks(ids, BATCH):
-        _delete(operation, batch)
+        _delete(operation, batch, detach_busy=detach_busy)
     _watch(operation, {i for i in ids if i not in operation.failed})
     unmark(operation, sorted(operation.detached & set(ids)))
 
 
-def _delete(operation: Operation, batch: list[str]) -> None:
-    """One DeleteNodes; sent again only for nodes that stand untouched in the cluster."""
+def _delete(operation: Operation, batch: list[str], *, detach_busy: bool) -> None:
+    """One DeleteNodes; sent again only for nodes that stand untouched in the cluster, and may still go."""
     remaining = batch
-    for attempt in range(1, SENDS + 1):
+    for turn in range(1, SENDS + 1):
         try:
-            accepted = operation.cloud.delete_nodes(operation.cluster_id, remaining)
-        except (AuthError, ClusterNotFoundError):
+            accepted = _send(operation, remaining, again=turn > 1, detach_busy=detach_busy)
+        except (AuthError, ClusterNotFoundError, RefusedError):
             raise
         except EhpcError as error:
             ambiguous = may_have_acted(error)
@@ -77,7 +80,7 @@ def _delete(operation: Operation, batch: list[str]) -> None:
                     "DeleteNodes", sorted({*remaining} - {*untouched}), None, "Unknown"
                 )
                 remaining = untouched
-            elif not ambiguous or attempt == SENDS:
+            elif not ambiguous or turn == SENDS:
                 operation.fail_by(remaining, error)
                 return
             if not remaining:
@@ -86,6 +89,28 @@ def _delete(operation: Operation, batch: list[str]) -> None:
         operation.record("DeleteNodes", remaining, accepted, "Processing")
         return
     operation.fail(remaining, "NotDetached", "DeleteNodes was not accepted")
+
+
+def _send(operation: Operation, ids: list[str], *, again: bool, detach_busy: bool) -> wire.Accepted:
+    """DeleteNodes, tried until it is accepted or has failed for good; before each repeat the nodes are guarded anew."""
+    for attempt in operation.cloud.attempts():
+        with attempt:
+            if again:
+                _guard_anew(operation, ids, detach_busy=detach_busy)
+            again = True
+            return operation.cloud.delete_nodes(operation.cluster_id, ids)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _guard_anew(operation: Operation, ids: list[str], *, detach_busy: bool) -> None:
+    nodes = operation.see_nodes()
+    guard(nodes, [i for i in ids if i in nodes], detach_busy=detach_busy)
+    seen = operation.cloud.describe_instances(ids) if operation.mark else []
+    owners = {x.instance_id: owner_of(x, operation.mark, operation.identity) for x in seen}
+    theirs = [f"{i} ({owner})" for i, owner in owners.items() if owner]
+    if theirs:
+        text = f"not detached, since another resource's mark stands on it by now: {listed(theirs)}"
+        raise RefusedError("instance_ids", text)
 
 
 def _untouched(operation: Operation, ids: list[str], *, wait: bool) -> list[str]:
@@ -178,7 +203,7 @@ def move(operation: Operation, ids: Sequence[str], queue: str) -> None:
         operation.reporter.status(f"moving {counted(len(remaining), 'node')} to queue {queue}")
         for batch in chunks(remaining, BATCH):
             _set_queue(operation, batch, queue)
-        remaining = _not_in_queue(operation, remaining, queue)
+        remaining = not_in_queue(operation, remaining, queue)
     operation.fail(remaining, "QueueNotSet", f"not in queue {queue} after SetQueue")
 
 
@@ -194,7 +219,7 @@ def _set_queue(operation: Operation, batch: list[str], queue: str) -> None:
     operation.record("SetQueue", batch, accepted, "Done")
 
 
-def _not_in_queue(operation: Operation, ids: list[str], queue: str) -> list[str]:
+def not_in_queue(operation: Operation, ids: list[str], queue: str) -> list[str]:
     """Of these, the nodes that are not in the queue even after the grace period."""
     missing = list(ids)
 

@@ -7,11 +7,12 @@ left. Knows nothing of Pulumi.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from . import wire
 from .attaching import Attaching
-from .detaching import detach, guard, move
+from .detaching import detach, guard, move, not_in_queue
 from .errors import (
     AuthError,
     CancelledError,
@@ -52,7 +53,7 @@ class FindingsError(EhpcError):
 #: Of an instance that an interrupted run announced, that isn't Stopped and that nothing shows.
 UNSETTLED = (
     "may have been sent by an interrupted run, though neither a node nor a task shows it: it is looked at again"
-    f" in the next change. Where the console shows nothing either, remove its ECS tag {ATTACHING_KEY!r}."
+    " in the next change. Where the console shows nothing either, "
 )
 
 
@@ -97,16 +98,17 @@ class Lifecycle:
             look = not isinstance(error, CancelledError)
             if not operation.records and not operation.sent:
                 if look:
-                    settle(operation, operation.nodes)
+                    saved = before.instance_ids if before else ()
+                    settle(operation, operation.nodes, {*saved} & operation.nodes.keys())
                 raise
             state = state_after(operation, inputs, before, look=look)
             if look:
-                settle(operation, state.nodes)
+                settle(operation, state.nodes, state.nodes)
             raise IncompleteError(
                 state, [*reasons(operation, state), ended_by(operation, error)]
             ) from error
         state = state_after(operation, resolved, before, look=True)
-        settle(operation, state.nodes)
+        settle(operation, state.nodes, state.nodes)
         for instance_id in {*inputs.instance_ids} - {*state.instance_ids, *state.failed}:
             state.failed[instance_id] = Failure(
                 code="Vanished", reason="was a node, and is none any more: run pulumi up again"
@@ -152,8 +154,11 @@ class Lifecycle:
         )
         theirs = {i: o for i, o in seen.sight.of_others(self.mark).items() if i in owned - wanted}
         before = self._without(before, theirs) if before else None
-        self._apply(operation, inputs, seen)
-        return inputs, before
+        unmarked = {i for i in owned - wanted if not seen.sight.is_marked(i, self.mark)}
+        self._apply(operation, inputs, seen, is_saved=before is not None)
+        # nothing would tell this resource later whose they are; the other one adopts them
+        given = unmarked.intersection(self.others.listed(inputs.cluster_id))
+        return inputs, before.without(given) if before else None
 
     # -- looking --------------------------------------------------------------------------------
 
@@ -201,19 +206,23 @@ class Lifecycle:
 
     # -- doing ----------------------------------------------------------------------------------
 
-    def _apply(self, operation: Operation, inputs: Inputs, seen: Survey) -> None:
-        """Attach, move, detach: in this order, so that capacity never dips without need."""
+    def _apply(self, operation: Operation, inputs: Inputs, seen: Survey, *, is_saved: bool) -> None:
+        """Attach, move, detach: in this order, so that capacity never dips without need.
+
+        Args:
+            is_saved: whether a state knows this resource, and so its identity.
+        """
         plan, sight, members = seen.plan, seen.sight, operation.nodes
         first = operation.let_go(seen.in_the_way)
-        detach(operation, first)
+        detach(operation, first, detach_busy=inputs.detach_busy)
         if operation.failed:
             return
-        known = {*plan.keep} - sight.begun  # of the state: an unheard-of status holds nothing up
+        settled = {*plan.keep} - sight.begun  # of the state: an unheard-of status holds nothing up
         unsettled = [
             i
             for i in (*plan.keep, *plan.adopt)
             if i in members
-            and (members[i].in_status(wire.NODE_INITIAL) if i in known else _pending(members[i]))
+            and (members[i].in_status(wire.NODE_INITIAL) if i in settled else _pending(members[i]))
         ]
         leaving = [i for i in plan.detach if i in sight.attaching]
         strays = sight.begun - {*inputs.instance_ids, *members, *leaving}
@@ -229,16 +238,36 @@ class Lifecycle:
             operation.failed.pop(instance_id, None)
         if operation.failed:
             return
-        move(operation, plan.move, inputs.job_queue)
+        found = sight.begun.union(plan.join) & {*inputs.instance_ids} & operation.nodes.keys()
+        moved = {*plan.move, *self._misplaced(operation, found, inputs)}
+        move(operation, sorted(moved), inputs.job_queue)
         last = [i for i in (*plan.detach, *sorted(taken)) if i not in first]
-        self._detach(operation, operation.let_go(last), sight.begun, detach_busy=inputs.detach_busy)
+        known = sight.begun if is_saved else ()  # by nothing else, where a create is killed now
+        self._detach(operation, operation.let_go(last), known, detach_busy=inputs.detach_busy)
         stale = sight.marked - {*inputs.instance_ids, *members, *leaving, *taken}
         stale -= (
             sight.begun_elsewhere.keys() | (sight.estranged - sight.begun) | operation.unsettled
         )
         unmark(operation, sorted(stale))
         if operation.unsettled:
-            self.reporter.warning(f"{listed(sorted(operation.unsettled))} {UNSETTLED}")
+            self.reporter.warning(f"{listed(sorted(operation.unsettled))} {_unsettled(operation)}")
+
+    def _misplaced(
+        self, operation: Operation, found: Collection[str], inputs: Inputs
+    ) -> Collection[str]:
+        """Of the nodes that an interrupted run has sent, those that it sent to another queue; another image is said."""
+        nodes = operation.nodes
+        other = [i for i in found if nodes[i].image_id not in ("", inputs.image_id)]
+        if other and inputs.image_id:
+            told = [f"{i} (image {nodes[i].image_id})" for i in sorted(other)]
+            self.reporter.warning(
+                f"Attached by an interrupted run, and not with image {inputs.image_id}: {listed(told)}."
+            )
+        if not found or not inputs.job_queue:
+            return ()
+        with suppress(AuthError):  # preflight has told that the queue can't be seen
+            return not_in_queue(operation, sorted(found), inputs.job_queue)
+        return ()
 
     def _detach(
         self,
@@ -253,7 +282,7 @@ class Lifecycle:
             nodes = operation.see_nodes()
             guard(nodes, [i for i in ids if i in nodes], detach_busy=False)
         disclaim(operation, [i for i in ids if i in announced])
-        detach(operation, ids)
+        detach(operation, ids, detach_busy=detach_busy)
 
     # -- read -----------------------------------------------------------------------------------
 
@@ -289,7 +318,7 @@ class Lifecycle:
             strays = sorted(begun - nodes.keys())
             ours |= Attaching(operation, state, {}, begun).run((), pending, strays)
             operation.failed.clear()
-            operation.fail(operation.unsettled, "Unsettled", UNSETTLED)
+            operation.fail(operation.unsettled, "Unsettled", _unsettled(operation))
             left = operation.let_go(sorted(ours & operation.see_nodes().keys()))
             operation.fail(operation.awaited & ours, "Awaited", "another resource lists it")
             self._detach(operation, left, operation.announced, detach_busy=state.detach_busy)
@@ -340,6 +369,11 @@ def stop_at(findings: list[Finding]) -> None:
     errors = [finding for finding in findings if not finding.warning]
     if errors:
         raise FindingsError(errors)
+
+
+def _unsettled(operation: Operation) -> str:
+    mend = f"remove its ECS tag {ATTACHING_KEY!r}." if operation.mark else "stop the instance."
+    return UNSETTLED + mend
 
 
 def _pending(node: wire.Node) -> bool:

@@ -108,7 +108,7 @@ def _key(item: wire.Wire) -> str:
 def _total(action: str, answer: Mapping[str, Any], found: int) -> int:
     try:
         return int(answer.get("TotalCount", found))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise TransportError(action, "an answer whose TotalCount is no number") from error
 
 

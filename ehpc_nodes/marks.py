@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from . import wire
 from .errors import ApiError, AuthError, EhpcError, listed
-from .operation import Operation
+from .operation import Cloud, Operation
 
 #: The ownership mark's tag, whose value names the resource.
 TAG_KEY = "ehpc-nodes"
@@ -20,6 +20,10 @@ ATTACHING_KEY = "ehpc-nodes-attaching"
 #: A third tag beside the mark, as long as that: tells resources of one name in several backends apart, and
 #: stays with a resource whose name changes.
 IDENTITY_KEY = "ehpc-nodes-id"
+#: DescribeInstances doesn't tell all that a tag filter matches where that is more.
+MOST_TAGGED = 1000
+#: Set and taken away to find out whether tags can be set; means nothing.
+TRIAL_KEY = "ehpc-nodes-trial"
 
 
 def owner_of(instance: wire.Instance, mark: str, identity: str) -> str:
@@ -45,12 +49,20 @@ def begun_of(
     }
 
 
+def marked_with(cloud: Cloud, mark: str, cluster_id: str) -> list[wire.Instance]:
+    """The instances with this mark; of more than a thousand, at least those that are announced for this cluster."""
+    marked = cloud.instances_tagged({TAG_KEY: mark})
+    if len(marked) >= MOST_TAGGED:
+        marked += cloud.instances_tagged({TAG_KEY: mark, ATTACHING_KEY: cluster_id})
+    return marked
+
+
 def begun_by(operation: Operation) -> set[str]:
     """The instances that a run of this resource announced, and did not live to put into a state."""
     if not operation.mark:
         return set()
     try:
-        marked = operation.cloud.instances_tagged(TAG_KEY, operation.mark)
+        marked = marked_with(operation.cloud, operation.mark, operation.cluster_id)
     except AuthError as error:
         operation.marks_refused(error)
         return set()
@@ -107,15 +119,18 @@ def disclaim(operation: Operation, ids: Sequence[str]) -> None:
     _untag(operation, ids, ATTACHING_KEY)
 
 
-def settle(operation: Operation, nodes: Collection[str]) -> None:
+def settle(operation: Operation, nodes: Collection[str], saved: Collection[str]) -> None:
     """Take away the announcements of all whose fate is known, and the marks of those that are no nodes.
 
     The last calls of an operation: until the state that knows them is on its way to the engine, only these
     tags tell that they are this resource's.
+
+    Args:
+        saved: the nodes that a state knows; the others stay announced.
     """
     known = operation.announced - operation.sent
     unmark(operation, _free(operation, known.difference(nodes)))
-    _untag(operation, sorted(known.intersection(nodes)), ATTACHING_KEY)
+    _untag(operation, sorted(known.intersection(saved)), ATTACHING_KEY)
 
 
 def _free(operation: Operation, ids: Collection[str]) -> list[str]:

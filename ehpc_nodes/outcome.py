@@ -37,7 +37,9 @@ def state_after(operation: Operation, inputs: Inputs, before: State | None, *, l
         i: node_state(n, queue_of.get(i, ""), operation.addresses.get(i, ""))
         for i, n in nodes.items()
     }
-    for instance_id in operation.sent - known.keys():
+    # without marks, only the state remembers those that nobody could find out about
+    unsettled = set() if operation.mark else operation.unsettled
+    for instance_id in (operation.sent | unsettled) - known.keys():
         known[instance_id] = NodeState(status=PENDING)
     calls = [r for r in operation.records if r.action == "AddExistedNodes"]
     latest = calls[-1] if calls else before

@@ -432,7 +432,9 @@ def _of_members(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
                 warning=True,
             )
         elif (
-            instance_id in plan.adopt and wish.image_id and node.image_id not in ("", wish.image_id)
+            instance_id in {*plan.adopt, *sight.begun}
+            and wish.image_id
+            and node.image_id not in ("", wish.image_id)
         ):
             yield Finding(
                 "image_id",

@@ -252,14 +252,15 @@ class AttachedNodesProvider(ResourceProvider):
     def delete(self, _id: str, _props: Bag) -> None:
         """Detach; the instances stay. What is gone already is no error."""
         with _errors_told(hint=STALE_CONFIG) as call:
+            urn = self._urn_of(call)
             saved = call.old_inputs.get("detach_busy", _props.get("detach_busy", False))
-            consent = self._detach_busy.get(call.urn, saved)  # of the program, where it was run
+            consent = self._detach_busy.get(urn, saved)  # of the program, where it was run
             state = State.model_validate({**_props, "detach_busy": consent})
             timeout = _timeout(call, DELETE_TIMEOUT)
             lifecycle = self._lifecycle(call, state.region, timeout)
             had = {*state.instance_ids}
             state = self._without_those_of_others(call, state)
-            awaited = self._claims.listed_by_others(call.urn, state.cluster_id)
+            awaited = self._claims.listed_by_others(urn, state.cluster_id)
             waiting = [i for i in state.instance_ids if i in awaited]
             if waiting:
                 raise RefusedError(
@@ -268,7 +269,7 @@ class AttachedNodesProvider(ResourceProvider):
                     " stays attached, and in this resource's state. Run pulumi up again.",
                 )
             lifecycle.remove(state, had - {*state.instance_ids})
-            self._replacements.deleted(call.urn, state)
+            self._replacements.deleted(urn, state)
 
     @contextmanager
     def _partial_state_kept(self, call: EngineCall, resource_id: str) -> Iterator[None]:
@@ -281,14 +282,18 @@ class AttachedNodesProvider(ResourceProvider):
     def _without_those_of_others(self, call: EngineCall, state: State) -> State:
         """The state without the instances that this run has found to be another resource's."""
         # without a diff that told it, a delete beside the same URN's check or create is of its old half
-        old_half = call.is_delete and not self._replacements.is_asked(call.urn)
-        stay = self._claims.held_by_others(call.urn, state, spare_own=old_half)
+        urn = self._urn_of(call)
+        old_half = call.is_delete and not self._replacements.is_asked(urn)
+        stay = self._claims.held_by_others(urn, state, spare_own=old_half)
         if not stay:
             return state
         call.info(
             f"{counted(len(stay), 'node')} now held by another resource stay attached: {listed(stay)}"
         )
         return state.without(stay)
+
+    def _urn_of(self, call: EngineCall) -> str:
+        return self._replacements.urn_of(call.urn, call.internal(IDENTITY))
 
     # -- what an operation stands on ------------------------------------------------------------
 
@@ -330,7 +335,7 @@ class AttachedNodesProvider(ResourceProvider):
         mark = mark_of(call.urn) if marks and found.ownership_tags else ""
         identity = call.internal(IDENTITY) or self._replacements.identity_of(call.urn)
         cloud = connect(found, deadline, notice=call.status)
-        others = Others(self._claims, call.urn)
+        others = Others(self._claims, self._urn_of(call))
         return Lifecycle(
             cloud, deadline, call, found.grace_seconds, mark, identity, self._looks, others
         )

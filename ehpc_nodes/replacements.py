@@ -23,6 +23,12 @@ class Replacements:
         self._asked[urn] = olds
         self._identities[urn] = identity
 
+    def urn_of(self, urn: str, identity: str) -> str:
+        """The name under which the program has the resource: an aliased one is deleted under its former name."""
+        if urn in self._asked or not identity:
+            return urn
+        return next((u for u in self._asked if self._identities.get(u) == identity), urn)
+
     def is_asked(self, urn: str) -> bool:
         """Whether diff has asked for one that isn't made yet."""
         return urn in self._asked

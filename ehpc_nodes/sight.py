@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from . import wire
@@ -15,7 +16,7 @@ from .errors import (
     listed,
     permission,
 )
-from .marks import ATTACHING_KEY, IDENTITY_KEY, TAG_KEY, begun_of, owner_of
+from .marks import ATTACHING_KEY, IDENTITY_KEY, TAG_KEY, begun_of, marked_with, owner_of
 from .models import Finding
 from .operation import Cloud
 
@@ -126,6 +127,11 @@ class Sight:
         owners = {i: owner_of(x, mark, self.identity) for i, x in (seen or {}).items()}
         return {i: owner for i, owner in owners.items() if owner}
 
+    def is_marked(self, instance_id: str, mark: str) -> bool:
+        """Whether it carries a mark, which would keep others from adopting it; without marks of one's own: no."""
+        instance = (self.instances or {}).get(instance_id)
+        return bool(mark) and (instance is None or bool(instance.tag(TAG_KEY)))
+
     def host(self, instance_id: str) -> str:
         """The host name, where it was seen."""
         instance = (self.instances or {}).get(instance_id)
@@ -168,7 +174,7 @@ def look(
         return sight  # its instances can't be asked for in the region that is set
     ids = sorted((set(wanted) ^ set(owned)) | (set(wanted) - (sight.nodes or {}).keys()))
     unknown = (sight.nodes or {}).keys() - set(owned)
-    tagged = _look_at_marked(cloud, mark, sight) if mark else []
+    tagged = _look_at_marked(cloud, mark, wish.cluster_id, sight) if mark else []
     sight.begun = begun_of(tagged, wish.cluster_id, identity, unknown)
     if ids:
         sight.tasks = _try(sight, "instance_ids", lambda: cloud.list_running_tasks(wish.cluster_id))
@@ -178,7 +184,7 @@ def look(
         sight.images = _try(sight, "image_id", lambda: _images(cloud, wish, sight))
     if missing:
         _try(sight, "instance_ids", lambda: _look_at_other_clusters(cloud, wish, sight))
-    if mark:
+    if sight.instances or tagged:
         _note_announced([*tagged, *(sight.instances or {}).values()], wish.cluster_id, mark, sight)
     return sight
 
@@ -192,9 +198,10 @@ def _look_at_cluster(cloud: Cloud, wish: Wish, sight: Sight) -> None:
         sight.queues = _try(sight, "job_queue", lambda: cloud.list_queues(wish.cluster_id))
 
 
-def _look_at_marked(cloud: Cloud, mark: str, sight: Sight) -> list[wire.Instance]:
+def _look_at_marked(cloud: Cloud, mark: str, cluster_id: str, sight: Sight) -> list[wire.Instance]:
     """The instances with this resource's mark; none where they can't be asked for."""
-    tagged = _try(sight, "instance_ids", lambda: cloud.instances_tagged(TAG_KEY, mark)) or []
+    marked = partial(marked_with, cloud, mark, cluster_id)
+    tagged = _try(sight, "instance_ids", marked) or []
     ours = ("", sight.identity)
     foreign = {x.instance_id for x in tagged if x.tag(IDENTITY_KEY) not in ours}
     sight.marked = {x.instance_id for x in tagged}
@@ -207,9 +214,10 @@ def _note_announced(
 ) -> None:
     """What an interrupted run announced, whichever look shows it.
 
-    The one by the mark may be refused, and doesn't know what was announced under a former name.
+    The one by the mark may be refused, and doesn't know what was announced under a former name. Without marks of
+    one's own, whatever is announced counts: it may be by a run that still had them.
     """
-    ours = [x for x in seen if x.tag(TAG_KEY) and not owner_of(x, mark, sight.identity)]
+    ours = [x for x in seen if not (mark and owner_of(x, mark, sight.identity))]
     sight.begun |= begun_of(ours, cluster_id, "", ())
     sent_to = {x.instance_id: x.tag(ATTACHING_KEY) for x in ours}
     sight.begun_elsewhere = {i: to for i, to in sent_to.items() if to not in ("", cluster_id)}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import re
+import ssl
 import uuid
 from calendar import timegm
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate
 from time import time
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from .errors import CertificateError, NotSentError, TransportError, api_error
 from .signing import Credentials, canonical_query, signed_headers
@@ -63,6 +65,8 @@ class Acs3Auth(AuthBase):
         return request
 
 
+#: How http.client says that a proxy refused to reach the endpoint.
+NO_TUNNEL = "Tunnel connection failed"
 UNTRUSTED = "the endpoint's certificate isn't trusted"
 TRUST = " (REQUESTS_CA_BUNDLE names the file of an authority of your own)"
 
@@ -117,6 +121,10 @@ class HttpExchange:
         except ValueError:
             # of http.client and urllib3; it may tell a secret header, and come after the answer
             raise TransportError(action, UNUSABLE) from None
+        except OSError as error:
+            raise CertificateError(
+                action, str(error)
+            ) from error  # REQUESTS_CA_BUNDLE names no file
         log.debug("%s: HTTP %s", action, answer.status_code)
         body = hidden(answer.content, credentials)
         return read_answer(action, answer.status_code, body, answer.headers)
@@ -193,7 +201,7 @@ def _shortened(message: str) -> str:
 def _parse(body: bytes) -> dict[str, Any] | None:
     try:
         parsed = _parse_xml(body) if body.lstrip().startswith(b"<") else json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
 
@@ -214,21 +222,36 @@ def _parse_xml(body: bytes) -> dict[str, Any] | None:
 def _transport_error(
     action: str, error: requests.RequestException, where: str = ""
 ) -> TransportError:
-    if isinstance(error, requests.exceptions.SSLError):
+    if _has(error, ssl.SSLCertVerificationError):
         return CertificateError(action, f"{UNTRUSTED}; no connection{where}: {_root(error)}{TRUST}")
     if isinstance(error, requests.exceptions.ReadTimeout):
         return TransportError(action, "no answer within the read timeout")
-    if isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)):
-        return NotSentError(action, f"no connection{where}: {_root(error)}")
-    if isinstance(error, requests.exceptions.ConnectionError) and _never_connected(error):
+    if _never_connected(error):
         return NotSentError(action, f"no connection{where}: {_root(error)}")
     return TransportError(action, _root(error))
 
 
 def _never_connected(error: BaseException) -> bool:
-    """Whether a connection could not even be made (urllib3's NewConnectionError and its kin)."""
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    return type(reason).__name__ in ("NewConnectionError", "NameResolutionError")
+    """Whether a connection, or a proxy's tunnel, could not even be made.
+
+    A proxy's error proves nothing by itself: urllib3 names so whatever breaks a connection that goes through one.
+    """
+    if _has(error, ConnectTimeoutError, NewConnectionError):
+        return True
+    return any(str(cause).startswith(NO_TUNNEL) for cause in _causes(error))
+
+
+def _has(error: BaseException, *kinds: type[BaseException]) -> bool:
+    return any(isinstance(cause, kinds) for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it wraps, as requests, urllib3 and ssl do: in its arguments, or as its reason."""
+    inside = (*error.args, getattr(error, "reason", None), getattr(error, "original_error", None))
+    yield error
+    for cause in inside:
+        if isinstance(cause, BaseException):
+            yield from _causes(cause)
 
 
 def _root(error: BaseException) -> str:

@@ -109,9 +109,13 @@ class Watch:
         """Look, and take what is settled out of ``pending``."""
         look = self.operation.watch_nodes(self.tasks_seen)
         self.nodes, self.nodes_seen = look.seen, look.begun
-        for instance_id in sorted(pending):
-            if self._settled(instance_id, self.nodes.get(instance_id), tasks.get(instance_id)):
-                pending.discard(instance_id)
+        settled = {i for i in sorted(pending) if self._settled(i, self.nodes.get(i), tasks.get(i))}
+        pending -= settled
+        known = {i: self.nodes[i] for i in settled & self.nodes.keys()}
+        self.operation.nodes = {
+            **self.operation.nodes,
+            **known,
+        }  # for a state that nobody may look for
 
     def _tasks_by_instance(
         self, running: list[wire.Task], pending: set[str]
@@ -181,10 +185,12 @@ class Watch:
         ids, nodes = sorted(pending), self.nodes
         names = [f"{i} ({nodes[i].status if i in nodes else 'not listed'})" for i in ids]
         names = names if self.nodes_seen > self.began else ids
+        own = {r.task_id for r in self.operation.records if pending.intersection(r.instance_ids)}
+        own |= {task.task_id for i, task in self.joined.items() if i in pending}
         tasks = [
             f"task {task_id}" + (f" step {t.current_step} of {t.total_steps}" if t else "")
             for task_id, t in self.operation.tasks.items()
-            if not (t and t.over)
+            if task_id in own and not (t and t.over)
         ]
         text = "; ".join([f"waiting for {listed(names, 3)}", *tasks[:3]])
         if not tasks and not pending & nodes.keys():

@@ -341,7 +341,7 @@ CASES = [
     ),
     Case(
         "instances_tagged",
-        call("ehpc-nodes", NASTY),
+        call({"ehpc-nodes": NASTY}),
         lambda sdk: sdk.ecs.describe_instances(
             ecs.DescribeInstancesRequest(
                 region_id=REGION,
@@ -406,7 +406,7 @@ def test_the_table_holds_every_method_of_the_client():
     public = {
         name
         for name, _ in inspect.getmembers(Client, inspect.isfunction)
-        if not name.startswith("_")
+        if not name.startswith("_") and name != "attempts"  # which calls nothing
     }
     assert {case.method for case in CASES} == public
 
@@ -553,7 +553,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=30)
 @settings(max_examples=50)
 def test_whatever_the_values_the_signature_fits_what_arrives(running, key, value):
     running.take()
-    our_client(running).instances_tagged(key, value)
+    our_client(running).instances_tagged({key: value})
     (ours,) = running.take()
     assert dict(ours.query)["Tag.1.Key"] == key
     assert dict(ours.query)["Tag.1.Value"] == value

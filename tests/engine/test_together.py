@@ -154,7 +154,7 @@ def test_twenty_resources_against_a_service_that_throttles(cloud, stack_on):
     assert it.calls("AddExistedNodes").count("AddExistedNodes") >= 20
     assert it.harm.double_attach == []
     answered = [e for e in it.emulator.journal.entries if e.code is None]
-    assert len(answered) <= 20 * 30
+    assert len(answered) <= 20 * 35
     assert len(it.calls()) <= 4 * len(answered), "a storm of repeats"
 
 

@@ -154,7 +154,28 @@ def test_reads_are_repeated(first):
 def test_writes_are_repeated_only_where_nothing_was_done(first):
     exchange = Answers(first, {"TaskId": "T"})
     the_client = client(exchange)[0]
-    assert the_client.add_existed_nodes("c", ["i-1"], image=("a", "b"), queue="").task_id == "T"
+    assert the_client.set_queue("c", "q", ["h"]).task_id == "T"
+
+
+@pytest.mark.parametrize(
+    "first", [error("Throttling"), error("ConflictOpt"), NotSentError("X", "refused")]
+)
+def test_attaching_and_detaching_are_repeated_by_who_looks_before_each_attempt(first):
+    exchange = Answers(first, {"TaskId": "T"})
+    the_client, looks = client(exchange)[0], 0
+    for attempt in the_client.attempts():
+        with attempt:
+            looks += 1
+            accepted = the_client.add_existed_nodes("c", ["i-1"], image=("a", "b"), queue="")
+    assert (looks, len(exchange.calls), accepted.task_id) == (2, 2, "T")
+    for write in (
+        lambda it: it.add_existed_nodes("c", ["i-1"], image=("a", "b"), queue=""),
+        lambda it: it.delete_nodes("c", ["i-1"]),
+    ):
+        exchange = Answers(first)
+        with pytest.raises(type(first)):
+            write(client(exchange)[0])
+        assert len(exchange.calls) == 1
 
 
 @pytest.mark.parametrize(
@@ -203,8 +224,8 @@ def test_a_conflict_is_repeated_until_the_deadline():
     exchange = Answers(error("ConflictOpt", 403))
     the_client, clock = client(exchange, seconds=900)
     with pytest.raises(ConflictError):
-        the_client.delete_nodes("c", ["i-1"])
-    assert 1900 <= clock.time <= 1920
+        the_client.set_queue("c", "q", ["h"])
+    assert 1900 <= clock.time <= 1901
 
 
 def test_a_certificate_error_is_not_repeated():

@@ -46,7 +46,7 @@ def named(bench, action="DeleteNodes"):
 
 def run(bench, *numbers, seconds=3600.0):
     operation = bench.operation(seconds)
-    detach(operation, ids(*numbers))
+    detach(operation, ids(*numbers), detach_busy=False)
     return operation
 
 
@@ -312,7 +312,7 @@ def test_refused_again_and_again_for_another_node_that_went_it_is_told(monkeypat
         raise api_error("DeleteNodes", "ComputeNotFound", "m", http_status=404, request_id="R")
 
     monkeypatch.setattr(operation.cloud, "delete_nodes", refuse)
-    detach(operation, ids(1, 2, 3, 4))
+    detach(operation, ids(1, 2, 3, 4), detach_busy=False)
     assert {i: f.model_dump() for i, f in operation.failed.items()} == {
         iid(4): {"code": "NotDetached", "reason": "DeleteNodes was not accepted"}
     }

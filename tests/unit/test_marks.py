@@ -75,14 +75,14 @@ def test_begun_is_what_is_announced_for_the_cluster_or_a_node_with_the_identity(
 def test_settling_takes_away_announcements_and_where_there_is_no_node_all_marks():
     bench, operation = announced(1, 2, 3)
     operation.sent = set(ids(2))
-    settle(operation, ids(1))
+    settle(operation, ids(1), ids(1))
     assert [tags(bench, n) for n in (1, 2, 3)] == [ALL - {ATTACHING_KEY}, ALL, set()]
 
 
 @pytest.mark.parametrize("notes", [{}, {"announced": {iid(1)}, "sent": {iid(1)}}])
 def test_nothing_to_take_away_is_no_call(notes):
     bench = Bench()
-    settle(bench.operation(**notes), ids(1))
+    settle(bench.operation(**notes), ids(1), ids(1))
     unmark(bench.operation(), [])
     assert bench.calls() == []
 
@@ -103,7 +103,7 @@ def test_nothing_to_take_away_is_no_call(notes):
 def test_an_announcement_that_stays_is_a_warning(fault, said):
     bench, operation = announced(1)
     bench.fault(action="UntagResources", **fault)
-    settle(operation, ids(1))
+    settle(operation, ids(1), ids(1))
     (warning,) = bench.said.warnings
     assert warning.startswith(
         f"The tags ehpc-nodes-attaching stay on {iid(1)} until the next change: {said}"
@@ -118,7 +118,7 @@ def test_cancelled_at_the_very_end_is_a_warning_too(monkeypatch):
         raise CancelledError
 
     monkeypatch.setattr(operation.cloud, "untag_instances", cancelled)
-    settle(operation, ids(1))
+    settle(operation, ids(1), ids(1))
     assert len(bench.said.warnings) == 1
 
 
@@ -128,5 +128,5 @@ def test_an_announcement_whose_answer_is_lost_is_taken_away_too():
     bench.fault("reset_after", "TagResources", times=None)
     with pytest.raises(Exception, match="connection reset"):
         announce(operation, ids(1))
-    settle(operation, [])
+    settle(operation, [], [])
     assert tags(bench, 1) == set()

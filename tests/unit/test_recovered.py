@@ -468,3 +468,17 @@ def test_of_two_stacks_that_announce_at_once_one_sends():
         bench.up(1)
     assert bench.writes() == []
     assert bench.marked == {iid(1): "project/other/nodes"}
+
+
+def test_an_instance_that_is_just_being_stopped_as_the_error_asks_is_sent_anew():
+    """Its task failed and left no node, unseen; «stop the instance: it is then sent anew»."""
+    bench = Bench(3, instance_pace={"seconds": 50}, nodes_listed="at_end", **HIDDEN["unlisted"])
+    bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1), status="absent")
+    killed(bench, 1, 2, after="AddExistedNodes")
+    bench.emulator.advance(600)
+    with pytest.raises(IncompleteError) as told:
+        bench.up(1, 2, 3, seconds=60)
+    assert "stop the instance: it is then sent anew" in str(told.value)
+    bench.emulator.outside.stop(iid(1))
+    state = bench.up(1, 2, 3, before=told.value.state)
+    assert state.instance_ids == sorted(bench.nodes) == ids(1, 2, 3)
