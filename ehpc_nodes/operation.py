@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -183,6 +183,19 @@ class Operation:
             self.deadline.clock.now,
             since=since,
         )
+
+    def see_queues(self) -> list[wire.Queue]:
+        """The queues as they were when this operation's latest write was accepted, or later."""
+        return self._shared(("queues", self.cluster_id), self.cloud.list_queues, self.cluster_id)
+
+    def see_queue(self, name: str) -> list[wire.Node]:
+        """The queue's nodes in the same way: each resource of a cluster asks for all its queues."""
+        key = ("queue", self.cluster_id, name)
+        return self._shared(key, self.cloud.list_queue_nodes, self.cluster_id, name)
+
+    def _shared(self, key: Hashable, look: Callable[..., T], *about: str) -> T:
+        now = self.deadline.clock.now
+        return self.looks.at(key, lambda: look(*about), now, since=self.changed).seen
 
     def see_compute_nodes(self) -> dict[str, wire.Node]:
         """The compute nodes with fewer facts, in one call whatever their number, where that is allowed."""

@@ -85,14 +85,10 @@ def queues(operation: Operation, ids: Collection[str]) -> dict[str, str]:
     if not ids:
         return {}
     try:
-        names = [queue.queue_name for queue in operation.cloud.list_queues(operation.cluster_id)]
+        names = [queue.queue_name for queue in operation.see_queues()]
         if len(names) == 1:  # nothing to choose from, and a page for each 50 nodes saved
             return dict.fromkeys(ids, names[0])
-        return {
-            node.id: name
-            for name in names
-            for node in operation.cloud.list_queue_nodes(operation.cluster_id, name)
-        }
+        return {node.id: name for name in names for node in operation.see_queue(name)}
     except (ApiError, TransportError) as error:
         operation.reporter.warning(f"The nodes' queues could not be read: {error}")
         return {}

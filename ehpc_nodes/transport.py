@@ -228,7 +228,8 @@ def _transport_error(
         return TransportError(action, "no answer within the read timeout")
     if _never_connected(error):
         return NotSentError(action, f"no connection{where}: {_root(error)}")
-    return TransportError(action, _root(error))
+    broken = isinstance(error, requests.exceptions.SSLError)
+    return TransportError(action, _root(error) + (f", connected{where}" if broken else ""))
 
 
 def _never_connected(error: BaseException) -> bool:

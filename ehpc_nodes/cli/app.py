@@ -21,7 +21,7 @@ from .advice import told
 from .follow import Look
 from .looking import looking
 from .options import ClusterId, Json, QueueName, Region, Stack, complete_cluster, hand_on
-from .reach import client_of, settings_of
+from .reach import client_of, settings_of, stack_config
 
 app = typer.Typer(
     name="ehpc-nodes",
@@ -189,6 +189,12 @@ def program(
         sys.stderr.write(
             f"Written to {directory}. Next, there: pulumi stack init dev, then pulumi up.\n"
         )
+        keys = sorted(
+            key for key in (stack_config(stack) if stack else {}) if key.startswith("ehpc:")
+        )
+        if keys:
+            text = f"Its config is empty; what stack {stack!r} has for this package, set there too"
+            sys.stderr.write(f"{text} (pulumi config set): {', '.join(keys)}.\n")
 
 
 @command()

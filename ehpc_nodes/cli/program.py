@@ -39,10 +39,14 @@ def adopting(cluster_id: str, queue: str, client: Client, settings: Settings) ->
     """
     cluster = client.describe_cluster(cluster_id)
     refuse_other_region(settings, cluster.region_id)
-    nodes = lookup.nodes(cluster_id, queue=queue, client=client)
+    found = lookup.nodes(cluster_id, queue=queue, compute_only=False, client=client)
+    nodes = [node for node in found if _is(node, wire.COMPUTE_ROLE) or not node.roles]
     owners = _owners(client, [node.instance_id for node in nodes])
     groups: dict[Group, list[lookup.Node]] = {}
     notes: list[str] = []
+    if cluster.status.lower() not in ("", "running"):
+        told = f"{cluster_id} is {_plain(cluster.status)}, not running"
+        notes.append(f"# {told}: pulumi up is refused until it is")
     for node in nodes:
         group = _group(node, cluster)
         if why := _why_not(node, group, owners):
@@ -51,9 +55,8 @@ def adopting(cluster_id: str, queue: str, client: Client, settings: Settings) ->
             groups.setdefault(group, []).append(node)
     part = f"'s queue {_plain(queue)}" if queue else ""
     if not groups:
-        told = (
-            f": {'; '.join(note.removeprefix('# not listed: ') for note in notes)}" if notes else ""
-        )
+        reasons = [note.removeprefix("# ").removeprefix("not listed: ") for note in notes]
+        told = f": {'; '.join(reasons)}" if reasons else ""
         raise ConfigError(f"{cluster_id}{part} has no compute node to adopt{told}.")
     names = _names(list(groups))
     blocks = [HEAD.format(cluster=cluster_id, part=part)]
@@ -85,6 +88,10 @@ def make_project(directory: Path, cluster_id: str, program: str) -> None:
         raise ConfigError(f"{directory} can't be written to: {error.strerror}.") from error
 
 
+def _is(node: lookup.Node, role: str) -> bool:
+    return role in {word.lower() for word in node.roles}
+
+
 def _owners(client: Client, instance_ids: Sequence[str]) -> dict[str, str]:
     """The resources that manage the instances, by their marks; none without the permission to see them."""
     try:
@@ -99,6 +106,8 @@ def _owners(client: Client, instance_ids: Sequence[str]) -> dict[str, str]:
 def _why_not(node: lookup.Node, group: Group, owners: dict[str, str]) -> str:
     if node.instance_id in owners:
         return f"is managed by {_plain(owners[node.instance_id])}"
+    if any(role.lower() != wire.COMPUTE_ROLE for role in node.roles):
+        return f"is never managed, for its roles: {_plain(', '.join(node.roles))}"
     if node.status.lower() not in wire.NODE_READY:
         return f"is {_plain(node.status)}"
     declared = {"instance_ids": [node.instance_id], **_arguments(group)}

@@ -24,6 +24,14 @@ PROBE = (
 )
 
 
+class NoPythonError(Exception):
+    """There is no Python that Pulumi could start; with what to do about it."""
+
+    def __init__(self, why: str, mend: str) -> None:
+        self.mend = mend
+        super().__init__(why)
+
+
 def problems_and_findings() -> Iterator[Answer]:
     """The CLI, its helpers, the virtualenv."""
     pulumi = shutil.which("pulumi")
@@ -61,8 +69,8 @@ def _virtualenv(directory: Path) -> Answer:
     what = "plugin's Python"
     try:
         python, why = plugin_python(directory)
-    except LookupError as error:
-        return "failed", what, str(error), "name it in Pulumi.yaml: runtime.options.virtualenv"
+    except NoPythonError as error:
+        return "failed", what, str(error), error.mend
     done = _run([python, "-c", PROBE])
     if done.returncode:
         mend = f"{python} -m pip install ehpc-nodes, or activate the virtualenv that has it"
@@ -78,7 +86,7 @@ def plugin_python(directory: Path) -> tuple[str, str]:
     """The Python that Pulumi will start for the project in this folder, and why that one.
 
     Raises:
-        LookupError: there is none.
+        NoPythonError: there is none.
     """
     project = next(
         (
@@ -92,43 +100,62 @@ def plugin_python(directory: Path) -> tuple[str, str]:
     if project and virtualenv:
         python = project.parent / virtualenv / "bin" / "python"
         if not python.exists():
-            raise LookupError(
-                f"{project} names the virtualenv {virtualenv}, but there is no {python}"
+            raise NoPythonError(
+                f"the virtualenv of {project} is {virtualenv}, but there is no {python}",
+                "make it: pulumi install, or python3 -m venv, in the project's folder",
             )
         return str(python), f"of {project}"
     named = os.environ.get("PULUMI_PYTHON_CMD", "")
     found = shutil.which(named or "python3")
     if found is None:
-        raise LookupError(f"there is no {named or 'python3'} on the PATH")
+        mend = "mend the variable PULUMI_PYTHON_CMD, or take it away" if named else "install Python"
+        raise NoPythonError(f"there is no {named or 'python3'} on the PATH", mend)
     return found, "of PULUMI_PYTHON_CMD" if named else "of the PATH"
 
 
 def _named_virtualenv(project: Path) -> str:
     """The virtualenv that a Pulumi.yaml names, or that its toolchain has; empty where it leaves it open."""
-    options = _options(project)
+    runtime, options = _runtime(project)
+    if runtime not in ("", "python"):
+        raise NoPythonError(
+            f"{project} has the runtime {runtime}, not python", "write runtime: python there"
+        )
     toolchain = "" if options.get("virtualenv") else options.get("toolchain")
     if toolchain == "uv":
         return ".venv"
     if toolchain == "poetry":
         poetry = shutil.which("poetry")
         if poetry is None:
-            raise LookupError(f"{project} names the toolchain poetry, which isn't on the PATH")
+            raise NoPythonError(
+                f"{project} names the toolchain poetry, which isn't on the PATH",
+                "install poetry, or name another toolchain",
+            )
         return _run(
             [poetry, "env", "info", "--path", "--directory", str(project.parent)]
         ).stdout.strip()
     return str(options.get("virtualenv") or "")
 
 
-def _options(project: Path) -> dict[str, Any]:
-    """``runtime.options`` of a Pulumi.yaml; none where it can't be read, which the CLI tells better."""
+def _runtime(project: Path) -> tuple[str, dict[str, Any]]:
+    """The runtime of a Pulumi.yaml, and its options; none where it names none.
+
+    Raises:
+        NoPythonError: it can't be read.
+    """
     import yaml
 
     try:
         found = yaml.safe_load(project.read_text(encoding="utf-8"))
-        options = found["runtime"]["options"]
-    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError):
-        return {}
-    return options if isinstance(options, dict) else {}
+        runtime = found.get("runtime") or ""
+    except (OSError, ValueError, yaml.YAMLError, AttributeError) as error:
+        text = f"{project} can't be read: {_last(str(error))}"
+        raise NoPythonError(
+            text, "see https://www.pulumi.com/docs/iac/concepts/projects/"
+        ) from error
+    if not isinstance(runtime, dict):
+        return str(runtime), {}
+    options = runtime.get("options")
+    return str(runtime.get("name") or ""), options if isinstance(options, dict) else {}
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from functools import cache
 from typing import Any
 
@@ -30,8 +31,14 @@ def settings_of(region: str, stack: str) -> Settings:
 
 
 def client_of(region: str, stack: str, seconds: float = ONE_LOOK) -> Client:
-    """A client for one run of the command."""
-    return connection.connect(settings_of(region, stack), Deadline.after(RealClock(), seconds))
+    """A client for one run of the command; on a terminal it says why it tries again."""
+    deadline = Deadline.after(RealClock(), seconds)
+    return connection.connect(settings_of(region, stack), deadline, notice=_notice)
+
+
+def _notice(text: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{text}\n")
 
 
 def refuse_other_region(asked: Settings, found: str) -> None:
@@ -65,6 +72,7 @@ def stack_config(stack: str) -> dict[str, str]:
     )
     if done.returncode:
         said = " ".join(done.stderr.split()).removeprefix("error: ").rstrip(".")
+        said = said or f"pulumi config ended with {done.returncode} and says nothing"
         raise ConfigError(f"The config of stack {stack!r} can't be read: {said[:300]}.")
     entries: dict[str, dict[str, Any]] = json.loads(done.stdout)
     return {key: str(entry["value"]) for key, entry in entries.items() if "value" in entry}

@@ -85,7 +85,9 @@ MOVING: dict[type, Callable[[Any], tuple[int, int]]] = {
     lookup.Cluster: lambda c: (c.running, c.computes),
     lookup.Task: lambda t: (t.step, t.steps),
 }
-NONE: dict[type, str] = {lookup.Candidate: "There are none; --all says why, instance by instance."}
+NONE: dict[type, str] = {
+    lookup.Candidate: "There are none; --all says of each instance in the cluster's network why not."
+}
 COLOURS = {
     **dict.fromkeys(NODE_READY | TASK_SUCCESS | {"available", "ok"}, "green"),
     **dict.fromkeys(NODE_FAILED | TASK_FAILED | TASK_PARTIAL, "red"),
@@ -132,8 +134,8 @@ def table(rows: Iterable[Row], kind: type, *, bars: bool = False) -> Table:
     }
     sheet = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     filled = {title: cells for title, cells in columns.items() if any(cells)}
-    for title in filled:
-        sheet.add_column(title, overflow="fold", no_wrap=not sys.stdout.isatty())
+    for number, title in enumerate(filled):  # an id stays in one piece, to be copied
+        sheet.add_column(title, overflow="fold", no_wrap=number == 0 or not sys.stdout.isatty())
     moving = MOVING.get(kind) if bars else None
     if moving:
         sheet.add_column("")

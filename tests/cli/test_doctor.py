@@ -172,7 +172,8 @@ def test_a_virtualenv_of_the_project_without_the_package(examine, tmp_path):
         "name: x\nruntime:\n  name: python\n  options:\n    virtualenv: venv\n"
     )
     checks = examine(code=1)
-    assert "there is no" in checks["plugin's Python"]["found"]
+    assert "the virtualenv of" in checks["plugin's Python"]["found"]
+    assert checks["plugin's Python"]["mend"].startswith("make it: pulumi install")
     (tmp_path / "venv" / "bin").mkdir(parents=True)
     program(tmp_path / "venv" / "bin" / "python", "echo 'No module named ehpc_nodes' >&2; exit 1")
     checks = examine(code=1)
@@ -204,3 +205,24 @@ def test_the_project_s_virtualenv_is_the_one(examine, tmp_path):
     assert checks["plugin's Python"]["found"].startswith(
         f"{home / 'bin' / 'python'} (of {tmp_path}"
     )
+
+
+@pytest.mark.parametrize(
+    ("project", "found", "mend"),
+    [
+        ("name: x\nruntime: nodejs\n", "has the runtime nodejs, not python", "runtime: python"),
+        ("name: [q\n", "can't be read", "concepts/projects"),
+        (
+            "name: x\nruntime: {name: python, options: {toolchain: uv}}\n",
+            "is .venv, but there is no",
+            "pulumi install",
+        ),
+    ],
+    ids=["nodejs", "no YAML", "uv"],
+)
+def test_a_project_that_pulumi_could_not_run_is_told_with_what_to_do(
+    examine, tmp_path, project, found, mend
+):
+    (tmp_path / "Pulumi.yaml").write_text(project)
+    told = examine(code=1)["plugin's Python"]
+    assert (told["level"], found in told["found"], mend in told["mend"]) == ("failed", True, True)

@@ -98,3 +98,16 @@ def test_words_of_the_service_stay_words(run, server):
     change(server, 2, queue='"""+evil()+"""')
     text = run("program", CLUSTER).stdout
     assert declared(text)['"""+evil()+"""']["job_queue"] == '"""+evil()+"""'
+
+
+def test_what_keeps_the_program_from_running_is_told(run, server):
+    server.emulator.world.clusters[CLUSTER].status = "exception"
+    text = run("program", CLUSTER).stdout
+    assert f"# {CLUSTER} is exception, not running: pulumi up is refused until it is\n" in text
+
+
+def test_a_compute_node_with_another_role_is_left_out_and_named(run, server):
+    change(server, 2, roles=["Compute", "Login"])
+    text = run("program", CLUSTER).stdout
+    assert "(i-bp1test0002) is never managed, for its roles: Compute, Login\n" in text
+    assert [a["instance_ids"] for a in declared(text).values()] == [[iid(1)]]

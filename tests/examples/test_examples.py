@@ -131,6 +131,15 @@ def test_terraforms_state_file_where_there_is_no_terraform(ehpc, example, tmp_pa
     refused = stack.preview(expect_failure=True)
     assert "has no output instance_ids: add one, and run terraform apply" in refused.text
     assert "Traceback" not in refused.text
+    slips = {
+        "[": "is to be Terraform's outputs as JSON",
+        '{"instance_ids": {"value": "i-1"}}': "is no list",
+    }
+    for written, told in slips.items():
+        file.write_text(written)
+        refused = stack.preview(expect_failure=True)
+        assert told in refused.text
+        assert "Traceback" not in refused.text
 
 
 def test_automation(ehpc, pulumi_stack, tmp_path):

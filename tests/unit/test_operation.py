@@ -282,3 +282,15 @@ def test_the_classes_behind_those_codes():
     assert isinstance(error("EcsError", 406), BackendError)
     assert isinstance(error("Throttling"), ThrottledError)
     assert isinstance(error("ConflictOpt", 403), ConflictError)
+
+
+def test_resources_of_a_cluster_share_their_looks_at_queues_until_one_writes():
+    bench, looks = Bench(attached=(1, 2)), Looks()
+    first, second = bench.operation(looks=looks), bench.operation(looks=looks)
+    assert first.see_queue("workq") == second.see_queue("workq")
+    assert [q.queue_name for q in first.see_queues()] == [q.queue_name for q in second.see_queues()]
+    assert bench.calls() == ["ListNodesByQueue", "ListQueues"]
+    bench.clock.advance(1)
+    second.record("SetQueue", ids(1), Accepted(), "Done")
+    second.see_queue("workq")
+    assert bench.calls() == ["ListNodesByQueue", "ListQueues", "ListNodesByQueue"]

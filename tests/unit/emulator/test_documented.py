@@ -10,6 +10,7 @@ from ehpc_nodes.emulator import Emulator, World
 from ehpc_nodes.emulator.faults import KINDS
 from ehpc_nodes.emulator.knobs import Knobs
 from ehpc_nodes.emulator.steering import Steering
+from ehpc_nodes.models import check_form
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "emulator.md").read_text()
 
@@ -40,8 +41,10 @@ def test_steering():
 def test_the_world_is_one():
     (text,) = block("yaml")
     world = World.from_dict(yaml.safe_load(text))
-    assert world.member_of["i-own-1"] == "ehpc-hz-own"
+    assert world.member_of["i-own1"] == "ehpc-hz-own"
     assert Emulator(world).faults.rules[0].times == 2
+    for instance_id in world.instances.keys() - {"i-ownmanager"}:  # so that a program can list them
+        assert check_form({"instance_ids": [instance_id]}, unknown=["cluster_id"])[1] == []
 
 
 def test_the_program_runs(capsys):
