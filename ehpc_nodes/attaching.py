@@ -30,14 +30,12 @@ from .lists import BATCH, chunks
 from .marks import TRIAL_KEY, announce
 from .models import Inputs
 from .operation import UNSEEN, Operation, may_have_acted
-from .sight import Sight, members_of_others
+from .vacancy import Vacancy
 from .waiting import wait_until
 from .watching import Watch
 
 #: How often one batch is sent at most (again only after it is known that it was not accepted).
 SENDS = 3
-#: Seconds after which a look is too old to send by (resolving a lost answer takes long, say).
-FRESH = 10.0
 
 
 @dataclass
@@ -49,9 +47,7 @@ class Attaching:
         begun: instances that an interrupted run announced, and may have sent.
         looked: when it was seen before this phase that nobody holds the instances.
         elsewhere: instances that an interrupted run announced for another cluster, which is named.
-        free: when each was seen last to be nobody's.
-        before: tasks that can't be those of the next call.
-        running: instances that are to be stopped yet.
+        vacancy: whether they are nobody's still.
     """
 
     operation: Operation
@@ -60,9 +56,10 @@ class Attaching:
     begun: Collection[str] = frozenset()
     looked: float = math.inf
     elsewhere: Mapping[str, str] = field(default_factory=dict)
-    free: dict[str, float] = field(default_factory=dict, init=False)
-    before: frozenset[str] | None = field(default=None, init=False)
-    running: frozenset[str] = field(default=frozenset(), init=False)
+    vacancy: Vacancy = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.vacancy = Vacancy(self.operation, self.instances, self.begun, self.looked)
 
     def run(self, ids: Sequence[str], joined: Collection[str], strays: Sequence[str]) -> set[str]:
         """Attach ``ids``, wait for them and for ``joined``; what fails is noted in the operation.
@@ -78,25 +75,24 @@ class Attaching:
         Raises:
             WaitTimeoutError, CancelledError, OutcomeUnknownError, AuthError, …: nothing more is done.
         """
-        self.free = dict.fromkeys(ids, self.looked)
-        self.running = frozenset(self._running_of(ids))
-        ids = self._still_free(self._not_sent_elsewhere(ids))
+        self.vacancy.to_be_stopped = frozenset(self._running_of(ids))
+        ids = self.vacancy.free(self._not_sent_elsewhere(ids))
         self._try_to_mark([i for i in self._running_of(ids) if i not in self.begun])
         taken = self._taken_up_before([*ids, *strays])
         rest = [i for i in ids if i not in taken]
-        rest = self._still_free(rest, marks_anew=bool(self._running_of(rest)))
+        rest = self.vacancy.free(rest, marks_anew=bool(self._running_of(rest)))
         self._stop_running(rest)
-        self.running = frozenset()
-        rest = self._still_free(rest, marks_anew=True)
+        self.vacancy.to_be_stopped = frozenset()
+        rest = self.vacancy.free(rest, marks_anew=True)
         if not announce(self.operation, rest):
             # nor could an earlier run: any of them may have been sent
             taken |= self._taken_up_before(rest)
             rest = [i for i in rest if i not in taken]
-        self.free.clear()  # two that announce at once see each other only afterwards
-        rest = self._still_free(rest)
+        self.vacancy.forget()  # two that announce at once see each other only afterwards
+        rest = self.vacancy.free(rest)
         for batch in chunks(rest, BATCH):
             self._send(batch)
-        self.instances = {}
+        self.instances = self.vacancy.instances = {}
         Watch(self.operation, strays).until_settled({*self.operation.sent, *joined})
         return (taken & set(strays)) - self.operation.unsettled
 
@@ -129,7 +125,7 @@ class Attaching:
             return list(ids)
         operation.reporter.status("looking for what an interrupted run may have begun elsewhere")
         sent = self._found(doubtful, lambda: self._awake(doubtful))
-        self.free.clear()
+        self.vacancy.forget()
         for instance_id in sent:
             where = self.elsewhere[instance_id]
             operation.fail([instance_id], "Taken", f"is on its way to {where}: run pulumi up again")
@@ -139,61 +135,6 @@ class Attaching:
         """The instances that aren't Stopped; nothing forbids to conclude from there being none."""
         seen = self.operation.cloud.describe_instances(ids)
         return {x.instance_id for x in seen if not x.stopped}, False
-
-    def _still_free(self, ids: Sequence[str], *, marks_anew: bool = False) -> list[str]:
-        """Of these, the ones that nobody has taken meanwhile; the others are noted as failed.
-
-        Args:
-            marks_anew: look at the marks even where the latest look is new enough.
-        """
-        operation, now = self.operation, self.operation.deadline.clock.now()
-        if all(now - self.free.get(i, -math.inf) < FRESH for i in ids):
-            return self._unmarked(ids) if marks_anew else list(ids)
-        self.free |= dict.fromkeys(ids, now)
-        held = self._held_now(next((x.vpc_id for x in self.instances.values()), ""))
-        own = {i for i in {*ids} & {*self.begun} if held.get(i) == operation.cluster_id}
-        operation.sent |= own  # an interrupted run's call has reached them after all
-        for instance_id in (held.keys() & {*ids}) - own:
-            self._taken(instance_id, f"cluster {held[instance_id]}")
-        return self._unmarked([i for i in ids if i not in held])
-
-    def _unmarked(self, ids: Sequence[str]) -> list[str]:
-        """Of these, the ones that carry no other resource's mark just now, and are as they were; the others are
-        noted as failed.
-        """
-        operation, free = self.operation, list[str]()
-        for batch in chunks(ids, BATCH):  # of ten thousand instances, few are in memory at once
-            seen = {x.instance_id: x for x in operation.cloud.describe_instances(batch)}
-            owners = Sight(operation.identity, instances=seen).of_others(operation.mark)
-            for instance_id, owner in owners.items():
-                self._taken(instance_id, f"resource {owner!r}")
-            others = {x.instance_id: x for x in seen.values() if x.instance_id not in owners}
-            awake = {i for i, x in others.items() if self._has_moved(x)}
-            for instance_id in awake:
-                self._taken(instance_id, f"somebody, it is {others[instance_id].status} by now")
-            free += [i for i in batch if i not in owners and i not in awake]
-        return free
-
-    def _has_moved(self, seen: wire.Instance) -> bool:
-        """Whether an instance that was Stopped is so no more, or has another image: it may have been sent."""
-        asleep = seen.instance_id not in self.running
-        return (asleep and not seen.stopped) or self._image_changed(seen)
-
-    def _taken(self, instance_id: str, owner: str) -> None:
-        reason = f"was taken meanwhile by {owner}: run pulumi up again"
-        self.operation.fail([instance_id], "Taken", reason)
-
-    def _held_now(self, vpc_id: str) -> dict[str, str]:
-        """Nodes of this VPC's clusters, and instances on their way there: instance id to cluster."""
-        cloud, cluster_id = self.operation.cloud, self.operation.cluster_id
-        held: dict[str, str] = {}
-        with suppress(AuthError):  # preflight has warned of it
-            held, _ = members_of_others(cloud, cluster_id, vpc_id)
-        here = {*self.operation.see_compute_nodes()}
-        tasks = cloud.list_running_tasks(cluster_id)
-        here |= wire.attached_by(tasks)
-        self.before = frozenset(task.task_id for task in tasks)
-        return held | dict.fromkeys(here, cluster_id)
 
     def _running_of(self, ids: Sequence[str]) -> list[str]:
         """Of these, the instances that have to be stopped."""
@@ -220,7 +161,7 @@ class Attaching:
         if not running:
             return
         operation = self.operation
-        self.free.clear()
+        self.vacancy.forget()
         operation.reporter.status(f"stopping {counted(len(running), 'instance')}")
         for batch in chunks(running, BATCH):
             self._stop(batch)
@@ -276,7 +217,7 @@ class Attaching:
         """AddExistedNodes for one batch. A refusal is noted for its instances; others go on."""
         operation = self.operation
         for turn in range(1, SENDS + 1):
-            before = self._tasks_before()
+            before = self.vacancy.tasks()
             try:
                 accepted = self._send_what_is_free(batch)
             except (AuthError, CancelledError):
@@ -286,8 +227,7 @@ class Attaching:
                     operation.fail_by(batch, error)
                     return
                 operation.reporter.warning(f"{error} Looking whether it was accepted.")
-                self.before = None
-                self.free.clear()
+                self.vacancy.forget()
                 if not self._was_accepted(batch, before):
                     if turn == SENDS:
                         operation.fail_by(batch, error)
@@ -302,7 +242,7 @@ class Attaching:
         operation, inputs = self.operation, self.inputs
         for attempt in operation.cloud.attempts():
             with attempt:
-                batch[:] = self._still_free(batch)
+                batch[:] = self.vacancy.free(batch)
                 if not batch:
                     break
                 if operation.deadline.passed:
@@ -320,7 +260,7 @@ class Attaching:
                     ConflictError,
                     NotSentError,
                 ):  # it may take long, or somebody is at work there
-                    self.free.clear()
+                    self.vacancy.forget()
                     raise
         return None
 
@@ -338,16 +278,6 @@ class Attaching:
         status = "Processing" if accepted else "Unknown"
         self.operation.record("AddExistedNodes", batch, accepted, status)
         self.operation.sent.update(batch)
-
-    def _tasks_before(self) -> frozenset[str]:
-        """Tasks that can't be the next call's; looked at once, and again when an answer was lost since.
-
-        An older look knows fewer: more tasks then forbid to conclude that a call was not accepted.
-        """
-        if self.before is None:
-            tasks = self.operation.cloud.list_running_tasks(self.operation.cluster_id)
-            self.before = frozenset(task.task_id for task in tasks)
-        return self.before
 
     def _look_for(self, ids: Sequence[str], before: frozenset[str], *, fresh: bool) -> set[str]:
         """Of these instances, those that show that a call for them was accepted; empty: it was not.
@@ -418,11 +348,7 @@ class Attaching:
             begun = fresh or seen.instance_id in self.begun
             status = seen.status.lower()
             awake = status not in ("stopped", wire.INSTANCE_STOPPING)
-            if (begun and awake) or (fresh and self._image_changed(seen)):
+            if (begun and awake) or (fresh and self.vacancy.has_another_image(seen)):
                 shown.add(seen.instance_id)
             undecided |= status in {*wire.INSTANCE_COMING, wire.INSTANCE_STOPPING}
         return shown, undecided
-
-    def _image_changed(self, seen: wire.Instance) -> bool:
-        known = self.instances.get(seen.instance_id)
-        return known is not None and known.image_id != seen.image_id

@@ -142,6 +142,7 @@ ATTACH = (
     ("engine", "ehpc-nodes", "create: looks again, then", ""),
     ("ehpc-nodes", "ECS", "TagResources", "whether marks may be set, where something runs"),
     ("ehpc-nodes", "ECS", "UntagResources", ""),
+    ("ehpc-nodes", "ECS", "DescribeInstances", "are they as they were?"),
     ("ehpc-nodes", "ECS", "StopInstances", "those that run, with stop_running"),
     ("ehpc-nodes", "ECS", "DescribeInstances", "until all are; then: are they still free?"),
     ("ehpc-nodes", "E-HPC", "ListClusters", ""),
