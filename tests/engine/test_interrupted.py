@@ -1,5 +1,7 @@
 """Runs that die: whatever was under way, the next `pulumi up` finishes it and nothing is sent twice."""
 
+import time
+
 import pytest
 
 from ehpc_nodes.testing.worlds import ids
@@ -140,3 +142,82 @@ def test_an_outcome_that_stays_unknown_is_kept_and_the_next_up_clears_it(cloud, 
     assert sorted(it.nodes) == ids(1, 2) == stack.outputs()["ids"]
     assert it.writes() == ["AddExistedNodes"]
     assert it.harm.double_attach == []
+
+
+def interrupted_at(cloud, stack, action):
+    """Ctrl-C as soon as the cloud has seen this call, whose answer comes late; until all is over."""
+    cloud.fault("slow", action, seconds=2)
+    running = stack.start("up", "--yes", "--skip-preview")
+    running.wait_until(lambda: cloud.calls(action))
+    running.interrupt()
+    assert running.wait(60).exit_code
+    deadline = time.monotonic() + 20
+    while running.leftovers():
+        assert time.monotonic() < deadline, "a plugin lives on"
+        time.sleep(0.05)
+
+
+def cli_killed_at(cloud, stack, action):
+    """Kill the CLI as soon as the cloud has seen this call, whose answer comes late: its plugin lives on."""
+    cloud.fault("slow", action, seconds=3)
+    running = stack.start("up", "--yes", "--skip-preview")
+    running.wait_until(lambda: cloud.calls(action))
+    running.kill()
+    stack.cancel()
+    return running
+
+
+def silence(cloud, seconds):
+    """Wait until nothing has been called for so long."""
+    heard, since = -1, time.monotonic()
+    while time.monotonic() - since < seconds:
+        if len(cloud.calls()) != heard:
+            heard, since = len(cloud.calls()), time.monotonic()
+        time.sleep(0.05)
+
+
+def test_after_ctrl_c_nothing_more_is_sent(cloud, stack_on):
+    """Not even what had been announced."""
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    interrupted_at(it, stack, "TagResources")
+    assert it.writes() == []
+    assert it.harm.disk_replacements == {}
+
+
+def test_after_ctrl_c_no_more_batches_are_sent(cloud, stack_on):
+    it = cloud(250)
+    stack = stack_on(it)
+    declare(stack, *range(1, 251))
+    interrupted_at(it, stack, "AddExistedNodes")
+    assert it.writes() == ["AddExistedNodes"]
+    held = stack.resources()["nodes"]["outputs"]["instance_ids"]
+    assert held == sorted(it.nodes) == ids(*range(1, 101))
+
+
+def test_a_cli_that_is_killed_during_the_last_look_of_a_create_loses_no_node(cloud, stack_on):
+    """Nobody saves the state that the plugin returns: the announcements stay."""
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    running = cli_killed_at(it, stack, "ListQueues")
+    silence(it, 4)
+    assert running.leftovers(), "its plugin did not live on: this proves nothing"
+    declare(stack, 2)
+    stack.up()
+    assert sorted(it.nodes) == ids(2) == stack.outputs()["ids"]
+
+
+def test_a_plugin_whose_cli_was_killed_sends_nothing_more(cloud, stack_on):
+    """Not into the next run either, which wants less."""
+    it = cloud(250)
+    stack = stack_on(it)
+    declare(stack, *range(1, 251))
+    running = cli_killed_at(it, stack, "AddExistedNodes")
+    declare(stack, *range(1, 101))
+    stack.up()
+    silence(it, 4)
+    assert running.leftovers(), "its plugin did not live on: this proves nothing"
+    assert sorted(it.harm.disk_replacements) == ids(*range(1, 101))
+    assert sorted(it.nodes) == ids(*range(1, 101)) == stack.outputs()["ids"]

@@ -6,6 +6,7 @@ import pytest
 
 from ehpc_nodes.testing.worlds import CLUSTER, ids
 from engine.program import PROGRAM, declare
+from engine.test_replaced import two_clusters
 
 TWO = f"""
 import pulumi
@@ -27,8 +28,18 @@ for n in range(1, 21):
 """
 
 
-def two(first, second):
-    return TWO.replace("FIRST_IDS", str(first)).replace("SECOND_IDS", str(second))
+DEPENDING = (
+    TWO.replace("AttachedNodes(\n", "last = AttachedNodes(\n")
+    .replace(
+        "stop_running=True,",
+        "stop_running=True, opts=pulumi.ResourceOptions(depends_on=[last] if name == 'second' else []),",
+    )
+    .replace("for name", "last = None\nfor name")
+)
+
+
+def two(first, second, program=TWO):
+    return program.replace("FIRST_IDS", str(first)).replace("SECOND_IDS", str(second))
 
 
 def test_two_resources_share_a_cluster(cloud, stack_on):
@@ -105,22 +116,46 @@ def test_a_node_that_is_detached_before_the_resource_comes_that_takes_it_is_not_
 ):
     """The second depends on the first, so that its check comes when the first has let go of the node."""
     it = cloud(attached=(1, 2) if given == "adopted" else ())
-    late = TWO.replace("AttachedNodes(\n", "last = AttachedNodes(\n").replace(
-        "stop_running=True,",
-        "stop_running=True, opts=pulumi.ResourceOptions(depends_on=[last] if name == 'second' else []),",
-    )
-    program = late.replace("for name", "last = None\nfor name")
-    stack = stack_on(it, program.replace("FIRST_IDS", "[1, 2]").replace("SECOND_IDS", "[3]"))
+    stack = stack_on(it, two([1, 2], [3], DEPENDING))
     stack.up()
     wiped = dict(it.harm.disk_replacements)
     if given == "untagged":
         it.emulator.world.instances[ids(2)[0]].tags.clear()
-    stack.write(program.replace("FIRST_IDS", "[1]").replace("SECOND_IDS", "[2, 3]"))
+    stack.write(two([1], [2, 3], DEPENDING))
     assert "adopt 1: compute2" in stack.preview().text
     refused = stack.up(expect_failure=True)
     assert "was detached in this run by 'first'" in refused.text
     assert it.harm.disk_replacements == wiped
     assert "attach 1 (system disk replaced by" in stack.preview("--refresh").text
+
+
+def a_node_that_has_changed_hands(it, stack_on):
+    """A run in which the first resource lists it no more, and the second one does."""
+    stack = stack_on(it, two([1, 2], [3]))
+    stack.up()
+    stack.write(two([1], [2, 3]))
+    stack.up()
+    assert stack.resources()["second"]["outputs"]["instance_ids"] == ids(2, 3)
+    assert sorted(it.nodes) == ids(1, 2, 3)
+    it.forget()
+    return stack
+
+
+def test_a_node_that_has_changed_hands_is_not_detached_by_its_former_resource(cloud, stack_on):
+    """In a run that asks the former one first, and in which nothing else has changed."""
+    it = cloud(attached=(1, 2))
+    stack = a_node_that_has_changed_hands(it, stack_on)
+    stack.write(two([1], [2, 3], DEPENDING))
+    stack.up()
+    assert it.writes() == []
+    assert sorted(it.nodes) == ids(1, 2, 3)
+
+
+def test_nor_where_its_former_resource_is_destroyed(cloud, stack_on):
+    it = cloud(attached=(1, 2))
+    stack = a_node_that_has_changed_hands(it, stack_on)
+    stack.destroy("--target", stack.resources()["first"]["urn"])
+    assert sorted(it.nodes) == ids(2, 3) == stack.resources()["second"]["outputs"]["instance_ids"]
 
 
 def test_two_stacks_do_not_take_each_others_nodes(cloud, stack_on, pulumi_stack):
@@ -291,3 +326,34 @@ def test_a_rename_keeps_the_nodes_this_resources(cloud, stack_on, rename):
     stack.destroy()
     assert it.nodes == {}
     assert not any(x.tags for x in it.world.instances.values())
+
+
+@pytest.mark.parametrize("numbers", [(1, 2), pytest.param((2, 3), marks=pytest.mark.long)])
+def test_a_rename_with_an_alias_and_another_image_in_one_run(cloud, stack_on, numbers):
+    it = cloud(detached_instance_status="Stopped")
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    the_resource_renamed(stack)
+    declare(stack, *numbers, image_id="m-bp1own", image_owner_alias="self", stop_running=True)
+    stack.up()
+    assert sorted(it.nodes) == ids(*numbers)
+    assert {node.image_id for node in it.nodes.values()} == {"m-bp1own"}
+    wiped = it.harm.disk_replacements
+    assert {i: wiped[i] for i in it.nodes} == {i: 1 + (i in ids(1, 2)) for i in it.nodes}
+    assert stack.preview("--expect-no-changes")
+    stack.destroy()
+    assert it.nodes == {}
+
+
+def test_a_rename_with_an_alias_and_another_cluster_in_one_run(cloud, stack_on):
+    it = cloud(detached_instance_status="Stopped")
+    other = two_clusters(it)
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    the_resource_renamed(stack)
+    declare(stack, 2, 3, cluster_id=other, stop_running=True)
+    stack.up()
+    held = {i: cluster for i, cluster in it.world.member_of.items() if i in ids(1, 2, 3)}
+    assert held == dict.fromkeys(ids(2, 3), other)

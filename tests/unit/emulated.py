@@ -99,7 +99,7 @@ class Bench:
         return self.calls(*WRITES)
 
     def fault(self, kind, action, **options):
-        self.emulator.faults.add({"kind": kind, "action": action, **options})
+        return self.emulator.faults.add({"kind": kind, "action": action, **options})
 
     # -- what they do
 
@@ -183,11 +183,11 @@ def right_after(bench, action, deed):
         yield
 
 
-def killed(bench, *numbers, before=None, after):
+def killed(bench, *numbers, before=None, after, **changes):
     """A run that dies when its latest call is ``after``."""
 
     def die():
         raise Killed
 
     with right_after(bench, after, die), pytest.raises(Killed):
-        bench.up(*numbers, before=before)
+        bench.up(*numbers, before=before, **changes)

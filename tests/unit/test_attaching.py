@@ -483,7 +483,7 @@ def test_what_cannot_be_seen_is_the_reason_of_an_unknown_outcome(action, fault):
 # -- cancelled ----------------------------------------------------------------------------------
 
 
-def test_cancelled_between_two_calls_nothing_more_is_sent():
+def test_cancelled_between_two_calls_nothing_more_is_sent(monkeypatch):
     bench = Bench(150, pace="held")
     operation = bench.operation()
     call = bench.emulator.call
@@ -494,7 +494,7 @@ def test_cancelled_between_two_calls_nothing_more_is_sent():
             bench.clock.cancel_at(0)
         return answer
 
-    bench.emulator.call = pressed_during_the_first
+    monkeypatch.setattr(bench.emulator, "call", pressed_during_the_first)
     with pytest.raises(CancelledError):
         attach(bench, *range(1, 151), operation=operation)
     assert sizes(bench) == [100]

@@ -4,11 +4,13 @@ from contextlib import suppress
 
 import pytest
 
+from ehpc_nodes.client import Client
+from ehpc_nodes.emulator.knobs import Pace
 from ehpc_nodes.emulator.world import Cluster, Queue
 from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError
 from ehpc_nodes.sight import Wish
-from unit.emulated import CLUSTER, IMAGE, MARK, VPC, Bench, Killed, ids, iid, killed, right_after
+from unit.emulated import CLUSTER, IMAGE, MARK, VPC, Bench, ids, iid, killed, right_after
 
 OTHER = "ehpc-hz-other"
 #: The three ways in which E-HPC may hide what is being attached until it is done.
@@ -381,8 +383,7 @@ def test_what_another_resource_marks_in_a_race_keeps_its_marks():
 def test_what_is_on_its_way_to_another_cluster_is_not_stopped_and_sent_again(hidden):
     """Killed, and called off at once: the other cluster's lists don't show it yet."""
     bench = with_another_cluster(Bench(pace={"seconds": 300}, nodes_listed="at_end", **hidden))
-    with right_after(bench, "AddExistedNodes", dies), pytest.raises(Killed):
-        bench.up(1, cluster_id=OTHER)
+    killed(bench, 1, after="AddExistedNodes", cluster_id=OTHER)
     with pytest.raises(EhpcError, match=f"is on its way to {OTHER}|is in cluster {OTHER}"):
         bench.up(1, stop_running=True)
     assert bench.writes() == ["AddExistedNodes"]
@@ -391,14 +392,9 @@ def test_what_is_on_its_way_to_another_cluster_is_not_stopped_and_sent_again(hid
 
 def test_what_was_announced_for_another_cluster_and_not_sent_is_attached_after_a_look():
     bench = with_another_cluster(Bench())
-    with right_after(bench, "TagResources", dies), pytest.raises(Killed):
-        bench.up(1, cluster_id=OTHER)
+    killed(bench, 1, after="TagResources", cluster_id=OTHER)
     assert bench.up(1).instance_ids == sorted(bench.nodes) == ids(1)
     assert sum(bench.clock.slept) >= bench.grace
-
-
-def dies():
-    raise Killed
 
 
 def test_killed_when_all_was_attached_and_again_while_that_was_being_detached():
@@ -482,3 +478,105 @@ def test_an_instance_that_is_just_being_stopped_as_the_error_asks_is_sent_anew()
     bench.emulator.outside.stop(iid(1))
     state = bench.up(1, 2, 3, before=told.value.state)
     assert state.instance_ids == sorted(bench.nodes) == ids(1, 2, 3)
+
+
+def test_a_create_that_is_killed_right_before_it_detaches_loses_no_node():
+    """It has no state, and its identity is gone with it: the announcement alone tells whose the node is."""
+    bench = Bench(3)
+    killed(bench, 1, 2, after="AddExistedNodes")
+    bench.fault("error", "DeleteNodes", status=403, code="ConflictOpt")
+    killed(bench, 2, after="DeleteNodes")
+    assert sorted(bench.nodes) == ids(1, 2)
+    assert bench.up(2).instance_ids == sorted(bench.nodes) == ids(2)
+
+
+@pytest.mark.parametrize("action", ["SetQueue", "ListNodesByQueue"])
+def test_a_create_that_fails_without_a_state_leaves_the_announcements(action):
+    """It adopts what a killed one attached, and then fails: the engine holds nothing."""
+    bench = Bench(3)
+    killed(bench, 1, 2, after="AddExistedNodes")
+    bench.fault("error", action, **FORBIDDEN)
+    with pytest.raises(EhpcError) as told:
+        bench.up(1, 2, job_queue="gpu")
+    assert not isinstance(told.value, IncompleteError)
+    bench.emulator.faults.clear()
+    state = bench.up(2, job_queue="gpu")
+    assert state.instance_ids == sorted(bench.nodes) == ids(2)
+
+
+@pytest.mark.parametrize("why", ["turned off", "forbidden"])
+def test_without_marks_of_its_own_a_run_sees_what_a_killed_one_announced(why):
+    """The instance's own tags are read anyway."""
+    bench = hidden("both")
+    killed(bench, 1, after="AddExistedNodes")
+    if why == "forbidden":
+        bench.fault("error", "TagResources", **FORBIDDEN)
+    else:
+        bench.mark = ""
+    assert bench.up(1, stop_running=True).instance_ids == sorted(bench.nodes) == ids(1)
+    assert bench.writes() == ["AddExistedNodes"]
+    assert bench.harm.double_attach == []
+
+
+def test_what_takes_longer_than_a_run_waits_to_detach_it_stays_in_the_state():
+    """E-HPC lists nothing of it, and the program doesn't want it any more."""
+    bench = hidden("both", "")
+    bench.emulator.world.knobs.task_pace = Pace.parse({"seconds": 3000})
+    state = interrupted(bench, 1)
+    bench.emulator.world.knobs.task_pace = Pace()
+    state = bench.up(3, before=state)
+    assert state.instance_ids == ids(1, 3)
+    bench.emulator.advance(4000)
+    state = bench.up(3, 4, before=state)
+    assert state.instance_ids == sorted(bench.nodes) == ids(3, 4)
+
+
+def test_without_marks_nobody_is_told_to_remove_a_tag():
+    """A call whose answer was lost, and which failed; its instance runs."""
+    bench = hidden("both", "")
+    bench.fault("lost", "AddExistedNodes", seconds=1)
+    bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1), status="absent")
+    state = interrupted(bench, 1)
+    bench.emulator.advance(600)
+    with pytest.raises(EhpcError, match="may have been sent by an interrupted run") as told:
+        bench.lifecycle().remove(state)
+    assert "tag" not in str(told.value)
+
+
+def test_of_more_than_a_thousand_marked_instances_none_is_lost(monkeypatch):
+    """A tag filter finds a thousand at most."""
+    tagged = Client.instances_tagged
+    monkeypatch.setattr(Client, "instances_tagged", lambda *given: tagged(*given)[:1000])
+    bench = Bench(1003)
+    saved = bench.up(*range(1, 1002))
+    killed(bench, *range(1, 1003), before=saved, after="AddExistedNodes")
+    state = bench.up(*range(1, 1001), before=saved)
+    assert state.instance_ids == sorted(bench.nodes) == ids(*range(1, 1001))
+
+
+@pytest.mark.parametrize("listed", ["at_end", "at_acceptance"])
+def test_what_a_killed_run_sent_to_another_queue_is_moved(listed):
+    bench = Bench(3, pace={"seconds": 60}, nodes_listed=listed)
+    killed(bench, 1, 2, after="AddExistedNodes", job_queue="workq")
+    state = bench.up(1, 2, job_queue="gpu")
+    assert {node.queue for node in bench.nodes.values()} == {"gpu"}
+    assert {node.queue for node in state.nodes.values()} == {"gpu"}
+
+
+def test_what_a_killed_run_sent_with_another_image_is_told():
+    """In the preview where it has arrived, and at the latest by the run that waits for it."""
+    own = {"image_id": "m-bp1own", "image_owner_alias": "self"}
+    wish = Wish(CLUSTER, "cn-hangzhou", "m-bp1own", "self", replace_system_disks=True)
+    arrived, hidden = (
+        Bench(3, pace={"seconds": 60}, nodes_listed=listed)
+        for listed in ("at_acceptance", "at_end")
+    )
+    for bench in (arrived, hidden):
+        killed(bench, 1, after="AddExistedNodes")
+        found = bench.lifecycle().survey(wish, set(ids(1)), set()).findings
+        told = f"compute1 ({iid(1)}) is attached with image {IMAGE} and is adopted as it is, not m-bp1own"
+        assert [f.reason for f in found] == [told] * (bench is arrived)
+        bench.up(1, **own)
+        assert bench.nodes[iid(1)].image_id == IMAGE
+    told = f"Attached by an interrupted run, and not with image m-bp1own: {iid(1)} (image {IMAGE})."
+    assert told in hidden.said.warnings

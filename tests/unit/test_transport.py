@@ -5,7 +5,6 @@ import ssl
 import sys
 import threading
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,6 +21,7 @@ from ehpc_nodes.errors import (
 )
 from ehpc_nodes.signing import Credentials
 from ehpc_nodes.transport import HttpExchange, clock_skew, redacted
+from unit.certificates import self_signed
 
 KEY = Credentials("fake-id", "fake-secret", "fake-token")
 XML_ERROR = (
@@ -258,35 +258,6 @@ def test_an_untrusted_certificate_is_one_clear_line_until_its_authority_is_named
     assert f"no connection to {place} (ehpc:endpoint)" in text
     assert text.endswith("(REQUESTS_CA_BUNDLE names the file of an authority of your own).")
     assert "\n" not in text
-
-
-def self_signed(folder):
-    """A certificate that nobody trusts, made by the cryptography package of the official SDK."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(timezone.utc)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "certificate.pem"
-    pem = serialization.Encoding.PEM
-    path.write_bytes(
-        made.public_bytes(pem)
-        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return path
 
 
 def test_missing_credentials_stop_before_anything_is_sent(server):
