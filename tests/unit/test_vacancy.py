@@ -85,7 +85,7 @@ def test_of_ones_own_name_and_identity_nothing_is_others():
 
 def test_a_look_counts_for_ten_seconds_and_for_those_that_it_was_for():
     bench = Bench()
-    it, operation = vacancy(bench, 1, 2, looked=bench.clock.now())
+    it, _ = vacancy(bench, 1, 2, looked=bench.clock.now())
     assert it.free(ids(1, 2)) == ids(1, 2)
     assert bench.calls() == []
     assert it.free(ids(1, 2), marks_anew=True) == ids(1, 2)
