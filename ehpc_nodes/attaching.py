@@ -27,7 +27,7 @@ from .errors import (
     listed,
 )
 from .lists import BATCH, chunks
-from .marks import TRIAL_KEY, announce
+from .marks import TRIAL_KEY, announce, announced_image
 from .models import Inputs
 from .operation import UNSEEN, Operation, may_have_acted
 from .vacancy import Vacancy
@@ -36,6 +36,8 @@ from .watching import Watch
 
 #: How often one batch is sent at most (again only after it is known that it was not accepted).
 SENDS = 3
+#: Seconds for which an instance whose disk was replaced may stay Stopped before its attaching counts as failed.
+REPLACING = 600.0
 
 
 @dataclass
@@ -84,7 +86,9 @@ class Attaching:
         self._stop_running(rest)
         self.vacancy.to_be_stopped = frozenset()
         rest = self.vacancy.free(rest, marks_anew=True)
-        if not announce(self.operation, rest):
+        images = {i: self.instances[i].image_id for i in rest if i in self.instances}
+        self.operation.images |= images
+        if not announce(self.operation, rest, images):
             # nor could an earlier run: any of them may have been sent
             taken |= self._taken_up_before(rest)
             rest = [i for i in rest if i not in taken]
@@ -124,7 +128,7 @@ class Attaching:
         if not doubtful:
             return list(ids)
         operation.reporter.status("looking for what an interrupted run may have begun elsewhere")
-        sent = self._found(doubtful, lambda: self._awake(doubtful))
+        sent = self._found(doubtful, lambda _: self._awake(doubtful))
         self.vacancy.forget()
         for instance_id in sent:
             where = self.elsewhere[instance_id]
@@ -223,6 +227,8 @@ class Attaching:
             except (AuthError, CancelledError):
                 raise
             except EhpcError as error:
+                if getattr(error, "action", "") != "AddExistedNodes":
+                    raise  # a look before the attempt: nothing was sent
                 if not may_have_acted(error):
                     operation.fail_by(batch, error)
                     return
@@ -242,12 +248,12 @@ class Attaching:
         operation, inputs = self.operation, self.inputs
         for attempt in operation.cloud.attempts():
             with attempt:
-                batch[:] = self.vacancy.free(batch)
-                if not batch:
-                    break
                 if operation.deadline.passed:
                     text = f"not sent yet: {listed(batch, 3)}"
                     raise WaitTimeoutError(text, operation.deadline.elapsed)
+                batch[:] = self.vacancy.free(batch)
+                if not batch:
+                    break
                 operation.reporter.status(f"attaching {counted(len(batch), 'instance')}")
                 try:
                     return operation.cloud.add_existed_nodes(
@@ -291,13 +297,15 @@ class Attaching:
             OutcomeUnknownError: undecided at the deadline, or ECS may not be asked.
         """
         return self._found(
-            ids, lambda: self._signs({*ids}, before, fresh=fresh), one_is_enough=fresh
+            ids,
+            lambda waited: self._signs({*ids}, before, waited, fresh=fresh),
+            one_is_enough=fresh,
         )
 
     def _found(
         self,
         ids: Sequence[str],
-        look: Callable[[], tuple[set[str], bool]],
+        look: Callable[[float], tuple[set[str], bool]],
         *,
         one_is_enough: bool = False,
     ) -> set[str]:
@@ -313,12 +321,12 @@ class Attaching:
         def decided() -> bool | None:
             nonlocal why, shown
             try:
-                shown, undecided = look()
+                waited = operation.deadline.clock.now() - started
+                shown, undecided = look(waited)
             except UNSEEN as error:
                 why = str(error)
                 return None
             why = "another task is running that may hold these instances"
-            waited = operation.deadline.clock.now() - started
             enough = bool(shown) if one_is_enough else shown == {*ids}
             return True if enough or (waited >= operation.grace and not undecided) else None
 
@@ -330,13 +338,14 @@ class Attaching:
         raise OutcomeUnknownError("AddExistedNodes", list(ids), why)
 
     def _signs(
-        self, ids: set[str], before: frozenset[str], *, fresh: bool
+        self, ids: set[str], before: frozenset[str], waited: float, *, fresh: bool
     ) -> tuple[set[str], bool]:
         """The instances that show an accepted call, and whether something forbids to conclude from none.
 
         Signs are: a node, a task that names the instance, its status (announced instances were Stopped),
         and (fresh) its image.
-        What forbids: a task that names no instances and may be the call's; an instance on its way.
+        What forbids: a task that names no instances and may be the call's; an instance on its way; and, for
+        a while, one whose disk was replaced, and that may be about to start.
         """
         cloud, cluster_id = self.operation.cloud, self.operation.cluster_id
         shown = ids & self.operation.see_compute_nodes().keys()
@@ -346,9 +355,13 @@ class Attaching:
         undecided = any(not t.instance_ids and t.task_id not in known for t in tasks)
         for seen in cloud.describe_instances(sorted(ids)):
             begun = fresh or seen.instance_id in self.begun
-            status = seen.status.lower()
-            awake = status not in ("stopped", wire.INSTANCE_STOPPING)
-            if (begun and awake) or (fresh and self.vacancy.has_another_image(seen)):
+            if (begun and seen.awake) or (fresh and self.vacancy.has_another_image(seen)):
                 shown.add(seen.instance_id)
-            undecided |= status in {*wire.INSTANCE_COMING, wire.INSTANCE_STOPPING}
+            undecided |= seen.status.lower() in {*wire.INSTANCE_COMING, wire.INSTANCE_STOPPING}
+            undecided |= begun and waited < REPLACING and self._was_replaced(seen)
         return shown, undecided
+
+    def _was_replaced(self, seen: wire.Instance) -> bool:
+        """Whether an instance that may have been sent has another image than before: it is yet to start, or failed."""
+        before = announced_image(seen) or self.operation.images.get(seen.instance_id, "")
+        return bool(before) and seen.image_id != before

@@ -21,6 +21,7 @@ class Claims:
         self._held: dict[Key, str] = {}
         self._had: dict[Key, str] = {}
         self._gone: dict[Key, str] = {}
+        self._given_up: dict[Key, str] = {}
 
     def claim(self, urn: str, cluster_id: str, instance_ids: Collection[str]) -> dict[str, str]:
         """Note that the program lists these instances in this resource (and, of that cluster, no others).
@@ -68,6 +69,17 @@ class Claims:
         """Note that this resource had these instances before the run, and is to keep them."""
         with self._lock:
             self._had |= {(cluster_id, i): urn for i in instance_ids if urn}
+
+    def give_up(self, urn: str, cluster_id: str, instance_ids: Collection[str]) -> None:
+        """Note that the program has taken these out of this resource."""
+        with self._lock:
+            self._given_up |= {(cluster_id, i): urn for i in instance_ids if urn}
+
+    def given_up_by_others(self, urn: str, cluster_id: str) -> set[str]:
+        """The cluster's instances that the program has taken out of other resources."""
+        with self._lock:
+            given = [*self._given_up.items()]
+        return {i for (of, i), owner in given if of == cluster_id and owner != urn}
 
     def hold(self, urn: str, state: State) -> None:
         """Note that these instances stand in this resource's new state."""
@@ -124,3 +136,7 @@ class Others:
     def let_go(self, cluster_id: str, instance_ids: Collection[str]) -> Collection[str]:
         """See `Claims.let_go`."""
         return self.claims.let_go(self.urn, cluster_id, instance_ids)
+
+    def given_up(self, cluster_id: str) -> Collection[str]:
+        """The cluster's instances that the program has taken out of them."""
+        return self.claims.given_up_by_others(self.urn, cluster_id)

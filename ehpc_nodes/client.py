@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
@@ -185,8 +184,14 @@ class Client:
         return found
 
     def instances_tagged(self, tags: Mapping[str, str]) -> list[wire.Instance]:
-        """DescribeInstances by tags, all of which an instance has; of more than a thousand, not all may be told."""
-        return self._tokens(numbered("Tag.{}.Key", tags) | numbered("Tag.{}.Value", tags.values()))
+        """DescribeInstances by tags, all of which an instance has, an empty value standing for any.
+
+        Of more than a thousand, not all may be told.
+        """
+        values = {
+            f"Tag.{n}.Value": value for n, value in enumerate(tags.values(), start=1) if value
+        }
+        return self._tokens(numbered("Tag.{}.Key", tags) | values)
 
     def instances_in_vpc(self, vpc_id: str) -> list[wire.Instance]:
         """DescribeInstances by VPC: all of the account's instances in it."""
@@ -207,18 +212,16 @@ class Client:
 
     def tag_instances(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None:
         """TagResources on instances; repeating it changes nothing."""
-        write = partial(self._once, self._ecs)
         pairs = numbered("Tag.{}.Key", tags) | numbered("Tag.{}.Value", tags.values())
         for ids in chunks(instance_ids, TAG_BATCH):
             params = {**self._resources(ids), **pairs}
-            self._repeat(write, "TagResources", params, REPEAT_READ)
+            self._repeat(self._ecs, "TagResources", params, REPEAT_READ)
 
     def untag_instances(self, instance_ids: Sequence[str], *keys: str) -> None:
         """UntagResources on instances; repeating it changes nothing."""
-        write = partial(self._once, self._ecs)
         for ids in chunks(instance_ids, TAG_BATCH):
             params = {**self._resources(ids), **numbered("TagKey.{}", keys)}
-            self._repeat(write, "UntagResources", params, REPEAT_READ)
+            self._repeat(self._ecs, "UntagResources", params, REPEAT_READ)
 
     # -- one call -------------------------------------------------------------------------------
 
@@ -233,10 +236,10 @@ class Client:
         return self._repeat(self._ehpc, action, params, REPEAT_READ)
 
     def _write(self, exchange: Exchange, action: str, params: Mapping[str, str]) -> dict[str, Any]:
-        return self._repeat(partial(self._once, exchange), action, params, REPEAT_WRITE)
+        return self._repeat(exchange, action, params, REPEAT_WRITE)
 
     def _once(self, exchange: Exchange, action: str, params: Mapping[str, str]) -> dict[str, Any]:
-        """A write, unless the user has stopped the run: nothing is written after that."""
+        """A call, unless the user has stopped the run: nothing is written after that."""
         self._deadline.clock.sleep(0)
         return exchange(action, params)
 
@@ -247,16 +250,18 @@ class Client:
         params: Mapping[str, str],
         on: tuple[type[EhpcError], ...],
     ) -> dict[str, Any]:
-        return self._repeating(on)(exchange, action, params)
+        return self._repeating(on)(self._once, exchange, action, params)
 
     def attempts(self) -> Retrying:
         """Attempts of a write that had no effect where it failed: ``for attempt in …: with attempt: …``."""
         return self._repeating(REPEAT_WRITE)
 
     def _repeating(self, on: tuple[type[EhpcError], ...]) -> Retrying:
-        """Call, and call again after such errors; a conflict until the deadline, others for PATIENCE."""
-        patience = self._deadline.at_most(PATIENCE)
-        reach = self._deadline.at_most(UNREACHABLE)
+        """Call, and call again after such errors; a conflict until the deadline, others for PATIENCE.
+
+        Patience begins with the trouble that it is for, and anew after a conflict: the service was there then.
+        """
+        limits: dict[bool, Deadline] = {}
         growing = wait_random_exponential(multiplier=0.5, max=15)
 
         def give_up(state: RetryCallState) -> bool:
@@ -264,8 +269,11 @@ class Client:
             if isinstance(error, CertificateError):
                 return True
             if isinstance(error, ConflictError):
+                limits.clear()
                 return self._deadline.passed
-            return (reach if isinstance(error, NotSentError) else patience).passed
+            unreachable = isinstance(error, NotSentError)
+            seconds = UNREACHABLE if unreachable else PATIENCE
+            return limits.setdefault(unreachable, self._deadline.at_most(seconds)).passed
 
         return Retrying(
             retry=retry_if_exception_type(on),

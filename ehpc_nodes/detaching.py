@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from . import wire
 from .errors import (
@@ -71,6 +72,8 @@ def _delete(operation: Operation, batch: list[str], *, detach_busy: bool) -> Non
         except (AuthError, ClusterNotFoundError, RefusedError):
             raise
         except EhpcError as error:
+            if getattr(error, "action", "") != "DeleteNodes":
+                raise  # a look before the attempt: nothing was sent
             ambiguous = may_have_acted(error)
             if not ambiguous and not isinstance(error, ApiError):
                 raise
@@ -103,9 +106,11 @@ def _send(operation: Operation, ids: list[str], *, again: bool, detach_busy: boo
 
 
 def _guard_anew(operation: Operation, ids: list[str], *, detach_busy: bool) -> None:
-    nodes = operation.see_nodes()
+    nodes = {node.id: node for node in operation.cloud.list_nodes(operation.cluster_id)}
     guard(nodes, [i for i in ids if i in nodes], detach_busy=detach_busy)
-    seen = operation.cloud.describe_instances(ids) if operation.mark else []
+    seen: list[wire.Instance] = []
+    with suppress(AuthError):  # marks can't be seen then, as when the operation began
+        seen = operation.cloud.describe_instances(ids) if operation.mark else []
     owners = {x.instance_id: owner_of(x, operation.mark, operation.identity) for x in seen}
     theirs = [f"{i} ({owner})" for i, owner in owners.items() if owner]
     if theirs:
@@ -196,7 +201,7 @@ def _give_up(
 
 def move(operation: Operation, ids: Sequence[str], queue: str) -> None:
     """SetQueue by host names, then make sure by looking; repeating it changes nothing."""
-    remaining = list(ids)
+    remaining = [i for i in ids if i in operation.nodes]  # what is gone by now is told as that
     for _ in range(SENDS):
         if not remaining:
             return

@@ -23,7 +23,7 @@ from .errors import (
     listed,
 )
 from .looks import Looks
-from .marks import ATTACHING_KEY, begun_by, disclaim, renew, settle, unmark
+from .marks import ATTACHING_KEY, begun_by, disclaim, renew, settle, take_over, unmark
 from .models import Failure, Finding, Inputs, State
 from .observing import confirm_gone, observe, observe_all
 from .operation import UNSEEN, Cloud, NoOthers, Operation, Others, Reporter
@@ -141,6 +141,7 @@ class Lifecycle:
         wish = Wish(**inputs.model_dump(include=set(Wish.__annotations__)))
         wanted = set(inputs.instance_ids)
         pending = pending_of(before)
+        operation.images |= {i: before.nodes[i].image_id for i in pending} if before else {}
         seen = survey(operation, wish, wanted, owned, pending=pending)
         if self._awaited_leaving(operation, wanted):
             seen = survey(operation, wish, wanted, owned, pending=pending)
@@ -154,11 +155,13 @@ class Lifecycle:
         )
         theirs = {i: o for i, o in seen.sight.of_others(self.mark).items() if i in owned - wanted}
         before = self._without(before, theirs) if before else None
-        unmarked = {i for i in owned - wanted if not seen.sight.is_marked(i, self.mark)}
         self._apply(operation, inputs, seen, is_saved=before is not None)
-        # nothing would tell this resource later whose they are; the other one adopts them
-        given = unmarked.intersection(self.others.listed(inputs.cluster_id))
-        return inputs, before.without(given) if before else None
+        take_over(operation, plan.adopt)
+        if (
+            before and not operation.mark
+        ):  # nothing would tell a later run that they are another's by then
+            before = before.without((owned - wanted).intersection(operation.see_awaited()))
+        return inputs, before
 
     # -- looking --------------------------------------------------------------------------------
 
@@ -310,6 +313,7 @@ class Lifecycle:
         try:
             nodes = operation.see_nodes()
             state = self._without_others_nodes(operation, state)
+            operation.images |= {i: state.nodes[i].image_id for i in pending_of(state)}
             begun = begun_by(operation) | (pending_of(state) - nodes.keys())
             begun -= set(spared)
             ours = {*state.instance_ids, *(begun & nodes.keys())}

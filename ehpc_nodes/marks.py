@@ -5,7 +5,7 @@ Set before an instance is sent; the announcement goes when its fate is known, th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 from . import wire
@@ -33,6 +33,16 @@ def owner_of(instance: wire.Instance, mark: str, identity: str) -> str:
     return "" if ours else owner
 
 
+def announced_for(instance: wire.Instance) -> str:
+    """The cluster that the instance is announced for; empty: none."""
+    return instance.tag(ATTACHING_KEY).partition("/")[0]
+
+
+def announced_image(instance: wire.Instance) -> str:
+    """The image that the instance had when it was announced; empty: not known."""
+    return instance.tag(ATTACHING_KEY).partition("/")[2]
+
+
 def begun_of(
     marked: Collection[wire.Instance], cluster_id: str, identity: str, nodes: Collection[str]
 ) -> set[str]:
@@ -44,16 +54,16 @@ def begun_of(
     return {
         x.instance_id
         for x in marked
-        if x.tag(ATTACHING_KEY) == cluster_id
+        if announced_for(x) == cluster_id
         or (identity and x.tag(IDENTITY_KEY) == identity and x.instance_id in nodes)
     }
 
 
-def marked_with(cloud: Cloud, mark: str, cluster_id: str) -> list[wire.Instance]:
-    """The instances with this mark; of more than a thousand, at least those that are announced for this cluster."""
+def marked_with(cloud: Cloud, mark: str) -> list[wire.Instance]:
+    """The instances with this mark; of more than a thousand, at least those that are announced."""
     marked = cloud.instances_tagged({TAG_KEY: mark})
     if len(marked) >= MOST_TAGGED:
-        marked += cloud.instances_tagged({TAG_KEY: mark, ATTACHING_KEY: cluster_id})
+        marked += cloud.instances_tagged({TAG_KEY: mark, ATTACHING_KEY: ""})
     return marked
 
 
@@ -62,7 +72,7 @@ def begun_by(operation: Operation) -> set[str]:
     if not operation.mark:
         return set()
     try:
-        marked = marked_with(operation.cloud, operation.mark, operation.cluster_id)
+        marked = marked_with(operation.cloud, operation.mark)
     except AuthError as error:
         operation.marks_refused(error)
         return set()
@@ -71,27 +81,38 @@ def begun_by(operation: Operation) -> set[str]:
     return begun - operation.see_awaited()
 
 
-def announce(operation: Operation, ids: Sequence[str]) -> bool:
+def announce(operation: Operation, ids: Sequence[str], images: Mapping[str, str]) -> bool:
     """Mark instances that are about to be sent, so that a crash after the write loses none.
 
-    They are Stopped by now: one that is announced and isn't Stopped has been sent.
+    They are Stopped by now: one that is announced and isn't Stopped, or has another image, has been sent.
+
+    Args:
+        images: of each instance, as it is before the call.
 
     Returns:
         False where that has just turned out to be forbidden.
     """
     if not operation.mark or not ids:
         return True
-    tags = {TAG_KEY: operation.mark, ATTACHING_KEY: operation.cluster_id}
-    if operation.identity:
-        tags[IDENTITY_KEY] = operation.identity
+    own = {IDENTITY_KEY: operation.identity} if operation.identity else {}
     operation.announced |= set(ids)  # a lost answer may have set them
     try:
-        operation.cloud.tag_instances(ids, tags)
+        for image, same in sorted(_by_image(ids, images).items()):
+            told = f"{operation.cluster_id}/{image}" if image else operation.cluster_id
+            tags = {TAG_KEY: operation.mark, ATTACHING_KEY: told, **own}
+            operation.cloud.tag_instances(same, tags)
     except AuthError as error:
         operation.announced -= set(ids)
         operation.marks_refused(error)
         return False
     return True
+
+
+def _by_image(ids: Sequence[str], images: Mapping[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for instance_id in ids:
+        found.setdefault(images.get(instance_id, ""), []).append(instance_id)
+    return found
 
 
 def renew(operation: Operation, ids: Sequence[str]) -> None:
@@ -105,6 +126,20 @@ def renew(operation: Operation, ids: Sequence[str]) -> None:
         operation.cloud.tag_instances(ids, {IDENTITY_KEY: operation.identity})
     except EhpcError as error:
         operation.reporter.warning(f"The tag {IDENTITY_KEY} of {listed(list(ids))} is old: {error}")
+
+
+def take_over(operation: Operation, adopted: Collection[str]) -> None:
+    """Mark nodes that another resource of the run has given up: its state may hold them still, and no run after this
+    one would tell it whose they are. Other nodes that are adopted stay unmarked: adopting writes nothing.
+    """
+    ids = sorted(set(adopted).intersection(operation.others.given_up(operation.cluster_id)))
+    if not operation.mark or not ids:
+        return
+    own = {IDENTITY_KEY: operation.identity} if operation.identity else {}
+    try:
+        operation.cloud.tag_instances(ids, {TAG_KEY: operation.mark, **own})
+    except EhpcError as error:
+        operation.reporter.warning(f"The tag {TAG_KEY} could not be set on {listed(ids)}: {error}")
 
 
 def disclaim(operation: Operation, ids: Sequence[str]) -> None:
@@ -128,7 +163,7 @@ def settle(operation: Operation, nodes: Collection[str], saved: Collection[str])
     Args:
         saved: the nodes that a state knows; the others stay announced.
     """
-    known = operation.announced - operation.sent
+    known = operation.announced - operation.sent - operation.doubtful
     unmark(operation, _free(operation, known.difference(nodes)))
     _untag(operation, sorted(known.intersection(saved)), ATTACHING_KEY)
 

@@ -30,7 +30,7 @@ def observe(operation: Operation, state: State) -> State | None:
     known = nodes.keys() | (attaching & wanted) | _perhaps_attaching(operation, state)
     if not known:
         return None
-    queue_of = queues(operation, nodes)
+    queue_of = queues(operation, nodes, operation.changed)
     found = {i: node_state(n, queue_of.get(i, "")) for i, n in nodes.items()}
     for instance_id in known - nodes.keys():
         found[instance_id] = NodeState(status=PENDING)
@@ -104,7 +104,7 @@ def observe_all(operation: Operation, state: State) -> State:
     """
     nodes = operation.see_nodes()
     wanted = set(state.instance_ids) or {i for i, n in nodes.items() if n.is_compute}
-    queue_of = queues(operation, wanted & nodes.keys())
+    queue_of = queues(operation, wanted & nodes.keys(), operation.changed)
     found = {i: node_state(n, queue_of.get(i, "")) for i, n in nodes.items() if i in wanted}
     update = {"instance_ids": sorted(found), "nodes": found, "failed": exceptions(found)}
     return state.model_copy(update=update)

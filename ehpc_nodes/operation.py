@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -78,6 +78,9 @@ class Others(Protocol):
     def listed(self, cluster_id: str) -> Collection[str]:
         """The cluster's instances that the program lists in them, as far as it has come."""
 
+    def given_up(self, cluster_id: str) -> Collection[str]:
+        """The cluster's instances that the program has taken out of them, as far as it has come."""
+
     def let_go(self, cluster_id: str, instance_ids: Collection[str]) -> Collection[str]:
         """Note that these are about to be detached, but for those that are listed, which are given back.
 
@@ -89,6 +92,10 @@ class NoOthers:
     """A resource that is alone in its run."""
 
     def listed(self, _cluster_id: str) -> Collection[str]:
+        """None."""
+        return ()
+
+    def given_up(self, _cluster_id: str) -> Collection[str]:
         """None."""
         return ()
 
@@ -109,6 +116,8 @@ class Operation:
         failed: instances that could not be brought to where they should be.
         nodes: the cluster's nodes as last seen, by instance id.
         unsettled: sent or not by an interrupted run, as nobody could find out; announced still.
+        doubtful: taken by somebody, so that an announcement (perhaps of theirs, that this one replaced) stays.
+        images: what instances that were sent had before.
         sent: instances of an accepted AddExistedNodes that have not been seen ready yet.
         detached: instances that this operation has detached.
         announced: instances that carry the tag of those that may be being attached.
@@ -130,6 +139,8 @@ class Operation:
     records: list[TaskRecord] = field(default_factory=list)
     failed: dict[str, Failure] = field(default_factory=dict)
     nodes: dict[str, wire.Node] = field(default_factory=dict)
+    doubtful: set[str] = field(default_factory=set)
+    images: dict[str, str] = field(default_factory=dict)
     sent: set[str] = field(default_factory=set)
     unsettled: set[str] = field(default_factory=set)
     detached: set[str] = field(default_factory=set)
@@ -184,18 +195,20 @@ class Operation:
             since=since,
         )
 
-    def see_queues(self) -> list[wire.Queue]:
-        """The queues as they were when this operation's latest write was accepted, or later."""
-        return self._shared(("queues", self.cluster_id), self.cloud.list_queues, self.cluster_id)
+    def see_queues(self, since: float) -> list[wire.Queue]:
+        """The queues, by a look of this process that was begun at ``since`` or later."""
+        return self._shared(("queues",), self.cloud.list_queues, since)
 
-    def see_queue(self, name: str) -> list[wire.Node]:
+    def see_queue(self, name: str, since: float) -> list[wire.Node]:
         """The queue's nodes in the same way: each resource of a cluster asks for all its queues."""
-        key = ("queue", self.cluster_id, name)
-        return self._shared(key, self.cloud.list_queue_nodes, self.cluster_id, name)
+        return self._shared(("queue", name), self.cloud.list_queue_nodes, since, name)
 
-    def _shared(self, key: Hashable, look: Callable[..., T], *about: str) -> T:
+    def _shared(self, what: tuple[str, ...], look: Callable[..., T], since: float, *more: str) -> T:
         now = self.deadline.clock.now
-        return self.looks.at(key, lambda: look(*about), now, since=self.changed).seen
+        made = self.looks.at(
+            (*what, self.cluster_id), lambda: look(self.cluster_id, *more), now, since=since
+        )
+        return made.seen
 
     def see_compute_nodes(self) -> dict[str, wire.Node]:
         """The compute nodes with fewer facts, in one call whatever their number, where that is allowed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
+from math import inf, nextafter
 
 from . import wire
 from .errors import ApiError, CancelledError, EhpcError, TransportError, counted, listed
@@ -31,7 +32,7 @@ def state_after(operation: Operation, inputs: Inputs, before: State | None, *, l
     if look:
         nodes = _final_nodes(operation, ours)
         with suppress(CancelledError):
-            queue_of = queues(operation, nodes)
+            queue_of = queues(operation, nodes, nextafter(operation.deadline.clock.now(), inf))
     nodes = {i: n for i, n in nodes.items() if i not in operation.detached}
     known = {
         i: node_state(n, queue_of.get(i, ""), operation.addresses.get(i, ""))
@@ -40,7 +41,9 @@ def state_after(operation: Operation, inputs: Inputs, before: State | None, *, l
     # without marks, only the state remembers those that nobody could find out about
     unsettled = set() if operation.mark else operation.unsettled
     for instance_id in (operation.sent | unsettled) - known.keys():
-        known[instance_id] = NodeState(status=PENDING)
+        # the image that it had before: another one shows that the call has reached it
+        before_it = operation.images.get(instance_id, "")
+        known[instance_id] = NodeState(status=PENDING, image_id=before_it)
     calls = [r for r in operation.records if r.action == "AddExistedNodes"]
     latest = calls[-1] if calls else before
     return State(
@@ -80,15 +83,15 @@ def _final_nodes(operation: Operation, ours: set[str]) -> dict[str, wire.Node]:
     return {i: node for i, node in operation.nodes.items() if i in ours}
 
 
-def queues(operation: Operation, ids: Collection[str]) -> dict[str, str]:
-    """The queue of each node, as far as it can be learnt."""
+def queues(operation: Operation, ids: Collection[str], since: float) -> dict[str, str]:
+    """The queue of each node, as far as it can be learnt, by looks that were begun at ``since`` or later."""
     if not ids:
         return {}
     try:
-        names = [queue.queue_name for queue in operation.see_queues()]
+        names = [queue.queue_name for queue in operation.see_queues(since)]
         if len(names) == 1:  # nothing to choose from, and a page for each 50 nodes saved
             return dict.fromkeys(ids, names[0])
-        return {node.id: name for name in names for node in operation.see_queue(name)}
+        return {node.id: name for name in names for node in operation.see_queue(name, since)}
     except (ApiError, TransportError) as error:
         operation.reporter.warning(f"The nodes' queues could not be read: {error}")
         return {}

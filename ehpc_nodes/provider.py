@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -136,6 +136,7 @@ class AttachedNodesProvider(ResourceProvider):
         cluster_id, ids = str(bag.get("cluster_id")), known_ids(bag)
         if olds.get("cluster_id") == cluster_id:
             self._claims.keep(urn, cluster_id, ids & known_ids(olds))
+            self._claims.give_up(urn, cluster_id, known_ids(olds) - ids)
         others = self._claims.claim(urn, cluster_id, ids)
         gone = self._claims.gone_by_others(urn, cluster_id, ids)
         twice = [
@@ -231,6 +232,7 @@ class AttachedNodesProvider(ResourceProvider):
             before = self._without_those_of_others(call, before)
             with self._partial_state_kept(call, _id):
                 state = lifecycle.converge(inputs, before)
+            state = self._without_those_of_others(call, state, inputs.instance_ids)
             self._claims.hold(call.urn, state)
             return UpdateResult(state.model_dump())
 
@@ -262,7 +264,10 @@ class AttachedNodesProvider(ResourceProvider):
             state = self._without_those_of_others(call, state)
             awaited = self._claims.listed_by_others(urn, state.cluster_id)
             waiting = [i for i in state.instance_ids if i in awaited]
-            if waiting:
+            if waiting and self._replacements.is_asked(urn):  # before the other one's turn comes
+                call.info(f"left to the resource that lists it: {listed(waiting)}")
+                state = state.without(waiting)
+            elif waiting:
                 raise RefusedError(
                     "instance_ids",
                     f"{waiting[0]} is listed by {name_of(awaited[waiting[0]])!r}, which has not taken it: it"
@@ -279,12 +284,15 @@ class AttachedNodesProvider(ResourceProvider):
             self._claims.hold(call.urn, error.state)
             raise call.incomplete(resource_id, error.state.model_dump(), error.reasons) from error
 
-    def _without_those_of_others(self, call: EngineCall, state: State) -> State:
-        """The state without the instances that this run has found to be another resource's."""
+    def _without_those_of_others(
+        self, call: EngineCall, state: State, wanted: Collection[str] = ()
+    ) -> State:
+        """The state without the instances that this run has found to be another resource's, but for wanted ones."""
         # without a diff that told it, a delete beside the same URN's check or create is of its old half
         urn = self._urn_of(call)
         old_half = call.is_delete and not self._replacements.is_asked(urn)
         stay = self._claims.held_by_others(urn, state, spare_own=old_half)
+        stay = [i for i in stay if i not in wanted]
         if not stay:
             return state
         call.info(

@@ -16,7 +16,7 @@ from .errors import (
     listed,
     permission,
 )
-from .marks import ATTACHING_KEY, IDENTITY_KEY, TAG_KEY, begun_of, marked_with, owner_of
+from .marks import IDENTITY_KEY, announced_for, begun_of, marked_with, owner_of
 from .models import Finding
 from .operation import Cloud
 
@@ -127,11 +127,6 @@ class Sight:
         owners = {i: owner_of(x, mark, self.identity) for i, x in (seen or {}).items()}
         return {i: owner for i, owner in owners.items() if owner}
 
-    def is_marked(self, instance_id: str, mark: str) -> bool:
-        """Whether it carries a mark, which would keep others from adopting it; without marks of one's own: no."""
-        instance = (self.instances or {}).get(instance_id)
-        return bool(mark) and (instance is None or bool(instance.tag(TAG_KEY)))
-
     def host(self, instance_id: str) -> str:
         """The host name, where it was seen."""
         instance = (self.instances or {}).get(instance_id)
@@ -174,7 +169,7 @@ def look(
         return sight  # its instances can't be asked for in the region that is set
     ids = sorted((set(wanted) ^ set(owned)) | (set(wanted) - (sight.nodes or {}).keys()))
     unknown = (sight.nodes or {}).keys() - set(owned)
-    tagged = _look_at_marked(cloud, mark, wish.cluster_id, sight) if mark else []
+    tagged = _look_at_marked(cloud, mark, sight) if mark else []
     sight.begun = begun_of(tagged, wish.cluster_id, identity, unknown)
     if ids:
         sight.tasks = _try(sight, "instance_ids", lambda: cloud.list_running_tasks(wish.cluster_id))
@@ -198,9 +193,9 @@ def _look_at_cluster(cloud: Cloud, wish: Wish, sight: Sight) -> None:
         sight.queues = _try(sight, "job_queue", lambda: cloud.list_queues(wish.cluster_id))
 
 
-def _look_at_marked(cloud: Cloud, mark: str, cluster_id: str, sight: Sight) -> list[wire.Instance]:
+def _look_at_marked(cloud: Cloud, mark: str, sight: Sight) -> list[wire.Instance]:
     """The instances with this resource's mark; none where they can't be asked for."""
-    marked = partial(marked_with, cloud, mark, cluster_id)
+    marked = partial(marked_with, cloud, mark)
     tagged = _try(sight, "instance_ids", marked) or []
     ours = ("", sight.identity)
     foreign = {x.instance_id for x in tagged if x.tag(IDENTITY_KEY) not in ours}
@@ -219,7 +214,7 @@ def _note_announced(
     """
     ours = [x for x in seen if not (mark and owner_of(x, mark, sight.identity))]
     sight.begun |= begun_of(ours, cluster_id, "", ())
-    sent_to = {x.instance_id: x.tag(ATTACHING_KEY) for x in ours}
+    sent_to = {x.instance_id: announced_for(x) for x in ours}
     sight.begun_elsewhere = {i: to for i, to in sent_to.items() if to not in ("", cluster_id)}
 
 

@@ -82,15 +82,17 @@ class Vacancy:
             for instance_id, owner in owners.items():
                 self._taken(instance_id, f"resource {owner!r}")
             moved = {i: x for i, x in seen.items() if i not in owners and self._has_moved(x)}
+            operation.doubtful |= moved.keys()
             for instance_id, instance in moved.items():
-                self._taken(instance_id, f"somebody, since it is {instance.status} by now")
+                new = " and has another image" if self.has_another_image(instance) else ""
+                self._taken(instance_id, f"somebody, since it is {instance.status}{new} by now")
             free += [i for i in batch if i not in owners and i not in moved]
         return free
 
     def _has_moved(self, seen: wire.Instance) -> bool:
         """Whether an instance that was Stopped is so no more, or has another image: it may have been sent."""
         asleep = seen.instance_id not in self.to_be_stopped
-        return (asleep and not seen.stopped) or self.has_another_image(seen)
+        return (asleep and seen.awake) or self.has_another_image(seen)
 
     def _taken(self, instance_id: str, owner: str) -> None:
         reason = f"was taken meanwhile by {owner}: run pulumi up again"

@@ -291,6 +291,11 @@ class Instance(Wire):
         return self.status.lower() == "stopped"
 
     @property
+    def awake(self) -> bool:
+        """Whether it is neither Stopped nor on its way there: no instance that waits to be attached is."""
+        return self.status.lower() not in ("stopped", INSTANCE_STOPPING)
+
+    @property
     def locks(self) -> list[str]:
         """Why the instance is locked (financial, security, …); empty where it isn't."""
         return [lock.lock_reason for lock in self.operation_locks.lock_reason if lock.lock_reason]

@@ -21,7 +21,9 @@ def instance_ids(file: Path) -> list[str]:
         )
     ids = outputs["instance_ids"]["value"]
     if not isinstance(ids, list):
-        raise pulumi.RunError(f"the output instance_ids in {file} is no list: write [ … ] around it")
+        raise pulumi.RunError(
+            f"the output instance_ids in {file} is no list: write [ … ] around it"
+        )
     return ids
 
 

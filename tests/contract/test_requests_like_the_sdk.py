@@ -556,5 +556,5 @@ def test_whatever_the_values_the_signature_fits_what_arrives(running, key, value
     our_client(running).instances_tagged({key: value})
     (ours,) = running.take()
     assert dict(ours.query)["Tag.1.Key"] == key
-    assert dict(ours.query)["Tag.1.Value"] == value
+    assert dict(ours.query).get("Tag.1.Value", "") == value
     assert authorization_by(TeaOpenApiUtils, ours) == ours.headers["authorization"]

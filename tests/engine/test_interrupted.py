@@ -4,8 +4,10 @@ import time
 
 import pytest
 
-from ehpc_nodes.testing.worlds import ids
+from ehpc_nodes.emulator.world import Cluster, Queue
+from ehpc_nodes.testing.worlds import IMAGE, VPC, ids
 from engine.program import MARK_OF_STACK, PROGRAM, declare
+from engine.test_together import the_resource_renamed
 
 MOMENTS = ["TagResources", "AddExistedNodes", "ListTasks", "UntagResources", "ListQueues"]
 
@@ -73,6 +75,34 @@ def test_a_destroy_that_is_killed(cloud, stack_on, action):
     assert it.calls("DeleteNodes") == ["DeleteNodes"]
     assert stack.resources() == {}
     assert not any(x.tags for x in it.emulator.world.instances.values())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "action", ["DeleteNodes", "UntagResources", "TagResources", "AddExistedNodes", "ListTasks"]
+)
+@pytest.mark.parametrize("then", [(1, 2), (2, 3)])
+def test_a_rename_and_another_image_in_one_run_that_is_killed(cloud, stack_on, action, then):
+    """With the same program afterwards, and with another set."""
+    it = cloud(detached_instance_status="Stopped", pace={"seconds": 1})
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    wiped = dict(it.harm.disk_replacements)
+    the_resource_renamed(stack)
+    own = {"image_id": "m-bp1own", "image_owner_alias": "self", "stop_running": True}
+    declare(stack, 1, 2, **own)
+    it.forget()
+    killed_at(it, stack, action)
+    declare(stack, *then, **own)
+    runs = (stack.start("up", "--yes", "--skip-preview").wait(100) for _ in range(2))
+    assert any(run.exit_code == 0 for run in runs)
+    assert sorted(it.nodes) == ids(*then)
+    assert {node.image_id for node in it.nodes.values()} == {"m-bp1own"}
+    assert it.harm.double_attach == []
+    assert all(n - wiped.get(i, 0) <= 1 for i, n in it.harm.disk_replacements.items())
+    stack.destroy()
+    assert it.nodes == {}
 
 
 def test_a_refresh_takes_in_what_a_killed_update_attached(cloud, stack_on):
@@ -194,6 +224,26 @@ def test_after_ctrl_c_no_more_batches_are_sent(cloud, stack_on):
     assert it.writes() == ["AddExistedNodes"]
     held = stack.resources()["nodes"]["outputs"]["instance_ids"]
     assert held == sorted(it.nodes) == ids(*range(1, 101))
+
+
+def test_after_ctrl_c_no_more_clusters_are_looked_at(cloud, stack_on):
+    """Each look takes a second, and the engine gives a plugin five to end."""
+    it = cloud()
+    for n in range(12):
+        name = f"ehpc-hz-other{n}"
+        it.world.clusters[name] = Cluster(
+            name, VPC, IMAGE, "CentOS_7.6_64", queues={"workq": Queue("workq")}
+        )
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    it.fault("slow", "ListNodes", seconds=1, times=None)
+    running = stack.start("up", "--yes", "--skip-preview")
+    running.wait_until(lambda: it.calls("ListClusters"))
+    before = len(it.calls("ListNodes"))
+    running.interrupt()
+    assert running.wait(100).exit_code
+    assert len(it.calls("ListNodes")) - before <= 5
+    assert it.writes() == []
 
 
 def test_a_cli_that_is_killed_during_the_last_look_of_a_create_loses_no_node(cloud, stack_on):

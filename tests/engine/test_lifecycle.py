@@ -207,6 +207,29 @@ def test_after_a_failed_detaching_the_preview_says_what_is_left(cloud, stack_on)
     assert sorted(it.nodes) == ids(2, 3, 4) == stack.outputs()["ids"]
 
 
+def test_a_node_that_is_gone_when_a_detach_conflicted_is_told(cloud, stack_on, monkeypatch):
+    """It was to be moved."""
+    it = cloud(detached_instance_status="Stopped")
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    it.world.instances[ids(4)[0]].host_name = "compute1"
+    it.fault("error", "DeleteNodes", status=403, code="ConflictOpt")
+    call, due = it.emulator.call, [ids(2)[0]]
+
+    def detached_meanwhile(action, *rest):
+        if due and it.calls("DeleteNodes") and action == "ListNodes":
+            it.outside.detach(due.pop())
+        return call(action, *rest)
+
+    monkeypatch.setattr(it.emulator, "call", detached_meanwhile)
+    declare(stack, 2, 4, job_queue="gpu")
+    failed = stack.start("up", "--yes", "--skip-preview").wait(100)
+    assert "Traceback" not in failed.text
+    assert any("compute2 does not exist" in text for text in failed.errors), failed.text
+    assert stack.resources()["nodes"]["outputs"]["instance_ids"] == sorted(it.nodes) == ids(4)
+
+
 def test_a_rotated_key_makes_no_difference(cloud, stack_on):
     it = cloud()
     stack = stack_on(it)

@@ -38,8 +38,26 @@ DEPENDING = (
 )
 
 
+#: The first resource replaces its nodes by those of another image.
+REPLACING = TWO.replace(
+    "stop_running=True,",
+    "stop_running=True, **(dict(image_id='m-bp1own', image_owner_alias='self') if name == 'first' else {}),",
+)
+
+
 def two(first, second, program=TWO):
     return program.replace("FIRST_IDS", str(first)).replace("SECOND_IDS", str(second))
+
+
+def held(stack):
+    """What the state says of each resource."""
+    return {name: r.get("outputs", {}).get("instance_ids") for name, r in stack.resources().items()}
+
+
+def up_at_last(stack, *args):
+    """A run may refuse what is right after it; the third at the latest succeeds."""
+    runs = (stack.start("up", "--yes", "--skip-preview", *args).wait(100) for _ in range(3))
+    assert any(run.exit_code == 0 for run in runs)
 
 
 def test_two_resources_share_a_cluster(cloud, stack_on):
@@ -156,6 +174,111 @@ def test_nor_where_its_former_resource_is_destroyed(cloud, stack_on):
     stack = a_node_that_has_changed_hands(it, stack_on)
     stack.destroy("--target", stack.resources()["first"]["urn"])
     assert sorted(it.nodes) == ids(2, 3) == stack.resources()["second"]["outputs"]["instance_ids"]
+
+
+@pytest.mark.parametrize(
+    ("given", "marks"),
+    [
+        ("attached", "true"),
+        pytest.param("attached", "false", marks=pytest.mark.long),
+        pytest.param("adopted", "true", marks=pytest.mark.long),
+        pytest.param("adopted", "false", marks=pytest.mark.long),
+    ],
+)
+def test_two_resources_swap_their_nodes(cloud, stack_on, given, marks):
+    """Where they can: what they attached has their marks no more."""
+    it = cloud(attached=(1, 2, 3) if given == "adopted" else (), detached_instance_status="Stopped")
+    stack = stack_on(it, two([1, 2], [3]), **{"ehpc:ownershipTags": marks})
+    stack.up()
+    for instance in it.world.instances.values():
+        instance.tags.pop("ehpc-nodes", None)
+    wiped = dict(it.harm.disk_replacements)
+    stack.write(two([3], [1, 2]))
+    up_at_last(stack)
+    assert it.harm.disk_replacements == wiped
+    assert sorted(it.nodes) == ids(1, 2, 3)
+    assert held(stack) == {"first": ids(3), "second": ids(1, 2)}
+    assert stack.preview("--expect-no-changes")
+    stack.destroy()
+    assert it.nodes == {}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("program", [REPLACING, REPLACING.replace("SECOND)):", "SECOND))[::-1]:")])
+def test_a_node_goes_to_another_resource_while_its_own_is_replaced(cloud, stack_on, program):
+    """In whichever order they stand in the program."""
+    it = cloud(attached=(1, 2), detached_instance_status="Stopped")
+    stack = stack_on(it, two([1, 2], [3]))
+    stack.up()
+    stack.write(two([1], [2, 3], program))
+    up_at_last(stack, "--parallel", "1")
+    assert ids(2)[0] not in it.harm.disk_replacements
+    assert held(stack) == {"first": ids(1), "second": ids(2, 3)}
+
+
+def a_handover_that_fails(it, stack, action):
+    """The first resource lets go of a node; the second one, which takes it and attaches another, fails."""
+    stack.up()
+    stack.write(two([1], [2, 3, 4]))
+    it.fault("error", action, times=None, status=400, code="InvalidParams")
+    stack.start("up", "--yes", "--skip-preview").wait(100)
+    it.faults.clear()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("marks", ["true", "false"])
+@pytest.mark.parametrize("action", ["AddExistedNodes", "ListQueues", "TagResources"])
+def test_a_handover_whose_second_half_failed_is_finished_by_the_next_run(
+    cloud, stack_on, action, marks
+):
+    it = cloud(attached=(1, 2), detached_instance_status="Stopped")
+    stack = stack_on(it, two([1, 2], [3]), **{"ehpc:ownershipTags": marks})
+    a_handover_that_fails(it, stack, action)
+    stack.refresh()
+    stack.up()
+    assert it.harm.disk_replacements == dict.fromkeys(ids(3, 4), 1)
+    assert held(stack) == {"first": ids(1), "second": ids(2, 3, 4)}
+    stack.destroy()
+    assert it.nodes == {}
+
+
+def test_a_destroy_after_it_leaves_no_node(cloud, stack_on):
+    it = cloud(attached=(1, 2), detached_instance_status="Stopped")
+    stack = stack_on(it, two([1, 2], [3]))
+    a_handover_that_fails(it, stack, "TagResources")
+    stack.destroy()
+    assert it.nodes == {}
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ("--exclude", "second"),
+        pytest.param("--target", "first", marks=pytest.mark.long),
+        pytest.param("--target", "second", marks=pytest.mark.long),
+    ],
+)
+def test_half_a_handover_leaves_no_node_that_no_state_knows(cloud, stack_on, option, name):
+    it = cloud(attached=(1, 2, 3), detached_instance_status="Stopped")
+    stack = stack_on(it, two([1, 2], [3]))
+    stack.up()
+    stack.write(two([1], [2, 3]))
+    urn = stack.resources()[name]["urn"]
+    stack.start("up", "--yes", "--skip-preview", option, urn).wait(100)
+    assert it.nodes.keys() <= {i for listed in held(stack).values() for i in listed or ()}
+    whole = stack.start("up", "--yes", "--skip-preview").wait(100)
+    assert it.harm.disk_replacements == {} or "attach 1" in whole.text
+
+
+@pytest.mark.long
+def test_the_state_says_the_queue_where_another_resource_was_done_before(cloud, stack_on):
+    """The other one adopts, and looks at the queues when the first one's call has been accepted."""
+    it = cloud(attached=(3,), pace={"seconds": 4}, nodes_listed="at_end")
+    stack = stack_on(it, two([1], [3]))
+    it.fault("slow", "ListQueues", seconds=2)
+    stack.up()
+    said = stack.resources()["first"]["outputs"]["nodes"][ids(1)[0]]["queue"]
+    assert said == it.nodes[ids(1)[0]].queue == "workq"
 
 
 def test_two_stacks_do_not_take_each_others_nodes(cloud, stack_on, pulumi_stack):
@@ -357,3 +480,19 @@ def test_a_rename_with_an_alias_and_another_cluster_in_one_run(cloud, stack_on):
     stack.up()
     held = {i: cluster for i, cluster in it.world.member_of.items() if i in ids(1, 2, 3)}
     assert held == dict.fromkeys(ids(2, 3), other)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("more", ["", ANOTHER.replace('"nodes"', '"more"')], ids=["", "and more"])
+def test_a_move_into_a_component_and_another_image_in_one_run(cloud, stack_on, more):
+    it = cloud(detached_instance_status="Stopped")
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    the_resource_moved_into_a_component(stack)
+    stack.write(stack.program.read_text() + more)
+    declare(stack, 1, 3, image_id="m-bp1own", image_owner_alias="self", stop_running=True)
+    stack.up()
+    assert sorted(it.nodes) == (ids(1, 3, 5) if more else ids(1, 3))
+    stack.destroy()
+    assert it.nodes == {}

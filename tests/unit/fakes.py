@@ -15,7 +15,8 @@ class FakeClock:
         return self.time
 
     def sleep(self, seconds):
-        self.slept.append(seconds)
+        if seconds:  # none: a question whether the run was stopped
+            self.slept.append(seconds)
         self.time += seconds
         for moment, action in [e for e in self.events if e[0] <= self.time]:
             self.events.remove((moment, action))

@@ -76,7 +76,7 @@ def test_instances_are_stopped_then_announced_then_sent():
     _, tagged = bench.emulator.journal.of("TagResources")
     assert [v for k, v in tagged.params.items() if k.startswith("Tag.")] == [
         *(TAG_KEY, ATTACHING_KEY),
-        *(MARK, CLUSTER),
+        *(MARK, f"{CLUSTER}/{OLD_IMAGE}"),
     ]
     assert operation.announced == set(ids(1, 2))
     assert [(r.action, r.request_id) for r in operation.records] == [

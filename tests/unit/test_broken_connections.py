@@ -1,4 +1,4 @@
-"""Connections that break once a request was read, which may have had its effect, and odd answers."""
+"""Connections that break before or after a request was read, which may then have had its effect, and odd answers."""
 
 import socket
 import socketserver
@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from ehpc_nodes.errors import CertificateError, TransportError
+from ehpc_nodes.errors import CertificateError, NotSentError, TransportError
 from ehpc_nodes.operation import may_have_acted
 from unit.certificates import self_signed
 from unit.emulated import CLUSTER, Bench, ids
@@ -65,6 +65,14 @@ class Proxy(Loopback):
             back.start()
             passed_on(request, service)
             back.join()
+
+
+class ForbiddingProxy(Loopback):
+    """It connects nobody."""
+
+    def finish_request(self, request, _client_address):
+        head_from(request)
+        request.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
 
 
 def head_from(connection):
@@ -137,6 +145,35 @@ def test_a_request_that_was_read_may_have_acted(tmp_path, monkeypatch, deed, pro
     assert may_have_acted(caught.value), repr(caught.value)
     assert len(service.requests) == 1, "never repeated by the HTTP library"
     assert proxy.asked == [place] * proxied
+
+
+def assert_not_sent(url):
+    with pytest.raises(NotSentError) as caught:
+        exchange(url)("AddExistedNodes", {"ClusterId": CLUSTER})
+    assert not may_have_acted(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("proxy", ["", "http://127.0.0.1:1", "https://127.0.0.1:1"])
+def test_what_nobody_listened_to_was_never_sent(monkeypatch, proxy):
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    assert_not_sent("https://localhost:1")
+
+
+@pytest.mark.parametrize("proxy", ["", "http://me:hunter2@nowhere.invalid:3128"])
+def test_what_went_to_a_name_of_no_host_was_never_sent(monkeypatch, proxy):
+    def unknown(*_args, **_options):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    assert_not_sent("https://elsewhere.invalid")
+
+
+def test_what_a_proxy_did_not_let_through_was_never_sent(monkeypatch):
+    with running(ForbiddingProxy()) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:hunter2@127.0.0.1:{proxy.port}")
+        assert_not_sent("https://localhost:1")
 
 
 def test_a_file_of_authorities_that_is_not_there_is_one_clear_line(monkeypatch):

@@ -267,6 +267,9 @@ def test_what_another_resource_waits_for_at_any_time_is_not_detached(at):
             asked.append(1)
             return ids(2) if at == ("the start" if len(asked) == 1 else "the end") else ()
 
+        def given_up(self, _cluster_id):
+            return ()
+
         def let_go(self, _cluster_id, _ids):
             return ids(2) if at == "the last moment" else ()
 

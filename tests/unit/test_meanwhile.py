@@ -2,18 +2,14 @@
 
 import pytest
 
+from ehpc_nodes.emulator.world import Cluster, Queue
 from ehpc_nodes.errors import CancelledError, EhpcError, NotSentError, api_error
 from ehpc_nodes.lifecycle import IncompleteError
-from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids, iid, right_after
+from unit.emulated import CLUSTER, IMAGE, MARK, VPC, Bench, ids, iid, right_after
 
-HIDDEN = {
-    "nodes_listed": "at_end",
-    "task_result_names_instances": False,
-    "task_listed": False,
-}
 CONFLICT = {"status": 403, "code": "ConflictOpt"}
-RIVAL = "project/other/nodes"
-THEIRS = {"ehpc-nodes": RIVAL, "ehpc-nodes-id": "theirs"}
+FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
+DOWN = {"code": "ServiceUnavailable", "status": 503, "times": None}
 
 
 # -- Ctrl-C, and the end of the time ------------------------------------------------------------
@@ -93,6 +89,73 @@ def test_no_batch_is_sent_after_the_time_limit():
     sent = bench.emulator.journal.of("AddExistedNodes")
     assert [entry.time - began <= 60 for entry in sent] == [True] * 2
     assert len(bench.nodes) == 200
+
+
+def where_looks_are_slow(bench):
+    """Each takes a second, and the VPC has twelve more clusters."""
+    for n in range(12):
+        name = f"ehpc-hz-other{n}"
+        bench.emulator.world.clusters[name] = Cluster(
+            name, VPC, IMAGE, "CentOS_7.6_64", queues={"workq": Queue("workq")}
+        )
+    bench.fault("slow", "*", seconds=1, times=None)
+    return bench
+
+
+def test_ctrl_c_is_heard_between_looks(monkeypatch):
+    """It comes during the first one; the cluster has so many nodes that a list has many pages."""
+    bench = where_looks_are_slow(Bench(1510, attached=range(1, 1501)))
+    began = bench.clock.now()
+    ctrl_c_when(bench, monkeypatch, bench.calls)
+    with pytest.raises(EhpcError):
+        bench.up(1501)
+    assert bench.clock.now() - began <= 5
+    assert bench.writes() == []
+
+
+def test_attempts_with_many_looks_keep_to_the_time_limit():
+    bench = where_looks_are_slow(Bench(350))
+    bench.emulator.world.clusters[CLUSTER].node_quota = 500
+    bench.fault("error", "AddExistedNodes", **CONFLICT, times=None)
+    began = bench.clock.now()
+    with pytest.raises(EhpcError):
+        bench.up(*range(1, 351), seconds=300)
+    assert bench.clock.now() - began <= 330
+    assert bench.nodes == {}
+
+
+# -- one trouble after another ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", ["AddExistedNodes", "DeleteNodes"])
+def test_one_throttled_call_after_minutes_of_conflicts_is_repeated(action):
+    """Patience with a rate limit begins with the rate limit."""
+    bench = Bench(4)
+    state = bench.up(1) if action == "DeleteNodes" else None
+    bench.fault("error", action, **CONFLICT, times=30)
+    rule = bench.fault("throttle", action)
+    assert bench.up(2, before=state).instance_ids == sorted(bench.nodes) == ids(2)
+    assert rule.fired == 1
+
+
+def test_one_call_without_a_connection_after_a_minute_of_conflicts_is_repeated(monkeypatch):
+    bench = Bench(4)
+    bench.fault("error", "AddExistedNodes", **CONFLICT, times=15)
+    exchange, due = bench.exchange, [NotSentError("AddExistedNodes", "no connection")]
+
+    def refusing(version):
+        call = exchange(version)
+
+        def refused(action, params):
+            if action == "AddExistedNodes" and bench.calls(action) == [action] * 15 and due:
+                raise due.pop()
+            return call(action, params)
+
+        return refused
+
+    monkeypatch.setattr(bench, "exchange", refusing)
+    assert bench.up(2).instance_ids == sorted(bench.nodes) == ids(2)
+    assert due == []
 
 
 # -- what others do between two attempts --------------------------------------------------------
@@ -181,76 +244,104 @@ def test_a_detach_that_is_repeated_leaves_nodes_that_run_jobs_by_now(fault):
     assert sorted(bench.nodes) == ids(1, 2)
 
 
-def test_a_detach_that_is_repeated_leaves_what_another_resource_has_marked():
-    bench = Bench(3)
-    state = bench.up(1, 2)
-    bench.fault("error", "DeleteNodes", **CONFLICT, times=12)
-
-    def marked_by_another():
-        bench.emulator.world.instances[iid(1)].tags |= THEIRS
-
-    told = f"another resource's mark stands on it by now: {iid(1)} .{RIVAL}"
+def test_a_node_that_is_gone_when_a_detach_is_repeated_is_told():
+    """Compute1 goes first, since another has its host name; what is to be moved is detached by its owner meanwhile."""
+    bench = Bench(5)
+    saved = bench.up(1, 2)
+    bench.emulator.world.instances[iid(4)].host_name = "compute1"
+    bench.fault("error", "DeleteNodes", **CONFLICT)
     with (
-        right_after(bench, "DeleteNodes", marked_by_another),
-        pytest.raises(EhpcError, match=told),
+        right_after(bench, "DeleteNodes", lambda: bench.emulator.outside.detach(iid(2))),
+        pytest.raises(IncompleteError, match=r"SetQueue: .* compute2 does not exist") as told,
     ):
-        bench.up(2, before=state)
-    assert sorted(bench.nodes) == ids(1, 2)
+        bench.up(2, 4, before=saved, job_queue="gpu")
+    assert told.value.state.instance_ids == sorted(bench.nodes) == ids(4)
 
 
-# -- what another stack does while a mark is on its way -----------------------------------------
+@pytest.mark.parametrize("fault", [("throttle", {}), ("error", CONFLICT)])
+def test_a_detach_is_repeated_without_the_permission_to_describe_instances(fault):
+    bench = Bench(4)
+    saved = bench.up(1, 2)
+    bench.fault("error", "DescribeInstances", **FORBIDDEN)
+    kind, options = fault
+    bench.fault(kind, "DeleteNodes", **options)
+    assert bench.up(2, before=saved).instance_ids == sorted(bench.nodes) == ids(2)
+    assert bench.calls("DeleteNodes") == ["DeleteNodes"] * 2
 
 
-def during(bench, monkeypatch, deed, *, announcing):
-    """Do something while the first tags of that kind are on their way, which then replace what it tagged."""
-    call, due = bench.emulator.call, [deed]
+def test_a_second_batch_that_is_not_repeated_leaves_its_nodes_in_the_state(monkeypatch):
+    """It conflicts, and one of its nodes runs jobs by then."""
+    bench = Bench(160)
+    saved = bench.up(*range(1, 152))
+    bench.fault("error", "DeleteNodes", **CONFLICT, after=1)
+    call = bench.emulator.call
 
-    def meanwhile(action, version, params):
-        if action == "TagResources" and bool(params.get("Tag.2.Key")) == announcing and due:
-            due.pop()()
+    def then_jobs(action, *rest):
+        answer = call(action, *rest)
+        if bench.calls("DeleteNodes") == ["DeleteNodes"] * 2:
+            bench.emulator.outside.use(iid(150), 4)
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.emulator, "call", then_jobs)
+        with pytest.raises(IncompleteError) as told:
+            bench.up(151, before=saved)
+    state = told.value.state
+    assert {*state.instance_ids} == bench.nodes.keys() == {*ids(*range(101, 152))}
+    bench.emulator.outside.use(iid(150), 0)
+    assert bench.up(151, before=state).instance_ids == sorted(bench.nodes) == ids(151)
+    assert bench.marked.keys() == bench.nodes.keys()
+
+
+# -- looks that fail, or are late ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("action", ["ListClusters", "ListNodesNoPaging", "DescribeInstances"])
+def test_what_was_refused_and_never_repeated_counts_as_not_sent(action, mark):
+    """The look before the second attempt fails for two minutes, and somebody starts an instance meanwhile."""
+    bench = Bench(4, mark=mark)
+    bench.fault("error", "AddExistedNodes", **CONFLICT)
+
+    def looks_fail():
+        bench.fault("error", action, **DOWN)
+        bench.clock.at(100, lambda: bench.emulator.outside.start(iid(1)))
+        bench.clock.at(160, bench.emulator.faults.clear)
+
+    began = bench.clock.now()
+    with (
+        right_after(bench, "AddExistedNodes", looks_fail),
+        pytest.raises(EhpcError, match=f"{action}: ServiceUnavailable") as told,
+    ):
+        bench.up(1, 2, 3)
+    assert not isinstance(told.value, IncompleteError), "a state that holds what nobody attaches"
+    assert bench.clock.now() - began < 1000
+    bench.clock.sleep(160)
+    state = bench.up(1, 2, 3, stop_running=True)
+    assert state.instance_ids == sorted(bench.nodes) == ids(1, 2, 3)
+    assert bench.harm.double_attach == []
+
+
+def test_an_instance_that_is_seen_stopped_and_once_more_stopping_is_attached(monkeypatch):
+    """One answer comes from a replica that lags."""
+    bench = Bench(3, instance_pace={"seconds": 5})
+    it = bench.emulator.world.instances[iid(1)]
+    it.status = "Running"
+    call, seen = bench.emulator.call, []
+
+    def lagging(action, version, params):
+        if action == "DescribeInstances" and bench.writes() and it.status == "Stopped":
+            seen.append(action)
+            if len(seen) == 2:
+                with monkeypatch.context() as patch:
+                    patch.setattr(it, "status", "Stopping")
+                    return call(action, version, params)
         return call(action, version, params)
 
-    monkeypatch.setattr(bench.emulator, "call", meanwhile)
-
-
-def marked_and_sent_by_another(bench):
-    cloud = bench.lifecycle().cloud
-    cloud.tag_instances(ids(1), {**THEIRS, "ehpc-nodes-attaching": CLUSTER})
-    cloud.add_existed_nodes(CLUSTER, ids(1), image=(IMAGE, "system"), queue="")
-
-
-@pytest.mark.parametrize(
-    "knobs", [{"list_lag": {"seconds": 20}}, HIDDEN], ids=["listed late", "hidden"]
-)
-def test_what_another_stack_has_marked_and_sent_while_it_was_being_marked_is_not_sent(
-    knobs, monkeypatch
-):
-    """Its status and its image tell: the other mark is replaced."""
-    bench = Bench(3, pace={"seconds": 300}, instance_pace={"seconds": 5}, **knobs)
-    during(bench, monkeypatch, lambda: marked_and_sent_by_another(bench), announcing=True)
-    with pytest.raises(IncompleteError, match=rf"compute1 \({iid(1)}\): was taken meanwhile"):
-        bench.up(1, 2)
-    assert bench.harm.double_attach == []
-    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
-
-
-def test_what_another_stack_has_marked_and_sent_while_it_was_tried_whether_marks_can_be_set(
-    monkeypatch,
-):
-    """The trial's tag is another one, and is then taken away: the other mark stays."""
-    bench = Bench(3, pace={"seconds": 300}, **HIDDEN)
-    bench.emulator.outside.start(iid(1))
-
-    def stopped_and_sent():
-        bench.emulator.outside.stop(iid(1))
-        marked_and_sent_by_another(bench)
-
-    during(bench, monkeypatch, stopped_and_sent, announcing=False)
-    with pytest.raises(EhpcError, match=f"was taken meanwhile by resource '{RIVAL}'"):
-        bench.up(1, stop_running=True)
-    assert bench.writes() == ["AddExistedNodes"]
-    assert bench.harm.double_attach == []
-    assert bench.marked == {iid(1): RIVAL}
+    monkeypatch.setattr(bench.emulator, "call", lagging)
+    state = bench.up(1, 2, stop_running=True)
+    assert state.instance_ids == sorted(bench.nodes) == ids(1, 2)
+    assert len(seen) >= 2
 
 
 # -- accepted, and answered in another form -----------------------------------------------------

@@ -284,13 +284,13 @@ def test_the_classes_behind_those_codes():
     assert isinstance(error("ConflictOpt", 403), ConflictError)
 
 
-def test_resources_of_a_cluster_share_their_looks_at_queues_until_one_writes():
+def test_resources_of_a_cluster_share_looks_at_queues_that_are_new_enough():
     bench, looks = Bench(attached=(1, 2)), Looks()
     first, second = bench.operation(looks=looks), bench.operation(looks=looks)
-    assert first.see_queue("workq") == second.see_queue("workq")
-    assert [q.queue_name for q in first.see_queues()] == [q.queue_name for q in second.see_queues()]
+    began = bench.clock.now()
+    assert first.see_queue("workq", began) == second.see_queue("workq", began)
+    assert [q.queue_name for q in first.see_queues(began)] == ["workq", "gpu"]
+    assert first.see_queues(began) == second.see_queues(began)
     assert bench.calls() == ["ListNodesByQueue", "ListQueues"]
-    bench.clock.advance(1)
-    second.record("SetQueue", ids(1), Accepted(), "Done")
-    second.see_queue("workq")
+    second.see_queue("workq", began + 1)
     assert bench.calls() == ["ListNodesByQueue", "ListQueues", "ListNodesByQueue"]

@@ -194,20 +194,20 @@ def test_what_the_watch_saw_last_does_where_all_is_settled():
 
 def test_queues_of_no_nodes_are_not_asked_for():
     bench = Bench()
-    assert queues(bench.operation(), []) == {}
+    assert queues(bench.operation(), [], 0.0) == {}
     assert bench.calls() == []
 
 
 def test_the_only_queue_has_all_nodes():
     bench = Bench(attached=(1, 2), queues=("workq",))
-    assert queues(bench.operation(), ids(1, 2)) == dict.fromkeys(ids(1, 2), "workq")
+    assert queues(bench.operation(), ids(1, 2), 0.0) == dict.fromkeys(ids(1, 2), "workq")
     assert bench.calls() == ["ListQueues"]
 
 
 def test_of_several_queues_each_is_asked():
     bench = Bench(attached=(1, 2))
     bench.emulator.outside.move(iid(2), "gpu")
-    assert queues(bench.operation(), ids(1, 2)) == {iid(1): "workq", iid(2): "gpu"}
+    assert queues(bench.operation(), ids(1, 2), 0.0) == {iid(1): "workq", iid(2): "gpu"}
     assert bench.calls() == ["ListQueues", "ListNodesByQueue", "ListNodesByQueue"]
 
 
@@ -216,7 +216,7 @@ def test_of_several_queues_each_is_asked():
 def test_queues_that_cannot_be_read_are_a_warning(action, fault):
     bench = Bench(attached=(1,))
     bench.fault("error", action, **fault)
-    assert queues(bench.operation(), ids(1)) == {}
+    assert queues(bench.operation(), ids(1), 0.0) == {}
     (warning,) = bench.said.warnings
     assert warning.startswith(f"The nodes' queues could not be read: {action}: {fault['code']}: ")
 

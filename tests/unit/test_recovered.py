@@ -1,6 +1,7 @@
 """What an interrupted run leaves is found again, whatever E-HPC lists of it; what is others' is left alone."""
 
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -10,7 +11,18 @@ from ehpc_nodes.emulator.world import Cluster, Queue
 from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError
 from ehpc_nodes.sight import Wish
-from unit.emulated import CLUSTER, IMAGE, MARK, VPC, Bench, ids, iid, killed, right_after
+from unit.emulated import (
+    CLUSTER,
+    IMAGE,
+    MARK,
+    OLD_IMAGE,
+    VPC,
+    Bench,
+    ids,
+    iid,
+    killed,
+    right_after,
+)
 
 OTHER = "ehpc-hz-other"
 #: The three ways in which E-HPC may hide what is being attached until it is done.
@@ -580,3 +592,96 @@ def test_what_a_killed_run_sent_with_another_image_is_told():
         assert bench.nodes[iid(1)].image_id == IMAGE
     told = f"Attached by an interrupted run, and not with image m-bp1own: {iid(1)} (image {IMAGE})."
     assert told in hidden.said.warnings
+
+
+# -- disks that are replaced slowly --------------------------------------------------------------
+
+
+def slow_disk(bench, *numbers, image_at=10, starts_at=90):
+    """What was just accepted is Stopped for a while, and has another image sooner."""
+    for n in numbers:
+        it = bench.emulator.world.instances[iid(n)]
+        bench.emulator.world.moving.pop(it.id, None)
+        bench.clock.at(image_at, partial(setattr, it, "image_id", it.image_id))
+        bench.clock.at(starts_at, partial(setattr, it, "status", "Running"))
+        it.status, it.heading, it.image_id = "Stopped", None, OLD_IMAGE
+
+
+def with_old_images(mark=MARK, **knobs):
+    """All that E-HPC may hide is hidden; the image of what is attached is another one then."""
+    bench = hidden("both", mark, **knobs)
+    for n in (1, 2):
+        bench.emulator.world.instances[iid(n)].image_id = OLD_IMAGE
+    return bench
+
+
+def accepted_slowly(bench, patch):
+    """From now on disks are replaced slowly."""
+    call = bench.emulator.call
+
+    def slowly(action, version, params):
+        answer = call(action, version, params)
+        if action == "AddExistedNodes" and answer.status == 200:
+            slow_disk(bench, *(n for n in (1, 2) if iid(n) in params.values()))
+        return answer
+
+    patch.setattr(bench.emulator, "call", slowly)
+
+
+def assert_sent_once(bench, *numbers):
+    """And attached in the end."""
+    bench.emulator.advance(600)
+    assert bench.harm.double_attach == []
+    assert bench.harm.disk_replacements == dict.fromkeys(ids(*numbers), 1)
+    assert {*ids(*numbers)} <= bench.nodes.keys()
+
+
+def test_what_is_seen_to_have_another_image_keeps_its_announcement():
+    """The next run sees it change, sends nothing, and leaves the announcement for the one after."""
+    bench = with_old_images()
+    killed(bench, 1, 2, after="AddExistedNodes")
+    slow_disk(bench, 1, 2)
+    for _ in range(2):
+        with suppress(EhpcError):
+            bench.up(1, 2, stop_running=True)
+    assert bench.writes() == ["AddExistedNodes"]
+    assert_sent_once(bench, 1, 2)
+
+
+def test_what_starts_while_another_instance_is_being_stopped_keeps_its_announcement():
+    """After the time in which a killed run's call would have been seen."""
+    bench = hidden("both", instance_pace={"seconds": 60})
+    killed(bench, 1, after="AddExistedNodes")
+    slow_disk(bench, 1, image_at=35, starts_at=50)
+    bench.emulator.outside.start(iid(2))
+    for _ in range(2):
+        with suppress(EhpcError):
+            bench.up(1, 2, stop_running=True)
+    assert_sent_once(bench, 1, 2)
+
+
+@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("how", ["unnamed", "both"])
+def test_what_a_timed_out_run_sent_is_not_sent_again_while_its_disk_is_replaced(
+    how, mark, monkeypatch
+):
+    """The state says that it is being attached; it has its new image, and is Stopped yet."""
+    bench = with_old_images(mark)
+    bench.emulator.world.knobs.task_listed = how == "unnamed"
+    accepted_slowly(bench, monkeypatch)
+    with pytest.raises(IncompleteError) as told:
+        bench.up(1, 2, seconds=20 if mark else 50)
+    with suppress(EhpcError):
+        bench.up(1, 2, before=told.value.state, stop_running=True)
+    assert_sent_once(bench, 1, 2)
+
+
+@pytest.mark.parametrize("seconds", [0, 20])
+def test_what_a_killed_run_sent_is_not_sent_again_while_its_disk_is_replaced(seconds, monkeypatch):
+    bench = with_old_images()
+    accepted_slowly(bench, monkeypatch)
+    killed(bench, 1, 2, after="AddExistedNodes")
+    bench.clock.sleep(seconds)
+    with suppress(EhpcError):
+        bench.up(1, 2, stop_running=True)
+    assert_sent_once(bench, 1, 2)

@@ -46,7 +46,7 @@ def remade(bench):
         (attached, f"cluster {CLUSTER}"),
         (marked, "resource 'project/other/nodes'"),
         (started, "somebody, since it is Running by now"),
-        (remade, "somebody, since it is Stopped by now"),
+        (remade, "somebody, since it is Stopped and has another image by now"),
     ],
 )
 def test_what_somebody_has_taken_is_noted_as_failed(deed, owner):

@@ -1,0 +1,198 @@
+"""Two resources, or two stacks, on one cluster at once."""
+
+from contextlib import suppress
+
+import pytest
+
+from ehpc_nodes.errors import EhpcError
+from ehpc_nodes.lifecycle import IncompleteError
+from ehpc_nodes.looks import Looks
+from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids, iid, killed, right_after
+
+HIDDEN = {
+    "nodes_listed": "at_end",
+    "task_result_names_instances": False,
+    "task_listed": False,
+}
+RIVAL = "project/other/nodes"
+THEIRS = {"ehpc-nodes": RIVAL, "ehpc-nodes-id": "theirs"}
+SECOND = "project/stack/second"
+
+
+# -- a node that another resource marks, or is given ---------------------------------------------
+
+
+def test_a_detach_that_is_repeated_leaves_what_another_resource_has_marked():
+    bench = Bench(3)
+    state = bench.up(1, 2)
+    bench.fault("error", "DeleteNodes", status=403, code="ConflictOpt", times=12)
+
+    def marked_by_another():
+        bench.emulator.world.instances[iid(1)].tags |= THEIRS
+
+    told = f"another resource's mark stands on it by now: {iid(1)} .{RIVAL}"
+    with (
+        right_after(bench, "DeleteNodes", marked_by_another),
+        pytest.raises(EhpcError, match=told),
+    ):
+        bench.up(2, before=state)
+    assert sorted(bench.nodes) == ids(1, 2)
+
+
+class Listing:
+    """Another resource of the run lists these."""
+
+    def __init__(self, *numbers):
+        self.ids = ids(*numbers)
+
+    def listed(self, _cluster_id):
+        return self.ids
+
+    def given_up(self, _cluster_id):
+        return ()
+
+    def let_go(self, _cluster_id, instance_ids):
+        return {*instance_ids} & {*self.ids}
+
+
+@pytest.mark.parametrize("mark", [MARK, ""])
+def test_a_node_that_is_given_away_while_it_is_being_attached_is_not_sent_again(mark):
+    """The first resource's time was up; the program then lists the instance in another one."""
+    bench = Bench(4, mark=mark, pace={"seconds": 300}, **HIDDEN)
+    with pytest.raises(IncompleteError) as told:
+        bench.up(1, 2, seconds=60)
+    first, second = bench.lifecycle(), bench.lifecycle(mark=mark and SECOND)
+    first.others, second.others = Listing(2), Listing(1)
+    second.identity = "second"
+    with suppress(IncompleteError):
+        first.converge(bench.inputs(1), told.value.state)
+    with suppress(EhpcError):
+        second.converge(bench.inputs(2, stop_running=True))
+    bench.emulator.advance(600)
+    assert bench.writes() == ["AddExistedNodes"]
+    assert sorted(bench.nodes) == ids(1, 2)
+
+
+# -- what another stack does while a mark is on its way -----------------------------------------
+
+
+def during(bench, monkeypatch, deed, *, announcing):
+    """Do something while the first tags of that kind are on their way, which then replace what it tagged."""
+    call, due = bench.emulator.call, [deed]
+
+    def meanwhile(action, version, params):
+        if action == "TagResources" and bool(params.get("Tag.2.Key")) == announcing and due:
+            due.pop()()
+        return call(action, version, params)
+
+    monkeypatch.setattr(bench.emulator, "call", meanwhile)
+
+
+def marked_and_sent_by_another(bench):
+    cloud = bench.lifecycle().cloud
+    cloud.tag_instances(ids(1), {**THEIRS, "ehpc-nodes-attaching": CLUSTER})
+    cloud.add_existed_nodes(CLUSTER, ids(1), image=(IMAGE, "system"), queue="")
+
+
+@pytest.mark.parametrize(
+    "knobs", [{"list_lag": {"seconds": 20}}, HIDDEN], ids=["listed late", "hidden"]
+)
+def test_what_another_stack_has_marked_and_sent_while_it_was_being_marked_is_not_sent(
+    knobs, monkeypatch
+):
+    """Its status and its image tell: the other mark is replaced."""
+    bench = Bench(3, pace={"seconds": 300}, instance_pace={"seconds": 5}, **knobs)
+    during(bench, monkeypatch, lambda: marked_and_sent_by_another(bench), announcing=True)
+    with pytest.raises(IncompleteError, match=rf"compute1 \({iid(1)}\): was taken meanwhile"):
+        bench.up(1, 2)
+    assert bench.harm.double_attach == []
+    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
+
+
+def test_what_another_stack_has_marked_and_sent_while_it_was_tried_whether_marks_can_be_set(
+    monkeypatch,
+):
+    """The trial's tag is another one, and is then taken away: the other mark stays."""
+    bench = Bench(3, pace={"seconds": 300}, **HIDDEN)
+    bench.emulator.outside.start(iid(1))
+
+    def stopped_and_sent():
+        bench.emulator.outside.stop(iid(1))
+        marked_and_sent_by_another(bench)
+
+    during(bench, monkeypatch, stopped_and_sent, announcing=False)
+    with pytest.raises(EhpcError, match=f"was taken meanwhile by resource '{RIVAL}'"):
+        bench.up(1, stop_running=True)
+    assert bench.writes() == ["AddExistedNodes"]
+    assert bench.harm.double_attach == []
+    assert bench.marked == {iid(1): RIVAL}
+
+
+@pytest.mark.parametrize(
+    "knobs", [{"list_lag": {"seconds": 20}}, HIDDEN], ids=["listed late", "hidden"]
+)
+def test_what_another_stack_sent_at_the_same_moment_is_not_sent_by_the_next_run_either(
+    knobs, monkeypatch
+):
+    bench = Bench(3, pace={"seconds": 300}, instance_pace={"seconds": 5}, **knobs)
+    during(bench, monkeypatch, lambda: marked_and_sent_by_another(bench), announcing=True)
+    for _ in range(2):
+        with suppress(EhpcError):
+            bench.up(1, stop_running=True)
+        bench.emulator.advance(10)
+    assert bench.writes() == ["AddExistedNodes"]
+    assert bench.harm.disk_replacements == {iid(1): 1}
+
+
+# -- looks at queues that two resources share ----------------------------------------------------
+
+
+def two_that_share_looks(bench):
+    first, second = bench.lifecycle(), bench.lifecycle(mark=bench.mark and SECOND)
+    first.looks = second.looks = Looks()
+    return first, second
+
+
+def assert_queues(state, bench, *numbers):
+    assert {i: n.queue for i, n in state.nodes.items()} == {
+        i: bench.nodes[i].queue for i in ids(*numbers)
+    }
+
+
+@pytest.mark.parametrize("listed", ["at_acceptance", "at_end"])
+@pytest.mark.parametrize("queue", ["", "gpu"])
+def test_a_look_at_queues_from_before_the_nodes_were_ready_is_not_what_the_state_says(
+    listed, queue
+):
+    """The second resource is done a minute after the first one's call was accepted."""
+    bench = Bench(4, attached=(3,), pace={"seconds": 300}, nodes_listed=listed)
+    first, second = two_that_share_looks(bench)
+    bench.clock.at(60, lambda: second.converge(bench.inputs(3)))
+    state = first.converge(bench.inputs(1, **({"job_queue": queue} if queue else {})))
+    assert_queues(state, bench, 1)
+
+
+@pytest.mark.parametrize("mark", [MARK, ""])
+def test_nor_is_one_from_before_a_task_has_ended_that_a_killed_run_began(mark):
+    bench = Bench(4, attached=(3,), mark=mark, pace={"seconds": 300}, nodes_listed="at_end")
+    killed(bench, 1, after="AddExistedNodes")
+    first, second = two_that_share_looks(bench)
+    bench.clock.at(60, lambda: second.converge(bench.inputs(3)))
+    assert_queues(first.converge(bench.inputs(1)), bench, 1)
+
+
+def test_nor_is_one_from_before_a_move_whose_answer_was_lost(monkeypatch):
+    """The second resource is done while the call is on its way."""
+    bench = Bench(4, attached=(1, 3))
+    first, second = two_that_share_looks(bench)
+    bench.fault("reset_after", "SetQueue")
+    call, due = bench.emulator.call, [lambda: second.converge(bench.inputs(3))]
+
+    def meanwhile(action, *rest):
+        if action == "SetQueue" and due:
+            due.pop()()
+        return call(action, *rest)
+
+    monkeypatch.setattr(bench.emulator, "call", meanwhile)
+    state = first.converge(bench.inputs(1, job_queue="gpu"))
+    assert {i: n.queue for i, n in state.nodes.items()} == {iid(1): "gpu"}
