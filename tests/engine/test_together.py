@@ -195,6 +195,7 @@ def test_two_resources_swap_their_nodes(cloud, stack_on, given, marks):
     wiped = dict(it.harm.disk_replacements)
     stack.write(two([3], [1, 2]))
     up_at_last(stack)
+    stack.up()  # with marks both states may hold a node for one more up
     assert it.harm.disk_replacements == wiped
     assert sorted(it.nodes) == ids(1, 2, 3)
     assert held(stack) == {"first": ids(3), "second": ids(1, 2)}
