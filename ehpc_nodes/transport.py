@@ -16,7 +16,6 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import requests
-from requests.auth import AuthBase
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from .errors import CertificateError, NotSentError, TransportError, api_error
@@ -37,32 +36,6 @@ class Exchange(Protocol):
 
     def __call__(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
         """The answer's JSON object; raises ApiError or TransportError."""
-
-
-class Acs3Auth(AuthBase):
-    """Signs a prepared request; a fresh date and nonce each time that it is applied."""
-
-    def __init__(self, action: str, version: str, credentials: Credentials) -> None:
-        self._action = action
-        self._version = version
-        self._credentials = credentials
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        url = urlsplit(str(request.url))
-        headers = {
-            "host": url.netloc,
-            "accept": request.headers["accept"],
-            "user-agent": request.headers["user-agent"],
-            "x-acs-action": self._action,
-            "x-acs-version": self._version,
-        }
-        now, nonce = datetime.now(timezone.utc), uuid.uuid4().hex
-        request.headers.update(
-            signed_headers(
-                str(request.method), url.query, headers, self._credentials, now=now, nonce=nonce
-            )
-        )
-        return request
 
 
 #: How http.client says that a proxy refused to reach the endpoint.
@@ -96,7 +69,6 @@ class HttpExchange:
         source: str = "",
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
-        self._version = version
         self._method = method
         self._credentials = credentials
         set_with = f" ({source})" if source else ""
@@ -104,23 +76,22 @@ class HttpExchange:
         self._timeout = (CONNECT_TIMEOUT, read_timeout)
         self._session = requests.Session()
         self._session.trust_env = not self._endpoint.startswith("http://")
-        self._session.headers.update({"accept": "application/json", "user-agent": user_agent})
+        self._headers = {
+            "host": urlsplit(endpoint).netloc,
+            "accept": "application/json",
+            "user-agent": user_agent,
+            "x-acs-version": version,
+        }
 
     def __call__(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
         credentials = self._credentials()
-        query = canonical_query(params)
-        url = f"{self._endpoint}/?{query}" if query else f"{self._endpoint}/"
-        auth = Acs3Auth(action, self._version, credentials)
         log.debug("%s %s", action, redacted(params))
         try:
-            answer = self._session.request(
-                self._method, url, auth=auth, timeout=self._timeout, allow_redirects=False
-            )
+            answer = self._send(action, canonical_query(params), credentials)
+        except ValueError:  # it may tell a secret header, and come after the answer
+            raise TransportError(action, UNUSABLE) from None
         except requests.RequestException as error:
             raise _transport_error(action, error, self._where) from error
-        except ValueError:
-            # of http.client and urllib3; it may tell a secret header, and come after the answer
-            raise TransportError(action, UNUSABLE) from None
         except OSError as error:
             raise CertificateError(
                 action, str(error)
@@ -128,6 +99,24 @@ class HttpExchange:
         log.debug("%s: HTTP %s", action, answer.status_code)
         body = hidden(answer.content, credentials)
         return read_answer(action, answer.status_code, body, answer.headers)
+
+    def _send(self, action: str, query: str, credentials: Credentials) -> requests.Response:
+        """Sign with a fresh date and nonce, and send; by the environment's proxies and authorities."""
+        headers = signed_headers(
+            self._method,
+            query,
+            {**self._headers, "x-acs-action": action},
+            credentials,
+            now=datetime.now(timezone.utc),
+            nonce=uuid.uuid4().hex,
+        )
+        request = requests.PreparedRequest()  # a session's own preparing takes longer than the rest
+        url = f"{self._endpoint}/?{query}" if query else f"{self._endpoint}/"
+        request.prepare(self._method, url, {**self._session.headers, **headers})
+        environment = self._session.merge_environment_settings(url, {}, None, None, None)
+        return self._session.send(
+            request, timeout=self._timeout, allow_redirects=False, **environment
+        )
 
     def close(self) -> None:
         self._session.close()
