@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from . import wire
 from .errors import (
@@ -29,7 +30,7 @@ from .errors import (
 from .lists import BATCH, chunks
 from .marks import TRIAL_KEY, announce, announced_image
 from .models import Inputs
-from .operation import UNSEEN, Operation, may_have_acted
+from .operation import TAKEN, UNSEEN, Operation, may_have_acted
 from .vacancy import Vacancy
 from .waiting import wait_until
 from .watching import Watch
@@ -88,7 +89,7 @@ class Attaching:
         rest = self.vacancy.free(rest, marks_anew=True)
         images = {i: self.instances[i].image_id for i in rest if i in self.instances}
         self.operation.images |= images
-        if not announce(self.operation, rest, images):
+        if not announce(self.operation, rest, images, partial(self.vacancy.free, marks_anew=True)):
             # nor could an earlier run: any of them may have been sent
             taken |= self._taken_up_before(rest)
             rest = [i for i in rest if i not in taken]
@@ -132,7 +133,7 @@ class Attaching:
         self.vacancy.forget()
         for instance_id in sent:
             where = self.elsewhere[instance_id]
-            operation.fail([instance_id], "Taken", f"is on its way to {where}: run pulumi up again")
+            operation.fail([instance_id], TAKEN, f"is on its way to {where}: run pulumi up again")
         return [i for i in ids if i not in sent]
 
     def _awake(self, ids: Sequence[str]) -> tuple[set[str], bool]:
@@ -169,6 +170,7 @@ class Attaching:
         operation.reporter.status(f"stopping {counted(len(running), 'instance')}")
         for batch in chunks(running, BATCH):
             self._stop(batch)
+        running = [i for i in running if i not in operation.taken]
 
         def all_stopped() -> bool | None:
             try:
@@ -187,14 +189,15 @@ class Attaching:
         operation = self.operation
         for attempt in range(1, SENDS + 1):
             try:
-                answer = operation.cloud.stop_instances(batch)
+                answer = self._stop_what_is_free(batch)
             except EhpcError as error:
-                if attempt == SENDS or not may_have_acted(error):
+                told = getattr(error, "action", "") == "StopInstances" and may_have_acted(error)
+                if attempt == SENDS or not told:
                     raise
                 batch = self._running(batch)
-                if not batch:
-                    return
                 continue
+            if answer is None:
+                return
             accepted = wire.Accepted(request_id=answer.request_id)
             operation.record("StopInstances", batch, accepted, "Done")
             refused = {a.instance_id: a for a in answer.instances if not a.accepted}
@@ -209,6 +212,15 @@ class Attaching:
                     request_id=answer.request_id,
                 )
             return
+
+    def _stop_what_is_free(self, batch: list[str]) -> wire.Stopped | None:
+        """Stop those that nobody has taken by then; ``batch`` loses the others. None: there are none."""
+        for attempt in self.operation.cloud.attempts():
+            with attempt:
+                batch[:] = self.vacancy.free(batch)
+                self.vacancy.forget()  # whatever comes of it: the next look is a new one
+                return self.operation.cloud.stop_instances(batch) if batch else None
+        return None
 
     def _running(self, ids: list[str]) -> list[str]:
         """Of these, the instances that neither are stopped nor stop."""
@@ -245,13 +257,14 @@ class Attaching:
 
     def _send_what_is_free(self, batch: list[str]) -> wire.Accepted | None:
         """Send those that nobody holds right before each attempt; ``batch`` loses the others. None: there are none."""
-        operation, inputs = self.operation, self.inputs
+        operation, inputs, again = self.operation, self.inputs, False
         for attempt in operation.cloud.attempts():
             with attempt:
                 if operation.deadline.passed:
                     text = f"not sent yet: {listed(batch, 3)}"
                     raise WaitTimeoutError(text, operation.deadline.elapsed)
-                batch[:] = self.vacancy.free(batch)
+                batch[:] = self.vacancy.free(batch, marks_anew=again)
+                again = True
                 if not batch:
                     break
                 operation.reporter.status(f"attaching {counted(len(batch), 'instance')}")

@@ -23,13 +23,12 @@ from .errors import (
     ThrottledError,
     TransportError,
 )
-from .lists import BATCH, chunks, many, one, pages
+from .lists import BATCH, TAG_BATCH, chunks, many, one, pages
 from .transport import Exchange
 from .waiting import Deadline
 
 log = logging.getLogger("ehpc_nodes.client")
 
-TAG_BATCH = 50
 #: Seconds for which a call is repeated before it counts as failed.
 PATIENCE = 120.0
 #: The same where the service can't be reached at all.
@@ -172,7 +171,8 @@ class Client:
             "QueueName": queue,
             **numbered("Node.{}.Name", host_names),
         }
-        return one("SetQueue", wire.Accepted, self._write(self._ehpc, "SetQueue", params))
+        answer = self._repeat(self._ehpc, "SetQueue", params, REPEAT_WRITE)
+        return one("SetQueue", wire.Accepted, answer)
 
     # -- ECS ------------------------------------------------------------------------------------
 
@@ -198,24 +198,28 @@ class Client:
         return self._tokens({"VpcId": vpc_id})
 
     def stop_instances(self, instance_ids: Sequence[str]) -> wire.Stopped:
-        """StopInstances, keeping them charged so that capacity and address are not lost; at most 100."""
+        """StopInstances, keeping them charged so that capacity and address are not lost; at most 100. Sent once."""
         params = {
             "RegionId": self._region,
             "StoppedMode": "KeepCharging",
             "BatchOptimization": "SuccessFirst",
             **numbered("InstanceId.{}", instance_ids),
         }
-        answer = self._write(self._ecs, "StopInstances", params)
+        answer = self._once(self._ecs, "StopInstances", params)
         path = ("InstanceResponses", "InstanceResponse")
         instances = many("StopInstances", wire.Stopping, answer, path)
         return wire.Stopped(request_id=str(answer.get("RequestId") or ""), instances=instances)
 
     def tag_instances(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None:
         """TagResources on instances; repeating it changes nothing."""
-        pairs = numbered("Tag.{}.Key", tags) | numbered("Tag.{}.Value", tags.values())
         for ids in chunks(instance_ids, TAG_BATCH):
-            params = {**self._resources(ids), **pairs}
-            self._repeat(self._ecs, "TagResources", params, REPEAT_READ)
+            self._repeating(REPEAT_READ)(self.tag_once, ids, tags)
+
+    def tag_once(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        """TagResources on at most 50 instances; sent once, for who looks before each repeat (see `attempts`)."""
+        pairs = numbered("Tag.{}.Key", tags) | numbered("Tag.{}.Value", tags.values())
+        params = {**self._resources(instance_ids), **pairs}
+        self._once(self._ecs, "TagResources", params)
 
     def untag_instances(self, instance_ids: Sequence[str], *keys: str) -> None:
         """UntagResources on instances; repeating it changes nothing."""
@@ -235,9 +239,6 @@ class Client:
     def _read(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
         return self._repeat(self._ehpc, action, params, REPEAT_READ)
 
-    def _write(self, exchange: Exchange, action: str, params: Mapping[str, str]) -> dict[str, Any]:
-        return self._repeat(exchange, action, params, REPEAT_WRITE)
-
     def _once(self, exchange: Exchange, action: str, params: Mapping[str, str]) -> dict[str, Any]:
         """A call, unless the user has stopped the run: nothing is written after that."""
         self._deadline.clock.sleep(0)
@@ -252,9 +253,13 @@ class Client:
     ) -> dict[str, Any]:
         return self._repeating(on)(self._once, exchange, action, params)
 
-    def attempts(self) -> Retrying:
-        """Attempts of a write that had no effect where it failed: ``for attempt in …: with attempt: …``."""
-        return self._repeating(REPEAT_WRITE)
+    def attempts(self, *, harmless: bool = False) -> Retrying:
+        """Attempts of a write that had no effect where it failed: ``for attempt in …: with attempt: …``.
+
+        Args:
+            harmless: whatever effect it had, it may be sent again.
+        """
+        return self._repeating(REPEAT_READ if harmless else REPEAT_WRITE)
 
     def _repeating(self, on: tuple[type[EhpcError], ...]) -> Retrying:
         """Call, and call again after such errors; a conflict until the deadline, others for PATIENCE.

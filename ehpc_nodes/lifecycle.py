@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from . import wire
 from .attaching import Attaching
@@ -142,10 +143,12 @@ class Lifecycle:
         wanted = set(inputs.instance_ids)
         pending = pending_of(before)
         operation.images |= {i: before.nodes[i].image_id for i in pending} if before else {}
-        seen = survey(operation, wish, wanted, owned, pending=pending)
+        looking = partial(survey, pending=pending, is_saved=before is not None)
+        seen = looking(operation, wish, wanted, owned)
         if self._awaited_leaving(operation, wanted):
-            seen = survey(operation, wish, wanted, owned, pending=pending)
+            seen = looking(operation, wish, wanted, owned)
         stop_at(seen.findings)
+        operation.begun = {*seen.sight.begun}
         operation.addresses = {i: x.private_ip for i, x in (seen.sight.instances or {}).items()}
         plan, wish = seen.plan, seen.wish
         members = {*plan.detach} & operation.nodes.keys() - operation.see_awaited()
@@ -176,7 +179,9 @@ class Lifecycle:
     ) -> Survey:
         """What a converge would do, found out with read-only calls; see `survey.survey`."""
         operation = self._operation(wish.cluster_id)
-        return survey(operation, wish, wanted, owned, anew=anew, pending=pending)
+        return survey(
+            operation, wish, wanted, owned, anew=anew, pending=pending, is_saved=bool(owned)
+        )
 
     def survey_instances(self, wish: Wish, wanted: Collection[str]) -> Survey:
         """What can be said while the cluster isn't known yet; see `survey.survey_instances`."""
@@ -311,7 +316,9 @@ class Lifecycle:
         """
         operation = self._operation(state.cluster_id)
         try:
-            nodes = operation.see_nodes()
+            operation.see_nodes()
+            operation.confirm({*state.instance_ids})  # a list may lag behind a fresh attach
+            nodes = operation.nodes
             state = self._without_others_nodes(operation, state)
             operation.images |= {i: state.nodes[i].image_id for i in pending_of(state)}
             begun = begun_by(operation) | (pending_of(state) - nodes.keys())

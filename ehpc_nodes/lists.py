@@ -16,6 +16,8 @@ Read = Callable[[str, Mapping[str, str]], dict[str, Any]]
 
 #: How many instances one write may name (AddExistedNodes, DeleteNodes, SetQueue, StopInstances).
 BATCH = 100
+#: The same for tags.
+TAG_BATCH = 50
 #: How often a list is read anew when it changes while its pages are being read.
 RELISTS = 5
 

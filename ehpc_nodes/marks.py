@@ -5,11 +5,12 @@ Set before an instance is sent; the announcement goes when its fate is known, th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
 from . import wire
 from .errors import ApiError, AuthError, EhpcError, listed
+from .lists import TAG_BATCH, chunks
 from .operation import Cloud, Operation
 
 #: The ownership mark's tag, whose value names the resource.
@@ -74,20 +75,32 @@ def begun_by(operation: Operation) -> set[str]:
     try:
         marked = marked_with(operation.cloud, operation.mark)
     except AuthError as error:
+        if not error.forbidden:
+            raise
         operation.marks_refused(error)
         return set()
+    ours = ("", operation.identity)  # another's are a namesake's in another backend
+    if operation.identity:
+        marked = [x for x in marked if x.tag(IDENTITY_KEY) in ours]
     operation.announced |= begun_of(marked, operation.cluster_id, "", ())
     begun = begun_of(marked, operation.cluster_id, operation.identity, operation.nodes)
     return begun - operation.see_awaited()
 
 
-def announce(operation: Operation, ids: Sequence[str], images: Mapping[str, str]) -> bool:
+def announce(
+    operation: Operation,
+    ids: Sequence[str],
+    images: Mapping[str, str],
+    free: Callable[[Sequence[str]], list[str]],
+) -> bool:
     """Mark instances that are about to be sent, so that a crash after the write loses none.
 
     They are Stopped by now: one that is announced and isn't Stopped, or has another image, has been sent.
 
     Args:
         images: of each instance, as it is before the call.
+        free: tells, by a look, which of them nobody has taken meanwhile; asked before a call is repeated, since it
+            would replace another resource's marks.
 
     Returns:
         False where that has just turned out to be forbidden.
@@ -100,12 +113,30 @@ def announce(operation: Operation, ids: Sequence[str], images: Mapping[str, str]
         for image, same in sorted(_by_image(ids, images).items()):
             told = f"{operation.cluster_id}/{image}" if image else operation.cluster_id
             tags = {TAG_KEY: operation.mark, ATTACHING_KEY: told, **own}
-            operation.cloud.tag_instances(same, tags)
+            for batch in chunks(same, TAG_BATCH):
+                _announce(operation.cloud, batch, tags, free)
     except AuthError as error:
+        if not error.forbidden:
+            raise
         operation.announced -= set(ids)
         operation.marks_refused(error)
         return False
     return True
+
+
+def _announce(
+    cloud: Cloud,
+    batch: list[str],
+    tags: Mapping[str, str],
+    free: Callable[[Sequence[str]], list[str]],
+) -> None:
+    again = False
+    for attempt in cloud.attempts(harmless=True):
+        with attempt:
+            batch = free(batch) if again else batch
+            again = True
+            if batch:
+                cloud.tag_once(batch, tags)
 
 
 def _by_image(ids: Sequence[str], images: Mapping[str, str]) -> dict[str, list[str]]:
@@ -171,7 +202,8 @@ def settle(operation: Operation, nodes: Collection[str], saved: Collection[str])
 def _free(operation: Operation, ids: Collection[str]) -> list[str]:
     """Of these, the ones that a look just now shows as nobody's; none where it fails: a mark may stay.
 
-    They may be nodes since the last look, or have been marked by another resource at the same moment.
+    They may be nodes since the last look, or have been marked by another resource at the same moment. Those that were
+    taken meanwhile are another's nodes, on which nothing of this resource's may stay.
     """
     if not operation.mark or not ids:
         return []
@@ -180,7 +212,7 @@ def _free(operation: Operation, ids: Collection[str]) -> list[str]:
         held = {*operation.see_compute_nodes()}
         with suppress(AuthError):
             held |= wire.attached_by(cloud.list_running_tasks(cluster_id))
-        seen = cloud.describe_instances(sorted({*ids} - held))
+        seen = cloud.describe_instances(sorted({*ids} - (held - operation.taken)))
     except EhpcError as error:
         operation.reporter.warning(
             f"Marks stay on {listed(sorted(ids))} until the next change: {error}"
@@ -199,9 +231,11 @@ def _untag(operation: Operation, ids: Sequence[str], *keys: str) -> None:
         return
     try:
         operation.cloud.untag_instances(ids, *keys)
-    except AuthError as error:
-        operation.marks_refused(error)
     except EhpcError as error:  # what was done is done, and has to reach the state
+        if isinstance(error, AuthError) and error.forbidden:
+            _void(operation, ids, keys)
+            operation.marks_refused(error)
+            return
         left = _existing(operation, ids) if isinstance(error, ApiError) else ids
         if len(left) < len(ids):  # one that was released keeps the others' marks
             _untag(operation, left, *keys)
@@ -209,6 +243,13 @@ def _untag(operation: Operation, ids: Sequence[str], *keys: str) -> None:
         operation.reporter.warning(
             f"The tags {', '.join(keys)} stay on {listed(list(ids))} until the next change: {error}"
         )
+
+
+def _void(operation: Operation, ids: Sequence[str], keys: Collection[str]) -> None:
+    """Without the permission to remove tags: let the announcement name no cluster, so that no run waits for it."""
+    if ATTACHING_KEY in keys:
+        with suppress(EhpcError):
+            operation.cloud.tag_instances(ids, {ATTACHING_KEY: ""})
 
 
 def _existing(operation: Operation, ids: Sequence[str]) -> Sequence[str]:

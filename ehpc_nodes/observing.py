@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import wire
 from .errors import AuthError, ClusterNotFoundError, EhpcError, listed
-from .marks import begun_by
+from .marks import announced_for, begun_by
 from .models import NodeState, State
 from .operation import Operation
 from .outcome import PENDING, exceptions, node_state, pending_of, queues
@@ -33,7 +33,7 @@ def observe(operation: Operation, state: State) -> State | None:
     queue_of = queues(operation, nodes, operation.changed)
     found = {i: node_state(n, queue_of.get(i, "")) for i, n in nodes.items()}
     for instance_id in known - nodes.keys():
-        found[instance_id] = NodeState(status=PENDING)
+        found[instance_id] = NodeState(status=PENDING, image_id=_image_before(state, instance_id))
     return state.model_copy(
         update={
             "instance_ids": sorted(found),
@@ -75,7 +75,7 @@ def confirm_gone(operation: Operation, ids: list[str], not_found: ClusterNotFoun
 def _perhaps_attaching(operation: Operation, state: State) -> set[str]:
     """Of the state's instances that were being attached and are no nodes, those that may still be.
 
-    Their task goes on; or, where none is known, the instance isn't Stopped (as it was when it was sent).
+    Their task goes on; or, where none is known, the instance doesn't show that nothing has come of it.
     """
     pending = pending_of(state) - operation.nodes.keys()
     known: dict[str, wire.Task | None] = {}
@@ -92,7 +92,23 @@ def _perhaps_attaching(operation: Operation, state: State) -> set[str]:
         seen = operation.cloud.describe_instances(rest)
     except AuthError:
         return kept | {*rest}
-    return kept | {instance.instance_id for instance in seen if not instance.stopped}
+    return kept | {x.instance_id for x in seen if not _is_untouched(operation, state, x)}
+
+
+def _is_untouched(operation: Operation, state: State, seen: wire.Instance) -> bool:
+    """Whether an instance is as it was before it was sent, and no announcement tells the next change to look again.
+
+    One that is Stopped on another image is about to start, or has failed: E-HPC replaces the disk first.
+    """
+    before = _image_before(state, seen.instance_id)
+    announced = operation.mark and announced_for(seen) == operation.cluster_id
+    return seen.stopped and before in ("", seen.image_id) and not announced
+
+
+def _image_before(state: State, instance_id: str) -> str:
+    """The image that an instance had when it was sent; empty: not known."""
+    node = state.nodes.get(instance_id)
+    return node.image_id if node else ""
 
 
 def observe_all(operation: Operation, state: State) -> State:

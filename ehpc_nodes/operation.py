@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 #: A write that ended with one of these may have had an effect: look before anything else.
 AMBIGUOUS = (TransportError, BackendError)
+#: The code of an instance that turned out to be somebody else's right before it was sent.
+TAKEN = "Taken"
 #: A look that ended with one of these told nothing: look again.
 UNSEEN = (TransportError, BackendError, ThrottledError)
 
@@ -56,7 +58,8 @@ class Cloud(Protocol):
     def stop_instances(self, instance_ids: Sequence[str]) -> wire.Stopped: ...
     def tag_instances(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
     def untag_instances(self, instance_ids: Sequence[str], *keys: str) -> None: ...
-    def attempts(self) -> Iterable[AbstractContextManager[Any]]: ...
+    def tag_once(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
+    def attempts(self, *, harmless: bool = False) -> Iterable[AbstractContextManager[Any]]: ...
 
 
 class Reporter(Protocol):
@@ -127,6 +130,7 @@ class Operation:
         addresses: private addresses by instance id, as ECS told them; attaching keeps them.
         others: the other resources of the run.
         awaited: instances that others have been seen to list.
+        begun: instances that an interrupted run of this resource sent, or may have sent.
     """
 
     cloud: Cloud
@@ -150,6 +154,7 @@ class Operation:
     addresses: dict[str, str] = field(default_factory=dict)
     others: Others = field(default_factory=NoOthers)
     awaited: set[str] = field(default_factory=set, init=False)
+    begun: set[str] = field(default_factory=set, init=False)
     changed: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -287,6 +292,11 @@ class Operation:
         """Note instances as failed."""
         for instance_id in ids:
             self.failed[instance_id] = Failure(code=code, reason=reason)
+
+    @property
+    def taken(self) -> set[str]:
+        """Instances that turned out to be somebody else's right before they were sent."""
+        return {i for i, failure in self.failed.items() if failure.code == TAKEN}
 
     def fail_by(self, ids: Collection[str], error: EhpcError) -> None:
         """Note instances as failed by an error."""

@@ -25,15 +25,15 @@ def pending_of(state: State | None) -> set[str]:
 
 def state_after(operation: Operation, inputs: Inputs, before: State | None, *, look: bool) -> State:
     """What is attached now, as far as it can be told; never fails."""
-    ours = {*inputs.instance_ids, *(before.instance_ids if before else ())}
-    ours |= operation.sent
+    held = {*before.instance_ids} if before else set()
+    ours = {*inputs.instance_ids, *operation.sent, *operation.begun} - operation.taken | held
+    ours -= operation.detached
     nodes = {i: node for i, node in operation.nodes.items() if i in ours}
     queue_of: dict[str, str] = {}
     if look:
         nodes = _final_nodes(operation, ours)
         with suppress(CancelledError):
             queue_of = queues(operation, nodes, nextafter(operation.deadline.clock.now(), inf))
-    nodes = {i: n for i, n in nodes.items() if i not in operation.detached}
     known = {
         i: node_state(n, queue_of.get(i, ""), operation.addresses.get(i, ""))
         for i, n in nodes.items()

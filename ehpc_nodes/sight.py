@@ -147,11 +147,14 @@ def look(
     *,
     mark: str,
     identity: str = "",
+    is_saved: bool = False,
     nodes: dict[str, wire.Node] | None = None,
 ) -> Sight:
     """Look at what the wish depends on, and at the instances that are new or not attached.
 
     Args:
+        is_saved: whether a state knows the identity: then what was announced with another one, and isn't wanted, is
+            a namesake's in another backend. A create can't tell it from what a killed one has left.
         nodes: the cluster's nodes where they were looked at already.
 
     Raises:
@@ -181,6 +184,8 @@ def look(
         _try(sight, "instance_ids", lambda: _look_at_other_clusters(cloud, wish, sight))
     if sight.instances or tagged:
         _note_announced([*tagged, *(sight.instances or {}).values()], wish.cluster_id, mark, sight)
+    if is_saved:
+        sight.begun -= sight.estranged - {*wanted, *owned}
     return sight
 
 

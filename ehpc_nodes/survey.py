@@ -54,10 +54,12 @@ def survey(
     *,
     anew: Collection[str] = (),
     pending: Collection[str] = (),
+    is_saved: bool = False,
 ) -> Survey:
     """What a converge would do, found out with read-only calls.
 
     Args:
+        is_saved: whether a state knows this resource, and so its identity.
         pending: instances that the state holds as being attached: sent already, perhaps not seen yet.
         anew: nodes, of this cluster or another, that are detached before (by a replacement).
 
@@ -66,7 +68,7 @@ def survey(
     """
     operation.reporter.status("looking at the cluster")
     began = operation.deadline.clock.now()
-    nodes = _nodes_if_allowed(operation, (owned - set(anew)) & wanted)
+    nodes = _nodes_if_allowed(operation, owned - set(anew))
     if nodes is not None:
         nodes = {i: node for i, node in nodes.items() if not _goes(node, wanted, anew)}
     owned = owned - set(anew)
@@ -77,10 +79,12 @@ def survey(
         owned,
         mark=operation.mark,
         identity=operation.identity,
+        is_saved=is_saved,
         nodes=nodes,
     )
     if nodes is None and seen.nodes is not None:  # allowed again by now: all anew, with patience
-        return survey(operation, wish, wanted, owned | set(anew), anew=anew, pending=pending)
+        owned |= set(anew)
+        return survey(operation, wish, wanted, owned, anew=anew, pending=pending, is_saved=is_saved)
     known = operation.nodes if nodes is not None else {}
     seen.leaving = {i for i in wanted & known.keys() if known[i].in_status(wire.NODE_LEAVING)}
     seen.begun -= operation.see_awaited()

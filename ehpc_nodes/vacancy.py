@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from . import wire
 from .errors import AuthError
 from .lists import BATCH, chunks
-from .operation import Operation
+from .operation import TAKEN, Operation
 from .sight import Sight, members_of_others
 
 #: Seconds after which a look is too old to send by (resolving a lost answer takes long, say).
@@ -96,7 +96,7 @@ class Vacancy:
 
     def _taken(self, instance_id: str, owner: str) -> None:
         reason = f"was taken meanwhile by {owner}: run pulumi up again"
-        self.operation.fail([instance_id], "Taken", reason)
+        self.operation.fail([instance_id], TAKEN, reason)
 
     def _held_now(self) -> dict[str, str]:
         """Nodes of this VPC's clusters, and instances on their way there: instance id to cluster."""

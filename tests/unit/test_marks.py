@@ -34,7 +34,7 @@ def announced(*numbers, **options):
     bench = Bench(**options)
     bench.identity = "abc"
     operation = bench.operation()
-    assert announce(operation, ids(*numbers), {})
+    assert announce(operation, ids(*numbers), {}, list)
     return bench, operation
 
 
@@ -127,6 +127,6 @@ def test_an_announcement_whose_answer_is_lost_is_taken_away_too():
     operation = bench.operation()
     bench.fault("reset_after", "TagResources", times=None)
     with pytest.raises(Exception, match="connection reset"):
-        announce(operation, ids(1), {})
+        announce(operation, ids(1), {}, list)
     settle(operation, [], [])
     assert tags(bench, 1) == set()

@@ -236,12 +236,32 @@ def test_what_somebody_attaches_while_others_are_being_stopped_is_not_sent(mark,
         pytest.raises(IncompleteError) as told,
     ):
         bench.up(1, 2, 3, stop_running=True)
-    assert told.value.state.instance_ids == ids(1, 2, 3)
+    assert told.value.state.instance_ids == ids(1, 3)
     assert {i: f.code for i, f in told.value.state.failed.items()} == {iid(2): "Taken"}
-    assert f"compute2 ({iid(2)}): was taken meanwhile by cluster {CLUSTER}" in told.value.reasons[0]
+    assert f"{iid(2)}: was taken meanwhile by cluster {CLUSTER}" in told.value.reasons[0]
     assert bench.harm.double_attach == []
     assert iid(2) not in bench.marked
-    assert bench.up(1, 2, 3, before=told.value.state).failed == {}
+    after = bench.up(1, 2, 3, before=told.value.state)
+    assert (after.failed, after.instance_ids) == ({}, ids(1, 2, 3))
+
+
+@pytest.mark.parametrize("others", [(), (2,)], ids=["alone", "beside another"])
+def test_what_somebody_took_meanwhile_is_nobody_elses_node(others):
+    """Taken out of the program, or destroyed, as the message about it says: it stays whose it is."""
+    bench = Bench(3)
+
+    def attached_by_somebody():
+        bench.emulator.outside.attach(iid(1), CLUSTER)
+
+    with right_after(bench, "TagResources", attached_by_somebody), pytest.raises(EhpcError) as told:
+        bench.up(1, *others)
+    assert iid(1) not in bench.marked
+    state = getattr(told.value, "state", None)
+    assert bool(state) == bool(others), "a create that wrote nothing leaves no state"
+    if state:
+        assert state.instance_ids == ids(2)
+        bench.lifecycle().remove(bench.up(2, before=state))
+    assert sorted(bench.nodes) == ids(1)
 
 
 def test_what_another_resource_marks_while_others_are_being_stopped_keeps_its_mark():

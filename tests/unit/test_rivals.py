@@ -103,7 +103,7 @@ def test_what_another_stack_has_marked_and_sent_while_it_was_being_marked_is_not
     """Its status and its image tell: the other mark is replaced."""
     bench = Bench(3, pace={"seconds": 300}, instance_pace={"seconds": 5}, **knobs)
     during(bench, monkeypatch, lambda: marked_and_sent_by_another(bench), announcing=True)
-    with pytest.raises(IncompleteError, match=rf"compute1 \({iid(1)}\): was taken meanwhile"):
+    with pytest.raises(IncompleteError, match=f"{iid(1)}: was taken meanwhile"):
         bench.up(1, 2)
     assert bench.harm.double_attach == []
     assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)

@@ -125,8 +125,14 @@ def test_owned_nodes_of_a_list_that_lags_are_kept():
 @pytest.mark.parametrize("bench", [(1,)], indirect=True)
 def test_instances_that_nobody_has_attached_are_not_waited_for(bench):
     survey(bench, [ONE, TWO], [ONE])
-    survey(bench, [ONE], [ONE, TWO])  # nor one that is not wanted any more
     assert bench.clock.slept == []
+
+
+def test_owned_nodes_that_are_to_go_are_not_believed_to_be_gone_by_a_list_that_lags():
+    bench = Bench(attached=(1,), list_lag={"seconds": 10})
+    bench.operation().see_nodes()
+    bench.emulator.outside.attach(TWO, CLUSTER)
+    assert survey(bench, [ONE], [ONE, TWO]).plan == Plan(keep=(ONE,), detach=(TWO,))
 
 
 @pytest.mark.parametrize("bench", [(1,)], indirect=True)
