@@ -15,6 +15,7 @@ from functools import partial
 
 from . import wire
 from .errors import (
+    NOTHING_SENT,
     ApiError,
     AuthError,
     CancelledError,
@@ -22,6 +23,7 @@ from .errors import (
     EhpcError,
     NotSentError,
     OutcomeUnknownError,
+    ThrottledError,
     TransportError,
     WaitTimeoutError,
     counted,
@@ -257,12 +259,13 @@ class Attaching:
 
     def _send_what_is_free(self, batch: list[str]) -> wire.Accepted | None:
         """Send those that nobody holds right before each attempt; ``batch`` loses the others. None: there are none."""
-        operation, inputs, again = self.operation, self.inputs, False
+        operation, inputs = self.operation, self.inputs
+        again, why = False, ""
         for attempt in operation.cloud.attempts():
             with attempt:
                 if operation.deadline.passed:
-                    text = f"not sent yet: {listed(batch, 3)}"
-                    raise WaitTimeoutError(text, operation.deadline.elapsed)
+                    text = f"not sent yet: {listed(batch, 3)}{why}"
+                    raise WaitTimeoutError(text, operation.deadline.elapsed, NOTHING_SENT)
                 batch[:] = self.vacancy.free(batch, marks_anew=again)
                 again = True
                 if not batch:
@@ -275,11 +278,10 @@ class Attaching:
                         image=(inputs.image_id, inputs.image_owner_alias),
                         queue=inputs.job_queue,
                     )
-                except (
-                    ConflictError,
-                    NotSentError,
-                ):  # it may take long, or somebody is at work there
-                    self.vacancy.forget()
+                except (ThrottledError, ConflictError, NotSentError) as error:
+                    why = f" ({getattr(error, 'code', error)})"
+                    if not isinstance(error, ThrottledError):
+                        self.vacancy.forget()  # it may take long, or somebody is at work there
                     raise
         return None
 

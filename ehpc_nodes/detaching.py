@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 from . import wire
 from .errors import (
     ApiError,
     AuthError,
+    CancelledError,
     ClusterNotFoundError,
     EhpcError,
     OutcomeUnknownError,
@@ -18,7 +19,7 @@ from .errors import (
     listed,
 )
 from .lists import BATCH, chunks
-from .marks import owner_of, unmark
+from .marks import disclaim, owner_of, unmark
 from .models import TaskRecord
 from .operation import UNSEEN, Operation, may_have_acted
 from .waiting import wait_until
@@ -46,10 +47,21 @@ def guard(nodes: Mapping[str, wire.Node], ids: Sequence[str], *, detach_busy: bo
         )
 
 
-def detach(operation: Operation, ids: Sequence[str], *, detach_busy: bool) -> None:
+def detach(
+    operation: Operation,
+    ids: Sequence[str],
+    *,
+    detach_busy: bool,
+    announced: Collection[str] = (),
+) -> None:
     """DeleteNodes with ReleaseInstance=false, wait until the nodes are gone, take their marks away.
 
-    Nodes that are gone already are no error. What fails is noted in the operation.
+    Nodes that are gone already are no error, and those that E-HPC is taking away already are only waited for. What
+    fails is noted in the operation.
+
+    Args:
+        announced: of these, the ones whose announcement stays until the call is accepted. From then on it would say
+            of an instance that runs and is no node that it was sent.
 
     Raises:
         RefusedError: a call had to be repeated, and by then nodes were busy, or another resource's.
@@ -57,8 +69,11 @@ def detach(operation: Operation, ids: Sequence[str], *, detach_busy: bool) -> No
     if not ids:
         return
     operation.reporter.status(f"detaching {counted(len(ids), 'node')}")
-    for batch in chunks(ids, BATCH):
+    nodes = operation.nodes
+    due = [i for i in ids if i not in nodes or not nodes[i].in_status(wire.NODE_LEAVING)]
+    for batch in chunks(due, BATCH):
         _delete(operation, batch, detach_busy=detach_busy)
+    disclaim(operation, sorted({*announced} - operation.failed.keys()))
     _watch(operation, {i for i in ids if i not in operation.failed})
     unmark(operation, sorted(operation.detached & set(ids)))
 
@@ -99,19 +114,24 @@ def _send(operation: Operation, ids: list[str], *, again: bool, detach_busy: boo
     for attempt in operation.cloud.attempts():
         with attempt:
             if again:
-                _guard_anew(operation, ids, detach_busy=detach_busy)
+                guard_anew(operation, ids, detach_busy=detach_busy)
             again = True
             return operation.cloud.delete_nodes(operation.cluster_id, ids)
     raise AssertionError("the last attempt returns or raises")
 
 
-def _guard_anew(operation: Operation, ids: list[str], *, detach_busy: bool) -> None:
-    nodes = {node.id: node for node in operation.cloud.list_nodes(operation.cluster_id)}
+def guard_anew(operation: Operation, ids: Sequence[str], *, detach_busy: bool) -> None:
+    """The same by a new look, which shows whose the nodes are, too.
+
+    Raises:
+        RefusedError: names the nodes.
+    """
+    nodes = operation.see_nodes()
     guard(nodes, [i for i in ids if i in nodes], detach_busy=detach_busy)
     seen: list[wire.Instance] = []
     with suppress(AuthError):  # marks can't be seen then, as when the operation began
-        seen = operation.cloud.describe_instances(ids) if operation.mark else []
-    owners = {x.instance_id: owner_of(x, operation.mark, operation.identity) for x in seen}
+        seen = operation.cloud.describe_instances(ids) if operation.name else []
+    owners = {x.instance_id: owner_of(x, operation.name, operation.identity) for x in seen}
     theirs = [f"{i} ({owner})" for i, owner in owners.items() if owner]
     if theirs:
         text = f"not detached, since another resource's mark stands on it by now: {listed(theirs)}"
@@ -145,6 +165,7 @@ def _watch(operation: Operation, pending: set[str]) -> None:
     """Wait until the nodes are gone from the whole list."""
     total = len(pending)
     over_since: dict[str, float] = {}
+    last: dict[str, wire.Node] = {}
 
     def look() -> bool | None:
         try:
@@ -156,6 +177,7 @@ def _watch(operation: Operation, pending: set[str]) -> None:
             operation.reporter.status(f"waiting; the last look failed: {error}")
             return None
         gone = pending - nodes.keys()
+        last.update({i: nodes[i] for i in pending - gone})
         operation.detached |= gone
         pending.difference_update(gone)
         _give_up(operation, pending, nodes, over_since)
@@ -165,10 +187,20 @@ def _watch(operation: Operation, pending: set[str]) -> None:
             )
         return True if not pending else None
 
-    if not wait_until(look, operation.deadline):
-        raise WaitTimeoutError(
-            f"not detached yet: {listed(sorted(pending))}", operation.deadline.elapsed
-        )
+    try:
+        if wait_until(look, operation.deadline):
+            return
+    except CancelledError as error:
+        raise CancelledError(f"{error} {_left(operation, pending, last)}.") from error
+    raise WaitTimeoutError(_left(operation, pending, last), operation.deadline.elapsed)
+
+
+def _left(operation: Operation, pending: set[str], nodes: Mapping[str, wire.Node]) -> str:
+    """Who isn't detached yet, with the last status, and by which tasks."""
+    names = [f"{i} ({nodes[i].status})" if i in nodes else i for i in sorted(pending)]
+    deletes = [r for r in operation.records if r.action == "DeleteNodes" and not _over(r)]
+    tasks = [r.task_id for r in deletes if r.task_id and pending.intersection(r.instance_ids)]
+    return f"not detached yet: {listed(names)}" + (f"; task {listed(tasks)}" if tasks else "")
 
 
 def _over(record: TaskRecord) -> bool:

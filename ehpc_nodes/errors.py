@@ -187,14 +187,26 @@ class RefusedError(EhpcError):
         super().__init__(reason)
 
 
-class WaitTimeoutError(EhpcError):
-    """The time was up. The text names what is pending and how long was waited."""
+#: What becomes of what was sent, and what to do, when the time of a run is up.
+GOES_ON = "The work goes on in E-HPC; pulumi up will go on from there"
+NOTHING_SENT = "Nothing of it was sent; pulumi up tries again"
+#: The state still holds the nodes, so an up sees no change.
+DESTROY_GOES_ON = "What was sent goes on in E-HPC; the same command goes on from there. To keep the nodes instead: pulumi up --refresh"
 
-    def __init__(self, what: str, elapsed: float) -> None:
+
+class WaitTimeoutError(EhpcError):
+    """The time was up. The text names what is pending and how long was waited.
+
+    Attributes:
+        what: is pending.
+        elapsed: seconds.
+    """
+
+    def __init__(self, what: str, elapsed: float, then: str = GOES_ON) -> None:
+        self.what = what
         self.elapsed = elapsed
         super().__init__(
-            f"Not done after {elapsed:.0f} s: {what}. The work goes on in E-HPC;"
-            " pulumi up will go on from there (more time: customTimeouts)."
+            f"Not done after {elapsed:.0f} s: {what}. {then} (more time: customTimeouts)."
         )
 
 

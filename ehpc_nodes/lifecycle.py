@@ -13,8 +13,9 @@ from functools import partial
 
 from . import wire
 from .attaching import Attaching
-from .detaching import detach, guard, move, not_in_queue
+from .detaching import detach, guard, guard_anew, move, not_in_queue
 from .errors import (
+    DESTROY_GOES_ON,
     AuthError,
     CancelledError,
     ClusterNotFoundError,
@@ -64,7 +65,8 @@ class Lifecycle:
 
     Attributes:
         grace: seconds for which lists may lag, and a lost answer is looked after.
-        mark: the ownership mark's value; empty: no marks.
+        mark: the ownership mark's value; empty: none is set.
+        name: the same, whether it is set or not.
         identity: of the resource, as its state keeps it; empty: a run that was not saved can't be told.
         looks: shared with the other operations of the process.
         others: the other resources of the run.
@@ -78,6 +80,7 @@ class Lifecycle:
     identity: str = ""
     looks: Looks = field(default_factory=Looks)
     others: Others = field(default_factory=NoOthers)
+    name: str = ""
 
     # -- create and update ----------------------------------------------------------------------
 
@@ -132,6 +135,7 @@ class Lifecycle:
             self.identity,
             looks=self.looks,
             others=self.others,
+            name=self.name,
         )
 
     def _converge(
@@ -156,7 +160,9 @@ class Lifecycle:
         inputs = inputs.model_copy(
             update={"image_id": wish.image_id, "image_owner_alias": wish.image_owner_alias}
         )
-        theirs = {i: o for i, o in seen.sight.of_others(self.mark).items() if i in owned - wanted}
+        theirs = {
+            i: o for i, o in seen.sight.of_others(operation.name).items() if i in owned - wanted
+        }
         before = self._without(before, theirs) if before else None
         self._apply(operation, inputs, seen, is_saved=before is not None)
         take_over(operation, plan.adopt)
@@ -250,8 +256,13 @@ class Lifecycle:
         moved = {*plan.move, *self._misplaced(operation, found, inputs)}
         move(operation, sorted(moved), inputs.job_queue)
         last = [i for i in (*plan.detach, *sorted(taken)) if i not in first]
-        known = sight.begun if is_saved else ()  # by nothing else, where a create is killed now
-        self._detach(operation, operation.let_go(last), known, detach_busy=inputs.detach_busy)
+        self._detach(
+            operation,
+            operation.let_go(last),
+            sight.begun,
+            detach_busy=inputs.detach_busy,
+            is_saved=is_saved,
+        )
         stale = sight.marked - {*inputs.instance_ids, *members, *leaving, *taken}
         stale -= (
             sight.begun_elsewhere.keys() | (sight.estranged - sight.begun) | operation.unsettled
@@ -284,13 +295,21 @@ class Lifecycle:
         announced: Collection[str],
         *,
         detach_busy: bool,
+        is_saved: bool = True,
     ) -> None:
-        """Detach nodes; busy ones not, even where jobs came to them while others were being attached."""
-        if ids and not detach_busy:
-            nodes = operation.see_nodes()
-            guard(nodes, [i for i in ids if i in nodes], detach_busy=False)
-        disclaim(operation, [i for i in ids if i in announced])
-        detach(operation, ids, detach_busy=detach_busy)
+        """Detach nodes; not those that jobs came to, or that became another's, while others were being attached.
+
+        Args:
+            announced: those that an interrupted run announced.
+            is_saved: whether the identity tells a later run whose the announced ones are; else only that does.
+        """
+        if not ids:
+            return
+        guard_anew(operation, ids, detach_busy=detach_busy)
+        begun = [i for i in ids if i in announced]
+        if is_saved:
+            disclaim(operation, begun)
+        detach(operation, ids, detach_busy=detach_busy, announced=() if is_saved else begun)
 
     # -- read -----------------------------------------------------------------------------------
 
@@ -337,6 +356,10 @@ class Lifecycle:
         except ClusterNotFoundError as error:
             confirm_gone(operation, state.instance_ids, error)
             return
+        except WaitTimeoutError as error:
+            raise WaitTimeoutError(error.what, error.elapsed, DESTROY_GOES_ON) from error
+        except CancelledError as error:
+            raise CancelledError(f"{error} {DESTROY_GOES_ON}.") from error
         if operation.failed:
             state = state.model_copy(update={"failed": operation.failed})
             raise IncompleteError(state, reasons(operation, state))
@@ -344,14 +367,14 @@ class Lifecycle:
 
     def _without_others_nodes(self, operation: Operation, state: State) -> State:
         """The state without nodes that carry another resource's mark by now; those stay attached."""
-        if not operation.mark or not state.instance_ids:
+        if not operation.name or not state.instance_ids:
             return state
         try:
             seen = self.cloud.describe_instances(state.instance_ids)
         except AuthError:
             return state
         instances = {i.instance_id: i for i in seen}
-        theirs = Sight(operation.identity, instances=instances).of_others(operation.mark)
+        theirs = Sight(operation.identity, instances=instances).of_others(operation.name)
         return self._without(state, theirs)
 
     def _without(self, state: State, theirs: Mapping[str, str]) -> State:

@@ -113,7 +113,8 @@ class Operation:
 
     Attributes:
         grace: seconds for which a list may lag behind: one look proves nothing within them.
-        mark: the ownership mark's value; empty: no marks.
+        mark: the ownership mark's value; empty: none is set.
+        name: the same, whether it is set or not: tells other resources' marks from this one's. Empty: not told.
         identity: what the resource's state alone knows; empty: not known.
         records: every write call that was accepted, in order.
         failed: instances that could not be brought to where they should be.
@@ -155,9 +156,11 @@ class Operation:
     others: Others = field(default_factory=NoOthers)
     awaited: set[str] = field(default_factory=set, init=False)
     begun: set[str] = field(default_factory=set, init=False)
+    name: str = ""
     changed: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self.name = self.name or self.mark
         self.changed = self.deadline.clock.now()
 
     def see_awaited(self) -> set[str]:

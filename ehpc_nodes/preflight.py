@@ -22,7 +22,7 @@ from .sight import ImageFacts, Sight, Wish, system_of
 MOST = 10
 
 
-def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
+def findings(sight: Sight, wish: Wish, plan: Plan, name: str) -> list[Finding]:
     """Everything that is wrong with the plan, at once."""
     found = [*sight.notes, *_of_cluster(sight, wish), *_of_queue(sight, wish, plan)]
     if plan.attach:
@@ -30,7 +30,7 @@ def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
     if plan.attach or wish.later:
         found += _of_image(sight, wish)
     found += _of_consent(sight, wish, plan)
-    found += _of_marks(sight, plan, mark)
+    found += _of_marks(sight, plan, name)
     found += _of_instances(sight, wish, plan)
     found += _of_types(sight, plan)
     found += _of_architecture(sight, wish, plan)
@@ -39,9 +39,9 @@ def findings(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
     return found
 
 
-def of_instances(sight: Sight, wish: Wish, plan: Plan, mark: str) -> list[Finding]:
+def of_instances(sight: Sight, wish: Wish, plan: Plan, name: str) -> list[Finding]:
     """What is wrong with instances whose cluster isn't known; what is right for its nodes is a warning."""
-    wrong = [*_of_instances(sight, wish, plan, status=False), *_of_marks(sight, plan, mark)]
+    wrong = [*_of_instances(sight, wish, plan, status=False), *_of_marks(sight, plan, name)]
     wrong += _of_host_names(sight, plan)
     perhaps = [*_of_instances(sight, wish, plan), *_of_consent(sight, wish, plan)]
     soft = [replace(found, warning=True) for found in perhaps if found not in wrong]
@@ -241,12 +241,12 @@ def _of_consent(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
     )
 
 
-def _of_marks(sight: Sight, plan: Plan, mark: str) -> Iterable[Finding]:
-    owners = sight.of_others(mark)
+def _of_marks(sight: Sight, plan: Plan, name: str) -> Iterable[Finding]:
+    owners = sight.of_others(name)
     for instance_id in (i for i in (*plan.attach, *plan.adopt, *plan.join) if i in owners):
         owner = owners[instance_id]
         renamed = ", or name it in this resource's aliases where it was renamed"
-        siblings = owner.rpartition("/")[0] == mark.rpartition("/")[0]
+        siblings = owner.rpartition("/")[0] == name.rpartition("/")[0]
         yield Finding(
             "instance_ids",
             f"{sight.name(instance_id)} belongs to another resource, {owner!r}: remove it there first"

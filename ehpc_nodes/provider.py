@@ -340,12 +340,13 @@ class AttachedNodesProvider(ResourceProvider):
 
         found = settings.resolve(self._get, os.environ, region=region)
         deadline = Deadline.after(RealClock(call.cancelled), seconds)
-        mark = mark_of(call.urn) if marks and found.ownership_tags else ""
+        name = mark_of(call.urn) if marks else ""
+        mark = name if found.ownership_tags else ""
         identity = call.internal(IDENTITY) or self._replacements.identity_of(call.urn)
         cloud = connect(found, deadline, notice=call.status)
         others = Others(self._claims, self._urn_of(call))
         return Lifecycle(
-            cloud, deadline, call, found.grace_seconds, mark, identity, self._looks, others
+            cloud, deadline, call, found.grace_seconds, mark, identity, self._looks, others, name
         )
 
 

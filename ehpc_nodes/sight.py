@@ -121,10 +121,10 @@ class Sight:
         instance = (self.instances or {}).get(instance_id)
         return instance is not None and instance.stopped
 
-    def of_others(self, mark: str) -> dict[str, str]:
-        """Instances that carry another resource's mark, which is named; none without a mark of one's own."""
-        seen = self.instances if mark else None
-        owners = {i: owner_of(x, mark, self.identity) for i, x in (seen or {}).items()}
+    def of_others(self, name: str) -> dict[str, str]:
+        """Instances that carry another resource's mark, which is told; none without a name of one's own."""
+        seen = self.instances if name else None
+        owners = {i: owner_of(x, name, self.identity) for i, x in (seen or {}).items()}
         return {i: owner for i, owner in owners.items() if owner}
 
     def host(self, instance_id: str) -> str:
@@ -146,6 +146,7 @@ def look(
     owned: Collection[str],
     *,
     mark: str,
+    name: str = "",
     identity: str = "",
     is_saved: bool = False,
     nodes: dict[str, wire.Node] | None = None,
@@ -153,6 +154,7 @@ def look(
     """Look at what the wish depends on, and at the instances that are new or not attached.
 
     Args:
+        mark, name: see `Operation`.
         is_saved: whether a state knows the identity: then what was announced with another one, and isn't wanted, is
             a namesake's in another backend. A create can't tell it from what a killed one has left.
         nodes: the cluster's nodes where they were looked at already.
@@ -183,7 +185,7 @@ def look(
     if missing:
         _try(sight, "instance_ids", lambda: _look_at_other_clusters(cloud, wish, sight))
     if sight.instances or tagged:
-        _note_announced([*tagged, *(sight.instances or {}).values()], wish.cluster_id, mark, sight)
+        _note_announced([*tagged, *(sight.instances or {}).values()], wish.cluster_id, name, sight)
     if is_saved:
         sight.begun -= sight.estranged - {*wanted, *owned}
     return sight
@@ -210,14 +212,14 @@ def _look_at_marked(cloud: Cloud, mark: str, sight: Sight) -> list[wire.Instance
 
 
 def _note_announced(
-    seen: Collection[wire.Instance], cluster_id: str, mark: str, sight: Sight
+    seen: Collection[wire.Instance], cluster_id: str, name: str, sight: Sight
 ) -> None:
     """What an interrupted run announced, whichever look shows it.
 
     The one by the mark may be refused, and doesn't know what was announced under a former name. Without marks of
     one's own, whatever is announced counts: it may be by a run that still had them.
     """
-    ours = [x for x in seen if not (mark and owner_of(x, mark, sight.identity))]
+    ours = [x for x in seen if not (name and owner_of(x, name, sight.identity))]
     sight.begun |= begun_of(ours, cluster_id, "", ())
     sent_to = {x.instance_id: announced_for(x) for x in ours}
     sight.begun_elsewhere = {i: to for i, to in sent_to.items() if to not in ("", cluster_id)}

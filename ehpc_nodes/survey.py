@@ -78,6 +78,7 @@ def survey(
         wanted,
         owned,
         mark=operation.mark,
+        name=operation.name,
         identity=operation.identity,
         is_saved=is_saved,
         nodes=nodes,
@@ -94,13 +95,13 @@ def survey(
     wish = with_image(wish, seen)
     plan = make_plan(
         wanted,
-        (owned - seen.of_others(operation.mark).keys()) | (seen.begun - set(anew)),
+        (owned - seen.of_others(operation.name).keys()) | (seen.begun - set(anew)),
         seen.nodes or {},
         attaching=seen.attaching,
         in_queue=seen.in_queue,
     )
     findings = [
-        *preflight.findings(seen, wish, plan, operation.mark),
+        *preflight.findings(seen, wish, plan, operation.name),
         *preflight.of_strangers(seen, {*wanted, *owned, *anew}),
         *preflight.of_interrupted(seen, plan, owned),
         *preflight.of_other_clusters(seen, plan),
@@ -116,7 +117,7 @@ def survey_instances(operation: Operation, wish: Wish, wanted: Collection[str]) 
     """
     seen = sight.look_at_instances(operation.cloud, wanted, identity=operation.identity)
     plan = Plan(attach=tuple(sorted(wanted)))
-    return Survey(seen, wish, plan, preflight.of_instances(seen, wish, plan, operation.mark))
+    return Survey(seen, wish, plan, preflight.of_instances(seen, wish, plan, operation.name))
 
 
 def survey_removal(operation: Operation, ids: Collection[str], *, detach_busy: bool) -> Survey:
@@ -129,7 +130,7 @@ def survey_removal(operation: Operation, ids: Collection[str], *, detach_busy: b
     plan = Plan(detach=tuple(sorted(set(ids) & nodes.keys())))
     seen = Sight(nodes=nodes)
     wish = Wish(cluster_id=operation.cluster_id, detach_busy=detach_busy)
-    return Survey(seen, wish, plan, preflight.findings(seen, wish, plan, operation.mark))
+    return Survey(seen, wish, plan, preflight.findings(seen, wish, plan, operation.name))
 
 
 def _goes(node: wire.Node, wanted: set[str], anew: Collection[str]) -> bool:

@@ -78,7 +78,7 @@ class Vacancy:
         operation, free = self.operation, list[str]()
         for batch in chunks(ids, BATCH):  # of ten thousand instances, few are in memory at once
             seen = {x.instance_id: x for x in operation.cloud.describe_instances(batch)}
-            owners = Sight(operation.identity, instances=seen).of_others(operation.mark)
+            owners = Sight(operation.identity, instances=seen).of_others(operation.name)
             for instance_id, owner in owners.items():
                 self._taken(instance_id, f"resource {owner!r}")
             moved = {i: x for i, x in seen.items() if i not in owners and self._has_moved(x)}

@@ -158,9 +158,10 @@ def test_nodes_that_stay_until_the_deadline_are_named():
     bench = nodes_of(1, 2, pace="never")
     with pytest.raises(WaitTimeoutError) as told:
         run(bench, 1, 2, seconds=50)
+    (task,) = bench.emulator.world.open_tasks
     assert str(told.value) == (
-        f"Not done after 50 s: not detached yet: {iid(1)}, {iid(2)}. The work goes on in E-HPC; pulumi up"
-        " will go on from there (more time: customTimeouts)."
+        f"Not done after 50 s: not detached yet: {iid(1)} (releasing), {iid(2)} (releasing); task {task}."
+        " The work goes on in E-HPC; pulumi up will go on from there (more time: customTimeouts)."
     )
     assert bench.marked == dict.fromkeys(ids(1, 2), MARK)
 
