@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import partial
 
+from . import wire
 from .bags import Bag, hosts_of, known_ids, wish_of
 from .errors import AuthError, ClusterNotFoundError
 from .lifecycle import Lifecycle, LifecycleIn
@@ -76,10 +78,16 @@ def forecast_replacement(
     old = known_ids(replaced)
     # that the nodes will run is said once, below, not for each
     survey = lifecycle_in(wish.region).survey(
-        replace(wish, stop_running=True), wanted or set(), set(), anew=old
+        replace(wish, stop_running=True),
+        wanted or set(),
+        set(),
+        anew=old,
+        is_made=partial(_is_made, replaced, wish),
     )
     _fill(bag, survey)
-    removal = _removal(lifecycle_in(str(replaced.get("region"))), replaced, wish)
+    left = old - {*survey.plan.adopt}
+    lifecycle = lifecycle_in(str(replaced.get("region")))
+    removal = _removal(lifecycle, replaced, left, wish) if left else None
     anew, findings = survey.line, survey.findings
     if wanted is None:
         anew, findings = NOT_KNOWN, _of_no_instance(survey)
@@ -127,11 +135,20 @@ def forecast_unseen(bag: Bag, wanted: set[str] | None, replaced: Bag) -> Forecas
     return Forecast(f"first {first}; then {NOT_KNOWN if wanted is None else anew}", findings)
 
 
-def _removal(lifecycle: Lifecycle, replaced: Bag, wish: Wish) -> Survey | None:
+def _is_made(replaced: Bag, wish: Wish, node: wire.Node) -> bool:
+    """Whether a node of the wished cluster can't be of what is replaced: a killed run has attached it anew."""
+    if replaced.get("cluster_id") != wish.cluster_id:
+        return True
+    return node.image_id == wish.image_id != replaced.get("image_id")
+
+
+def _removal(
+    lifecycle: Lifecycle, replaced: Bag, ids: Collection[str], wish: Wish
+) -> Survey | None:
     """What the replacement detaches; None where that can't be seen (its delete will tell)."""
     try:
         return lifecycle.survey_removal(
-            str(replaced.get("cluster_id")), known_ids(replaced), detach_busy=wish.detach_busy
+            str(replaced.get("cluster_id")), ids, detach_busy=wish.detach_busy
         )
     except (AuthError, ClusterNotFoundError):
         return None

@@ -182,11 +182,19 @@ class Lifecycle:
         *,
         anew: Collection[str] = (),
         pending: Collection[str] = (),
+        is_made: Callable[[wire.Node], bool] = lambda _: False,
     ) -> Survey:
         """What a converge would do, found out with read-only calls; see `survey.survey`."""
         operation = self._operation(wish.cluster_id)
         return survey(
-            operation, wish, wanted, owned, anew=anew, pending=pending, is_saved=bool(owned)
+            operation,
+            wish,
+            wanted,
+            owned,
+            anew=anew,
+            pending=pending,
+            is_saved=bool(owned),
+            is_made=is_made,
         )
 
     def survey_instances(self, wish: Wish, wanted: Collection[str]) -> Survey:

@@ -346,19 +346,23 @@ def _of_host_names(sight: Sight, plan: Plan) -> Iterable[Finding]:
             taken[host] = instance_id
 
 
-def of_strangers(sight: Sight, known: Collection[str]) -> Iterable[Finding]:
+def of_strangers(sight: Sight, known: Collection[str], *, is_saved: bool) -> Iterable[Finding]:
     """Nodes with this resource's mark that stand neither in its state nor in the program: told, not touched.
 
     Another stack of the same project, stack and resource name may have attached them (in another backend,
-    or under a name that was given anew), or a create that was killed just before its state was saved.
+    or under a name that was given anew), or a create that was killed just before its state was saved. A forced
+    replacement looks like a create, and its old half's nodes like these.
     """
+    fate = "not in its state: it is left alone"
+    if not is_saved:
+        fate = "not in the program: it is left alone, unless this is a forced replacement, which detaches it"
     for instance_id in sorted(
         (sight.marked - sight.begun - set(known)) & (sight.nodes or {}).keys()
     ):
         yield Finding(
             "instance_ids",
-            f"{sight.name(instance_id)} is attached with this resource's mark, but is not in its state: it is"
-            " left alone. If it is this program's, list it; otherwise rename this resource or its stack",
+            f"{sight.name(instance_id)} is attached with this resource's mark, but is {fate}."
+            " If it is this program's, list it; otherwise rename this resource or its stack",
             warning=True,
         )
 
@@ -370,6 +374,17 @@ def of_interrupted(sight: Sight, plan: Plan, owned: Collection[str]) -> Iterable
             "instance_ids",
             f"{sight.name(instance_id)} was sent by an interrupted run of this resource, and is not in the program:"
             f" it is detached. If somebody else has attached it since, remove its ECS tag {TAG_KEY!r} first",
+            warning=True,
+        )
+
+
+def of_lost(sight: Sight, plan: Plan, owned: Collection[str]) -> Iterable[Finding]:
+    """Nodes that somebody has detached, and that the program still lists: who did so may have other plans for them."""
+    for instance_id in sorted({*plan.attach} & set(owned)):
+        yield Finding(
+            "instance_ids",
+            f"{sight.name(instance_id)} was this resource's node and is none any more: it is attached anew, and its"
+            " system disk replaced. Where somebody has detached it on purpose, take it out of the list",
             warning=True,
         )
 

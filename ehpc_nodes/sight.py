@@ -21,6 +21,11 @@ from .models import Finding
 from .operation import Cloud
 
 T = TypeVar("T")
+#: Of other clusters in the same VPC: a stopped node looks like any stopped instance.
+NOT_SEEN = (
+    "the nodes of {} can't be seen, and attaching one of them would wipe it: run again when that cluster answers"
+    " (ehpc-nodes nodes), or delete it where it is broken for good"
+)
 
 
 @dataclass(frozen=True)
@@ -254,8 +259,7 @@ def _look_at_other_clusters(cloud: Cloud, wish: Wish, sight: Sight) -> None:
     vpc_id = sight.cluster.vpc_id if sight.cluster else ""
     sight.elsewhere, unseen = members_of_others(cloud, wish.cluster_id, vpc_id)
     if unseen:
-        text = f"the nodes of {listed(unseen)} can't be seen: make sure that the instances are none of them"
-        sight.notes.append(Finding("instance_ids", text, warning=True))
+        sight.notes.append(Finding("instance_ids", NOT_SEEN.format(listed(unseen))))
 
 
 def members_of_others(

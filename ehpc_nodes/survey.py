@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -55,6 +55,7 @@ def survey(
     anew: Collection[str] = (),
     pending: Collection[str] = (),
     is_saved: bool = False,
+    is_made: Callable[[wire.Node], bool] = lambda _: False,
 ) -> Survey:
     """What a converge would do, found out with read-only calls.
 
@@ -62,6 +63,7 @@ def survey(
         is_saved: whether a state knows this resource, and so its identity.
         pending: instances that the state holds as being attached: sent already, perhaps not seen yet.
         anew: nodes, of this cluster or another, that are detached before (by a replacement).
+        is_made: whether one of them is what the replacement is to make: a killed run has got that far.
 
     Raises:
         EhpcError: a look failed.
@@ -70,6 +72,7 @@ def survey(
     began = operation.deadline.clock.now()
     nodes = _nodes_if_allowed(operation, owned - set(anew))
     if nodes is not None:
+        anew = {*anew} - {i for i, node in nodes.items() if is_made(node)}
         nodes = {i: node for i, node in nodes.items() if not _goes(node, wanted, anew)}
     owned = owned - set(anew)
     seen = sight.look(
@@ -84,8 +87,16 @@ def survey(
         nodes=nodes,
     )
     if nodes is None and seen.nodes is not None:  # allowed again by now: all anew, with patience
-        owned |= set(anew)
-        return survey(operation, wish, wanted, owned, anew=anew, pending=pending, is_saved=is_saved)
+        return survey(
+            operation,
+            wish,
+            wanted,
+            owned | set(anew),
+            anew=anew,
+            pending=pending,
+            is_saved=is_saved,
+            is_made=is_made,
+        )
     known = operation.nodes if nodes is not None else {}
     seen.leaving = {i for i in wanted & known.keys() if known[i].in_status(wire.NODE_LEAVING)}
     seen.begun -= operation.see_awaited()
@@ -102,7 +113,8 @@ def survey(
     )
     findings = [
         *preflight.findings(seen, wish, plan, operation.name),
-        *preflight.of_strangers(seen, {*wanted, *owned, *anew}),
+        *preflight.of_strangers(seen, {*wanted, *owned, *anew}, is_saved=is_saved),
+        *preflight.of_lost(seen, plan, owned - {*pending}),
         *preflight.of_interrupted(seen, plan, owned),
         *preflight.of_other_clusters(seen, plan),
     ]

@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from . import wire
-from .errors import AuthError
+from .errors import AuthError, EhpcError, listed
 from .lists import BATCH, chunks
 from .operation import TAKEN, Operation
-from .sight import Sight, members_of_others
+from .sight import NOT_SEEN, Sight, members_of_others
 
 #: Seconds after which a look is too old to send by (resolving a lost answer takes long, say).
 FRESH = 10.0
@@ -104,7 +104,9 @@ class Vacancy:
         vpc_id = next((x.vpc_id for x in self.instances.values()), "")
         held: dict[str, str] = {}
         with suppress(AuthError):  # preflight has warned of it
-            held, _ = members_of_others(cloud, cluster_id, vpc_id)
+            held, unseen = members_of_others(cloud, cluster_id, vpc_id)
+            if unseen:
+                raise EhpcError(f"Nothing more is sent, since {NOT_SEEN.format(listed(unseen))}.")
         here = {*self.operation.see_compute_nodes()}
         tasks = cloud.list_running_tasks(cluster_id)
         self._tasks = frozenset(task.task_id for task in tasks)

@@ -193,11 +193,12 @@ class Watch:
             if task_id in own and not (t and t.over)
         ]
         text = "; ".join([f"waiting for {listed(names, 3)}", *tasks[:3]])
-        if not tasks and not pending & nodes.keys():
+        long = self._now() - self.began >= self.operation.grace
+        if long and not tasks and not pending & nodes.keys():
             text += "; where the console shows no task for it, " + (
                 f"remove its ECS tag {ATTACHING_KEY!r}"
                 if pending <= {*self.strays}
-                else "stop the instance: it is then sent anew"
+                else "stop the instance: an up then sends it anew"
             )
         return text
 

@@ -26,12 +26,10 @@ TASK_SUCCESS = frozenset({"success"})
 TASK_FAILED = frozenset({"failed", "fail"})
 TASK_PARTIAL = frozenset({"partialfail"})
 TASK_OVER = TASK_SUCCESS | TASK_FAILED | TASK_PARTIAL
-#: Task types that are known to attach nothing. AddExistedNodes' own type is not documented.
+#: Task types that can be no attach. AddExistedNodes' own type is not documented: one that starts or resets
+#: nodes may be it.
 TASK_TYPES_OF_OTHERS = frozenset(
-    {
-        *("createcluster", "startcluster", "stopcluster", "deletecluster", "startcomputes"),
-        *("resetcompute", "resetcomputes", "stopcomputes", "deletecomputes"),
-    }
+    {"createcluster", "stopcluster", "deletecluster", "stopcomputes", "deletecomputes"}
 )
 #: ECS's words for an instance that is on its way to Running, and to Stopped.
 INSTANCE_COMING = frozenset({"pending", "starting"})

@@ -1,11 +1,14 @@
 """Detaching and moving: nothing is released, nothing is sent twice for what is going already, absence is success."""
 
+from functools import partial
+
 import pytest
 
 from ehpc_nodes.detaching import SENDS, detach, guard, move
 from ehpc_nodes.errors import (
     ApiError,
     AuthError,
+    EhpcError,
     OutcomeUnknownError,
     RefusedError,
     WaitTimeoutError,
@@ -164,6 +167,38 @@ def test_nodes_that_stay_until_the_deadline_are_named():
         " The work goes on in E-HPC; pulumi up will go on from there (more time: customTimeouts)."
     )
     assert bench.marked == dict.fromkeys(ids(1, 2), MARK)
+
+
+def test_a_node_that_is_being_taken_away_already_is_only_waited_for():
+    bench = nodes_of(1, 2, pace={"seconds": 60})
+    first = bench.operation()
+    first.cloud.delete_nodes(CLUSTER, ids(1))
+    operation = bench.operation()
+    operation.see_nodes()
+    detach(operation, ids(1, 2), detach_busy=False)
+    assert named(bench) == [ids(1), ids(2)]
+    assert bench.nodes == {}
+
+
+@pytest.mark.parametrize("ended", ["time", "Ctrl-C"])
+@pytest.mark.parametrize("verb", ["destroy", "update"])
+def test_a_detach_that_is_ended_tells_its_task_and_what_to_do(verb, ended):
+    bench = Bench(3)
+    state = bench.up(1, 2)
+    bench.fault("task_never_ends", "DeleteNodes")
+    if ended == "Ctrl-C":
+        bench.clock.cancel_at(60)
+    lifecycle = bench.lifecycle(seconds=60 if ended == "time" else 3600)
+    end = partial(lifecycle.remove, state)
+    if verb == "update":
+        end = partial(lifecycle.converge, bench.inputs(2), state)
+    with pytest.raises(EhpcError) as told:
+        end()
+    (task,) = bench.emulator.world.open_tasks
+    assert f"not detached yet: {iid(1)} (releasing)" in str(told.value)
+    assert f"task {task}" in str(told.value)
+    advice = "the same command goes on from there. To keep the nodes instead: pulumi up --refresh"
+    assert (advice in str(told.value)) == (verb == "destroy")
 
 
 def test_a_node_whose_task_failed_is_told_and_keeps_its_mark():

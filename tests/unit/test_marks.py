@@ -2,7 +2,7 @@
 
 import pytest
 
-from ehpc_nodes.errors import CancelledError
+from ehpc_nodes.errors import AuthError, CancelledError
 from ehpc_nodes.lists import one
 from ehpc_nodes.marks import (
     ATTACHING_KEY,
@@ -130,3 +130,14 @@ def test_an_announcement_whose_answer_is_lost_is_taken_away_too():
         announce(operation, ids(1), {}, list)
     settle(operation, [], [])
     assert tags(bench, 1) == set()
+
+
+@pytest.mark.parametrize("code", ["InvalidSecurityToken.Expired", "SignatureDoesNotMatch"])
+def test_a_key_that_is_refused_turns_no_marks_off(code):
+    """It is no missing permission: what can't be announced isn't sent."""
+    bench = Bench(3)
+    bench.fault("error", "TagResources", code=code, status=403)
+    with pytest.raises(AuthError):
+        bench.up(1)
+    assert bench.calls("AddExistedNodes") == []
+    assert bench.said.warnings == []

@@ -372,3 +372,36 @@ def test_a_second_batch_whose_answer_has_another_form_does_not_lose_the_first():
     state = bench.up(*range(1, 151))
     assert state.instance_ids == sorted(bench.nodes) == ids(*range(1, 151))
     assert bench.writes() == ["AddExistedNodes"] * 2
+
+
+# -- a list that goes backwards ------------------------------------------------------------------
+
+
+def lacking(bench, patch, number, seconds):
+    """For so many seconds no list of nodes has this one, though they had it before."""
+    call, over = bench.emulator.call, bench.clock.now() + seconds
+
+    def backwards(action, version, params):
+        answer = call(action, version, params)
+        if action.startswith("ListNodes") and answer.status == 200 and bench.clock.now() < over:
+            rows = [r for r in answer.body["Nodes"]["NodeInfo"] if r["Id"] != iid(number)]
+            answer.body["Nodes"]["NodeInfo"] = rows
+            if "TotalCount" in answer.body:
+                answer.body["TotalCount"] = len(rows)
+        return answer
+
+    patch.setattr(bench.emulator, "call", backwards)
+
+
+@pytest.mark.parametrize("verb", ["update", "destroy"])
+def test_a_list_that_lacks_a_node_for_a_while_leaves_none_behind(verb, monkeypatch):
+    bench = Bench(4)
+    state = bench.up(1, 2)
+    lacking(bench, monkeypatch, 1, 20)
+    if verb == "update":
+        assert bench.up(2, before=state).instance_ids == ids(2)
+    else:
+        bench.lifecycle().remove(state)
+    bench.emulator.advance(60)
+    assert sorted(bench.nodes) == (ids(2) if verb == "update" else [])
+    assert sorted(bench.marked) == sorted(bench.nodes)

@@ -6,7 +6,7 @@ import pytest
 
 from ehpc_nodes.emulator.world import Cluster, Node
 from ehpc_nodes.models import Finding, check_form
-from ehpc_nodes.sight import Wish
+from ehpc_nodes.sight import NOT_SEEN, Wish
 from unit.emulated import CLUSTER, IMAGE, OLD_IMAGE, VPC, Bench, ids
 
 ONE, TWO = ids(1, 2)
@@ -189,8 +189,7 @@ ROWS: dict[str, Any] = {
         another_cluster_unseen,
         {},
         "instance_ids",
-        "the nodes of ehpc-hz-other can't be seen: make sure that the instances are none of them",
-        True,
+        NOT_SEEN.format("ehpc-hz-other"),
     ),
     "image of another architecture": (
         image(architecture="arm64"),

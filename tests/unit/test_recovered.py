@@ -441,6 +441,67 @@ def test_killed_when_all_was_attached_and_again_while_that_was_being_detached():
     assert bench.harm.double_attach == []
 
 
+@pytest.mark.parametrize("ended", ["time", "Ctrl-C"])
+def test_a_create_that_is_ended_while_it_detaches_holds_no_later_run_up(ended):
+    """What a killed run sent is to go; the program then lists it again."""
+    bench = Bench(3, pace={"seconds": 60})
+    killed(bench, 1, 2, after="AddExistedNodes")
+    bench.emulator.advance(120)
+    if ended == "Ctrl-C":
+        bench.clock.cancel_at(30)
+    with pytest.raises(IncompleteError) as told:
+        bench.up(2, seconds=30 if ended == "time" else 3600, stop_running=True)
+    bench.emulator.advance(120)
+    assert sorted(bench.nodes) == ids(2)
+    state = bench.lifecycle().observe(told.value.state)
+    began = bench.clock.now()
+    bench.up(1, 2, before=state, stop_running=True)
+    assert bench.clock.now() - began < 300
+    assert sorted(bench.nodes) == ids(1, 2)
+
+
+def test_what_a_killed_create_left_is_in_the_state_of_the_next_one_where_that_fails():
+    """An attach fails, so nothing is detached; the next update knows what is to go."""
+    bench = Bench(4)
+    killed(bench, 1, 2, after="AddExistedNodes")
+    bench.fault("fail_nodes", "AddExistedNodes", instances=ids(3), status="absent")
+    with pytest.raises(IncompleteError) as told:
+        bench.up(2, 3)
+    assert told.value.state.instance_ids == ids(1, 2)
+    bench.up(2, 3, before=told.value.state, stop_running=True)
+    assert sorted(bench.nodes) == ids(2, 3)
+
+
+def test_without_the_permission_to_remove_tags_a_detached_instance_holds_no_run_up():
+    bench = Bench(3)
+    bench.fault("error", "UntagResources", **FORBIDDEN)
+    state = bench.up(1, 2)
+    state = bench.up(2, before=state)
+    began = bench.clock.now()
+    state = bench.up(2, 3, before=state)
+    bench.lifecycle().remove(state)
+    assert bench.nodes == {}
+    assert bench.clock.now() - began < 60
+
+
+@pytest.mark.parametrize("kind", ["ResetComputes", "StartComputes"])
+@pytest.mark.parametrize("how", ["killed", "lost"])
+def test_a_running_task_that_names_an_instance_forbids_to_send_it_whatever_it_is_called(
+    how, kind, monkeypatch
+):
+    bench = with_old_images(task_type=kind)
+    knobs = bench.emulator.world.knobs
+    knobs.task_listed = knobs.task_result_names_instances = True
+    accepted_slowly(bench, monkeypatch, image_at=200, starts_at=250)
+    if how == "killed":
+        killed(bench, 1, after="AddExistedNodes")
+    else:
+        bench.fault("reset_after", "AddExistedNodes")
+    with suppress(EhpcError):
+        bench.up(1, stop_running=True)
+    assert_sent_once(bench, 1)
+
+
 def left_announced(bench):
     """An instance that was announced and never sent, and that its owner has started; the saved state."""
     saved = bench.up(3)
@@ -499,14 +560,14 @@ def test_of_two_stacks_that_announce_at_once_one_sends():
 
 
 def test_an_instance_that_is_just_being_stopped_as_the_error_asks_is_sent_anew():
-    """Its task failed and left no node, unseen; «stop the instance: it is then sent anew»."""
+    """Its task failed and left no node, unseen; «stop the instance: an up then sends it anew»."""
     bench = Bench(3, instance_pace={"seconds": 50}, nodes_listed="at_end", **HIDDEN["unlisted"])
     bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1), status="absent")
     killed(bench, 1, 2, after="AddExistedNodes")
     bench.emulator.advance(600)
     with pytest.raises(IncompleteError) as told:
         bench.up(1, 2, 3, seconds=60)
-    assert "stop the instance: it is then sent anew" in str(told.value)
+    assert "stop the instance: an up then sends it anew" in str(told.value)
     bench.emulator.outside.stop(iid(1))
     state = bench.up(1, 2, 3, before=told.value.state)
     assert state.instance_ids == sorted(bench.nodes) == ids(1, 2, 3)
@@ -635,14 +696,14 @@ def with_old_images(mark=MARK, **knobs):
     return bench
 
 
-def accepted_slowly(bench, patch):
+def accepted_slowly(bench, patch, **when):
     """From now on disks are replaced slowly."""
     call = bench.emulator.call
 
     def slowly(action, version, params):
         answer = call(action, version, params)
         if action == "AddExistedNodes" and answer.status == 200:
-            slow_disk(bench, *(n for n in (1, 2) if iid(n) in params.values()))
+            slow_disk(bench, *(n for n in (1, 2) if iid(n) in params.values()), **when)
         return answer
 
     patch.setattr(bench.emulator, "call", slowly)
@@ -694,6 +755,59 @@ def test_what_a_timed_out_run_sent_is_not_sent_again_while_its_disk_is_replaced(
     with suppress(EhpcError):
         bench.up(1, 2, before=told.value.state, stop_running=True)
     assert_sent_once(bench, 1, 2)
+
+
+@pytest.mark.parametrize("marks", [MARK, "", "forbidden"])
+@pytest.mark.parametrize("others", [(), (3,)], ids=["alone", "beside a node"])
+def test_the_refresh_before_an_update_forgets_nothing_whose_disk_is_being_replaced(
+    others, marks, monkeypatch
+):
+    bench = with_old_images("" if marks == "" else MARK)
+    if marks == "forbidden":
+        bench.fault("error", "TagResources", **FORBIDDEN)
+    state = bench.up(*others) if others else None
+    accepted_slowly(bench, monkeypatch, starts_at=200)
+    with pytest.raises(IncompleteError) as told:
+        bench.up(1, 2, *others, before=state, seconds=20 if marks == MARK else 50)
+    state = bench.lifecycle().observe(told.value.state)
+    assert {*ids(1, 2)} <= {*state.instance_ids}
+    with suppress(EhpcError):
+        bench.up(1, 2, *others, before=state, stop_running=True)
+    assert_sent_once(bench, 1, 2, *others)
+
+
+@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("verb", ["destroy", "up"])
+def test_what_is_in_mid_attach_when_a_refresh_looks_is_detached_where_it_is_not_wanted(
+    verb, mark, monkeypatch
+):
+    """Ctrl-C, a refresh, and a destroy, or the program as it was before."""
+    bench = with_old_images(mark)
+    saved = bench.up(3)
+    accepted_slowly(bench, monkeypatch)
+    bench.clock.cancel_at(15 if mark else 45)
+    with pytest.raises(IncompleteError) as told:
+        bench.up(1, 2, 3, before=saved)
+    state = bench.lifecycle().observe(told.value.state)
+    assert state.instance_ids == ids(1, 2, 3)
+    if verb == "destroy":
+        bench.lifecycle().remove(state)
+    else:
+        bench.up(3, before=state)
+    bench.emulator.advance(600)
+    assert sorted(bench.nodes) == (ids(3) if verb == "up" else [])
+
+
+def test_a_refresh_drops_what_shows_that_nothing_came_of_it():
+    """Stopped on the image that it had, and without an announcement to look after."""
+    bench = with_old_images("")
+    bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1), status="absent")
+    bench.emulator.world.instances[iid(1)].image_id = OLD_IMAGE
+    state = interrupted(bench, 1, 2)
+    bench.emulator.advance(600)
+    instance = bench.emulator.world.instances[iid(1)]
+    instance.image_id, instance.status = OLD_IMAGE, "Stopped"
+    assert bench.lifecycle().observe(state).instance_ids == ids(2)
 
 
 @pytest.mark.parametrize("seconds", [0, 20])

@@ -39,6 +39,119 @@ def test_a_detach_that_is_repeated_leaves_what_another_resource_has_marked():
     assert sorted(bench.nodes) == ids(1, 2)
 
 
+@pytest.mark.parametrize("verb", ["update", "destroy"])
+def test_what_has_become_anothers_while_others_were_waited_for_is_not_detached(verb):
+    """Detached by hand, and attached by another stack, while this one waits for its own."""
+    bench = Bench(3, pace={"seconds": 600})
+    state = bench.up(1)
+    if verb == "destroy":
+        killed(bench, 1, 2, before=state, after="AddExistedNodes")
+
+    def became_anothers():
+        bench.emulator.outside.detach(iid(1))
+        bench.emulator.world.instances[iid(1)].tags = dict(THEIRS)
+        bench.emulator.outside.attach(iid(1), CLUSTER)
+
+    bench.clock.at(300, became_anothers)
+    with pytest.raises(EhpcError, match="another resource's mark stands on it by now"):
+        bench.up(2, before=state) if verb == "update" else bench.lifecycle().remove(state)
+    assert iid(1) in bench.nodes
+
+
+@pytest.mark.parametrize(("fault", "times"), [("throttle", 3), ("error", 6)])
+def test_a_stop_that_is_repeated_leaves_what_somebody_has_attached(fault, times):
+    """A conflict is what «somebody is attaching it» looks like."""
+    bench = Bench(3)
+    for n in (1, 2):
+        bench.emulator.outside.start(iid(n))
+    conflict = {"status": 403, "code": "OperationConflict"} if fault == "error" else {}
+    bench.fault(fault, "StopInstances", times=times, **conflict)
+
+    def attached_by_somebody():
+        bench.emulator.outside.attach(iid(1), CLUSTER)
+
+    with (
+        right_after(bench, "StopInstances", attached_by_somebody),
+        pytest.raises(IncompleteError, match=f"{iid(1)}: was taken meanwhile") as told,
+    ):
+        bench.up(1, 2, stop_running=True)
+    assert bench.nodes[iid(1)].status == "running"
+    assert bench.emulator.world.instances[iid(1)].status == "Running"
+    assert told.value.state.instance_ids == ids(2)
+
+
+def test_a_second_hundred_to_stop_is_looked_at_where_the_first_took_long():
+    bench = Bench(150)
+    for n in range(1, 151):
+        bench.emulator.outside.start(iid(n))
+    bench.fault("error", "StopInstances", status=403, code="OperationConflict", times=12)
+    bench.clock.at(60, lambda: bench.emulator.outside.attach(iid(140), CLUSTER))
+    with suppress(EhpcError):
+        bench.up(*range(1, 151), stop_running=True)
+    assert bench.emulator.world.instances[iid(140)].status == "Running"
+
+
+def test_an_announcement_that_is_repeated_leaves_anothers_mark():
+    """Throttled, it waits; the other stack marks and sends meanwhile."""
+    bench = Bench(3, pace={"seconds": 300})
+    bench.fault("throttle", "TagResources", times=2)
+    with (
+        right_after(bench, "TagResources", lambda: marked_and_sent_by_another(bench)),
+        pytest.raises(EhpcError, match="was taken meanwhile by cluster"),
+    ):
+        bench.up(1)
+    assert bench.marked == {iid(1): RIVAL}
+    assert bench.harm.double_attach == []
+
+
+def test_without_marks_of_its_own_a_run_leaves_what_carries_anothers():
+    bench = Bench(3)
+    bench.up(1)
+    unmarked = bench.lifecycle(mark="")
+    unmarked.name, unmarked.identity = SECOND, "second"
+    with pytest.raises(EhpcError, match=f"belongs to another resource, '{MARK}'"):
+        unmarked.converge(bench.inputs(1))
+    state = bench.up(1)
+    bench.emulator.world.instances[iid(1)].tags = dict(THEIRS)
+    own = bench.lifecycle(mark="")
+    own.name = MARK
+    own.remove(state)
+    assert sorted(bench.nodes) == ids(1)
+
+
+# -- a stack of the same names in another backend ------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["up", "refresh", "destroy"])
+@pytest.mark.parametrize("listed", ["at_acceptance", "at_end"])
+def test_what_a_namesake_in_another_backend_is_attaching_stays_its_own(listed, verb):
+    bench = Bench(4, pace={"seconds": 300}, nodes_listed=listed)
+    state = bench.up(2)
+    ours = bench.identity
+    killed(bench, 1, after="AddExistedNodes")  # the namesake, in the midst of its create
+    bench.identity = ours
+    if verb == "up":
+        assert bench.up(2, 3, before=state).instance_ids == ids(2, 3)
+    elif verb == "refresh":
+        assert bench.lifecycle().observe(state).instance_ids == ids(2)
+    else:
+        bench.lifecycle().remove(state)
+    bench.emulator.advance(600)
+    assert iid(1) in bench.nodes
+    assert bench.marked[iid(1)] == MARK
+
+
+def test_what_a_namesake_is_attaching_and_this_program_lists_too_is_not_sent():
+    bench = Bench(4, pace={"seconds": 300}, **HIDDEN)
+    state = bench.up(2)
+    ours = bench.identity
+    killed(bench, 1, after="AddExistedNodes")
+    bench.identity = ours
+    with suppress(EhpcError):
+        bench.up(1, 2, before=state, stop_running=True)
+    assert bench.harm.double_attach == []
+
+
 class Listing:
     """Another resource of the run lists these."""
 

@@ -6,10 +6,18 @@ import pytest
 
 from ehpc_nodes import sight, wire
 from ehpc_nodes.emulator.world import Cluster
-from ehpc_nodes.errors import ApiError, AuthError
+from ehpc_nodes.errors import ApiError, AuthError, EhpcError
 from ehpc_nodes.marks import ATTACHING_KEY, TAG_KEY
 from ehpc_nodes.models import Finding
-from ehpc_nodes.sight import ImageFacts, Sight, Wish, facts_of, members_of_others, system_of
+from ehpc_nodes.sight import (
+    NOT_SEEN,
+    ImageFacts,
+    Sight,
+    Wish,
+    facts_of,
+    members_of_others,
+    system_of,
+)
 from unit.emulated import CLUSTER, IMAGE, MARK, OLD_IMAGE, VPC, Bench, ids, iid
 
 ONE, TWO = ids(1, 2)
@@ -298,13 +306,21 @@ def test_other_clusters_that_cannot_be_seen_are_named(kind):
     bench = Bench()
     add_cluster(bench, OTHER)
     bench.fault(kind, "ListNodes", after=1, times=None)
-    assert look(bench).notes == [
-        Finding(
-            "instance_ids",
-            f"the nodes of {OTHER} can't be seen: make sure that the instances are none of them",
-            warning=True,
-        )
-    ]
+    assert look(bench).notes == [Finding("instance_ids", NOT_SEEN.format(OTHER))]
+
+
+def test_a_stopped_node_of_a_cluster_that_does_not_answer_is_not_wiped():
+    """In the preview, and where it stops answering between the preview's look and the call."""
+    for after in (1, 3):
+        bench = Bench(3)
+        add_cluster(bench, OTHER)
+        bench.emulator.outside.attach(ONE, OTHER)
+        bench.emulator.outside.stop(ONE)
+        gone = {"code": "ManagerNotFound", "status": 404, "times": None, "after": after}
+        bench.fault("error", "ListNodes", **gone)
+        with pytest.raises(EhpcError, match=f"the nodes of {OTHER} can't be seen|is in cluster"):
+            bench.up(1)
+        assert bench.harm.disk_replacements == {}
 
 
 def test_a_cluster_that_was_deleted_meanwhile_has_no_nodes():
@@ -352,8 +368,16 @@ def test_only_tasks_that_may_attach_are_attaching():
         named = ", ".join(f'{{"InstanceId": "{i}"}}' for i in instances)
         return wire.Task(task_id="T", task_type=kind, result=f'{{"Instances": [{named}]}}')
 
-    seen = Sight(tasks=[task("AddComputes", ONE), task("StopComputes", TWO), task("New", iid(3))])
-    assert seen.attaching == {ONE, iid(3)}
+    kinds = [
+        "AddComputes",
+        "StopComputes",
+        "New",
+        "ResetComputes",
+        "StartComputes",
+        "DeleteComputes",
+    ]
+    seen = Sight(tasks=[task(kind, iid(n)) for n, kind in enumerate(kinds, start=1)])
+    assert seen.attaching == {ONE, *ids(3, 4, 5)}
     assert Sight(tasks=None).attaching == set()
 
 

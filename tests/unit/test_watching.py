@@ -280,7 +280,7 @@ def test_a_timeout_with_no_sign_of_the_instance_says_what_can_be_done():
     told = until_time_is_up(bench, operation, 1)
     assert (
         f"waiting for {iid(1)} (not listed); where the console shows no task for it, stop the instance:"
-        " it is then sent anew. The work"
+        " an up then sends it anew. The work"
     ) in told
 
 
