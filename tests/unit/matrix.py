@@ -13,11 +13,13 @@ VERBS = ("create", "update", "refresh", "delete")
 ACTIONS = (
     *("AddExistedNodes", "DeleteNodes", "SetQueue", "StopInstances", "TagResources"),
     *("UntagResources", "DescribeCluster", "ListNodes", "ListNodesNoPaging", "ListNodesByQueue"),
-    *("ListQueues", "ListTasks", "ListClusters", "DescribeInstances"),
+    *("ListQueues", "ListTasks", "ListClusters", "ListImages", "ListCustomImages"),
+    "DescribeInstances",
 )
 #: JSON, but no field holds what it should.
 ODD = """{"TaskId": {"is": "odd"}, "RequestId": ["odd"], "ClusterInfo": 7, "InstanceResponses": {"odd": 1},
- "Nodes": ["odd"], "Queues": ["odd"], "Tasks": ["odd"], "Clusters": ["odd"], "Instances": ["odd"], "TotalCount": "odd"}"""
+ "Nodes": ["odd"], "Queues": ["odd"], "Tasks": ["odd"], "Clusters": ["odd"], "Instances": ["odd"], "OsTags": ["odd"],
+ "Images": ["odd"], "TotalCount": "odd"}"""
 #: Column of the table -> the fault of the emulator. Each strikes once, but for the last two.
 FAULTS: dict[str, dict[str, object]] = {
     "throttled": {"kind": "throttle"},
@@ -26,6 +28,8 @@ FAULTS: dict[str, dict[str, object]] = {
     "reset before the effect": {"kind": "reset_before"},
     "reset after it": {"kind": "reset_after"},
     "answer lost": {"kind": "lost", "seconds": 30},
+    "slow answer": {"kind": "slow", "seconds": 25},
+    "redirected": {"kind": "redirect", "location": "https://elsewhere.example/"},
     "not JSON": {"kind": "garbage", "after_effect": True},
     "another form": {"kind": "garbage", "status": 200, "after_effect": True, "body": ODD},
     "half an answer": {"kind": "truncated"},
@@ -46,6 +50,8 @@ FAULTS: dict[str, dict[str, object]] = {
         "times": None,
     },
 }
+#: An image of the account's own, which another list has.
+OWN_IMAGE = {"image_id": "m-bp1own", "image_owner_alias": "self"}
 UNAFFECTED, DONE, TOLD = "–", "done", "told"
 
 
@@ -56,11 +62,12 @@ class HarmedError(AssertionError):
 def outcome(verb, action, fault):
     """What comes of a run whose calls of an action meet a fault; raises HarmedError where a promise breaks."""
     bench = Bench(detached_instance_status="Stopped", pace={"looks": 2})
-    state = None if verb == "create" else bench.up(1, 2, 3, job_queue="workq")
+    image = OWN_IMAGE if action == "ListCustomImages" else {}
+    state = None if verb == "create" else bench.up(1, 2, 3, job_queue="workq", **image)
     bench.emulator.outside.start(ids(4)[0])
     rule = bench.emulator.faults.add({"action": action, **FAULTS[fault]})
     try:
-        state = run(bench, verb, state)
+        state = run(bench, verb, state, **image)
         result = DONE
     except IncompleteError as error:
         state = error.state if verb in ("create", "update") else state
@@ -68,13 +75,13 @@ def outcome(verb, action, fault):
     except EhpcError:
         result = TOLD
     bench.emulator.faults.clear()
-    check(bench, verb, state)
+    check(bench, verb, state, **image)
     return result if rule.fired else UNAFFECTED
 
 
-def run(bench, verb, state):
+def run(bench, verb, state, **image):
     if verb in ("create", "update"):
-        return bench.up(2, 3, 4, before=state, job_queue="gpu", stop_running=True)
+        return bench.up(2, 3, 4, before=state, job_queue="gpu", stop_running=True, **image)
     if verb == "refresh":
         seen = bench.lifecycle().observe(state)
         if seen is None or seen.instance_ids != ids(1, 2, 3):
@@ -84,9 +91,9 @@ def run(bench, verb, state):
     return None
 
 
-def check(bench, verb, state):
+def check(bench, verb, state, **image):
     """Nothing is harmed, and a clean run finishes."""
-    state = run(bench, verb, state) if state or verb == "create" else None
+    state = run(bench, verb, state, **image) if state or verb == "create" else None
     harm = bench.harm
     if harm.double_attach or harm.releases or harm.touched:
         raise HarmedError(str(harm))
