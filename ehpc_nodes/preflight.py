@@ -353,9 +353,11 @@ def of_strangers(sight: Sight, known: Collection[str], *, is_saved: bool) -> Ite
     or under a name that was given anew), or a create that was killed just before its state was saved. A forced
     replacement looks like a create, and its old half's nodes like these.
     """
-    fate = "not in its state: it is left alone"
-    if not is_saved:
-        fate = "not in the program: it is left alone, unless this is a forced replacement, which detaches it"
+    fate = (
+        "not in its state: it is left alone"
+        if is_saved
+        else "not in the program: it is left alone, unless this is a forced replacement, which detaches it"
+    )
     for instance_id in sorted(
         (sight.marked - sight.begun - set(known)) & (sight.nodes or {}).keys()
     ):

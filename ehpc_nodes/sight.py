@@ -23,8 +23,8 @@ from .operation import Cloud
 T = TypeVar("T")
 #: Of other clusters in the same VPC: a stopped node looks like any stopped instance.
 NOT_SEEN = (
-    "the nodes of {} can't be seen, and attaching one of them would wipe it: run again when that cluster answers"
-    " (ehpc-nodes nodes), or delete it where it is broken for good"
+    "can't be seen, and attaching one of them would wipe it: run again when that cluster answers (ehpc-nodes nodes),"
+    " or delete it where it is broken for good"
 )
 
 
@@ -259,7 +259,8 @@ def _look_at_other_clusters(cloud: Cloud, wish: Wish, sight: Sight) -> None:
     vpc_id = sight.cluster.vpc_id if sight.cluster else ""
     sight.elsewhere, unseen = members_of_others(cloud, wish.cluster_id, vpc_id)
     if unseen:
-        sight.notes.append(Finding("instance_ids", NOT_SEEN.format(listed(unseen))))
+        reason = f"the nodes of {listed(unseen)} {NOT_SEEN}"
+        sight.notes.append(Finding("instance_ids", reason))
 
 
 def members_of_others(

@@ -106,7 +106,7 @@ class Vacancy:
         with suppress(AuthError):  # preflight has warned of it
             held, unseen = members_of_others(cloud, cluster_id, vpc_id)
             if unseen:
-                raise EhpcError(f"Nothing more is sent, since {NOT_SEEN.format(listed(unseen))}.")
+                raise EhpcError(f"Nothing more is sent: the nodes of {listed(unseen)} {NOT_SEEN}.")
         here = {*self.operation.see_compute_nodes()}
         tasks = cloud.list_running_tasks(cluster_id)
         self._tasks = frozenset(task.task_id for task in tasks)

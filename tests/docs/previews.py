@@ -158,11 +158,11 @@ def no_region():
     return []
 
 
-def of_mark(**tags):
-    """Of another instance that carries this resource's mark."""
-    bench = Bench(attached=() if tags else (2,))
+def of_mark(*owned, **tags):
+    """Of another instance that carries this resource's mark; of a create, where none is owned."""
+    bench = Bench(attached=(*(3 for _ in owned), *(() if tags else (2,))))
     bench.emulator.world.instances[TWO].tags |= {TAG_KEY: MARK, **tags}
-    return survey(bench).findings
+    return survey(bench, [ONE, *owned], owned).findings
 
 
 def of_elsewhere(status):
@@ -210,7 +210,11 @@ OTHERS = {
     "listed by two resources": lambda: of_second([1], [1]),
     "a host name in two resources": lambda: of_second([1], [3]),
     "detached in this run by another resource": lambda: of_second([1], [1], detaches),
-    "a node with this resource's mark": of_mark,
+    "a node with this resource's mark": lambda: of_mark(THREE),
+    "a node with this resource's mark, in a create": of_mark,
+    "a node that somebody has detached": lambda: (
+        survey(Bench(attached=(2,)), [ONE, TWO], [ONE, TWO]).findings
+    ),
     "sent by an interrupted run": of_interrupted,
     "on its way to another cluster": lambda: of_elsewhere("Running"),
     "announced for another cluster": lambda: of_elsewhere("Stopped"),

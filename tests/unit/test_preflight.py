@@ -189,7 +189,7 @@ ROWS: dict[str, Any] = {
         another_cluster_unseen,
         {},
         "instance_ids",
-        NOT_SEEN.format("ehpc-hz-other"),
+        f"the nodes of ehpc-hz-other {NOT_SEEN}",
     ),
     "image of another architecture": (
         image(architecture="arm64"),

@@ -306,7 +306,7 @@ def test_other_clusters_that_cannot_be_seen_are_named(kind):
     bench = Bench()
     add_cluster(bench, OTHER)
     bench.fault(kind, "ListNodes", after=1, times=None)
-    assert look(bench).notes == [Finding("instance_ids", NOT_SEEN.format(OTHER))]
+    assert look(bench).notes == [Finding("instance_ids", f"the nodes of {OTHER} {NOT_SEEN}")]
 
 
 def test_a_stopped_node_of_a_cluster_that_does_not_answer_is_not_wiped():
