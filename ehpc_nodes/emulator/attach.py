@@ -123,7 +123,8 @@ def _take(state: State, cluster: Cluster, instance: Instance, image: Image, queu
     node.status, node.state_in_sched = "uninit", "unknown"
     node.listed = state.world.knobs.nodes_listed == "at_acceptance"
     state.world.add_node(cluster, node)
-    state.move(instance, "Starting", "Running")
+    if state.world.knobs.instances_start == "at_acceptance":
+        state.move(instance, "Starting", "Running")
 
 
 def set_image(instance: Instance, image: Image) -> None:

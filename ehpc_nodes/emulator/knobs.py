@@ -58,6 +58,8 @@ class Knobs:
     task_pace: when an E-HPC task ends; looks are ListTasks and ListNodes* calls.
     instance_pace: when an instance is stopped or started; looks are DescribeInstances calls.
     nodes_listed: whether node entries appear when AddExistedNodes is accepted or when it ends.
+    instances_start: whether ECS starts an instance when AddExistedNodes is accepted or when it ends (it is Stopped
+        until then, on its new image).
     task_listed: whether ListTasks knows the tasks of AddExistedNodes.
     task_type: the TaskType word of AddExistedNodes.
     task_result_names_instances: whether such a task's Result names its instances from the start.
@@ -74,6 +76,7 @@ class Knobs:
     task_pace: Pace = field(default_factory=Pace)
     instance_pace: Pace = field(default_factory=Pace)
     nodes_listed: Literal["at_acceptance", "at_end"] = "at_acceptance"
+    instances_start: Literal["at_acceptance", "at_end"] = "at_acceptance"
     task_listed: bool = True
     task_type: str = "AddComputes"
     task_result_names_instances: bool = True

@@ -43,6 +43,7 @@ KNOBS = st.fixed_dictionaries(
         "pace": st.sampled_from(["instant", {"looks": 3}, {"seconds": 40}, {"seconds": 300}]),
         "instance_pace": st.sampled_from(["instant", {"seconds": 20}]),
         "nodes_listed": st.sampled_from(["at_acceptance", "at_end"]),
+        "instances_start": st.sampled_from(["at_acceptance", "at_end"]),
         "task_listed": st.booleans(),
         "task_type": st.sampled_from(["AddComputes", "AddExistedNodes"]),
         "task_result_names_instances": st.booleans(),
@@ -66,6 +67,9 @@ class Histories(RuleBasedStateMachine):
         if not self.mark and not knobs["task_listed"]:
             # where neither tasks nor nodes are listed, only a mark can tell what a killed run has sent
             knobs["nodes_listed"] = "at_acceptance"
+        if not knobs["task_listed"] and knobs["nodes_listed"] == "at_end":
+            # a new disk of the same image would be all that there is to see: nothing
+            knobs["instances_start"] = "at_acceptance"
         self.bench = Bench(SIZE, grace=GRACE, mark=self.mark, **knobs)
         self.saved: Any = None
         self.incomplete = False

@@ -61,6 +61,16 @@ def test_progress_in_steps(make):
     assert steps == [1, 2, 4, 6, 8]
 
 
+@pytest.mark.parametrize(("start", "status"), [("at_acceptance", "Running"), ("at_end", "Stopped")])
+def test_knob_instances_start(make, start, status):
+    cloud = make(task_pace="held", instances_start=start)
+    cloud.add("i-1")
+    instance = cloud.emulator.world.instances["i-1"]
+    assert (instance.status, instance.image_id) == (status, "centos76")
+    cloud.release("all")
+    assert instance.status == "Running"
+
+
 def test_knob_nodes_listed(make):
     early, late = make(task_pace="held"), make(task_pace="held", nodes_listed="at_end")
     for cloud in (early, late):
