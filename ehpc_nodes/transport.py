@@ -45,7 +45,7 @@ TRUST = " (REQUESTS_CA_BUNDLE names the file of an authority of your own)"
 
 
 class HttpExchange:
-    """Calls of one product over HTTP(S), on a kept-alive session. Safe to use from one thread.
+    """Calls of one product over HTTP(S), on a kept-alive session. Safe to use from one thread, but for `close`.
 
     Args:
         endpoint: ``https://host`` (``http`` is for loopback: settings refuse it elsewhere).
@@ -74,6 +74,7 @@ class HttpExchange:
         set_with = f" ({source})" if source else ""
         self._where = f" to {urlsplit(endpoint).netloc.rpartition('@')[2]}{set_with}"
         self._timeout = (CONNECT_TIMEOUT, read_timeout)
+        self._closed = False
         self._session = requests.Session()
         self._session.trust_env = not self._endpoint.startswith("http://")
         self._headers = {
@@ -85,6 +86,8 @@ class HttpExchange:
 
     def __call__(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
         credentials = self._credentials()
+        if self._closed:  # keys can take long, and nobody waits for them any more
+            raise NotSentError(action, "closed before it was sent")
         log.debug("%s %s", action, redacted(params))
         try:
             answer = self._send(action, canonical_query(params), credentials)
@@ -119,6 +122,8 @@ class HttpExchange:
         )
 
     def close(self) -> None:
+        """Send nothing more; what has been sent already goes on."""
+        self._closed = True
         self._session.close()
 
 
