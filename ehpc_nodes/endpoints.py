@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import unquote
 
 from .errors import ConfigError
 
@@ -56,6 +58,11 @@ def address(value: str, name: str) -> str:
             f"{name} is {value!r}: plain http is allowed for a loopback address only. Use https."
         )
     return f"{scheme}://{host}{'' if port is None else f':{int(port)}'}"
+
+
+def hold_password(proxies: Iterable[str]) -> bool:
+    """Whether one of these proxies' addresses, however it was written, may hold a password."""
+    return any("@" in unquote(proxy) for proxy in proxies)
 
 
 def _parts(value: str) -> tuple[str, str, str | None]:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from .endpoints import hold_password
 from .errors import CertificateError, NotSentError, TransportError, api_error
 from .signing import Credentials, canonical_query, signed_headers
 
@@ -40,6 +41,8 @@ class Exchange(Protocol):
 
 #: How http.client says that a proxy refused to reach the endpoint.
 NO_TUNNEL = "Tunnel connection failed"
+PROXIED = "(through the proxy that HTTPS_PROXY names)"
+NO_AUTHORITIES = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names no file"
 UNTRUSTED = "the endpoint's certificate isn't trusted"
 TRUST = " (REQUESTS_CA_BUNDLE names the file of an authority of your own)"
 
@@ -91,14 +94,13 @@ class HttpExchange:
         log.debug("%s %s", action, redacted(params))
         try:
             answer = self._send(action, canonical_query(params), credentials)
-        except ValueError:  # it may tell a secret header, and come after the answer
+        except (ValueError, TypeError):
+            # a secret header, which it may tell; after the answer; TypeError: a proxy's address without a host
             raise TransportError(action, UNUSABLE) from None
-        except requests.RequestException as error:
-            raise _transport_error(action, error, self._where) from error
         except OSError as error:
-            raise CertificateError(
-                action, str(error)
-            ) from error  # REQUESTS_CA_BUNDLE names no file
+            hides = _proxy_may_be_secret(self._session, self._endpoint)
+            failed = _transport_error(action, error, self._where, hides=hides)
+            raise failed from (None if hides else error)
         log.debug("%s: HTTP %s", action, answer.status_code)
         body = hidden(answer.content, credentials)
         return read_answer(action, answer.status_code, body, answer.headers)
@@ -137,10 +139,11 @@ def clock_skew(endpoint: str, timeout: float = CONNECT_TIMEOUT) -> float | None:
         session.trust_env = not endpoint.startswith("http://")
         try:
             answer = session.get(f"{endpoint}/", timeout=timeout, allow_redirects=False)
-        except requests.RequestException as error:
-            raise _transport_error("GET", error) from error
-        except ValueError:
+        except (ValueError, TypeError):
             raise TransportError("GET", UNUSABLE) from None
+        except OSError as error:
+            hides = _proxy_may_be_secret(session, endpoint)
+            raise _transport_error("GET", error, hides=hides) from (None if hides else error)
     told = parsedate(answer.headers.get("date", ""))
     return None if told is None else time() - timegm(told)
 
@@ -213,17 +216,34 @@ def _parse_xml(body: bytes) -> dict[str, Any] | None:
     return {child.tag: child.text or "" for child in root} if root.tag == "Error" else None
 
 
+def _proxy_may_be_secret(session: requests.Session, endpoint: str) -> bool:
+    """Whether the way to an endpoint leads through a proxy with a password in its address.
+
+    If it was misspelt (an unescaped # or /), a part of it is taken for the proxy's host, and told.
+    """
+    proxies = session.merge_environment_settings(endpoint, {}, None, None, None)["proxies"]
+    return hold_password(proxies.values())
+
+
 def _transport_error(
-    action: str, error: requests.RequestException, where: str = ""
+    action: str, error: OSError, where: str = "", *, hides: bool = False
 ) -> TransportError:
+    """What an error of the connection means.
+
+    Args:
+        hides: leave out the error's own words, which may repeat a part of a proxy's password.
+    """
+    root = _kind(error) if hides else _root(error)
+    if not isinstance(error, requests.RequestException):
+        return CertificateError(action, NO_AUTHORITIES if hides else root)
     if _has(error, ssl.SSLCertVerificationError):
-        return CertificateError(action, f"{UNTRUSTED}; no connection{where}: {_root(error)}{TRUST}")
+        return CertificateError(action, f"{UNTRUSTED}; no connection{where}: {root}{TRUST}")
     if isinstance(error, requests.exceptions.ReadTimeout):
         return TransportError(action, "no answer within the read timeout")
     if _never_connected(error):
-        return NotSentError(action, f"no connection{where}: {_root(error)}")
+        return NotSentError(action, f"no connection{where}: {root}")
     broken = isinstance(error, requests.exceptions.SSLError)
-    return TransportError(action, _root(error) + (f", connected{where}" if broken else ""))
+    return TransportError(action, root + (f", connected{where}" if broken else ""))
 
 
 def _never_connected(error: BaseException) -> bool:
@@ -249,15 +269,26 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             yield from _causes(cause)
 
 
+def _kind(error: BaseException) -> str:
+    """The innermost reason by its name alone, or the status by which a proxy refused."""
+    told = (re.match(rf"{NO_TUNNEL}: (\d{{3}})\b", str(cause)) for cause in _causes(error))
+    status = next((f"HTTP {found[1]}" for found in told if found), "")
+    return f"{status or type(_innermost(error)).__name__} {PROXIED}"
+
+
 def _root(error: BaseException) -> str:
     """The innermost reason, in a few words, without object addresses."""
-    while True:
-        inner = next((a for a in error.args if isinstance(a, BaseException)), None)
-        inner = inner or getattr(error, "reason", None)
-        if not isinstance(inner, BaseException):
-            break
-        error = inner
+    error = _innermost(error)
     return (
         re.sub(r"<[^>]*>:?\s*|HTTPS?Connection\([^)]*\):?\s*", "", str(error))
         or type(error).__name__
     )
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while True:
+        inner = next((a for a in error.args if isinstance(a, BaseException)), None)
+        inner = inner or getattr(error, "reason", None)
+        if not isinstance(inner, BaseException):
+            return error
+        error = inner

@@ -46,3 +46,17 @@ def test_a_password_in_an_endpoint_is_not_repeated():
     with pytest.raises(ConfigError, match="ehpc:endpoint has to be a host name") as caught:
         endpoints.address("https://me:hunter2@proxy.example", "ehpc:endpoint")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "secret"),
+    [
+        ([], False),
+        (["http://proxy.example:3128", "localhost,127.0.0.1"], False),
+        (["http://proxy.example", "http://me:hunter2@proxy.example"], True),
+        (["me:hunter2%40proxy.example"], True),
+        (["http://me:hunt#er/2@"], True),
+    ],
+)
+def test_what_may_hold_a_password(proxies, secret):
+    assert endpoints.hold_password(proxies) is secret
