@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from .endpoints import hold_password
+from .endpoints import hold_password, is_loopback
 from .errors import CertificateError, NotSentError, TransportError, api_error
 from .signing import Credentials, canonical_query, signed_headers
 
@@ -43,8 +43,20 @@ class Exchange(Protocol):
 NO_TUNNEL = "Tunnel connection failed"
 PROXIED = "(through the proxy that HTTPS_PROXY names)"
 NO_AUTHORITIES = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names no file"
+#: How OpenSSL calls what comes of a server that speaks plain HTTP.
+NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL"})
 UNTRUSTED = "the endpoint's certificate isn't trusted"
 TRUST = " (REQUESTS_CA_BUNDLE names the file of an authority of your own)"
+
+
+class NoTlsError(TransportError):
+    """What came is no TLS: the endpoint speaks none, or somebody broke into a connection that had carried a request.
+
+    Attributes:
+        patience: seconds for which a read is repeated: mostly, only another setting helps.
+    """
+
+    patience = 4.0
 
 
 class HttpExchange:
@@ -99,7 +111,7 @@ class HttpExchange:
             raise TransportError(action, UNUSABLE) from None
         except OSError as error:
             hides = _proxy_may_be_secret(self._session, self._endpoint)
-            failed = _transport_error(action, error, self._where, hides=hides)
+            failed = _transport_error(action, error, self._endpoint, self._where, hides=hides)
             raise failed from (None if hides else error)
         log.debug("%s: HTTP %s", action, answer.status_code)
         body = hidden(answer.content, credentials)
@@ -143,7 +155,8 @@ def clock_skew(endpoint: str, timeout: float = CONNECT_TIMEOUT) -> float | None:
             raise TransportError("GET", UNUSABLE) from None
         except OSError as error:
             hides = _proxy_may_be_secret(session, endpoint)
-            raise _transport_error("GET", error, hides=hides) from (None if hides else error)
+            failed = _transport_error("GET", error, endpoint, hides=hides)
+            raise failed from (None if hides else error)
     told = parsedate(answer.headers.get("date", ""))
     return None if told is None else time() - timegm(told)
 
@@ -226,7 +239,7 @@ def _proxy_may_be_secret(session: requests.Session, endpoint: str) -> bool:
 
 
 def _transport_error(
-    action: str, error: OSError, where: str = "", *, hides: bool = False
+    action: str, error: OSError, endpoint: str, where: str = "", *, hides: bool = False
 ) -> TransportError:
     """What an error of the connection means.
 
@@ -242,8 +255,19 @@ def _transport_error(
         return TransportError(action, "no answer within the read timeout")
     if _never_connected(error):
         return NotSentError(action, f"no connection{where}: {root}")
+    if any(getattr(cause, "reason", None) in NO_TLS for cause in _causes(error)):
+        return NoTlsError(action, _no_tls(endpoint, where.removeprefix(" to "), root))
     broken = isinstance(error, requests.exceptions.SSLError)
     return TransportError(action, root + (f", connected{where}" if broken else ""))
+
+
+def _no_tls(endpoint: str, place: str, root: str) -> str:
+    """That an endpoint of this machine speaks no TLS; of another, what came may be a middlebox's."""
+    address = urlsplit(endpoint)
+    if is_loopback(address.hostname or ""):
+        http = f"http://{address.netloc.rpartition('@')[2]}"
+        return f"{place or 'it'} speaks no TLS: for the emulator write {http}"
+    return f"what came from {place or 'it'} is no TLS: {root}"
 
 
 def _never_connected(error: BaseException) -> bool:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ehpc_nodes.errors import CertificateError, NotSentError, TransportError
 from ehpc_nodes.operation import may_have_acted
-from ehpc_nodes.transport import clock_skew
+from ehpc_nodes.transport import NoTlsError, clock_skew
 from unit.certificates import self_signed
 from unit.emulated import CLUSTER, Bench, ids
 from unit.test_transport import exchange
@@ -77,6 +77,16 @@ class ForbiddingProxy(Loopback):
     def finish_request(self, request, _client_address):
         head_from(request)
         request.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+
+class HandingProxy(Loopback):
+    """It connects to a service that speaks plain HTTP."""
+
+    def finish_request(self, request, _client_address):
+        head_from(request)
+        request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        request.recv(65536)
+        request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
 def head_from(connection):
@@ -149,6 +159,19 @@ def test_a_request_that_was_read_may_have_acted(tmp_path, monkeypatch, deed, pro
     assert may_have_acted(caught.value), repr(caught.value)
     assert len(service.requests) == 1, "never repeated by the HTTP library"
     assert proxy.asked == [place] * proxied
+
+
+@pytest.mark.parametrize("info", ["", "me:hunter2@"])
+def test_what_is_no_tls_somewhere_else_is_told_as_that(monkeypatch, info):
+    """A proxy that hands over to no TLS, say."""
+    with running(HandingProxy()) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{info}127.0.0.1:{proxy.port}")
+        with pytest.raises(NoTlsError) as caught:
+            exchange("https://ehpc.invalid", source="ehpc:endpoint")("AddExistedNodes", {})
+    assert may_have_acted(caught.value)
+    assert caught.value.reason.startswith("what came from ehpc.invalid (ehpc:endpoint) is no TLS: ")
+    assert ("WRONG_VERSION" in caught.value.reason) is not bool(info)
+    assert "hunter2" not in str(caught.value)
 
 
 def assert_not_sent(url):

@@ -42,6 +42,17 @@ def test_endpoints_of_other_forms_are_refused(value):
     )
 
 
+@pytest.mark.parametrize("value", ["127.0.0.1:8642", "localhost", "LOCALHOST:1/", "[::1]:8642"])
+def test_a_loopback_host_without_a_scheme_is_refused_with_what_is_meant(value):
+    with pytest.raises(ConfigError) as caught:
+        endpoints.address(value, "ehpc:endpoint")
+    assert str(caught.value) == (
+        f"ehpc:endpoint is {value!r}, which says neither http nor https: for the emulator write"
+        f" http://{value.rstrip('/')}."
+    )
+    assert endpoints.address(f"https://{value}", "ehpc:endpoint").startswith("https://")
+
+
 def test_a_password_in_an_endpoint_is_not_repeated():
     with pytest.raises(ConfigError, match="ehpc:endpoint has to be a host name") as caught:
         endpoints.address("https://me:hunter2@proxy.example", "ehpc:endpoint")
