@@ -1,4 +1,4 @@
-"""A client from settings: both products' addresses, versions and HTTP methods stand here."""
+"""A client from settings: both products' addresses, versions and HTTP methods, and how long an answer is awaited."""
 
 from __future__ import annotations
 
