@@ -266,7 +266,7 @@ class Client:
 
         Patience begins with the trouble that it is for, and anew after a conflict: the service was there then.
         """
-        limits: dict[bool, Deadline] = {}
+        limits: dict[float, Deadline] = {}
         growing = wait_random_exponential(multiplier=0.5, max=15)
 
         def give_up(state: RetryCallState) -> bool:
@@ -276,9 +276,9 @@ class Client:
             if isinstance(error, ConflictError):
                 limits.clear()
                 return self._deadline.passed
-            unreachable = isinstance(error, NotSentError)
-            seconds = UNREACHABLE if unreachable else PATIENCE
-            return limits.setdefault(unreachable, self._deadline.at_most(seconds)).passed
+            usual = UNREACHABLE if isinstance(error, NotSentError) else PATIENCE
+            seconds = getattr(error, "patience", usual)
+            return limits.setdefault(seconds, self._deadline.at_most(seconds)).passed
 
         return Retrying(
             retry=retry_if_exception_type(on),

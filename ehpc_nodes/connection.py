@@ -1,19 +1,28 @@
-"""A client from settings: both products' addresses, versions and HTTP methods stand here."""
+"""A client from settings: both products' addresses, versions and HTTP methods, and how long an answer is awaited."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from functools import partial
+from threading import Thread
+from typing import Any
 
 from . import __version__
 from .client import Client
+from .errors import CancelledError, TransportError
 from .settings import Settings
-from .transport import HttpExchange
-from .waiting import Deadline
+from .transport import Exchange, HttpExchange
+from .waiting import Deadline, RealClock, ends_in_time
 
 EHPC_VERSION = "2018-04-12"
 ECS_VERSION = "2014-05-26"
+#: Seconds that each answer has, even after time is up: last looks tell what has become of the work.
+LEAST_SECONDS = 5.0
+TIME_UP, STOPPED = (
+    f"{what} before its answer came" for what in ("time was up", "the run was stopped")
+)
 log = logging.getLogger("ehpc_nodes.connection")
 
 
@@ -25,12 +34,18 @@ def connect(
     Args:
         notice: told in a line why a call is being repeated.
     """
-    exchange = partial(
+    http = partial(
         HttpExchange,
         credentials=found.credentials,
         user_agent=f"ehpc-nodes/{__version__}",
         read_timeout=found.read_timeout_seconds,
     )
+    stoppable = isinstance(deadline.clock, RealClock) and deadline.clock.is_stoppable
+
+    def exchange(endpoint: str, **product: str) -> Exchange:
+        make = partial(http, endpoint, **product)
+        return Interruptible(make, deadline) if stoppable else make()
+
     return Client(
         exchange(
             found.ehpc_endpoint,
@@ -45,3 +60,38 @@ def connect(
         deadline=deadline,
         notice=notice,
     )
+
+
+class Interruptible:
+    """Calls that aren't awaited any longer when the user stops the run or time is up: their answers are lost.
+
+    Each call has a thread, which the process doesn't wait for when it ends. One that is given up keeps its session,
+    which is safe in one thread only; the next call gets another.
+    """
+
+    def __init__(self, make: Callable[[], HttpExchange], deadline: Deadline) -> None:
+        self._make, self._exchange = make, make()
+        self._deadline = deadline
+
+    def __call__(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
+        answer: Future[dict[str, Any]] = Future()
+        call = partial(self._exchange, action, params)
+        thread = Thread(target=_fulfil, args=(answer, call), daemon=True)
+        thread.start()
+        why = TIME_UP
+        try:
+            if ends_in_time(thread, self._deadline, LEAST_SECONDS):
+                return answer.result()
+        except CancelledError:  # of the wait: a call raises none
+            why = STOPPED
+        self._exchange.close()
+        self._exchange = self._make()
+        raise TransportError(action, why)
+
+
+def _fulfil(answer: Future[dict[str, Any]], call: Callable[[], dict[str, Any]]) -> None:
+    """Whatever comes of the call is the answer's: nobody may be there any more to see a thread's error."""
+    try:
+        answer.set_result(call())
+    except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+        answer.set_exception(error)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import unquote
 
 from .errors import ConfigError
 
@@ -42,7 +44,8 @@ def address(value: str, name: str) -> str:
         name: of the setting that holds it.
 
     Raises:
-        ConfigError: the value has another form, or is plain http off the machine.
+        ConfigError: the value has another form, is plain http off the machine, or a loopback host without a
+            scheme.
     """
     scheme, host, port = _parts(value)
     if not _is_host(host) or not (port is None or 1 <= int(port) <= 65535):
@@ -51,20 +54,30 @@ def address(value: str, name: str) -> str:
             f"{name} {held}has to be a host name or https://host, with a port from 1 to 65535 behind"
             " it where it needs one."
         )
-    if scheme == "http" and not _is_loopback(host):
+    if scheme == "http" and not is_loopback(host):
         raise ConfigError(
             f"{name} is {value!r}: plain http is allowed for a loopback address only. Use https."
         )
-    return f"{scheme}://{host}{'' if port is None else f':{int(port)}'}"
+    if not scheme and is_loopback(host):  # the emulator's, nearly always, and that speaks no TLS
+        raise ConfigError(
+            f"{name} is {value!r}, which says neither http nor https: for the emulator write"
+            f" http://{value.removesuffix('/')}."
+        )
+    return f"{scheme or 'https'}://{host}{'' if port is None else f':{int(port)}'}"
+
+
+def hold_password(proxies: Iterable[str]) -> bool:
+    """Whether one of these proxies' addresses, however it was written, may hold a password."""
+    return any("@" in unquote(proxy) for proxy in proxies)
 
 
 def _parts(value: str) -> tuple[str, str, str | None]:
-    """Scheme, host and port; an empty host where the value has not the form."""
+    """Scheme (empty: none is given), host and port; an empty host where the value has not the form."""
     found = FORM.fullmatch(value)
     if not found:
         return "", "", None
     scheme, host, port = found.groups()
-    return (scheme or "https").lower(), host.lower(), port
+    return (scheme or "").lower(), host.lower(), port
 
 
 def _is_host(host: str) -> bool:
@@ -77,7 +90,8 @@ def _is_host(host: str) -> bool:
     return named and len(host) <= LONGEST_HOST
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its name or address."""
     found = _ip(host)
     return host == "localhost" if found is None else found.is_loopback
 

@@ -8,6 +8,7 @@ stack config ``ehpc:*``, stack config ``alicloud:*`` (Pulumi's alicloud provider
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -264,12 +265,13 @@ def _asking(
         try:
             provider = provider or make(_library())
             found = provider.get_credentials()
-        except Exception as error:
-            log.debug("credentials: %s", error)
+        except Exception as error:  # noqa: BLE001 - whatever the library raises
+            hides = _proxy_may_be_secret()
+            log.debug("credentials: %s", type(error).__name__ if hides else error)
             raise NoCredentialsError(
                 f"{why(error)} Set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET,"
                 " or run: aliyun configure."
-            ) from error
+            ) from (None if hides else error)
         parts = {
             "access key id": found.get_access_key_id(),
             "access key secret": found.get_access_key_secret(),
@@ -287,6 +289,14 @@ def _library() -> Any:
     return provider
 
 
+def _proxy_may_be_secret() -> bool:
+    """Whether a proxy's password may stand in the words of the library, which takes the environment's proxies."""
+    proxies = (value for name, value in os.environ.items() if name.lower().endswith("_proxy"))
+    return endpoints.hold_password(proxies)
+
+
 def _first_line(error: Exception) -> str:
+    if _proxy_may_be_secret():
+        return f"{type(error).__name__} (through the proxy that HTTPS_PROXY names, perhaps)."
     line = (str(error) or type(error).__name__).splitlines()[0][:200].rstrip(".")
     return f"{line}."

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from .endpoints import hold_password, is_loopback
 from .errors import CertificateError, NotSentError, TransportError, api_error
 from .signing import Credentials, canonical_query, signed_headers
 
@@ -40,12 +41,26 @@ class Exchange(Protocol):
 
 #: How http.client says that a proxy refused to reach the endpoint.
 NO_TUNNEL = "Tunnel connection failed"
+PROXIED = "(through the proxy that HTTPS_PROXY names)"
+NO_AUTHORITIES = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names no file"
+#: How OpenSSL calls what comes of a server that speaks plain HTTP.
+NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL"})
 UNTRUSTED = "the endpoint's certificate isn't trusted"
 TRUST = " (REQUESTS_CA_BUNDLE names the file of an authority of your own)"
 
 
+class NoTlsError(TransportError):
+    """What came is no TLS: the endpoint speaks none, or somebody broke into a connection that had carried a request.
+
+    Attributes:
+        patience: seconds for which a read is repeated: mostly, only another setting helps.
+    """
+
+    patience = 4.0
+
+
 class HttpExchange:
-    """Calls of one product over HTTP(S), on a kept-alive session. Safe to use from one thread.
+    """Calls of one product over HTTP(S), on a kept-alive session. Safe to use from one thread, but for `close`.
 
     Args:
         endpoint: ``https://host`` (``http`` is for loopback: settings refuse it elsewhere).
@@ -74,6 +89,7 @@ class HttpExchange:
         set_with = f" ({source})" if source else ""
         self._where = f" to {urlsplit(endpoint).netloc.rpartition('@')[2]}{set_with}"
         self._timeout = (CONNECT_TIMEOUT, read_timeout)
+        self._closed = False
         self._session = requests.Session()
         self._session.trust_env = not self._endpoint.startswith("http://")
         self._headers = {
@@ -85,17 +101,18 @@ class HttpExchange:
 
     def __call__(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
         credentials = self._credentials()
+        if self._closed:  # keys can take long, and nobody waits for them any more
+            raise NotSentError(action, "closed before it was sent")
         log.debug("%s %s", action, redacted(params))
         try:
             answer = self._send(action, canonical_query(params), credentials)
-        except ValueError:  # it may tell a secret header, and come after the answer
+        except (ValueError, TypeError):
+            # a secret header, which it may tell; after the answer; TypeError: a proxy's address without a host
             raise TransportError(action, UNUSABLE) from None
-        except requests.RequestException as error:
-            raise _transport_error(action, error, self._where) from error
         except OSError as error:
-            raise CertificateError(
-                action, str(error)
-            ) from error  # REQUESTS_CA_BUNDLE names no file
+            hides = _proxy_may_be_secret(self._session, self._endpoint)
+            failed = _transport_error(action, error, self._endpoint, self._where, hides=hides)
+            raise failed from (None if hides else error)
         log.debug("%s: HTTP %s", action, answer.status_code)
         body = hidden(answer.content, credentials)
         return read_answer(action, answer.status_code, body, answer.headers)
@@ -119,6 +136,8 @@ class HttpExchange:
         )
 
     def close(self) -> None:
+        """Send nothing more; what has been sent already goes on."""
+        self._closed = True
         self._session.close()
 
 
@@ -132,10 +151,12 @@ def clock_skew(endpoint: str, timeout: float = CONNECT_TIMEOUT) -> float | None:
         session.trust_env = not endpoint.startswith("http://")
         try:
             answer = session.get(f"{endpoint}/", timeout=timeout, allow_redirects=False)
-        except requests.RequestException as error:
-            raise _transport_error("GET", error) from error
-        except ValueError:
+        except (ValueError, TypeError):
             raise TransportError("GET", UNUSABLE) from None
+        except OSError as error:
+            hides = _proxy_may_be_secret(session, endpoint)
+            failed = _transport_error("GET", error, endpoint, hides=hides)
+            raise failed from (None if hides else error)
     told = parsedate(answer.headers.get("date", ""))
     return None if told is None else time() - timegm(told)
 
@@ -208,17 +229,45 @@ def _parse_xml(body: bytes) -> dict[str, Any] | None:
     return {child.tag: child.text or "" for child in root} if root.tag == "Error" else None
 
 
+def _proxy_may_be_secret(session: requests.Session, endpoint: str) -> bool:
+    """Whether the way to an endpoint leads through a proxy with a password in its address.
+
+    If it was misspelt (an unescaped # or /), a part of it is taken for the proxy's host, and told.
+    """
+    proxies = session.merge_environment_settings(endpoint, {}, None, None, None)["proxies"]
+    return hold_password(proxies.values())
+
+
 def _transport_error(
-    action: str, error: requests.RequestException, where: str = ""
+    action: str, error: OSError, endpoint: str, where: str = "", *, hides: bool = False
 ) -> TransportError:
+    """What an error of the connection means.
+
+    Args:
+        hides: leave out the error's own words, which may repeat a part of a proxy's password.
+    """
+    root = _kind(error) if hides else _root(error)
+    if not isinstance(error, requests.RequestException):
+        return CertificateError(action, NO_AUTHORITIES if hides else root)
     if _has(error, ssl.SSLCertVerificationError):
-        return CertificateError(action, f"{UNTRUSTED}; no connection{where}: {_root(error)}{TRUST}")
+        return CertificateError(action, f"{UNTRUSTED}; no connection{where}: {root}{TRUST}")
     if isinstance(error, requests.exceptions.ReadTimeout):
         return TransportError(action, "no answer within the read timeout")
     if _never_connected(error):
-        return NotSentError(action, f"no connection{where}: {_root(error)}")
+        return NotSentError(action, f"no connection{where}: {root}")
+    if any(getattr(cause, "reason", None) in NO_TLS for cause in _causes(error)):
+        return NoTlsError(action, _no_tls(endpoint, where.removeprefix(" to "), root))
     broken = isinstance(error, requests.exceptions.SSLError)
-    return TransportError(action, _root(error) + (f", connected{where}" if broken else ""))
+    return TransportError(action, root + (f", connected{where}" if broken else ""))
+
+
+def _no_tls(endpoint: str, place: str, root: str) -> str:
+    """That an endpoint of this machine speaks no TLS; of another, what came may be a middlebox's."""
+    address = urlsplit(endpoint)
+    if is_loopback(address.hostname or ""):
+        http = f"http://{address.netloc.rpartition('@')[2]}"
+        return f"{place or 'it'} speaks no TLS: for the emulator write {http}"
+    return f"what came from {place or 'it'} is no TLS: {root}"
 
 
 def _never_connected(error: BaseException) -> bool:
@@ -244,15 +293,26 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             yield from _causes(cause)
 
 
+def _kind(error: BaseException) -> str:
+    """The innermost reason by its name alone, or the status by which a proxy refused."""
+    told = (re.match(rf"{NO_TUNNEL}: (\d{{3}})\b", str(cause)) for cause in _causes(error))
+    status = next((f"HTTP {found[1]}" for found in told if found), "")
+    return f"{status or type(_innermost(error)).__name__} {PROXIED}"
+
+
 def _root(error: BaseException) -> str:
     """The innermost reason, in a few words, without object addresses."""
-    while True:
-        inner = next((a for a in error.args if isinstance(a, BaseException)), None)
-        inner = inner or getattr(error, "reason", None)
-        if not isinstance(inner, BaseException):
-            break
-        error = inner
+    error = _innermost(error)
     return (
         re.sub(r"<[^>]*>:?\s*|HTTPS?Connection\([^)]*\):?\s*", "", str(error))
         or type(error).__name__
     )
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while True:
+        inner = next((a for a in error.args if isinstance(a, BaseException)), None)
+        inner = inner or getattr(error, "reason", None)
+        if not isinstance(inner, BaseException):
+            return error
+        error = inner

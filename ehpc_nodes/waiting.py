@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 15.0
+#: Seconds between two looks whether the user has stopped the run, while another thread is at work.
+TICK = 0.1
 
 
 class Clock(Protocol):
@@ -28,9 +30,14 @@ class Clock(Protocol):
 
 
 class RealClock:
-    """The machine's monotonic clock. ``cancelled`` is an event that ends every sleep at once."""
+    """The machine's monotonic clock. ``cancelled`` is an event that ends every sleep at once.
+
+    Attributes:
+        is_stoppable: whether the event is somebody else's, who may set it (in a script, Ctrl-C raises by itself).
+    """
 
     def __init__(self, cancelled: threading.Event | None = None) -> None:
+        self.is_stoppable = cancelled is not None
         self.cancelled = cancelled or threading.Event()
 
     def now(self) -> float:
@@ -106,3 +113,19 @@ def wait_until(
         if deadline.passed:
             return None
         deadline.clock.sleep(min(next(between), deadline.left))
+
+
+def ends_in_time(thread: threading.Thread, deadline: Deadline, least: float) -> bool:
+    """Wait for a thread until the deadline, and for ``least`` seconds at least; whether it has ended.
+
+    Raises:
+        CancelledError: the user has stopped the run meanwhile.
+    """
+    limit = deadline.clock.now() + max(deadline.left, least)
+    while True:
+        thread.join(TICK)
+        if not thread.is_alive():
+            return True
+        deadline.clock.sleep(0)
+        if deadline.clock.now() >= limit:
+            return False

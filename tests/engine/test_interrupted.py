@@ -216,6 +216,50 @@ def test_after_ctrl_c_nothing_more_is_sent(cloud, stack_on):
     assert it.harm.disk_replacements == {}
 
 
+@pytest.mark.parametrize(
+    "action", ["AddExistedNodes", pytest.param("ListTasks", marks=pytest.mark.long)]
+)
+def test_ctrl_c_is_heard_while_a_call_hangs(cloud, stack_on, action):
+    """And an AddExistedNodes without an answer is kept as perhaps sent."""
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    hanging = it.fault("slow", action, seconds=20, after=2 if action == "ListTasks" else 0)
+    running = stack.start("up", "--yes", "--skip-preview")
+    running.wait_until(lambda: hanging.fired)
+    running.interrupt()
+    began = time.monotonic()
+    result = running.wait(60)
+    assert time.monotonic() - began <= 5
+    assert result.exit_code
+    assert "Traceback" not in result.text
+    kept = [
+        x["outputs"]["instance_ids"] for name, x in stack.resources().items() if name == "nodes"
+    ]
+    assert kept == [ids(1, 2)] * len(it.writes())
+    it.emulator.faults.clear()
+    stack.up()
+    assert it.writes() == ["AddExistedNodes"]
+    assert sorted(it.nodes) == ids(1, 2) == stack.outputs()["ids"]
+    assert it.harm.double_attach == []
+
+
+def test_an_operations_time_bounds_an_answer_that_does_not_come(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it, TIMEOUTS)
+    declare(stack, 1, 2)
+    it.fault("lost", "AddExistedNodes", seconds=60)
+    began = time.monotonic()
+    result = stack.start("up", "--yes", "--skip-preview").wait(60)
+    assert time.monotonic() - began < 18
+    assert result.exit_code
+    assert "AddExistedNodes: no usable answer: time was up before its answer came" in result.text
+    stack.write(PROGRAM)
+    stack.up()
+    assert it.writes() == ["AddExistedNodes"]
+    assert sorted(it.nodes) == ids(1, 2) == stack.outputs()["ids"]
+
+
 def test_after_ctrl_c_no_more_batches_are_sent(cloud, stack_on):
     it = cloud(250)
     stack = stack_on(it)

@@ -6,12 +6,16 @@ import ssl
 import struct
 import sys
 import threading
+import traceback
 from contextlib import contextmanager, suppress
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from ehpc_nodes.errors import CertificateError, NotSentError, TransportError
 from ehpc_nodes.operation import may_have_acted
+from ehpc_nodes.transport import NoTlsError, clock_skew
 from unit.certificates import self_signed
 from unit.emulated import CLUSTER, Bench, ids
 from unit.test_transport import exchange
@@ -73,6 +77,16 @@ class ForbiddingProxy(Loopback):
     def finish_request(self, request, _client_address):
         head_from(request)
         request.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+
+class HandingProxy(Loopback):
+    """It connects to a service that speaks plain HTTP."""
+
+    def finish_request(self, request, _client_address):
+        head_from(request)
+        request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        request.recv(65536)
+        request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
 def head_from(connection):
@@ -147,6 +161,19 @@ def test_a_request_that_was_read_may_have_acted(tmp_path, monkeypatch, deed, pro
     assert proxy.asked == [place] * proxied
 
 
+@pytest.mark.parametrize("info", ["", "me:hunter2@"])
+def test_what_is_no_tls_somewhere_else_is_told_as_that(monkeypatch, info):
+    """A proxy that hands over to no TLS, say."""
+    with running(HandingProxy()) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{info}127.0.0.1:{proxy.port}")
+        with pytest.raises(NoTlsError) as caught:
+            exchange("https://ehpc.invalid", source="ehpc:endpoint")("AddExistedNodes", {})
+    assert may_have_acted(caught.value)
+    assert caught.value.reason.startswith("what came from ehpc.invalid (ehpc:endpoint) is no TLS: ")
+    assert ("WRONG_VERSION" in caught.value.reason) is not bool(info)
+    assert "hunter2" not in str(caught.value)
+
+
 def assert_not_sent(url):
     with pytest.raises(NotSentError) as caught:
         exchange(url)("AddExistedNodes", {"ClusterId": CLUSTER})
@@ -174,6 +201,64 @@ def test_what_a_proxy_did_not_let_through_was_never_sent(monkeypatch):
     with running(ForbiddingProxy()) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:hunter2@127.0.0.1:{proxy.port}")
         assert_not_sent("https://localhost:1")
+
+
+#: What makes a part of a user or password be taken for the host, the port or the path.
+PARTS = ["hunter2", *"2:@/#?%[].*\\é² ", "..", "\t", "%40", ":1", ":99999", "http://", "me:12#"]
+SOME = st.lists(st.sampled_from(PARTS), max_size=5).map("".join)
+
+
+@given(
+    scheme=st.sampled_from(["http://", "https://", "socks5://", "", "http:/"]),
+    before=SOME,
+    after=SOME,
+    host=st.sampled_from(["127.0.0.1:1", "", "nowhere.invalid", "127.0.0.1:99999"]),
+    deed=st.sampled_from([lambda url: exchange(url)("ListNodes", {}), clock_skew]),
+)
+@example("http://", "", ":12#3", "127.0.0.1:1", clock_skew)
+@example("http://", "me:1@", "/3", "127.0.0.1:1", clock_skew)
+def test_no_part_of_a_proxys_password_is_ever_told(scheme, before, after, host, deed):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", only_loopback)
+        patch.setenv("HTTPS_PROXY", f"{scheme}{before}hunter2{after}@{host}")
+        with pytest.raises(TransportError) as caught:
+            deed("https://localhost:1")
+    assert "hunter2" not in shown(caught.value)
+
+
+def shown(error):
+    """What a script that doesn't catch the error prints, without the lines of code."""
+    lines = traceback.format_exception(error)
+    return "".join(line for line in lines if not line.startswith("  File"))
+
+
+def only_loopback(host, port, *args, **options):
+    if host in ("127.0.0.1", "localhost"):
+        return GETADDRINFO(host, port, *args, **options)
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+GETADDRINFO = socket.getaddrinfo
+
+
+def test_a_proxy_that_refuses_a_password_is_told_by_its_status(monkeypatch):
+    with running(ForbiddingProxy()) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:hunter2@127.0.0.1:{proxy.port}")
+        with pytest.raises(NotSentError) as caught:
+            exchange("https://localhost:1", source="ehpc:endpoint")("ListNodes", {})
+    assert str(caught.value) == (
+        "ListNodes: no usable answer: no connection to localhost:1 (ehpc:endpoint): HTTP 407"
+        " (through the proxy that HTTPS_PROXY names)."
+    )
+
+
+@pytest.mark.parametrize("proxy", ["", "http://me:hunter2@127.0.0.1:1"])
+def test_a_file_of_authorities_is_missed_without_words_of_a_proxy(monkeypatch, proxy):
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authorities.pem")
+    with pytest.raises(CertificateError, match=r"REQUESTS_CA_BUNDLE|authorities") as caught:
+        exchange("https://localhost:1")("ListNodes", {})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_file_of_authorities_that_is_not_there_is_one_clear_line(monkeypatch):

@@ -14,6 +14,7 @@ from ehpc_nodes.errors import (
     TransportError,
     api_error,
 )
+from ehpc_nodes.transport import NoTlsError
 from ehpc_nodes.waiting import Deadline
 from unit.fakes import FakeClock
 
@@ -234,6 +235,15 @@ def test_a_certificate_error_is_not_repeated():
     with pytest.raises(CertificateError):
         client(exchange)[0].list_nodes("c")
     assert len(exchange.calls) == 1
+
+
+def test_a_read_from_what_speaks_no_tls_is_repeated_for_seconds_only():
+    exchange = Answers(NoTlsError("X", "speaks no TLS"))
+    the_client, clock = client(exchange)
+    with pytest.raises(NoTlsError):
+        the_client.list_nodes("c")
+    assert len(exchange.calls) > 1
+    assert clock.time <= 1020
 
 
 def test_a_backend_error_of_a_read_ends_at_the_deadline_when_that_is_sooner():

@@ -2,17 +2,25 @@
 
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from ehpc_nodes import __version__
+from ehpc_nodes import __version__, connection
 from ehpc_nodes.connection import connect
-from ehpc_nodes.errors import NotSentError, TransportError
+from ehpc_nodes.errors import (
+    CancelledError,
+    ConfigError,
+    NotSentError,
+    ThrottledError,
+    TransportError,
+)
+from ehpc_nodes.operation import may_have_acted
 from ehpc_nodes.settings import Settings
 from ehpc_nodes.signing import Credentials
-from ehpc_nodes.waiting import Deadline
+from ehpc_nodes.waiting import Deadline, RealClock
 from unit.fakes import FakeClock
 
 FOUND = b'{"Instances":{"Instance":[]},"Queues":{"QueueInfo":[]}}'
@@ -75,6 +83,7 @@ def connected(products, deadline=None, **options):
         return Credentials(keys[-1], "fake-secret", "")
 
     timeout = options.pop("read_timeout_seconds", 5.0)
+    credentials = options.pop("credentials", credentials)
     found = Settings("cn-x", ehpc.url, ecs.url, credentials, read_timeout_seconds=timeout)
     return connect(found, deadline or Deadline.after(FakeClock(), 60), **options)
 
@@ -155,3 +164,125 @@ def test_repeats_end_at_the_deadline(products):
     with pytest.raises(TransportError, match="HTTP 500 without an error code"):
         connected(products, Deadline.after(clock, 7)).list_queues("c")
     assert 1007 <= clock.time <= 1023
+
+
+class Run:
+    """A run whose user may stop it: its event, its deadline, and how long what it does takes."""
+
+    def __init__(self, seconds=60.0):
+        self.stopped = threading.Event()
+        self.deadline = Deadline.after(RealClock(self.stopped), seconds)
+        self.began = time.monotonic()
+
+    def stopped_after(self, seconds):
+        threading.Timer(seconds, self.stopped.set).start()
+        return self
+
+    @property
+    def took(self):
+        return time.monotonic() - self.began
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Makes runs; what threads die of is noted, and there is nothing in the end."""
+    died: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    yield Run
+    assert died == []
+
+
+def test_ctrl_c_ends_the_wait_for_an_answer_and_a_write_may_have_acted(products, run):
+    products[0].answers = [(0, b"")]
+    it = run().stopped_after(0.2)
+    with pytest.raises(TransportError, match="the run was stopped before its answer came") as lost:
+        connected(products, it.deadline).delete_nodes("c", ["i-1"])
+    assert it.took < 2
+    assert may_have_acted(lost.value)
+    assert len(products[0].asked) == 1
+
+
+def test_ctrl_c_ends_a_read_for_good(products, run):
+    products[0].answers = [(0, b"")]
+    it = run().stopped_after(0.2)
+    with pytest.raises(CancelledError):
+        connected(products, it.deadline).list_queues("c")
+    assert it.took < 2
+    assert len(products[0].asked) == 1
+
+
+def test_an_operations_time_bounds_an_answers(products, run, monkeypatch):
+    monkeypatch.setattr(connection, "LEAST_SECONDS", 0.05)
+    products[0].answers = [(0, b"")]
+    it = run(0.3)
+    with pytest.raises(TransportError, match="time was up before its answer came") as lost:
+        connected(products, it.deadline).delete_nodes("c", ["i-1"])
+    assert 0.3 <= it.took < 2
+    assert may_have_acted(lost.value)
+
+
+def test_looks_after_time_is_up_have_their_seconds(products, run):
+    products[0].answers = [(0, b""), (200, FOUND)]
+    it = run(0.05)
+    client = connected(products, it.deadline)
+    threading.Timer(0.5, products[0].go_on.set).start()
+    with pytest.raises(TransportError, match="without response"):
+        client.delete_nodes("c", ["i-1"])
+    assert it.deadline.passed
+    assert client.list_queues("c") == []
+
+
+def test_the_call_after_one_that_was_given_up_has_a_connection_of_its_own(
+    products, run, monkeypatch
+):
+    monkeypatch.setattr(connection, "LEAST_SECONDS", 0.3)
+    products[0].answers = [(200, FOUND), (0, b""), (200, FOUND)]
+    client = connected(products, run(0.1).deadline)
+    client.list_queues("c")
+    with pytest.raises(TransportError):
+        client.delete_nodes("c", ["i-1"])
+    assert client.list_queues("c") == []
+    products[0].go_on.set()
+    assert client.list_queues("c") == []
+
+
+def test_what_was_given_up_before_it_was_sent_is_never_sent(products, run):
+    """Keys of an instance's role can take long, say."""
+    come, gone = threading.Event(), threading.Event()
+
+    def late():
+        come.wait(10)
+        gone.set()
+        return Credentials("fake", "fake-secret", "")
+
+    it = run().stopped_after(0.1)
+    with pytest.raises(TransportError):
+        connected(products, it.deadline, credentials=late).delete_nodes("c", ["i-1"])
+    come.set()
+    assert gone.wait(10)
+    time.sleep(0.2)
+    assert products[0].asked == []
+
+
+def test_errors_are_the_same_whoever_waits_for_them(products, run):
+    def none():
+        raise ConfigError("No usable credentials.")
+
+    with pytest.raises(ConfigError):
+        connected(products, run().deadline, credentials=none).list_queues("c")
+    products[0].answers = [(400, THROTTLED)]
+    with pytest.raises(ThrottledError):
+        connected(products, run(0.0).deadline).list_queues("c")
+
+
+@pytest.mark.parametrize(("event", "apart"), [(None, False), (threading.Event(), True)])
+def test_only_a_run_that_is_stopped_from_outside_has_threads(products, event, apart):
+    callers: list[int] = []
+
+    def credentials():
+        callers.append(threading.get_ident())
+        return Credentials("fake", "fake-secret", "")
+
+    deadline = Deadline.after(RealClock(event), 60)
+    connected(products, deadline, credentials=credentials).list_queues("c")
+    assert (callers[0] != threading.get_ident()) is apart

@@ -42,7 +42,32 @@ def test_endpoints_of_other_forms_are_refused(value):
     )
 
 
+@pytest.mark.parametrize("value", ["127.0.0.1:8642", "localhost", "LOCALHOST:1/", "[::1]:8642"])
+def test_a_loopback_host_without_a_scheme_is_refused_with_what_is_meant(value):
+    with pytest.raises(ConfigError) as caught:
+        endpoints.address(value, "ehpc:endpoint")
+    assert str(caught.value) == (
+        f"ehpc:endpoint is {value!r}, which says neither http nor https: for the emulator write"
+        f" http://{value.rstrip('/')}."
+    )
+    assert endpoints.address(f"https://{value}", "ehpc:endpoint").startswith("https://")
+
+
 def test_a_password_in_an_endpoint_is_not_repeated():
     with pytest.raises(ConfigError, match="ehpc:endpoint has to be a host name") as caught:
         endpoints.address("https://me:hunter2@proxy.example", "ehpc:endpoint")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "secret"),
+    [
+        ([], False),
+        (["http://proxy.example:3128", "localhost,127.0.0.1"], False),
+        (["http://proxy.example", "http://me:hunter2@proxy.example"], True),
+        (["me:hunter2%40proxy.example"], True),
+        (["http://me:hunt#er/2@"], True),
+    ],
+)
+def test_what_may_hold_a_password(proxies, secret):
+    assert endpoints.hold_password(proxies) is secret

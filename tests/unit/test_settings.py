@@ -1,6 +1,9 @@
 """Where region, endpoints and credentials come from, and in which order."""
 
 import json
+import logging
+import socket
+import traceback
 
 import pytest
 from alibabacloud_ecs20140526.client import Client as OfficialEcs
@@ -211,6 +214,23 @@ def test_no_credentials_at_all_say_what_to_do():
     get = resolved({}, region="cn-x").credentials
     with pytest.raises(ConfigError, match="Set ALIBABA_CLOUD_ACCESS_KEY_ID and"):
         get()
+
+
+def test_a_proxys_password_is_not_told_by_the_library_either(profile, monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG, logger="ehpc_nodes")
+    role = {"ram_role_arn": "acs:ram::1:role/x", "ram_session_name": "s"}
+    profile(mode="RamRoleArn", access_key_id="a", access_key_secret="b", **role)
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://hunter2:12#34@127.0.0.1:1")
+
+    def unknown(*_args, **_options):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(ConfigError, match="No usable profile 'work'") as caught:
+        resolved({"ehpc:profile": "work"}, region="cn-x").credentials()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "hunter2" not in shown + caplog.text
 
 
 def test_an_unknown_profile_is_named():

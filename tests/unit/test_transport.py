@@ -20,7 +20,7 @@ from ehpc_nodes.errors import (
     TransportError,
 )
 from ehpc_nodes.signing import Credentials
-from ehpc_nodes.transport import HttpExchange, clock_skew, redacted
+from ehpc_nodes.transport import HttpExchange, NoTlsError, clock_skew, redacted
 from unit.certificates import self_signed
 
 KEY = Credentials("fake-id", "fake-secret", "fake-token")
@@ -258,6 +258,17 @@ def test_an_untrusted_certificate_is_one_clear_line_until_its_authority_is_named
     assert f"no connection to {place} (ehpc:endpoint)" in text
     assert text.endswith("(REQUESTS_CA_BUNDLE names the file of an authority of your own).")
     assert "\n" not in text
+
+
+def test_an_endpoint_that_speaks_no_tls_is_told_how_it_is_written(server):
+    place = f"127.0.0.1:{server.server_port}"
+    told = f"speaks no TLS: for the emulator write http://{place}"
+    with pytest.raises(NoTlsError) as caught:
+        exchange(f"https://{place}", source="ehpc:endpoint")("ListNodes", {})
+    assert caught.value.reason == f"{place} (ehpc:endpoint) {told}"
+    with pytest.raises(NoTlsError) as caught:
+        clock_skew(f"https://{place}")
+    assert caught.value.reason == f"it {told}"
 
 
 def test_missing_credentials_stop_before_anything_is_sent(server):

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from ehpc_nodes.errors import CancelledError
-from ehpc_nodes.waiting import Deadline, RealClock, pauses, wait_until
+from ehpc_nodes.waiting import Deadline, RealClock, ends_in_time, pauses, wait_until
 from unit.fakes import FakeClock
 
 
@@ -69,3 +69,29 @@ def test_at_most_is_the_sooner_of_both():
     clock.time += 90
     assert deadline.left == 0
     assert deadline.passed
+
+
+def at_work(seconds):
+    thread = threading.Thread(target=time.sleep, args=(seconds,), daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("works", "left", "least", "ends"), [(0.0, 0, 5, True), (9, 0.2, 0, False), (9, 0, 0.2, False)]
+)
+def test_a_thread_is_awaited_until_the_deadline_and_for_the_least_seconds(works, left, least, ends):
+    clock = RealClock(threading.Event())
+    started = time.monotonic()
+    assert ends_in_time(at_work(works), Deadline.after(clock, left), least) is ends
+    assert ends or time.monotonic() - started >= 0.2
+    assert time.monotonic() - started < 5
+
+
+def test_cancelling_ends_the_wait_for_a_thread():
+    clock = RealClock(threading.Event())
+    threading.Timer(0.05, clock.cancelled.set).start()
+    started = time.monotonic()
+    with pytest.raises(CancelledError):
+        ends_in_time(at_work(9), Deadline.after(clock, 60), 5)
+    assert time.monotonic() - started < 5
