@@ -19,6 +19,7 @@ from .errors import (
     CertificateError,
     ConflictError,
     EhpcError,
+    NoTlsError,
     NotSentError,
     ThrottledError,
     TransportError,
@@ -33,6 +34,8 @@ log = logging.getLogger("ehpc_nodes.client")
 PATIENCE = 120.0
 #: The same where the service can't be reached at all.
 UNREACHABLE = 20.0
+#: The same where what answers speaks no TLS: mostly, only another setting helps.
+NO_TLS = 4.0
 
 REPEAT_READ = (ThrottledError, ConflictError, BackendError, TransportError)
 #: A write is repeated only where it is certain that it had no effect.
@@ -276,8 +279,7 @@ class Client:
             if isinstance(error, ConflictError):
                 limits.clear()
                 return self._deadline.passed
-            usual = UNREACHABLE if isinstance(error, NotSentError) else PATIENCE
-            seconds = getattr(error, "patience", usual)
+            seconds = _patience(error)
             return limits.setdefault(seconds, self._deadline.at_most(seconds)).passed
 
         return Retrying(
@@ -303,6 +305,12 @@ class Client:
             token = str(answer.get("NextToken") or "")
             if not token:
                 return found
+
+
+def _patience(error: BaseException | None) -> float:
+    if isinstance(error, NoTlsError):
+        return NO_TLS
+    return UNREACHABLE if isinstance(error, NotSentError) else PATIENCE
 
 
 def _error(state: RetryCallState) -> BaseException | None:

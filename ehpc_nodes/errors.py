@@ -7,7 +7,8 @@ EhpcError
 ├─ CancelledError          the user stopped the run: nothing more is started
 ├─ TransportError          no usable answer came: whether the call had an effect is not known
 │  ├─ NotSentError         … but the request never reached the service (refused, no such host)
-│  └─ CertificateError     … because the server's certificate can't be trusted
+│  ├─ CertificateError     … because the server's certificate can't be trusted
+│  └─ NoTlsError           … because what answered speaks no TLS
 ├─ ApiError                the service answered with an error: code, message, action, status, request id
 │  ├─ ThrottledError       too many calls; nothing was done
 │  ├─ ConflictError        another operation is running; nothing was done
@@ -103,6 +104,10 @@ class NotSentError(TransportError):
 
 class CertificateError(TransportError):
     """The endpoint's certificate could not be verified; the request was not sent."""
+
+
+class NoTlsError(TransportError):
+    """What came is no TLS: the endpoint speaks none, or somebody broke into a connection that had carried a request."""
 
 
 class ApiError(EhpcError):

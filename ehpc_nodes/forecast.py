@@ -85,7 +85,7 @@ def forecast_replacement(
         is_made=partial(_is_made, replaced, wish),
     )
     _fill(bag, survey)
-    left = old - {*survey.plan.adopt}
+    left = old - {*survey.plan.keep, *survey.plan.adopt}
     lifecycle = lifecycle_in(str(replaced.get("region")))
     removal = _removal(lifecycle, replaced, left, wish) if left else None
     anew, findings = survey.line, survey.findings

@@ -19,7 +19,7 @@ import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from .endpoints import hold_password, is_loopback
-from .errors import CertificateError, NotSentError, TransportError, api_error
+from .errors import CertificateError, NoTlsError, NotSentError, TransportError, api_error
 from .signing import Credentials, canonical_query, signed_headers
 
 log = logging.getLogger("ehpc_nodes.transport")
@@ -47,16 +47,6 @@ NO_AUTHORITIES = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names no file"
 NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL"})
 UNTRUSTED = "the endpoint's certificate isn't trusted"
 TRUST = " (REQUESTS_CA_BUNDLE names the file of an authority of your own)"
-
-
-class NoTlsError(TransportError):
-    """What came is no TLS: the endpoint speaks none, or somebody broke into a connection that had carried a request.
-
-    Attributes:
-        patience: seconds for which a read is repeated: mostly, only another setting helps.
-    """
-
-    patience = 4.0
 
 
 class HttpExchange:

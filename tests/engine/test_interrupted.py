@@ -1,5 +1,8 @@
 """Runs that die: whatever was under way, the next `pulumi up` finishes it and nothing is sent twice."""
 
+import os
+import signal
+import subprocess
 import time
 
 import pytest
@@ -61,6 +64,44 @@ def test_an_update_that_is_killed_and_a_program_that_changed_meanwhile(cloud, st
     mark = {"ehpc-nodes": MARK_OF_STACK, "ehpc-nodes-id": identity}
     assert marked == dict.fromkeys(ids(2, 5), mark)
     assert stack.preview("--expect-no-changes")
+
+
+def plugins(running):
+    """The processes of a run that serve the provider."""
+
+    def arguments(number):
+        return subprocess.run(
+            ["ps", "-o", "args=", "-p", str(number)], capture_output=True, text=True, check=False
+        ).stdout
+
+    return [number for number in running.leftovers() if "pulumi.dynamic" in arguments(number)]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "AddExistedNodes",
+        pytest.param("ListTasks", marks=pytest.mark.long),
+        pytest.param("DeleteNodes", marks=pytest.mark.long),
+    ],
+)
+def test_an_update_whose_plugin_alone_is_killed(cloud, stack_on, action):
+    it = cloud(detached_instance_status="Stopped")
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    declare(stack, 2, 3, 4)
+    rule = it.fault("slow", action, seconds=5)
+    running = stack.start("up", "--yes", "--skip-preview")
+    running.wait_until(lambda: rule.fired)
+    (plugin,) = plugins(running)
+    os.kill(plugin, signal.SIGKILL)
+    assert running.wait().exit_code != 0
+    it.emulator.faults.clear()
+    declare(stack, 2, 5)
+    stack.up()
+    assert sorted(it.nodes) == ids(2, 5) == stack.outputs()["ids"]
+    assert it.harm.double_attach == [] == it.harm.releases
 
 
 @pytest.mark.parametrize("action", ["DeleteNodes", "UntagResources"])

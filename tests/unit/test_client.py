@@ -9,12 +9,12 @@ from ehpc_nodes.errors import (
     BackendError,
     CertificateError,
     ConflictError,
+    NoTlsError,
     NotSentError,
     ThrottledError,
     TransportError,
     api_error,
 )
-from ehpc_nodes.transport import NoTlsError
 from ehpc_nodes.waiting import Deadline
 from unit.fakes import FakeClock
 

@@ -6,7 +6,6 @@ from ehpc_nodes import errors
 from ehpc_nodes.errors import api_error, listed, permission
 from ehpc_nodes.lifecycle import FindingsError, IncompleteError
 from ehpc_nodes.models import Finding, State
-from ehpc_nodes.transport import NoTlsError
 
 STATE = State(cluster_id="ehpc-hz-a", region="cn-hangzhou")
 
@@ -117,7 +116,7 @@ def test_every_error_has_a_text_here():
     elsewhere = {
         *(errors.ConfigError, errors.NoRegionError, errors.NoCredentialsError),
         errors.CertificateError,
-        NoTlsError,
+        errors.NoTlsError,
     }  # test_settings, test_transport
     assert subclasses(errors.EhpcError) - told - by_code - elsewhere == {errors.EhpcError}
 

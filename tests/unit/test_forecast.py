@@ -336,3 +336,25 @@ def test_and_for_instances_that_are_not_known_yet_either():
     line, findings = unseen(bag_of(instance_ids=UNKNOWN, cluster_id=UNKNOWN), bag_of(1), None)
     assert line == f"first detach 1 (the instances stay): {ONE}; 1 call; then {NOT_KNOWN}"
     assert len(findings) == 1
+
+
+def test_what_a_killed_replacement_has_made_already_is_adopted():
+    """Its delete has detached the old nodes, and its create attached them anew, with the new image."""
+    bench = Bench()
+    bench.up(1, 2, **OWN)
+    bench.emulator.journal.entries.clear()
+    it, _ = replaced(bench, bag_of(1, 2, **OWN, stop_running=True), bag_of(1, 2, image_id=IMAGE))
+    assert (it.line, it.findings) == ("keep 2; no call", [])
+
+
+def test_what_a_killed_replacement_has_attached_to_the_other_cluster_is_adopted():
+    bench = Bench()
+    world = bench.emulator.world
+    world.clusters["ehpc-hz-old"] = Cluster("ehpc-hz-old", VPC, IMAGE, "CentOS_7.6_64")
+    bench.up(1)
+    bench.emulator.journal.entries.clear()
+    it, _ = replaced(bench, bag_of(1, 2, stop_running=True), bag_of(1, 2, cluster_id="ehpc-hz-old"))
+    assert it.line == (
+        "first no call; then attach 1 (system disk replaced by centos_7_06.vhd): compute2;"
+        " keep 1; 1 call"
+    )

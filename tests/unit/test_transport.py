@@ -15,12 +15,13 @@ from ehpc_nodes.errors import (
     ApiError,
     CertificateError,
     ConfigError,
+    NoTlsError,
     NotSentError,
     ThrottledError,
     TransportError,
 )
 from ehpc_nodes.signing import Credentials
-from ehpc_nodes.transport import HttpExchange, NoTlsError, clock_skew, redacted
+from ehpc_nodes.transport import HttpExchange, clock_skew, redacted
 from unit.certificates import self_signed
 
 KEY = Credentials("fake-id", "fake-secret", "fake-token")
