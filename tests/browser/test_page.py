@@ -294,6 +294,32 @@ def test_on_a_phone_nothing_goes_sideways(busy, visit):
     assert page.evaluate(beyond) == []
 
 
+@pytest.mark.parametrize("width", [320, 768, 900, 1280])
+def test_the_journal_s_words_stay_whole(cloud, visit, width):
+    """What the doctor asks for is refused with codes as long as the column is wide."""
+    it = cloud()
+    gone = {"ResourceType": "instance", "ResourceId.1": "i-none", "RegionId": "cn-hangzhou"}
+    it.emulator.call("UntagResources", "2014-05-26", {**gone, "TagKey.1": "ehpc-nodes"})
+    it.emulator.call("TagResources", "2014-05-26", {**gone, "Tag.1.Key": "ehpc-nodes"})
+    page = visit(it, width=width)
+    expect(page.locator("#journal .status").first).to_have_text("404 InvalidResourceId.NotFound")
+    torn = """them => them.flatMap(it => {
+        const walker = document.createTreeWalker(it, NodeFilter.SHOW_TEXT), torn = [];
+        for (let text; (text = walker.nextNode());)
+            for (const word of text.data.matchAll(/\\S+/g)) {
+                const range = document.createRange();
+                range.setStart(text, word.index);
+                range.setEnd(text, word.index + word[0].length);
+                if (range.getClientRects().length > 1) torn.push(word[0]);
+            }
+        return torn;
+    })"""
+    words = page.locator("#journal .action, #journal .status, #journal .time")
+    assert words.count() == 6
+    assert words.evaluate_all(torn) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
 @pytest.mark.parametrize(("color_scheme", "widths"), [("light", (1280, 320)), ("dark", (1280,))])
 def test_axe_finds_nothing(busy, visit, color_scheme, widths):
     """Contrast, names, landmarks, headings: everything that axe-core checks, its best practices too."""
