@@ -422,6 +422,37 @@ def test_colours_on_a_terminal_only(environment, run):
     assert "\x1b" not in run("nodes", CLUSTER).stdout
 
 
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+TABLES = [["clusters"], ["nodes", CLUSTER], ["images"], ["candidates", CLUSTER, "--all"]]
+
+
+@pytest.mark.parametrize("columns", [100, 80, 40])
+@pytest.mark.parametrize("arguments", TABLES)
+def test_words_stay_whole_on_a_terminal(environment, run, server, arguments, columns):
+    """Headings too, and no line is longer than the terminal, which would break it anywhere."""
+    world = server.emulator.world
+    world.instances[iid(3)].status = "Running"
+    world.node(iid(1)).host_name = "compute-of-another-group-of-us"
+    world.images["centos_7_06.vhd"].name = "centos_7_06_of_other_group"
+    terminal = Terminal(environment, *arguments, COLUMNS=str(columns))
+    assert terminal.end() == 0
+    lines = COLOURS.sub("", terminal.text).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert set(run(*arguments).stdout.split()) == set(" ".join(lines).split())
+
+
+def test_a_terminal_that_is_too_narrow_for_a_table_gets_a_block_a_row(environment):
+    terminal = Terminal(environment, "nodes", CLUSTER, COLUMNS="40", NO_COLOR="1")
+    assert terminal.end() == 0
+    first, second = COLOURS.sub("", terminal.text).replace("\r", "").strip().split("\n\n")
+    assert [line.split() for line in first.splitlines()][:3] == [
+        ["INSTANCE", iid(1)],
+        ["HOST", "compute1"],
+        ["STATUS", "running"],
+    ]
+    assert second.split()[:2] == ["INSTANCE", iid(2)]
+
+
 def test_nothing_is_cut_in_a_pipe(run, server):
     server.emulator.world.clusters[CLUSTER].name = "n" * 300
     (row,) = table(run("clusters", COLUMNS="40").stdout)
