@@ -141,7 +141,7 @@ def table(rows: Iterable[Row], kind: type, *, bars: bool = False) -> RenderableT
     filled = {title: cells for title, cells in columns.items() if any(cells)}
     moving = MOVING.get(kind) if bars else None
     drawn = [_bar(*moving(row)) for row in rows] if moving else []
-    room = console().width - (BAR_WIDTH if drawn else 0)
+    room = console().width - (GAP + BAR_WIDTH if drawn else 0)
     wrapping = max(filled, key=lambda title: _width(title, filled) - _longest_word(title, filled))
     left = room - sum(_width(title, filled) + GAP for title in filled if title != wrapping)
     needed = min(_width(wrapping, filled), max(_longest_word(wrapping, filled), FEW_WORDS))

@@ -14,6 +14,8 @@ import pytest
 
 from cli.conftest import SCRIPT, addresses
 from ehpc_nodes import __version__, lookup
+from ehpc_nodes.cli.follow import Outage, follow
+from ehpc_nodes.errors import CertificateError, NotSentError
 from ehpc_nodes.testing.worlds import CLUSTER, ids, iid
 
 
@@ -74,6 +76,15 @@ def test_candidates(run, server):
     reasons = {r["INSTANCE"]: r["WHY NOT"] for r in table(run("candidates", CLUSTER, "-a").stdout)}
     assert "is Running, not Stopped" in reasons[iid(3)]
     assert reasons[iid(4)] == ""
+
+
+def test_no_candidates_says_how_to_learn_why_not(run, server):
+    for number in range(3, 7):
+        server.emulator.world.instances[iid(number)].status = "Running"
+    none = run("candidates", CLUSTER)
+    assert none.stdout == ""
+    told = "There are none; --all says of each instance in the cluster's network why not.\n"
+    assert none.stderr == told
 
 
 def test_tasks(run, server):
@@ -501,6 +512,13 @@ def test_the_key_ctrl_c_ends_watching_with_0(environment, server, arguments):
         assert terminal.text.rstrip().endswith("\x1b[?25h"), "the cursor stays hidden"
 
 
+def test_watching_clusters_shows_how_many_of_their_nodes_run(environment, server):
+    terminal = Terminal(environment, "clusters", "--watch", "--interval", "0.1")
+    until(lambda: "2/2" in terminal.read())
+    assert "━" * 20 in terminal.text
+    assert terminal.end(signal.SIGINT) == 0
+
+
 def test_watching_nodes_counts_those_that_run(environment, server):
     attach(server, 3, pace={"looks": 20})
     terminal = Terminal(environment, "nodes", CLUSTER, "--watch", "--interval", "0.1")
@@ -566,6 +584,95 @@ def test_watching_queues_shows_one_that_is_made_meanwhile(watching, server):
         queues = server.emulator.world.clusters[CLUSTER].queues
         queues["new"] = type(queues["gpu"])("new")
     assert [row["name"] for row in json.loads(process.stdout.readline())] == ["gpu", "new", "workq"]
+
+
+BROKEN = {"kind": "error", "code": "ServiceUnavailable", "times": None}
+
+
+def test_watching_goes_on_while_no_answer_comes(environment, server):
+    """The picture stays, with one line below it."""
+    terminal = Terminal(environment, "nodes", CLUSTER, "--watch", "--interval", "0.1")
+    until(lambda: "2/2 running" in terminal.read())
+    server.emulator.faults.add(BROKEN)
+    until(lambda: "no answer since " in terminal.read())
+    terminal.text = ""
+    looks = len(server.emulator.journal.entries)
+    until(lambda: (terminal.read(), len(server.emulator.journal.entries) > looks + 3)[1])
+    assert "trying again" not in terminal.text
+    assert "2/2 running" in terminal.text
+    since = set(re.findall(r"no answer since ([0-9:]{8}): \w+: ServiceUnav", terminal.text))
+    assert len(since) == 1
+    server.emulator.faults.clear()
+    terminal.text = ""
+    until(lambda: "2/2 running" in terminal.read() and "no answer" not in terminal.text)
+    assert terminal.end(signal.SIGINT) == 0
+
+
+def test_watching_ends_where_waiting_mends_nothing(watching, server):
+    process = watching("nodes", CLUSTER)
+    until(lambda: len(server.emulator.journal.of("ListNodes")) > 1)
+    server.emulator.faults.add({**BROKEN, "code": "ClusterNotFound", "status": 404})
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert "ClusterNotFound" in errors
+    assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_watching_in_a_pipe_says_when_answers_cease_and_come_again(capsys, as_json):
+    lost = NotSentError("ListQueues", "no connection to fake")
+    answers = [[lookup.Queue("workq", False)], lost, lost, [lookup.Queue("workq", False)], lost]
+
+    def look():
+        if not answers:
+            raise KeyboardInterrupt
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    follow(look, lookup.Queue, Outage(), as_json=as_json, seconds=0)
+    out, errors = capsys.readouterr()
+    assert len(out.splitlines()) == (1 if as_json else 2), "the rows are the same throughout"
+    first, second, third = errors.splitlines()
+    told = r"ehpc-nodes: no answer since [0-9:]{8}: ListQueues: no usable answer: no connection to fake"
+    assert re.fullmatch(told, first)
+    assert re.fullmatch(r"ehpc-nodes: answered again at [0-9:]{8}", second)
+    assert re.fullmatch(told, third)
+
+
+@pytest.mark.parametrize("error", [NotSentError("A", "b"), CertificateError("A", "b")])
+def test_watching_what_was_never_seen_fails_like_one_look(error):
+    def look():
+        raise error
+
+    with pytest.raises(type(error)):
+        follow(look, lookup.Queue, Outage(), as_json=True, seconds=0)
+
+
+def test_a_certificate_heals_not_by_itself():
+    answers = [[], CertificateError("A", "b")]
+
+    def look():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with pytest.raises(CertificateError):
+        follow(look, lookup.Queue, Outage(), as_json=True, seconds=0)
+
+
+def test_on_a_terminal_it_says_why_it_tries_again(environment, server):
+    server.emulator.faults.add({"kind": "throttle", "action": "ListClusters"})
+    terminal = Terminal(environment, "clusters")
+    assert terminal.end() == 0
+    assert "trying again: ListClusters: Throttling.User" in terminal.text
+
+
+def test_in_a_pipe_it_tries_again_without_a_word(run, server):
+    server.emulator.faults.add({"kind": "throttle", "action": "ListClusters"})
+    assert run("clusters").stderr == ""
 
 
 # -- the emulator ---------------------------------------------------------------------------------
