@@ -362,6 +362,28 @@ def test_every_control_has_a_name_of_its_own(busy, visit):
     assert landmarks == 1 + 1 + 1 + 6
 
 
+def test_statuses_keep_their_signs_in_forced_colours(busy, visit):
+    """A ring, a half, a full circle: without their colours none would be told from another."""
+    page = visit(busy(), forced_colors="active")
+    sign = page.locator(".status.good i").first
+    expect(sign).to_have_css("forced-color-adjust", "none")
+    filled = "it => getComputedStyle(it).backgroundColor"
+    assert sign.evaluate(filled) != page.locator(".status.idle i").first.evaluate(filled)
+
+
+@pytest.mark.parametrize(("width", "scrolls"), [(320, False), (900, True), (1280, False)])
+def test_a_long_journal_scrolls_by_itself_beside_other_things(cloud, visit, width, scrolls):
+    """On a tablet it stands above the faults, which would be far away."""
+    it = cloud()
+    for number in range(40):
+        call(it, "ListNodes", PageNumber=str(number + 1))
+    page = visit(it, width=width)
+    height, whole = page.locator(".calls").evaluate("it => [it.clientHeight, it.scrollHeight]")
+    assert (height < whole) is scrolls
+    if scrolls:
+        assert height == 32 * 16
+
+
 # ------------------------------------------------------------------------------- attacked
 
 

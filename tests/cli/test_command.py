@@ -334,6 +334,20 @@ def test_completion_goes_by_the_stack_that_is_typed(run, server, pulumi_project,
     assert completed(run, line.format("--stack none"), **here) == []
 
 
+def test_a_project_that_is_made_with_a_stack_s_config_says_what_to_carry_over(
+    run, server, pulumi_project, tmp_path
+):
+    """Its names, not its values: one may be a secret."""
+    config = {"ehpc:endpoint": server.url, "ehpc:readTimeout": "20", "other:key": "x"}
+    variables = pulumi_project("dev", config)
+    done = run("program", CLUSTER, "--dir", "made", "--stack", "dev", **variables)
+    assert (tmp_path / "made" / "__main__.py").exists()
+    assert done.stderr.splitlines()[-1] == (
+        "Its config is empty; what stack 'dev' has for this package, set there too"
+        " (pulumi config set): ehpc:endpoint, ehpc:readTimeout."
+    )
+
+
 @pytest.fixture
 def pulumi_project(pulumi_engine, tmp_path, environment):
     """Makes a Pulumi project in the command's folder, with a stack; the variables to reach it with."""
