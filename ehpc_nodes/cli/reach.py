@@ -67,7 +67,7 @@ def stack_config(stack: str) -> dict[str, str]:
     if pulumi is None:
         raise ConfigError(
             "--stack needs the Pulumi CLI, and there is no pulumi on the PATH: install it"
-            " (https://www.pulumi.com/docs/install/)."
+            " (https://www.pulumi.com/docs/iac/download-install/)."
         )
     done = subprocess.run(
         [pulumi, "config", "--json", "--show-secrets", "--non-interactive", "--stack", stack],
