@@ -149,6 +149,34 @@ def test_a_fault_by_keyboard_alone_is_met_by_the_next_run(cloud, stack_on, visit
     assert it.emulator.faults.rules == []
 
 
+def test_a_fault_is_switched_off_and_on_again(cloud, visit):
+    it = cloud()
+    it.fault("throttle", "ListQueues")
+    page = visit(it)
+    fault = page.locator("#faults li")
+    page.get_by_role("button", name="Switch off Throttled on ListQueues").click()
+    expect(fault).to_contain_text("Throttled on ListQueues off")
+    assert call(it, "ListQueues").ok
+    page.get_by_role("button", name="Switch on Throttled on ListQueues").click()
+    expect(fault).to_contain_text("armed")
+    assert not call(it, "ListQueues").ok
+    expect(fault).to_contain_text("spent")
+    expect(fault.get_by_role("button")).to_have_count(1)
+
+
+def test_the_pace_that_is_set_is_the_one_that_is_chosen(cloud, visit):
+    it = cloud(pace={"seconds": 1000})
+    page = visit(it)
+    chosen = page.locator("select[name=pace] option:checked")
+    expect(chosen).to_have_text("otherwise")
+    page.get_by_label("Let them end").select_option("after 10 s")
+    page.get_by_role("button", name="Set this pace").click()
+    expect(page.locator("#time")).to_contain_text("New tasks end after 10 s.")
+    expect(chosen).to_have_text("after 10 s")
+    it.hold()
+    expect(chosen).to_have_text("when released")
+
+
 def test_held_tasks_end_and_the_clock_goes_when_told(cloud, visit):
     it = cloud(pace="held")
     attach(it, 1)
@@ -269,6 +297,10 @@ def test_without_a_script_it_works_by_reloading(cloud, visit):
     call(it, "ListQueues")
     expect(page.locator("#faults li")).to_contain_text("fired once")
     expect(page.locator("#journal li")).to_contain_text("400 Throttling.User")
+    page.get_by_role("link", name="let the page stand still").click()
+    assert page.locator("noscript meta, meta[http-equiv]").count() == 0
+    expect(page.get_by_text("Reloading empties this form")).to_have_count(0)
+    page.get_by_role("link", name="Follow").click()
     page.get_by_role("link", name="Stop that").click()
     expect(page.get_by_role("link", name="Follow")).to_be_visible()
 
