@@ -266,6 +266,29 @@ def test_a_reader_that_goes_away_is_no_traceback(environment):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("arguments", ["--help", "clusters", "clusters --json", "clusters --watch"])
+@pytest.mark.parametrize(
+    ("to", "why"), [("> /dev/full", "No space left on device"), (">&-", "it is closed")]
+)
+def test_output_that_can_t_be_written_is_one_line(environment, arguments, to, why):
+    done = subprocess.run(
+        ["sh", "-c", f"{SCRIPT} {arguments} {to}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"ehpc-nodes: The output can't be written: {why}.\n"
+
+
+@pytest.mark.parametrize("name", ["nodes", "program"])
+def test_an_empty_cluster_id_says_where_ids_are(run, name):
+    done = run(name, "", code=2)
+    assert "it is empty; `ehpc-nodes clusters` shows the ids there are" in done.stderr
+
+
 def test_ctrl_c_ends_it_with_130(environment, server):
     server.emulator.faults.add({"kind": "slow", "action": "ListClusters", "seconds": 30})
     process = subprocess.Popen(
@@ -304,11 +327,28 @@ def test_ctrl_c_while_it_starts_ends_it_with_130(environment, tmp_path, argument
 
 
 def test_the_shell_completes_commands_and_clusters(run):
-    script = run("--show-completion", "bash").stdout
-    assert "_EHPC_NODES_COMPLETE=complete_bash" in script
     names = completed(run, "ehpc-nodes c")
     assert names == ["clusters", "candidates"]
     assert completed(run, "ehpc-nodes nodes ehpc") == [CLUSTER]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_has_its_script(run, shell):
+    """Asked for by the variable: `--show-completion` looks for a shell among the processes above."""
+    script = run(_EHPC_NODES_COMPLETE=f"source_{shell}").stdout
+    assert f"_EHPC_NODES_COMPLETE=complete_{shell}" in script
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_complete_too(run, shell):
+    def offered(line):
+        asked = {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        return run(_EHPC_NODES_COMPLETE=f"complete_{shell}", **asked).stdout
+
+    names = offered("ehpc-nodes c")
+    assert all(name in names for name in ("clusters", "candidates"))
+    assert "nodes" not in names
+    assert CLUSTER in offered("ehpc-nodes nodes ehpc")
 
 
 def test_completion_is_quiet_where_the_service_refuses(run):
