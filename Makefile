@@ -85,4 +85,5 @@ constraints: ## write constraints.txt anew: the newest versions of everything, f
 	@tools/constraints.sh $(PYTHON)
 
 clean: ## take away all that make has made
-	rm -rf $(VENV) $(LOWEST) .engine .demo dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) .engine .demo dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis Pulumi.demo.yaml
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from functools import partial
@@ -27,6 +28,7 @@ app = typer.Typer(
     name="ehpc-nodes",
     help="Nodes of Alibaba Cloud E-HPC clusters: what there is, what is wrong, and a Pulumi program that adopts"
     " it. It changes nothing. Region and key come from the environment, or from a stack's config with --stack.",
+    epilog="Exit codes: 0 done, 1 it failed, 2 it was called in a wrong way, 130 Ctrl-C.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -45,7 +47,23 @@ command = partial(app.command, cls=Command)
 
 
 def run() -> int:
-    """Run the command with the process's arguments; the exit code."""
+    """Run the command with the process's arguments; the exit code. Output that can't be written is an error."""
+    if sys.stdout is None:  # it was closed before the start
+        sys.stderr.write("ehpc-nodes: The output can't be written: it is closed.\n")
+        return 1
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except OSError as error:
+        # what is left is dropped, so that the interpreter doesn't try once more when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # whose reader went away, and knows it
+            sys.stderr.write(f"ehpc-nodes: The output can't be written: {error.strerror}.\n")
+        return 1
+    return code
+
+
+def _run() -> int:
     for stream in (sys.stdout, sys.stderr):  # what a terminal's encoding lacks is no reason to end
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -65,7 +83,7 @@ def _main(
     region: Region = "",
     stack: Stack = "",
     as_json: Json = False,
-    version: Annotated[bool, typer.Option("--version", help="Say it and end.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     if version:
         typer.echo(f"ehpc-nodes {__version__}")

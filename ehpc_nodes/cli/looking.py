@@ -10,9 +10,9 @@ from ehpc_nodes import lookup
 from ehpc_nodes.settings import Settings
 
 from . import shown
-from .follow import Look, follow
+from .follow import Look, Outage, follow
 from .options import Interval, Json, Region, Stack, Watch
-from .reach import A_WATCH, ONE_LOOK, client_of, refuse_other_region, settings_of
+from .reach import A_WATCH, client_of, refuse_other_region, settings_of
 from .shown import Row
 
 
@@ -32,10 +32,15 @@ def looking(kind: type) -> Callable[[Callable[..., Look]], Callable[..., None]]:
             interval: Interval = 2.0,
             **own: Any,
         ) -> None:
-            client = client_of(region, stack, A_WATCH if watch else ONE_LOOK)
+            outage = Outage()
+            client = (
+                client_of(region, stack, A_WATCH, notice=outage.begun)
+                if watch
+                else client_of(region, stack)
+            )
             look = _in_region(settings_of(region, stack), function(client, **own))
             if watch:
-                follow(look, kind, as_json=as_json, seconds=interval)
+                follow(look, kind, outage, as_json=as_json, seconds=interval)
             else:
                 shown.show(look(), kind, as_json=as_json)
 

@@ -29,11 +29,30 @@ def _typed(context: typer.Context, option: str) -> str:
     return context.params.get(option) or before.get(option) or ""
 
 
+def _named(context: typer.Context, value: str) -> str:
+    """Refuse an empty id: a shell's variable that isn't set, most likely."""
+    if not context.resilient_parsing and not (value or "").strip():
+        raise typer.BadParameter("it is empty; `ehpc-nodes clusters` shows the ids there are")
+    return value
+
+
 ClusterId = Annotated[
     str,
-    typer.Argument(metavar="CLUSTER", help="Its id, ehpc-hz-….", autocompletion=complete_cluster),
+    typer.Argument(
+        metavar="CLUSTER",
+        help="Its id, ehpc-hz-….",
+        autocompletion=complete_cluster,
+        callback=_named,
+    ),
 ]
-Region = Annotated[str, typer.Option("--region", metavar="REGION", help="Default: the settings'.")]
+Region = Annotated[
+    str,
+    typer.Option(
+        "--region",
+        metavar="REGION",
+        help="Look in this region. Default: that of the environment or of --stack.",
+    ),
+]
 Stack = Annotated[
     str,
     typer.Option(

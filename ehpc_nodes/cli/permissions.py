@@ -127,7 +127,12 @@ def asked(client: Client) -> Iterator[Answer]:
         except (BackendError, ThrottledError, TransportError) as error:
             yield "warning", permission(need.action), f"can't be told: {told(error)}", ""
         except ApiError as error:
-            yield "ok", permission(need.action), f"allowed (asked in vain: {error.code})", ""
+            yield (
+                "ok",
+                permission(need.action),
+                f"allowed (tried on what doesn't exist: {error.code})",
+                "",
+            )
         else:
             yield "ok", permission(need.action), "allowed", ""
             if need is listing and isinstance(answer, list) and answer:

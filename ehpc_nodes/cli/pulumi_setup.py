@@ -17,7 +17,7 @@ Answer = tuple[Literal["ok", "warning", "failed"], str, str, str]
 
 LOWEST_CLI = (3, 180)
 HELPERS = ("pulumi-language-python", "pulumi-resource-pulumi-python")
-INSTALL = "install it: https://www.pulumi.com/docs/install/"
+INSTALL = "install it: https://www.pulumi.com/docs/iac/download-install/"
 PROBE = (
     "import importlib.metadata as m, json, ehpc_nodes.resource;"
     "print(json.dumps([m.version('ehpc-nodes'), m.version('pulumi')]))"

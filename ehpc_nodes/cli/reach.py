@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -30,10 +31,15 @@ def settings_of(region: str, stack: str) -> Settings:
     return settings.resolve(config.get, os.environ, region=region)
 
 
-def client_of(region: str, stack: str, seconds: float = ONE_LOOK) -> Client:
-    """A client for one run of the command; on a terminal it says why it tries again."""
+def client_of(
+    region: str,
+    stack: str,
+    seconds: float = ONE_LOOK,
+    notice: Callable[[str], None] | None = None,
+) -> Client:
+    """A client for one run of the command; by itself it says on a terminal why it tries again."""
     deadline = Deadline.after(RealClock(), seconds)
-    return connection.connect(settings_of(region, stack), deadline, notice=_notice)
+    return connection.connect(settings_of(region, stack), deadline, notice=notice or _notice)
 
 
 def _notice(text: str) -> None:
@@ -61,7 +67,7 @@ def stack_config(stack: str) -> dict[str, str]:
     if pulumi is None:
         raise ConfigError(
             "--stack needs the Pulumi CLI, and there is no pulumi on the PATH: install it"
-            " (https://www.pulumi.com/docs/install/)."
+            " (https://www.pulumi.com/docs/iac/download-install/)."
         )
     done = subprocess.run(
         [pulumi, "config", "--json", "--show-secrets", "--non-interactive", "--stack", stack],

@@ -8,9 +8,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -32,6 +33,8 @@ Cell = Callable[[Any], object]
 #: Wider than any table: what goes into a pipe isn't wrapped.
 NO_LIMIT = 100_000
 BAR_WIDTH = 20
+#: Blanks between two columns, and the least that a column of sentences is wrapped to.
+GAP, FEW_WORDS = 2, 24
 
 #: The columns of each kind of row.
 SHEETS: dict[type, dict[str, str | Cell]] = {
@@ -126,26 +129,62 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
-def table(rows: Iterable[Row], kind: type, *, bars: bool = False) -> Table:
-    """The rows as a table, columns that are empty throughout left out."""
+def table(rows: Iterable[Row], kind: type, *, bars: bool = False) -> RenderableType:
+    """The rows as a table, columns that are empty throughout left out; a block a row where it is too wide.
+
+    Words stay whole either way: only the column with the longest sentences wraps, at blanks.
+    """
     rows = list(rows)
     columns = {
         title: [_text(_value(row, cell)) for row in rows] for title, cell in SHEETS[kind].items()
     }
-    sheet = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     filled = {title: cells for title, cells in columns.items() if any(cells)}
-    for number, title in enumerate(filled):  # an id stays in one piece, to be copied
-        sheet.add_column(title, overflow="fold", no_wrap=number == 0 or not sys.stdout.isatty())
     moving = MOVING.get(kind) if bars else None
-    if moving:
+    drawn = [_bar(*moving(row)) for row in rows] if moving else []
+    room = console().width - (GAP + BAR_WIDTH if drawn else 0)
+    wrapping = max(filled, key=lambda title: _width(title, filled) - _longest_word(title, filled))
+    left = room - sum(_width(title, filled) + GAP for title in filled if title != wrapping)
+    needed = min(_width(wrapping, filled), max(_longest_word(wrapping, filled), FEW_WORDS))
+    if needed > left:
+        return _blocks(filled, drawn)
+    sheet = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for title in filled:
+        sheet.add_column(title, no_wrap=title != wrapping)
+    if drawn:
         sheet.add_column("")
-    for number, row in enumerate(rows):
-        cells: list[RenderableType] = [
-            Text(texts[number], COLOURS.get(texts[number].lower(), "") if title == "STATUS" else "")
-            for title, texts in filled.items()
-        ]
-        sheet.add_row(*cells, *([_bar(*moving(row))] if moving else []))
+    for number in range(len(rows)):
+        cells = [_cell(title, texts[number]) for title, texts in filled.items()]
+        sheet.add_row(*cells, *drawn[number : number + 1])
     return sheet
+
+
+def _blocks(filled: Mapping[str, Sequence[str]], drawn: Sequence[ProgressBar]) -> RenderableType:
+    """A block a row, a line a column; what is empty is left out."""
+    blocks: list[RenderableType] = []
+    width = max(map(len, filled))
+    for number in range(len(next(iter(filled.values())))):
+        block = Table.grid(padding=(0, GAP, 0, 0))
+        block.add_column(style="bold", no_wrap=True, min_width=width)
+        block.add_column(overflow="fold")
+        for title, texts in filled.items():
+            if texts[number]:
+                block.add_row(title, _cell(title, texts[number]))
+        if drawn:
+            block.add_row("", drawn[number])
+        blocks += [block, Text("")]
+    return Group(*blocks[:-1])
+
+
+def _cell(title: str, text: str) -> Text:
+    return Text(text, COLOURS.get(text.lower(), "") if title == "STATUS" else "")
+
+
+def _width(title: str, columns: Mapping[str, Sequence[str]]) -> int:
+    return max(map(cell_len, (title, *columns[title])))
+
+
+def _longest_word(title: str, columns: Mapping[str, Sequence[str]]) -> int:
+    return max(cell_len(word) for text in (title, *columns[title]) for word in text.split(" "))
 
 
 def picture(rows: Sequence[Row], kind: type) -> RenderableType:

@@ -2,7 +2,7 @@
 
 A rule is a mapping: `kind`, `action` (a name or `*`), `after` (skip that many matching calls),
 `times` (how often it fires; default 1, null for ever), `instance` (only calls that name this
-instance id or host name), and the options of its kind:
+instance id or host name), `off` (it waits to be switched on), and the options of its kind:
 
 throttle: retry_after (ms) · error, error_after: status, code, message · reset_before,
 reset_after · lost: seconds · slow: seconds · garbage: body, content_type, status, after_effect ·
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .codec import WorldError
-from .declared import ACTIONS
+from .declared import ACTIONS, LISTS
 
 Check = Callable[[Any], bool]
 
@@ -82,13 +82,20 @@ KINDS: dict[str, dict[str, Check]] = {
 _COMMON: dict[str, Check] = {
     "action": _word("*", *ACTIONS["ehpc"], *ACTIONS["ecs"]),
     "after": _count,
-    "times": lambda value: value is None or _count(value),
+    "times": lambda value: value is None or (_count(value) and value > 0),
     "instance": lambda value: value is None or isinstance(value, str),
+    "off": _FLAG,
 }
 _COUNTED = ("seen", "fired", "number")  # the emulator's own: in a rule that is given, ignored
 _COMPANIONS = frozenset({"slow", "fail_nodes", "task_never_ends"})
 _TASK_ACTIONS = frozenset({"AddExistedNodes", "DeleteNodes", "StopNodes", "StartNodes"})
 _TASK_KINDS = frozenset({"fail_nodes", "task_never_ends"})
+#: Kinds that can strike some actions only.
+_STRIKES: dict[str, frozenset[str]] = {
+    **dict.fromkeys(_TASK_KINDS, _TASK_ACTIONS),
+    "half_page": frozenset(LISTS),
+    "unknown_status": frozenset(LISTS) - {"ListQueues", "ListImages", "ListTagResources"},
+}
 
 
 @dataclass
@@ -100,6 +107,7 @@ class Fault:
     after: int = 0
     times: int | None = 1
     instance: str | None = None
+    off: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     seen: int = 0
     fired: int = 0
@@ -126,6 +134,13 @@ class Fault:
                 fault.options[name] = value
         return fault
 
+    def check_strikes(self) -> None:
+        """WorldError where the kind can't strike the action; random histories don't ask."""
+        able = _STRIKES.get(self.kind)
+        if able is not None and self.action not in ("*", *able):
+            names = ", ".join(sorted(able))
+            raise WorldError(f"fault {self.kind}: can't strike {self.action}, only {names}")
+
     def dump(self) -> dict[str, Any]:
         """The rule as it was given, with its counts."""
         return {
@@ -134,6 +149,7 @@ class Fault:
             "after": self.after,
             "times": self.times,
             "instance": self.instance,
+            "off": self.off,
             **self.options,
             "seen": self.seen,
             "fired": self.fired,
@@ -157,7 +173,7 @@ class Fault:
             return False
         if self.instance is not None and self.instance not in names:
             return False
-        if self.spent:
+        if self.spent or self.off:
             return False
         self.seen += 1
         if self.seen <= self.after:
@@ -183,10 +199,17 @@ class Faults:
 
     def remove(self, number: int) -> None:
         """Take away one rule; WorldError where there is none of this number."""
-        kept = [rule for rule in self.rules if rule.number != number]
-        if len(kept) == len(self.rules):
-            raise WorldError(f"there is no fault {number}")
-        self.rules[:] = kept
+        self.rules.remove(self._find(number))
+
+    def switch(self, number: int, *, off: bool) -> None:
+        """Switch one rule off, or on again: it keeps its counts, and what it doesn't meet isn't counted."""
+        self._find(number).off = off
+
+    def _find(self, number: int) -> Fault:
+        for rule in self.rules:
+            if rule.number == number:
+                return rule
+        raise WorldError(f"there is no fault {number}")
 
     def clear(self) -> None:
         self.rules.clear()

@@ -50,13 +50,15 @@ class Outside:
 
     @_alone
     def attach(self, instance_id: str, cluster_id: str, queue: str = "") -> None:
-        """Make an instance a running node of a cluster."""
+        """Make an instance a running node of a cluster, of the cluster's image as the console does."""
         world, instance = self._state.world, self._instance(instance_id)
         cluster = self._cluster(cluster_id)
         if instance_id in world.member_of:
             raise WorldError(f"{instance_id} is a node of {world.member_of[instance_id]} already")
         if queue and queue not in cluster.queues:
             raise WorldError(f"no queue {queue}")
+        if cluster.image_id in world.images:
+            attach.set_image(instance, world.images[cluster.image_id])
         node = attach.member(
             self._state, instance, cluster.image_owner_alias, queue or cluster.default_queue
         )

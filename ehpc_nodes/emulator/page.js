@@ -67,14 +67,19 @@
   }
 
   function show(html, forms) {
+    const before = pace();
     const fresh = new DOMParser().parseFromString(html, "text/html");
     for (const old of document.querySelectorAll("[data-live]")) {
       const want = fresh.getElementById(old.id);
       if (want) take(old, want, forms);
     }
+    if (pace() !== before) document.querySelector("select[name=pace]").value = pace();
     reveal();
     speak();
   }
+
+  // The pace that is set, as its select names it: somebody else may have set it.
+  const pace = () => document.querySelector("[data-pace]").dataset.pace;
 
   function reveal() {
     document.getElementById("writes-only")?.removeAttribute("hidden");

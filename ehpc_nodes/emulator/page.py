@@ -46,6 +46,12 @@ def _seconds(form: Form) -> Any:
         return {"advance": form.get("seconds", "")}
 
 
+def _switched(form: Form, *, off: bool) -> tuple[str, str, Any]:
+    number = form.get("number", "")
+    named = int(number) if number.isdecimal() and len(number) < 10 else number
+    return "PATCH", "faults", {"number": named, "off": off}
+
+
 # A form's `do` -> the section that it stands in, and the request to steering that it means.
 Act = Callable[[Form], tuple[str, str, Any]]
 _ACTS: dict[str, tuple[str, Act]] = {
@@ -54,6 +60,8 @@ _ACTS: dict[str, tuple[str, Act]] = {
         "faults",
         lambda form: ("DELETE", f"faults?number={form.get('number', '')}", None),
     ),
+    "switch-fault-off": ("faults", lambda form: _switched(form, off=True)),
+    "switch-fault-on": ("faults", lambda form: _switched(form, off=False)),
     "clear-faults": ("faults", lambda _: ("DELETE", "faults", None)),
     "release": ("tasks", lambda form: ("POST", "tasks", {"release": form.get("task", "")})),
     "pace": (

@@ -258,7 +258,7 @@ def _goes_by_clock(world: World) -> bool:
 def news(emulator: Emulator) -> str:
     """What somebody who only listens wants to know: it changes when something has happened, not with each call."""
     nodes = [n for c in emulator.world.clusters.values() for n in c.nodes.values() if n.is_compute]
-    armed = sum(not fault.spent for fault in emulator.faults.rules)
+    armed = sum(not (fault.spent or fault.off) for fault in emulator.faults.rules)
     sentences = [
         f"Compute nodes: {counts(node.status for node in nodes)}",
         f"Open tasks: {len(emulator.world.open_tasks) or 'none'}",

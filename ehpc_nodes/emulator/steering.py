@@ -5,7 +5,7 @@
 - ``POST reset``: back to the world that was there when the server was made
 - ``POST clock`` ``{"advance": seconds}``
 - ``GET faults``, ``POST faults`` (a rule or a list of rules, see `faults`), ``DELETE faults`` (all, or
-  the one of ``?number=``)
+  the one of ``?number=``), ``PATCH faults`` ``{"number": 2, "off": true}``
 - ``GET knobs``, ``PATCH knobs`` (see `knobs`)
 - ``GET journal``, ``GET journal?action=ListNodes``, ``DELETE journal``
 - ``GET tasks``, ``POST tasks`` ``{"release": task id or "all"}``
@@ -72,6 +72,7 @@ class Steering:
             "faults": {
                 "GET": self._faults,
                 "POST": self._add_faults,
+                "PATCH": self._switch_fault,
                 "DELETE": self._clear_faults,
             },
             "knobs": {"GET": self._knobs, "PATCH": self._turn_knobs},
@@ -132,9 +133,14 @@ class Steering:
         data = _json(request)
         rules = data if isinstance(data, list) else [data]
         for rule in rules:  # all or none
-            Fault.parse(rule)
+            Fault.parse(rule).check_strikes()
         for rule in rules:
             self._emulator.faults.add(rule)
+        return self._emulator.faults.dump()
+
+    def _switch_fault(self, request: Request) -> Any:
+        said = _fields(request, {"number": int, "off": bool}, {})
+        self._emulator.faults.switch(said["number"], off=said["off"])
         return self._emulator.faults.dump()
 
     def _clear_faults(self, request: Request) -> None:

@@ -62,7 +62,12 @@ class PulumiStack:
 
         Raises:
             FileNotFoundError: the folder has no Pulumi.yaml.
+            TypeError: a folder is given as a text.
         """
+        if isinstance(program, str) and _is_folder(program):
+            raise TypeError(
+                f"{program!r} is a folder: give it as a Path; a text is a program's own"
+            )
         self.engine = str(engine)
         self.directory = directory
         self.timeout = timeout
@@ -231,6 +236,13 @@ def _environment(engine: str, own: Path) -> dict[str, str]:
         "PATH": os.pathsep.join([str(Path(engine).parent), os.environ.get("PATH", "")]),
         "NO_COLOR": "1",
     }
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).is_dir()
+    except (OSError, ValueError):  # a program's text is no path
+        return False
 
 
 def _name_of(project: Path) -> str:

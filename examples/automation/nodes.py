@@ -29,6 +29,9 @@ def program() -> None:
 
 def watch(event: automation.EngineEvent) -> None:
     """One line for each thing that the engine tells: a step, its end, a word of the resource (progress, too)."""
+    step_event = event.resource_pre_event or event.res_outputs_event
+    if step_event and step_event.metadata.type.startswith("pulumi:providers:"):
+        return  # the engine's own
     if event.resource_pre_event:
         step = event.resource_pre_event.metadata
         print(f"{step.op.value:8} {step.urn.rpartition('::')[2]}", flush=True)

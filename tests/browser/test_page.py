@@ -149,6 +149,34 @@ def test_a_fault_by_keyboard_alone_is_met_by_the_next_run(cloud, stack_on, visit
     assert it.emulator.faults.rules == []
 
 
+def test_a_fault_is_switched_off_and_on_again(cloud, visit):
+    it = cloud()
+    it.fault("throttle", "ListQueues")
+    page = visit(it)
+    fault = page.locator("#faults li")
+    page.get_by_role("button", name="Switch off Throttled on ListQueues").click()
+    expect(fault).to_contain_text("Throttled on ListQueues off")
+    assert call(it, "ListQueues").ok
+    page.get_by_role("button", name="Switch on Throttled on ListQueues").click()
+    expect(fault).to_contain_text("armed")
+    assert not call(it, "ListQueues").ok
+    expect(fault).to_contain_text("spent")
+    expect(fault.get_by_role("button")).to_have_count(1)
+
+
+def test_the_pace_that_is_set_is_the_one_that_is_chosen(cloud, visit):
+    it = cloud(pace={"seconds": 1000})
+    page = visit(it)
+    chosen = page.locator("select[name=pace] option:checked")
+    expect(chosen).to_have_text("otherwise")
+    page.get_by_label("Let them end").select_option("after 10 s")
+    page.get_by_role("button", name="Set this pace").click()
+    expect(page.locator("#time")).to_contain_text("New tasks end after 10 s.")
+    expect(chosen).to_have_text("after 10 s")
+    it.hold()
+    expect(chosen).to_have_text("when released")
+
+
 def test_held_tasks_end_and_the_clock_goes_when_told(cloud, visit):
     it = cloud(pace="held")
     attach(it, 1)
@@ -269,6 +297,10 @@ def test_without_a_script_it_works_by_reloading(cloud, visit):
     call(it, "ListQueues")
     expect(page.locator("#faults li")).to_contain_text("fired once")
     expect(page.locator("#journal li")).to_contain_text("400 Throttling.User")
+    page.get_by_role("link", name="let the page stand still").click()
+    assert page.locator("noscript meta, meta[http-equiv]").count() == 0
+    expect(page.get_by_text("Reloading empties this form")).to_have_count(0)
+    page.get_by_role("link", name="Follow").click()
     page.get_by_role("link", name="Stop that").click()
     expect(page.get_by_role("link", name="Follow")).to_be_visible()
 
@@ -292,6 +324,32 @@ def test_on_a_phone_nothing_goes_sideways(busy, visit):
     beyond = """() => [...document.querySelectorAll("body *:not(.unseen, .unseen *)")]
         .filter((e) => e.getBoundingClientRect().right > 320.5).map((e) => e.outerHTML)"""
     assert page.evaluate(beyond) == []
+
+
+@pytest.mark.parametrize("width", [320, 768, 900, 1280])
+def test_the_journal_s_words_stay_whole(cloud, visit, width):
+    """What the doctor asks for is refused with codes as long as the column is wide."""
+    it = cloud()
+    gone = {"ResourceType": "instance", "ResourceId.1": "i-none", "RegionId": "cn-hangzhou"}
+    it.emulator.call("UntagResources", "2014-05-26", {**gone, "TagKey.1": "ehpc-nodes"})
+    it.emulator.call("TagResources", "2014-05-26", {**gone, "Tag.1.Key": "ehpc-nodes"})
+    page = visit(it, width=width)
+    expect(page.locator("#journal .status").first).to_have_text("404 InvalidResourceId.NotFound")
+    torn = """them => them.flatMap(it => {
+        const walker = document.createTreeWalker(it, NodeFilter.SHOW_TEXT), torn = [];
+        for (let text; (text = walker.nextNode());)
+            for (const word of text.data.matchAll(/\\S+/g)) {
+                const range = document.createRange();
+                range.setStart(text, word.index);
+                range.setEnd(text, word.index + word[0].length);
+                if (range.getClientRects().length > 1) torn.push(word[0]);
+            }
+        return torn;
+    })"""
+    words = page.locator("#journal .action, #journal .status, #journal .time")
+    assert words.count() == 6
+    assert words.evaluate_all(torn) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 @pytest.mark.parametrize(("color_scheme", "widths"), [("light", (1280, 320)), ("dark", (1280,))])
@@ -334,6 +392,28 @@ def test_every_control_has_a_name_of_its_own(busy, visit):
     assert len(set(buttons)) == len(buttons), buttons
     landmarks = page.locator("main, header, nav, section[aria-labelledby]").count()
     assert landmarks == 1 + 1 + 1 + 6
+
+
+def test_statuses_keep_their_signs_in_forced_colours(busy, visit):
+    """A ring, a half, a full circle: without their colours none would be told from another."""
+    page = visit(busy(), forced_colors="active")
+    sign = page.locator(".status.good i").first
+    expect(sign).to_have_css("forced-color-adjust", "none")
+    filled = "it => getComputedStyle(it).backgroundColor"
+    assert sign.evaluate(filled) != page.locator(".status.idle i").first.evaluate(filled)
+
+
+@pytest.mark.parametrize(("width", "scrolls"), [(320, False), (900, True), (1280, False)])
+def test_a_long_journal_scrolls_by_itself_beside_other_things(cloud, visit, width, scrolls):
+    """On a tablet it stands above the faults, which would be far away."""
+    it = cloud()
+    for number in range(40):
+        call(it, "ListNodes", PageNumber=str(number + 1))
+    page = visit(it, width=width)
+    height, whole = page.locator(".calls").evaluate("it => [it.clientHeight, it.scrollHeight]")
+    assert (height < whole) is scrolls
+    if scrolls:
+        assert height == 32 * 16
 
 
 # ------------------------------------------------------------------------------- attacked

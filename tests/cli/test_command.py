@@ -14,6 +14,8 @@ import pytest
 
 from cli.conftest import SCRIPT, addresses
 from ehpc_nodes import __version__, lookup
+from ehpc_nodes.cli.follow import Outage, follow
+from ehpc_nodes.errors import CertificateError, NotSentError
 from ehpc_nodes.testing.worlds import CLUSTER, ids, iid
 
 
@@ -74,6 +76,15 @@ def test_candidates(run, server):
     reasons = {r["INSTANCE"]: r["WHY NOT"] for r in table(run("candidates", CLUSTER, "-a").stdout)}
     assert "is Running, not Stopped" in reasons[iid(3)]
     assert reasons[iid(4)] == ""
+
+
+def test_no_candidates_says_how_to_learn_why_not(run, server):
+    for number in range(3, 7):
+        server.emulator.world.instances[iid(number)].status = "Running"
+    none = run("candidates", CLUSTER)
+    assert none.stdout == ""
+    told = "There are none; --all says of each instance in the cluster's network why not.\n"
+    assert none.stderr == told
 
 
 def test_tasks(run, server):
@@ -255,6 +266,29 @@ def test_a_reader_that_goes_away_is_no_traceback(environment):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("arguments", ["--help", "clusters", "clusters --json", "clusters --watch"])
+@pytest.mark.parametrize(
+    ("to", "why"), [("> /dev/full", "No space left on device"), (">&-", "it is closed")]
+)
+def test_output_that_can_t_be_written_is_one_line(environment, arguments, to, why):
+    done = subprocess.run(
+        ["sh", "-c", f"{SCRIPT} {arguments} {to}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"ehpc-nodes: The output can't be written: {why}.\n"
+
+
+@pytest.mark.parametrize("name", ["nodes", "program"])
+def test_an_empty_cluster_id_says_where_ids_are(run, name):
+    done = run(name, "", code=2)
+    assert "it is empty; `ehpc-nodes clusters` shows the ids there are" in done.stderr
+
+
 def test_ctrl_c_ends_it_with_130(environment, server):
     server.emulator.faults.add({"kind": "slow", "action": "ListClusters", "seconds": 30})
     process = subprocess.Popen(
@@ -293,11 +327,28 @@ def test_ctrl_c_while_it_starts_ends_it_with_130(environment, tmp_path, argument
 
 
 def test_the_shell_completes_commands_and_clusters(run):
-    script = run("--show-completion", "bash").stdout
-    assert "_EHPC_NODES_COMPLETE=complete_bash" in script
     names = completed(run, "ehpc-nodes c")
     assert names == ["clusters", "candidates"]
     assert completed(run, "ehpc-nodes nodes ehpc") == [CLUSTER]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_has_its_script(run, shell):
+    """Asked for by the variable: `--show-completion` looks for a shell among the processes above."""
+    script = run(_EHPC_NODES_COMPLETE=f"source_{shell}").stdout
+    assert f"_EHPC_NODES_COMPLETE=complete_{shell}" in script
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_complete_too(run, shell):
+    def offered(line):
+        asked = {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        return run(_EHPC_NODES_COMPLETE=f"complete_{shell}", **asked).stdout
+
+    names = offered("ehpc-nodes c")
+    assert all(name in names for name in ("clusters", "candidates"))
+    assert "nodes" not in names
+    assert CLUSTER in offered("ehpc-nodes nodes ehpc")
 
 
 def test_completion_is_quiet_where_the_service_refuses(run):
@@ -321,6 +372,20 @@ def test_completion_goes_by_the_stack_that_is_typed(run, server, pulumi_project,
     here = pulumi_project("dev", {"ehpc:endpoint": server.url}) | nowhere
     assert completed(run, line.format("--stack dev"), **here) == [CLUSTER]
     assert completed(run, line.format("--stack none"), **here) == []
+
+
+def test_a_project_that_is_made_with_a_stack_s_config_says_what_to_carry_over(
+    run, server, pulumi_project, tmp_path
+):
+    """Its names, not its values: one may be a secret."""
+    config = {"ehpc:endpoint": server.url, "ehpc:readTimeout": "20", "other:key": "x"}
+    variables = pulumi_project("dev", config)
+    done = run("program", CLUSTER, "--dir", "made", "--stack", "dev", **variables)
+    assert (tmp_path / "made" / "__main__.py").exists()
+    assert done.stderr.splitlines()[-1] == (
+        "Its config is empty; what stack 'dev' has for this package, set there too"
+        " (pulumi config set): ehpc:endpoint, ehpc:readTimeout."
+    )
 
 
 @pytest.fixture
@@ -422,6 +487,37 @@ def test_colours_on_a_terminal_only(environment, run):
     assert "\x1b" not in run("nodes", CLUSTER).stdout
 
 
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+TABLES = [["clusters"], ["nodes", CLUSTER], ["images"], ["candidates", CLUSTER, "--all"]]
+
+
+@pytest.mark.parametrize("columns", [100, 80, 40])
+@pytest.mark.parametrize("arguments", TABLES)
+def test_words_stay_whole_on_a_terminal(environment, run, server, arguments, columns):
+    """Headings too, and no line is longer than the terminal, which would break it anywhere."""
+    world = server.emulator.world
+    world.instances[iid(3)].status = "Running"
+    world.node(iid(1)).host_name = "compute-of-another-group-of-us"
+    world.images["centos_7_06.vhd"].name = "centos_7_06_of_other_group"
+    terminal = Terminal(environment, *arguments, COLUMNS=str(columns))
+    assert terminal.end() == 0
+    lines = COLOURS.sub("", terminal.text).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert set(run(*arguments).stdout.split()) == set(" ".join(lines).split())
+
+
+def test_a_terminal_that_is_too_narrow_for_a_table_gets_a_block_a_row(environment):
+    terminal = Terminal(environment, "nodes", CLUSTER, COLUMNS="40", NO_COLOR="1")
+    assert terminal.end() == 0
+    first, second = COLOURS.sub("", terminal.text).replace("\r", "").strip().split("\n\n")
+    assert [line.split() for line in first.splitlines()][:3] == [
+        ["INSTANCE", iid(1)],
+        ["HOST", "compute1"],
+        ["STATUS", "running"],
+    ]
+    assert second.split()[:2] == ["INSTANCE", iid(2)]
+
+
 def test_nothing_is_cut_in_a_pipe(run, server):
     server.emulator.world.clusters[CLUSTER].name = "n" * 300
     (row,) = table(run("clusters", COLUMNS="40").stdout)
@@ -468,6 +564,13 @@ def test_the_key_ctrl_c_ends_watching_with_0(environment, server, arguments):
     assert "Traceback" not in terminal.text
     if not arguments:
         assert terminal.text.rstrip().endswith("\x1b[?25h"), "the cursor stays hidden"
+
+
+def test_watching_clusters_shows_how_many_of_their_nodes_run(environment, server):
+    terminal = Terminal(environment, "clusters", "--watch", "--interval", "0.1")
+    until(lambda: "2/2" in terminal.read())
+    assert "━" * 20 in terminal.text
+    assert terminal.end(signal.SIGINT) == 0
 
 
 def test_watching_nodes_counts_those_that_run(environment, server):
@@ -535,6 +638,95 @@ def test_watching_queues_shows_one_that_is_made_meanwhile(watching, server):
         queues = server.emulator.world.clusters[CLUSTER].queues
         queues["new"] = type(queues["gpu"])("new")
     assert [row["name"] for row in json.loads(process.stdout.readline())] == ["gpu", "new", "workq"]
+
+
+BROKEN = {"kind": "error", "code": "ServiceUnavailable", "times": None}
+
+
+def test_watching_goes_on_while_no_answer_comes(environment, server):
+    """The picture stays, with one line below it."""
+    terminal = Terminal(environment, "nodes", CLUSTER, "--watch", "--interval", "0.1")
+    until(lambda: "2/2 running" in terminal.read())
+    server.emulator.faults.add(BROKEN)
+    until(lambda: "no answer since " in terminal.read())
+    terminal.text = ""
+    looks = len(server.emulator.journal.entries)
+    until(lambda: (terminal.read(), len(server.emulator.journal.entries) > looks + 3)[1])
+    assert "trying again" not in terminal.text
+    assert "2/2 running" in terminal.text
+    since = set(re.findall(r"no answer since ([0-9:]{8}): \w+: ServiceUnav", terminal.text))
+    assert len(since) == 1
+    server.emulator.faults.clear()
+    terminal.text = ""
+    until(lambda: "2/2 running" in terminal.read() and "no answer" not in terminal.text)
+    assert terminal.end(signal.SIGINT) == 0
+
+
+def test_watching_ends_where_waiting_mends_nothing(watching, server):
+    process = watching("nodes", CLUSTER)
+    until(lambda: len(server.emulator.journal.of("ListNodes")) > 1)
+    server.emulator.faults.add({**BROKEN, "code": "ClusterNotFound", "status": 404})
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert "ClusterNotFound" in errors
+    assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_watching_in_a_pipe_says_when_answers_cease_and_come_again(capsys, as_json):
+    lost = NotSentError("ListQueues", "no connection to fake")
+    answers = [[lookup.Queue("workq", False)], lost, lost, [lookup.Queue("workq", False)], lost]
+
+    def look():
+        if not answers:
+            raise KeyboardInterrupt
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    follow(look, lookup.Queue, Outage(), as_json=as_json, seconds=0)
+    out, errors = capsys.readouterr()
+    assert len(out.splitlines()) == (1 if as_json else 2), "the rows are the same throughout"
+    first, second, third = errors.splitlines()
+    told = r"ehpc-nodes: no answer since [0-9:]{8}: ListQueues: no usable answer: no connection to fake"
+    assert re.fullmatch(told, first)
+    assert re.fullmatch(r"ehpc-nodes: answered again at [0-9:]{8}", second)
+    assert re.fullmatch(told, third)
+
+
+@pytest.mark.parametrize("error", [NotSentError("A", "b"), CertificateError("A", "b")])
+def test_watching_what_was_never_seen_fails_like_one_look(error):
+    def look():
+        raise error
+
+    with pytest.raises(type(error)):
+        follow(look, lookup.Queue, Outage(), as_json=True, seconds=0)
+
+
+def test_a_certificate_heals_not_by_itself():
+    answers = [[], CertificateError("A", "b")]
+
+    def look():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with pytest.raises(CertificateError):
+        follow(look, lookup.Queue, Outage(), as_json=True, seconds=0)
+
+
+def test_on_a_terminal_it_says_why_it_tries_again(environment, server):
+    server.emulator.faults.add({"kind": "throttle", "action": "ListClusters"})
+    terminal = Terminal(environment, "clusters")
+    assert terminal.end() == 0
+    assert "trying again: ListClusters: Throttling.User" in terminal.text
+
+
+def test_in_a_pipe_it_tries_again_without_a_word(run, server):
+    server.emulator.faults.add({"kind": "throttle", "action": "ListClusters"})
+    assert run("clusters").stderr == ""
 
 
 # -- the emulator ---------------------------------------------------------------------------------

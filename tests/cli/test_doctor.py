@@ -156,7 +156,7 @@ def test_no_pulumi(examine, pulumi):
     (pulumi / "pulumi").unlink()
     checks = examine(code=1, PATH="/usr/bin:/bin")
     assert checks["Pulumi CLI"]["level"] == "failed"
-    assert "https://www.pulumi.com/docs/install/" in checks["Pulumi CLI"]["mend"]
+    assert "https://www.pulumi.com/docs/iac/download-install/" in checks["Pulumi CLI"]["mend"]
 
 
 def test_an_old_pulumi_and_one_without_python(examine, pulumi):

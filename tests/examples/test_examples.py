@@ -71,7 +71,9 @@ def test_adopt(ehpc, example):
     for instance in ids(1, 2, 3):
         ehpc.outside.attach(instance, CLUSTER)
     stack = example("adopt", instances=ids(1, 2))
-    assert "adopt 2: compute1, compute2; no call" in stack.up().messages("info")
+    up = stack.up()
+    assert "adopt 2: compute1, compute2; no call" in up.messages("info")
+    assert up.messages("warning") == []
     assert ehpc.writes() == []
     assert stack.outputs()["not_listed"] == ids(3)
     assert stack.preview("--expect-no-changes").errors == []
@@ -164,12 +166,14 @@ def test_automation(ehpc, pulumi_stack, tmp_path):
     lines = done.stdout.splitlines()
     assert "create   compute" in lines
     assert "done     compute" in lines
+    assert "default" not in done.stdout, "a provider of the engine's own"
     assert f"{ids(1)[0]}  compute1  running  workq" in lines
     assert any("0/2 nodes settled; waiting for" in line for line in lines), done.stdout
     assert sorted(ehpc.nodes) == ids(1, 2)
     done = run("dev", "detach")
     assert done.returncode == 0, done.stderr
     assert "delete   compute" in done.stdout
+    assert "default" not in done.stdout
     assert ehpc.nodes == {}
     assert ehpc.harm.releases == []
     refused = run("dev", "attach")  # detached instances run

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from ehpc_nodes.testing import PulumiStack
+
 pytest_plugins = "pytester"
 
 
@@ -90,3 +92,9 @@ def test_a_pulumi_can_be_named_in_pytests_settings(without_pulumi):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines("*ended with 9:*")
     result.stdout.fnmatch_lines("*it was me*")
+
+
+def test_a_folder_that_is_given_as_a_text_is_refused(tmp_path):
+    """It would be written into `__main__.py`, as the program."""
+    with pytest.raises(TypeError, match="is a folder: give it as a Path"):
+        PulumiStack("pulumi", tmp_path, program=str(tmp_path))

@@ -163,18 +163,26 @@ ATTACH = (
     ("ehpc-nodes", "engine", "the state: nodes, tasks, failed", ""),
 )
 WRITES = {"TagResources", "UntagResources", "StopInstances", "AddExistedNodes"}
-STEP = 38
+#: From one arrow to the next: a note stands under its own, with more room below.
+STEP, NOTED = 36, 16
 
 
 def messages() -> Iterator[str]:
-    height = 70 + STEP * (len(PREVIEW) + len(ATTACH))
+    height = drawn_height() - 10
     for actor, x in ACTORS.items():
         yield box(x - 60, 12, 120, 28, "pulumi" if actor == "engine" else "")
         yield text(x, 31, "Pulumi's engine" if actor == "engine" else actor, "middle strong")
         yield f'<line class="life" x1="{x}" y1="40" x2="{x}" y2="{height}"/>'
-    for number, (start, end, what, note) in enumerate((*PREVIEW, *ATTACH), start=1):
-        y = 42 + STEP * number
+    y = 42
+    for start, end, what, note in (*PREVIEW, *ATTACH):
+        y += STEP
         yield from message(y, ACTORS[start], ACTORS[end], what, note)
+        y += NOTED if note else 0
+
+
+def drawn_height() -> int:
+    steps = (*PREVIEW, *ATTACH)
+    return 80 + STEP * len(steps) + NOTED * sum(1 for *_, note in steps if note)
 
 
 def message(y: int, x1: int, x2: int, what: str, note: str) -> Iterator[str]:
@@ -203,7 +211,7 @@ def draw_attach() -> str:
         yield marker
         yield from messages()
 
-    height = 80 + STEP * (len(PREVIEW) + len(ATTACH))
+    height = drawn_height()
     return svg(720, height, "What is called to attach instances", description, parts())
 
 

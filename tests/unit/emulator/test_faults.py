@@ -5,6 +5,7 @@ import json
 import pytest
 
 from ehpc_nodes.emulator import Dropped, WorldError
+from ehpc_nodes.emulator.faults import Fault
 
 
 def attached(cloud):
@@ -200,3 +201,23 @@ def test_slips_in_rules(cloud, rule, message):
 def test_a_rule_that_is_shown_can_be_added_again(cloud):
     rule = cloud.fault("error", "ListNodes", after=1, status=500)
     assert cloud.emulator.faults.add(rule.dump()).dump() == rule.dump() | {"number": 2}
+
+
+@pytest.mark.parametrize(
+    ("kind", "action"),
+    [
+        ("fail_nodes", "ListNodes"),
+        ("task_never_ends", "DescribeInstances"),
+        ("half_page", "AddExistedNodes"),
+        ("unknown_status", "DescribeCluster"),
+        ("unknown_status", "ListQueues"),
+    ],
+)
+def test_a_kind_that_can_t_strike_an_action_is_refused(kind, action):
+    with pytest.raises(WorldError, match=f"fault {kind}: can't strike {action}, only "):
+        Fault.parse({"kind": kind, "action": action}).check_strikes()
+
+
+def test_a_fault_that_never_strikes_is_refused():
+    with pytest.raises(WorldError, match="fault slow: times can't be 0"):
+        Fault.parse({"kind": "slow", "times": 0})

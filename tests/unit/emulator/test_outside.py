@@ -29,6 +29,14 @@ def test_attaching_does_no_harm(cloud):
     assert cloud.harm.disk_replacements == {}
 
 
+def test_attaching_gives_the_cluster_s_image(cloud):
+    """As the console does; else whoever adopts the node is warned of another image."""
+    instance = cloud.world.instances["i-1"]
+    instance.image_id = "centos72"
+    cloud.emulator.outside.attach("i-1", "ehpc-1")
+    assert instance.image_id == cloud.cluster.image_id == cloud.cluster.nodes["i-1"].image_id
+
+
 def test_detaching_keeps_the_instance(cloud):
     cloud.emulator.outside.detach("i-old")
     assert cloud.statuses() == {}

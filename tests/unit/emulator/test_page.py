@@ -364,16 +364,22 @@ def filled(kind):
         "count": "1",
     }
     fields = {f"{kind}-{o.name}": typed.get(o.name, "word") for o in WORDS[kind].options}
-    return {"kind": kind, "action": "AddExistedNodes", "times": "2", **fields}
+    action = "ListNodes" if kind in ("half_page", "unknown_status") else "AddExistedNodes"
+    return {"kind": kind, "action": action, "times": "2", **fields}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_added_and_removed(visitor, cloud, kind):
-    assert visitor.does("add-fault", **filled(kind)) == f"{PAGE}#faults"
+    form = filled(kind)
+    assert visitor.does("add-fault", **form) == f"{PAGE}#faults"
     (fault,) = cloud.emulator.faults.rules
-    assert (fault.kind, fault.action, fault.times) == (kind, "AddExistedNodes", 2)
+    assert (fault.kind, fault.action, fault.times) == (kind, form["action"], 2)
     assert set(fault.options) == set(KINDS[kind])
-    assert f"{WORDS[kind].label} on AddExistedNodes armed twice" in visitor.text()
+    assert f"{WORDS[kind].label} on {fault.action} armed twice" in visitor.text()
+    visitor.does("switch-fault-off", number=str(fault.number))
+    assert f"{WORDS[kind].label} on {fault.action} off twice" in visitor.text()
+    visitor.does("switch-fault-on", number=str(fault.number))
+    assert not fault.off
     assert visitor.does("remove-fault", number=str(fault.number)) == f"{PAGE}#faults"
     assert cloud.emulator.faults.rules == []
 

@@ -100,6 +100,15 @@ def test_a_fault_is_removed_by_its_number(desk):
     assert added["number"] == 4
 
 
+def test_a_fault_is_switched_off_and_on_again(desk, cloud):
+    desk.said("POST", "faults", {"kind": "throttle", "times": 2, "after": 1})
+    desk.said("PATCH", "faults", {"number": 1, "off": True})
+    assert all(cloud.ehpc("ListNodes").ok for _ in range(3)), "what it doesn't meet isn't counted"
+    (rule,) = desk.said("PATCH", "faults", {"number": 1, "off": False})
+    assert (rule["off"], rule["seen"], rule["fired"]) == (False, 0, 0)
+    assert [cloud.ehpc("ListNodes").ok for _ in range(4)] == [True, False, False, True]
+
+
 def test_faults_are_added_all_or_none(desk):
     status, _ = desk.send("POST", "faults", [{"kind": "slow"}, {"kind": "nope"}])
     assert status == 400
@@ -191,6 +200,13 @@ def test_what_people_do(desk, cloud):
         (("POST", "faults", {"kind": "nope"}), 400, "a fault needs a kind of "),
         (("POST", "faults", {"kind": {}}), 400, "a fault needs a kind of "),
         (("DELETE", "faults?number=1", None), 400, "there is no fault 1"),
+        (("PATCH", "faults", {"number": 1, "off": True}), 400, "there is no fault 1"),
+        (("PATCH", "faults", {"number": 1}), 400, "off is missing"),
+        (
+            ("POST", "faults", {"kind": "half_page", "action": "AddExistedNodes"}),
+            400,
+            "fault half_page: can't strike AddExistedNodes, only DescribeInstances, ListClusters",
+        ),
         (("DELETE", "faults?number=x", None), 400, "number: expected int, got 'x'"),
         (("DELETE", "faults?n=1", None), 400, "faults: unknown parameter n"),
         (("PATCH", "knobs", {"x": 1}), 400, "knobs: unknown x; known: "),
