@@ -168,10 +168,10 @@ class Attaching:
         if not running:
             return
         operation = self.operation
-        self.vacancy.forget()
         operation.reporter.status(f"stopping {counted(len(running), 'instance')}")
         for batch in chunks(running, BATCH):
             self._stop(batch)
+        self.vacancy.forget()  # it takes minutes
         running = [i for i in running if i not in operation.taken]
 
         def all_stopped() -> bool | None:
@@ -220,8 +220,11 @@ class Attaching:
         for attempt in self.operation.cloud.attempts():
             with attempt:
                 batch[:] = self.vacancy.free(batch)
-                self.vacancy.forget()  # whatever comes of it: the next look is a new one
-                return self.operation.cloud.stop_instances(batch) if batch else None
+                try:
+                    return self.operation.cloud.stop_instances(batch) if batch else None
+                except EhpcError:
+                    self.vacancy.forget()  # a conflict is what somebody's attaching looks like
+                    raise
         return None
 
     def _running(self, ids: list[str]) -> list[str]:
