@@ -26,7 +26,8 @@ def pending_of(state: State | None) -> set[str]:
 def state_after(operation: Operation, inputs: Inputs, before: State | None, *, look: bool) -> State:
     """What is attached now, as far as it can be told; never fails."""
     held = {*before.instance_ids} if before else set()
-    ours = {*inputs.instance_ids, *operation.sent, *operation.begun} - operation.taken | held
+    begun = operation.begun - operation.awaited
+    ours = ({*inputs.instance_ids, *operation.sent, *begun} - operation.taken) | held
     ours -= operation.detached
     nodes = {i: node for i, node in operation.nodes.items() if i in ours}
     queue_of: dict[str, str] = {}

@@ -119,6 +119,20 @@ def test_without_marks_of_its_own_a_run_leaves_what_carries_anothers():
     assert sorted(bench.nodes) == ids(1)
 
 
+def test_what_a_killed_run_sent_and_another_resource_comes_to_list_is_in_its_state_only():
+    """The other one is checked while this one attaches."""
+    bench = Bench(4, pace={"seconds": 60})
+    killed(bench, 1, 2, after="AddExistedNodes")
+    bench.emulator.advance(120)
+    other = Listing()
+    bench.clock.at(30, lambda: other.ids.extend(ids(1)))
+    bench.identity = "second create"
+    lifecycle = bench.lifecycle()
+    lifecycle.others = other
+    assert lifecycle.converge(bench.inputs(2, 3)).instance_ids == ids(2, 3)
+    assert sorted(bench.nodes) == ids(1, 2, 3)
+
+
 # -- a stack of the same names in another backend ------------------------------------------------
 
 
