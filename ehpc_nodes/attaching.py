@@ -80,6 +80,8 @@ class Attaching:
         Raises:
             WaitTimeoutError, CancelledError, OutcomeUnknownError, AuthError, …: nothing more is done.
         """
+        # whoever sent them: no list shows them yet, and nothing else would remember them
+        self.operation.sent |= {*joined} - self.operation.nodes.keys()
         self.vacancy.to_be_stopped = frozenset(self._running_of(ids))
         ids = self.vacancy.free(self._not_sent_elsewhere(ids))
         self._try_to_mark([i for i in self._running_of(ids) if i not in self.begun])
@@ -116,6 +118,8 @@ class Attaching:
         try:
             operation.cloud.tag_instances(running[:1], {TRIAL_KEY: operation.cluster_id})
         except AuthError as error:
+            if not error.forbidden:
+                raise
             operation.marks_refused(error)
             return
         with suppress(ApiError, TransportError):  # it is set anew in a moment
@@ -172,7 +176,7 @@ class Attaching:
         for batch in chunks(running, BATCH):
             self._stop(batch)
         self.vacancy.forget()  # it takes minutes
-        running = [i for i in running if i not in operation.taken]
+        running = [i for i in running if i not in operation.taken | operation.sent]
 
         def all_stopped() -> bool | None:
             try:
@@ -217,8 +221,12 @@ class Attaching:
 
     def _stop_what_is_free(self, batch: list[str]) -> wire.Stopped | None:
         """Stop those that nobody has taken by then; ``batch`` loses the others. None: there are none."""
+        deadline = self.operation.deadline
         for attempt in self.operation.cloud.attempts():
             with attempt:
+                if deadline.passed:
+                    text = f"not stopped yet: {listed(batch, 3)}"
+                    raise WaitTimeoutError(text, deadline.elapsed, NOTHING_SENT)
                 batch[:] = self.vacancy.free(batch)
                 try:
                     return self.operation.cloud.stop_instances(batch) if batch else None

@@ -74,7 +74,8 @@ def detach(
     for batch in chunks(due, BATCH):
         _delete(operation, batch, detach_busy=detach_busy)
     disclaim(operation, sorted({*announced} - operation.failed.keys()))
-    _watch(operation, {i for i in ids if i not in operation.failed})
+    left = {i for i in ids if i not in operation.failed}
+    _watch(operation, left, {*ids}.difference(due), detach_busy=detach_busy)
     unmark(operation, sorted(operation.detached & set(ids)))
 
 
@@ -161,8 +162,8 @@ def _untouched(operation: Operation, ids: list[str], *, wait: bool) -> list[str]
     return found
 
 
-def _watch(operation: Operation, pending: set[str]) -> None:
-    """Wait until the nodes are gone from the whole list."""
+def _watch(operation: Operation, pending: set[str], unsent: set[str], *, detach_busy: bool) -> None:
+    """Wait until the nodes are gone from the whole list; those that nobody has sent and that come back are sent."""
     total = len(pending)
     over_since: dict[str, float] = {}
     last: dict[str, wire.Node] = {}
@@ -180,6 +181,12 @@ def _watch(operation: Operation, pending: set[str]) -> None:
         last.update({i: nodes[i] for i in pending - gone})
         operation.detached |= gone
         pending.difference_update(gone)
+        back = {
+            i for i in unsent & last.keys() & pending if not last[i].in_status(wire.NODE_LEAVING)
+        }
+        unsent.difference_update(back)
+        for batch in chunks(sorted(back), BATCH):
+            _delete(operation, batch, detach_busy=detach_busy)
         _give_up(operation, pending, nodes, over_since)
         if pending:
             operation.reporter.status(

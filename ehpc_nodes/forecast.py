@@ -139,7 +139,7 @@ def _is_made(replaced: Bag, wish: Wish, node: wire.Node) -> bool:
     """Whether a node of the wished cluster can't be of what is replaced: a killed run has attached it anew."""
     if replaced.get("cluster_id") != wish.cluster_id:
         return True
-    return node.image_id == wish.image_id != replaced.get("image_id")
+    return bool(wish.image_id) and node.image_id == wish.image_id != replaced.get("image_id")
 
 
 def _removal(

@@ -255,7 +255,7 @@ class Lifecycle:
         )
         taken = attaching.run(plan.attach, [*plan.join, *unsettled, *leaving], sorted(strays))
         operation.announced |= sight.begun & {*inputs.instance_ids}  # their fate is known now
-        renew(operation, sorted(sight.estranged & {*inputs.instance_ids} & members.keys()))
+        renew(operation, sorted(sight.estranged & {*inputs.instance_ids} & operation.nodes.keys()))
         for instance_id in {*plan.detach, *taken}:
             operation.failed.pop(instance_id, None)
         if operation.failed:
@@ -357,7 +357,8 @@ class Lifecycle:
             ours |= Attaching(operation, state, {}, begun).run((), pending, strays)
             operation.failed.clear()
             operation.fail(operation.unsettled, "Unsettled", _unsettled(operation))
-            left = operation.let_go(sorted(ours & operation.see_nodes().keys()))
+            # a list may go backwards; what it shows no more is no error to detach
+            left = operation.let_go(sorted(ours & {*nodes, *operation.see_nodes()}))
             operation.fail(operation.awaited & ours, "Awaited", "another resource lists it")
             self._detach(operation, left, operation.announced, detach_busy=state.detach_busy)
             unmark(operation, sorted((begun | ours) - operation.detached - operation.failed.keys()))

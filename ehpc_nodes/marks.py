@@ -99,8 +99,8 @@ def announce(
 
     Args:
         images: of each instance, as it is before the call.
-        free: tells, by a look, which of them nobody has taken meanwhile; asked before a call is repeated, since it
-            would replace another resource's marks.
+        free: tells, by a look, which of them nobody has taken meanwhile; asked before a call is repeated, and before
+            the next ones then, since they would replace another resource's marks.
 
     Returns:
         False where that has just turned out to be forbidden.
@@ -109,12 +109,13 @@ def announce(
         return True
     own = {IDENTITY_KEY: operation.identity} if operation.identity else {}
     operation.announced |= set(ids)  # a lost answer may have set them
+    late = False
     try:
         for image, same in sorted(_by_image(ids, images).items()):
             told = f"{operation.cluster_id}/{image}" if image else operation.cluster_id
             tags = {TAG_KEY: operation.mark, ATTACHING_KEY: told, **own}
             for batch in chunks(same, TAG_BATCH):
-                _announce(operation.cloud, batch, tags, free)
+                late = _announce(operation.cloud, free(batch) if late else batch, tags, free)
     except AuthError as error:
         if not error.forbidden:
             raise
@@ -129,14 +130,16 @@ def _announce(
     batch: list[str],
     tags: Mapping[str, str],
     free: Callable[[Sequence[str]], list[str]],
-) -> None:
-    again = False
+) -> bool:
+    """Mark one batch; whether that took several attempts."""
+    tried = 0
     for attempt in cloud.attempts(harmless=True):
         with attempt:
-            batch = free(batch) if again else batch
-            again = True
+            batch = free(batch) if tried else batch
+            tried += 1
             if batch:
                 cloud.tag_once(batch, tags)
+    return tried > 1
 
 
 def _by_image(ids: Sequence[str], images: Mapping[str, str]) -> dict[str, list[str]]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from . import wire
 from .errors import (
+    NOTHING_SENT,
     ApiError,
     AuthError,
     BackendError,
@@ -17,6 +18,7 @@ from .errors import (
     NotSentError,
     ThrottledError,
     TransportError,
+    WaitTimeoutError,
     listed,
 )
 from .looks import Look, Looks
@@ -240,20 +242,34 @@ class Operation:
         return self.see_nodes()
 
     def confirm(self, wanted: set[str]) -> set[str]:
-        """Look until all are listed or the grace period is over; returns those being attached."""
+        """Look until all are listed or the grace period is over; returns those being attached.
+
+        Raises:
+            AuthError: not all are listed, and whether the others are being attached may not be seen.
+            WaitTimeoutError: time was up before that: a list may lag.
+        """
         attaching: set[str] = set()
+        forbidden: AuthError | None = None
 
         def look() -> bool | None:
-            nonlocal attaching
+            nonlocal attaching, forbidden
             if wanted <= self.nodes.keys():
                 return True
-            tasks = self.cloud.list_running_tasks(self.cluster_id)
-            attaching = wire.attached_by(tasks)
+            try:
+                attaching = wire.attached_by(self.cloud.list_running_tasks(self.cluster_id))
+            except AuthError as error:
+                forbidden = error
             if wanted <= self.see_nodes().keys() | attaching:
                 return True
             return None
 
-        wait_until(look, self.deadline.at_most(self.grace))
+        if not wait_until(look, self.deadline.at_most(self.grace)):
+            if forbidden:
+                raise forbidden
+            if self.deadline.passed:
+                missing = listed(sorted(wanted - self.nodes.keys()))
+                text = f"a list that may lag lacks {missing}"
+                raise WaitTimeoutError(text, self.deadline.elapsed, NOTHING_SENT)
         return attaching
 
     def record(

@@ -126,7 +126,7 @@ class HttpExchange:
         )
 
     def close(self) -> None:
-        """Send nothing more; what has been sent already goes on."""
+        """Begin nothing more; a call whose connection is being made, or that was sent already, goes on."""
         self._closed = True
         self._session.close()
 

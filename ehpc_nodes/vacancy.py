@@ -42,6 +42,8 @@ class Vacancy:
         Args:
             marks_anew: look at the instances even where the latest look is new enough.
         """
+        taken = self.operation.taken  # for good: it has been told
+        ids = [i for i in ids if i not in taken]
         now = self.operation.deadline.clock.now()
         if all(now - self._seen.get(i, self.looked) < FRESH for i in ids):
             return self._untouched(ids) if marks_anew else list(ids)

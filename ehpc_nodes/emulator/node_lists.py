@@ -7,6 +7,7 @@ what ListNodes calls `initing`, as its own list of words has it.
 from __future__ import annotations
 
 import re
+import warnings
 
 from . import tasks
 from .answers import Body, invalid
@@ -78,7 +79,9 @@ def _by_host_name(found: list[Node], args: Args) -> list[Node]:
     if not args.has("HostName"):
         return found
     try:
-        pattern = re.compile(args.text("HostName"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a later Python may read otherwise
+            pattern = re.compile(args.text("HostName"))
     except (re.error, OverflowError, RecursionError) as error:
         raise invalid("HostName") from error
     return [node for node in found if pattern.search(node.host_name)]

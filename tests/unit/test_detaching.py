@@ -180,6 +180,17 @@ def test_a_node_that_is_being_taken_away_already_is_only_waited_for():
     assert bench.nodes == {}
 
 
+def test_a_node_that_is_being_taken_away_and_comes_back_is_sent():
+    bench = nodes_of(1, 2)
+    bench.nodes[iid(1)].status = "releasing"
+    bench.clock.at(60, lambda: setattr(bench.nodes[iid(1)], "status", "running"))
+    operation = bench.operation()
+    operation.see_nodes()
+    detach(operation, ids(1, 2), detach_busy=False)
+    assert named(bench) == [ids(2), ids(1)]
+    assert bench.nodes == {}
+
+
 @pytest.mark.parametrize("ended", ["time", "Ctrl-C"])
 @pytest.mark.parametrize("verb", ["destroy", "update"])
 def test_a_detach_that_is_ended_tells_its_task_and_what_to_do(verb, ended):

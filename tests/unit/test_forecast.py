@@ -358,3 +358,15 @@ def test_what_a_killed_replacement_has_attached_to_the_other_cluster_is_adopted(
         "first no call; then attach 1 (system disk replaced by centos_7_06.vhd): compute2;"
         " keep 1; 1 call"
     )
+
+
+def test_of_an_image_that_is_not_known_yet_nothing_is_made_already():
+    """Nor of nodes that tell no image."""
+    bench = Bench(attached=(1, 2))
+    for node in bench.nodes.values():
+        node.image_id = ""
+    bag = bag_of(1, 2, image_id=UNKNOWN, stop_running=True)
+    it, _ = replaced(bench, bag, bag_of(1, 2, image_id=IMAGE))
+    assert it.line.startswith(
+        "first detach 2 (the instances stay): compute1, compute2; 1 call; then"
+    )

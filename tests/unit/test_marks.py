@@ -132,12 +132,16 @@ def test_an_announcement_whose_answer_is_lost_is_taken_away_too():
     assert tags(bench, 1) == set()
 
 
+@pytest.mark.parametrize("running", [False, True])
 @pytest.mark.parametrize("code", ["InvalidSecurityToken.Expired", "SignatureDoesNotMatch"])
-def test_a_key_that_is_refused_turns_no_marks_off(code):
-    """It is no missing permission: what can't be announced isn't sent."""
+def test_a_key_that_is_refused_turns_no_marks_off(code, running):
+    """It is no missing permission: what can't be announced isn't sent, nor stopped before."""
     bench = Bench(3)
+    if running:
+        bench.emulator.outside.start(iid(1))
     bench.fault("error", "TagResources", code=code, status=403)
     with pytest.raises(AuthError):
-        bench.up(1)
+        bench.up(1, stop_running=running)
+    assert bench.calls("StopInstances") == []
     assert bench.calls("AddExistedNodes") == []
     assert bench.said.warnings == []

@@ -393,15 +393,61 @@ def lacking(bench, patch, number, seconds):
     patch.setattr(bench.emulator, "call", backwards)
 
 
-@pytest.mark.parametrize("verb", ["update", "destroy"])
-def test_a_list_that_lacks_a_node_for_a_while_leaves_none_behind(verb, monkeypatch):
+def update(bench, state, seconds=3600):
+    """Of two nodes, the first goes; what is in the state then."""
+    try:
+        return bench.up(2, before=state, seconds=seconds).instance_ids
+    except EhpcError as error:
+        return getattr(error, "state", state).instance_ids
+
+
+def destroy(bench, state, seconds=3600):
+    try:
+        bench.lifecycle(seconds).remove(state)
+    except EhpcError:
+        return state.instance_ids
+    return []
+
+
+both = pytest.mark.parametrize("run", [update, destroy])
+
+
+@both
+def test_a_list_that_lacks_a_node_for_a_while_leaves_none_behind(run, monkeypatch):
     bench = Bench(4)
     state = bench.up(1, 2)
     lacking(bench, monkeypatch, 1, 20)
-    if verb == "update":
-        assert bench.up(2, before=state).instance_ids == ids(2)
-    else:
-        bench.lifecycle().remove(state)
+    assert run(bench, state) == (ids(2) if run is update else [])
     bench.emulator.advance(60)
-    assert sorted(bench.nodes) == (ids(2) if verb == "update" else [])
-    assert sorted(bench.marked) == sorted(bench.nodes)
+    assert sorted(bench.nodes) == sorted(bench.marked) == (ids(2) if run is update else [])
+
+
+@both
+@pytest.mark.parametrize("after", ["ListNodes", "DescribeInstances"])
+def test_a_list_that_goes_backwards_in_the_midst_leaves_no_node_behind(run, after, monkeypatch):
+    bench = Bench(4)
+    state = bench.up(1, 2)
+    with right_after(bench, after, lambda: lacking(bench, monkeypatch, 1, 20)):
+        left = run(bench, state)
+    bench.emulator.advance(60)
+    assert bench.nodes.keys() <= {*left}
+
+
+@both
+def test_time_that_ends_before_the_grace_period_proves_nothing(run, monkeypatch):
+    bench = Bench(4)
+    state = bench.up(1, 2)
+    lacking(bench, monkeypatch, 1, 20)
+    left = run(bench, state, seconds=10)
+    bench.emulator.advance(60)
+    assert bench.nodes.keys() <= {*left}
+
+
+def test_without_the_permission_to_list_tasks_a_list_that_lacks_a_node_is_waited_out(monkeypatch):
+    bench = Bench(4)
+    state = bench.up(1, 2)
+    bench.fault("error", "ListTasks", **FORBIDDEN)
+    lacking(bench, monkeypatch, 1, 20)
+    left = update(bench, state)
+    bench.emulator.advance(60)
+    assert bench.nodes.keys() <= {*left}

@@ -472,6 +472,52 @@ def test_what_a_killed_create_left_is_in_the_state_of_the_next_one_where_that_fa
     assert sorted(bench.nodes) == ids(2, 3)
 
 
+def joined_in_vain(*, ended="time"):
+    """A killed create sent 1 and 2; the next one wants 1 and 3, and is ended: a bench, and the state that it leaves."""
+    bench = Bench(4, pace={"seconds": 300}, nodes_listed="at_end")
+    killed(bench, 1, 2, after="AddExistedNodes")
+    if ended == "Ctrl-C":
+        bench.clock.cancel_at(60)
+    with pytest.raises(IncompleteError) as told:
+        bench.up(1, 3, seconds=60 if ended == "time" else 3600)
+    bench.emulator.advance(600)
+    return bench, told.value.state
+
+
+@pytest.mark.parametrize("refreshed", [False, True])
+@pytest.mark.parametrize("ended", ["time", "Ctrl-C"])
+def test_what_a_create_joined_is_in_its_state_where_it_is_ended(ended, refreshed):
+    bench, state = joined_in_vain(ended=ended)
+    if refreshed:
+        state = bench.lifecycle().observe(state)
+    assert bench.up(1, 3, before=state).instance_ids == sorted(bench.nodes) == ids(1, 3)
+
+
+def test_what_a_create_joined_goes_where_the_program_drops_it_or_all():
+    bench, state = joined_in_vain()
+    assert bench.up(3, before=state).instance_ids == sorted(bench.nodes) == ids(3)
+    bench, state = joined_in_vain()
+    bench.lifecycle().remove(state)
+    assert bench.nodes == {}
+
+
+def test_without_marks_what_is_joined_again_stays_in_the_state():
+    bench = Bench(4, mark="", pace={"seconds": 300}, nodes_listed="at_end")
+    state = interrupted(bench, 1)
+    state = interrupted(bench, 1, 3, before=state)
+    bench.emulator.advance(600)
+    assert bench.up(3, before=state).instance_ids == sorted(bench.nodes) == ids(3)
+
+
+def test_what_was_joined_gets_this_resources_identity():
+    """So that it stays its own under another name."""
+    bench = Bench(4, pace={"seconds": 60}, nodes_listed="at_end")
+    killed(bench, 1, after="AddExistedNodes")
+    saved = bench.up(1, 2)
+    bench.mark = "project/stack/renamed"
+    assert bench.up(2, before=saved).instance_ids == sorted(bench.nodes) == ids(2)
+
+
 def test_without_the_permission_to_remove_tags_a_detached_instance_holds_no_run_up():
     bench = Bench(3)
     bench.fault("error", "UntagResources", **FORBIDDEN)

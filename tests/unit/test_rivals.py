@@ -97,11 +97,54 @@ def test_an_announcement_that_is_repeated_leaves_anothers_mark():
     bench.fault("throttle", "TagResources", times=2)
     with (
         right_after(bench, "TagResources", lambda: marked_and_sent_by_another(bench)),
-        pytest.raises(EhpcError, match="was taken meanwhile by cluster"),
+        pytest.raises(EhpcError, match=f"was taken meanwhile by resource '{RIVAL}'"),
     ):
         bench.up(1)
     assert bench.marked == {iid(1): RIVAL}
     assert bench.harm.double_attach == []
+
+
+@pytest.mark.parametrize("times", [1, 6])
+def test_the_next_fifty_are_looked_at_where_the_first_took_several_announcements(times):
+    """Hidden from all lists, the rival's node would be taken for this resource's own by the mark."""
+    bench = Bench(60, pace={"seconds": 300}, **HIDDEN)
+    bench.fault("throttle", "TagResources", times=times)
+    cloud = bench.lifecycle().cloud
+
+    def marked_and_sent():
+        cloud.tag_instances([iid(55)], {**THEIRS, "ehpc-nodes-attaching": CLUSTER})
+        cloud.add_existed_nodes(CLUSTER, [iid(55)], image=(IMAGE, "system"), queue="")
+
+    with (
+        right_after(bench, "TagResources", marked_and_sent),
+        pytest.raises(IncompleteError) as told,
+    ):
+        bench.up(*range(1, 61))
+    assert bench.marked[iid(55)] == RIVAL
+    bench.up(*range(1, 55), *range(56, 61), before=told.value.state)
+    bench.emulator.advance(600)
+    assert iid(55) in bench.nodes
+
+
+def test_what_was_taken_for_a_moment_is_not_sent_in_the_same_run():
+    """It has been told as another's: the next run takes it, or leaves it."""
+    bench = Bench(3, instance_pace={"seconds": 120})
+    for n in (1, 2):
+        bench.emulator.outside.start(iid(n))
+    bench.fault("error", "StopInstances", status=403, code="OperationConflict", times=1)
+    one = bench.emulator.world.instances[iid(1)]
+
+    def rival_gives_up():
+        one.tags = {}
+        bench.emulator.outside.stop(iid(1))
+
+    def rival_marks():
+        one.tags = dict(THEIRS)
+        bench.clock.at(60, rival_gives_up)
+
+    with right_after(bench, "StopInstances", rival_marks), pytest.raises(IncompleteError) as told:
+        bench.up(1, 2, stop_running=True)
+    assert told.value.state.instance_ids == sorted(bench.nodes) == sorted(bench.marked) == ids(2)
 
 
 def test_without_marks_of_its_own_a_run_leaves_what_carries_anothers():

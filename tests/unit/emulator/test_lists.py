@@ -193,3 +193,7 @@ def test_system_images_and_custom_images_are_two_lists(cloud):
     assert custom() == ["m-own", "m-theirs"]
     assert custom(ImageOwnerAlias="self") == ["m-own"]
     assert custom(BaseOsTag="CentOS_8.0_64") == []
+
+
+def test_a_host_name_that_warns_as_a_pattern_is_one(make):
+    assert make().ehpc("ListNodes", HostName="[[a]").status == 200
