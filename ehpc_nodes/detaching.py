@@ -122,7 +122,7 @@ def _send(operation: Operation, ids: list[str], *, again: bool, detach_busy: boo
 
 
 def guard_anew(operation: Operation, ids: Sequence[str], *, detach_busy: bool) -> None:
-    """The same by a new look, which shows whose the nodes are, too.
+    """`guard` by a new look, which shows whose the nodes are, too.
 
     Raises:
         RefusedError: names the nodes.
