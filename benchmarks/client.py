@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ehpc_nodes.client import Client
+from ehpc_nodes.api.client import Client
+from ehpc_nodes.api.signing import Credentials
+from ehpc_nodes.api.transport import HttpExchange
+from ehpc_nodes.clock import Deadline, RealClock
 from ehpc_nodes.emulator import Emulator, EmulatorServer
-from ehpc_nodes.signing import Credentials
-from ehpc_nodes.transport import HttpExchange
-from ehpc_nodes.waiting import Deadline, RealClock
 from unit.emulated import CLUSTER, IMAGE, ids, world
 
 from .table import Row, pairs, ratio_row, seconds

@@ -9,7 +9,7 @@ from typing import Any
 from pulumi.dynamic import ConfigureRequest
 
 from ehpc_nodes.emulator.journal import Entry
-from ehpc_nodes.provider import AttachedNodesProvider
+from ehpc_nodes.provider.dynamic import AttachedNodesProvider
 from unit.emulated import CLUSTER, WRITES, Bench, ids
 
 from .table import Row

@@ -13,7 +13,7 @@ from typing import Any
 
 from pulumi.dynamic import ConfigureRequest
 
-from ehpc_nodes.provider import AttachedNodesProvider
+from ehpc_nodes.provider.dynamic import AttachedNodesProvider
 
 from .frugal import declared
 

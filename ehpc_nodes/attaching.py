@@ -13,7 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from . import wire
+from .api import responses
+from .api.paging import BATCH, chunks
+from .clock import wait_until
 from .errors import (
     NOTHING_SENT,
     ApiError,
@@ -29,12 +31,10 @@ from .errors import (
     counted,
     listed,
 )
-from .lists import BATCH, chunks
 from .marks import TRIAL_KEY, announce, announced_image
 from .models import Inputs
 from .operation import TAKEN, UNSEEN, Operation, may_have_acted
 from .vacancy import Vacancy
-from .waiting import wait_until
 from .watching import Watch
 
 #: How often one batch is sent at most (again only after it is known that it was not accepted).
@@ -57,7 +57,7 @@ class Attaching:
 
     operation: Operation
     inputs: Inputs
-    instances: Mapping[str, wire.Instance]
+    instances: Mapping[str, responses.Instance]
     begun: Collection[str] = frozenset()
     looked: float = math.inf
     elsewhere: Mapping[str, str] = field(default_factory=dict)
@@ -204,7 +204,7 @@ class Attaching:
                 continue
             if answer is None:
                 return
-            accepted = wire.Accepted(request_id=answer.request_id)
+            accepted = responses.Accepted(request_id=answer.request_id)
             operation.record("StopInstances", batch, accepted, "Done")
             refused = {a.instance_id: a for a in answer.instances if not a.accepted}
             for instance_id in self._running(list(refused)):
@@ -219,7 +219,7 @@ class Attaching:
                 )
             return
 
-    def _stop_what_is_free(self, batch: list[str]) -> wire.Stopped | None:
+    def _stop_what_is_free(self, batch: list[str]) -> responses.Stopped | None:
         """Stop those that nobody has taken by then; ``batch`` loses the others. None: there are none."""
         deadline = self.operation.deadline
         for attempt in self.operation.cloud.attempts():
@@ -268,7 +268,7 @@ class Attaching:
                 self._accepted(batch, accepted)
             return
 
-    def _send_what_is_free(self, batch: list[str]) -> wire.Accepted | None:
+    def _send_what_is_free(self, batch: list[str]) -> responses.Accepted | None:
         """Send those that nobody holds right before each attempt; ``batch`` loses the others. None: there are none."""
         operation, inputs = self.operation, self.inputs
         again, why = False, ""
@@ -306,7 +306,7 @@ class Attaching:
                 self.operation.fail(batch, error.code, "AddExistedNodes got no answer")
             raise
 
-    def _accepted(self, batch: list[str], accepted: wire.Accepted | None) -> None:
+    def _accepted(self, batch: list[str], accepted: responses.Accepted | None) -> None:
         status = "Processing" if accepted else "Unknown"
         self.operation.record("AddExistedNodes", batch, accepted, status)
         self.operation.sent.update(batch)
@@ -376,18 +376,21 @@ class Attaching:
         cloud, cluster_id = self.operation.cloud, self.operation.cluster_id
         shown = ids & self.operation.see_compute_nodes().keys()
         tasks = [task for task in cloud.list_running_tasks(cluster_id) if task.may_attach]
-        shown |= ids & wire.attached_by(tasks)
+        shown |= ids & responses.attached_by(tasks)
         known = before | {record.task_id for record in self.operation.records}
         undecided = any(not t.instance_ids and t.task_id not in known for t in tasks)
         for seen in cloud.describe_instances(sorted(ids)):
             begun = fresh or seen.instance_id in self.begun
             if (begun and seen.awake) or (fresh and self.vacancy.has_another_image(seen)):
                 shown.add(seen.instance_id)
-            undecided |= seen.status.lower() in {*wire.INSTANCE_COMING, wire.INSTANCE_STOPPING}
+            undecided |= seen.status.lower() in {
+                *responses.INSTANCE_COMING,
+                responses.INSTANCE_STOPPING,
+            }
             undecided |= begun and waited < REPLACING and self._was_replaced(seen)
         return shown, undecided
 
-    def _was_replaced(self, seen: wire.Instance) -> bool:
+    def _was_replaced(self, seen: responses.Instance) -> bool:
         """Whether an instance that may have been sent has another image than before: it is yet to start, or failed."""
         before = announced_image(seen) or self.operation.images.get(seen.instance_id, "")
         return bool(before) and seen.image_id != before

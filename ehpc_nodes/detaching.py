@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
-from . import wire
+from .api import responses
+from .api.paging import BATCH, chunks
+from .clock import wait_until
 from .errors import (
     ApiError,
     AuthError,
@@ -18,16 +20,14 @@ from .errors import (
     counted,
     listed,
 )
-from .lists import BATCH, chunks
 from .marks import disclaim, owner_of, unmark
 from .models import TaskRecord
 from .operation import UNSEEN, Operation, may_have_acted
-from .waiting import wait_until
 
 SENDS = 3
 
 
-def guard(nodes: Mapping[str, wire.Node], ids: Sequence[str], *, detach_busy: bool) -> None:
+def guard(nodes: Mapping[str, responses.Node], ids: Sequence[str], *, detach_busy: bool) -> None:
     """Refuse to detach managers and login nodes ever, and busy nodes without consent.
 
     Raises:
@@ -70,7 +70,7 @@ def detach(
         return
     operation.reporter.status(f"detaching {counted(len(ids), 'node')}")
     nodes = operation.nodes
-    due = [i for i in ids if i not in nodes or not nodes[i].in_status(wire.NODE_LEAVING)]
+    due = [i for i in ids if i not in nodes or not nodes[i].in_status(responses.NODE_LEAVING)]
     for batch in chunks(due, BATCH):
         _delete(operation, batch, detach_busy=detach_busy)
     disclaim(operation, sorted({*announced} - operation.failed.keys()))
@@ -110,7 +110,9 @@ def _delete(operation: Operation, batch: list[str], *, detach_busy: bool) -> Non
     operation.fail(remaining, "NotDetached", "DeleteNodes was not accepted")
 
 
-def _send(operation: Operation, ids: list[str], *, again: bool, detach_busy: bool) -> wire.Accepted:
+def _send(
+    operation: Operation, ids: list[str], *, again: bool, detach_busy: bool
+) -> responses.Accepted:
     """DeleteNodes, tried until it is accepted or has failed for good; before each repeat the nodes are guarded anew."""
     for attempt in operation.cloud.attempts():
         with attempt:
@@ -129,7 +131,7 @@ def guard_anew(operation: Operation, ids: Sequence[str], *, detach_busy: bool) -
     """
     nodes = operation.see_nodes()
     guard(nodes, [i for i in ids if i in nodes], detach_busy=detach_busy)
-    seen: list[wire.Instance] = []
+    seen: list[responses.Instance] = []
     with suppress(AuthError):  # marks can't be seen then, as when the operation began
         seen = operation.cloud.describe_instances(ids) if operation.name else []
     owners = {x.instance_id: owner_of(x, operation.name, operation.identity) for x in seen}
@@ -153,7 +155,7 @@ def _untouched(operation: Operation, ids: list[str], *, wait: bool) -> list[str]
             nodes = operation.see_compute_nodes()
         except UNSEEN:
             return None
-        found = [i for i in ids if i in nodes and not nodes[i].in_status(wire.NODE_LEAVING)]
+        found = [i for i in ids if i in nodes and not nodes[i].in_status(responses.NODE_LEAVING)]
         waited = operation.deadline.clock.now() - started
         return True if not wait or len(found) < len(ids) or waited >= operation.grace else None
 
@@ -166,7 +168,7 @@ def _watch(operation: Operation, pending: set[str], unsent: set[str], *, detach_
     """Wait until the nodes are gone from the whole list; those that nobody has sent and that come back are sent."""
     total = len(pending)
     over_since: dict[str, float] = {}
-    last: dict[str, wire.Node] = {}
+    last: dict[str, responses.Node] = {}
 
     def look() -> bool | None:
         try:
@@ -182,7 +184,9 @@ def _watch(operation: Operation, pending: set[str], unsent: set[str], *, detach_
         operation.detached |= gone
         pending.difference_update(gone)
         back = {
-            i for i in unsent & last.keys() & pending if not last[i].in_status(wire.NODE_LEAVING)
+            i
+            for i in unsent & last.keys() & pending
+            if not last[i].in_status(responses.NODE_LEAVING)
         }
         unsent.difference_update(back)
         for batch in chunks(sorted(back), BATCH):
@@ -202,7 +206,7 @@ def _watch(operation: Operation, pending: set[str], unsent: set[str], *, detach_
     raise WaitTimeoutError(_left(operation, pending, last), operation.deadline.elapsed)
 
 
-def _left(operation: Operation, pending: set[str], nodes: Mapping[str, wire.Node]) -> str:
+def _left(operation: Operation, pending: set[str], nodes: Mapping[str, responses.Node]) -> str:
     """Who isn't detached yet, with the last status, and by which tasks."""
     names = [f"{i} ({nodes[i].status})" if i in nodes else i for i in sorted(pending)]
     deletes = [r for r in operation.records if r.action == "DeleteNodes" and not _over(r)]
@@ -211,13 +215,13 @@ def _left(operation: Operation, pending: set[str], nodes: Mapping[str, wire.Node
 
 
 def _over(record: TaskRecord) -> bool:
-    return record.status.lower() in wire.TASK_OVER
+    return record.status.lower() in responses.TASK_OVER
 
 
 def _give_up(
     operation: Operation,
     pending: set[str],
-    nodes: Mapping[str, wire.Node],
+    nodes: Mapping[str, responses.Node],
     over_since: dict[str, float],
 ) -> None:
     """Nodes that still stand there a grace period after their task has ended have failed."""

@@ -11,8 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from . import wire
+from .api import responses
+from .api.cache import Looks
 from .attaching import Attaching
+from .clock import Deadline, wait_until
 from .detaching import detach, guard, guard_anew, move, not_in_queue
 from .errors import (
     DESTROY_GOES_ON,
@@ -24,7 +26,6 @@ from .errors import (
     counted,
     listed,
 )
-from .looks import Looks
 from .marks import ATTACHING_KEY, begun_by, disclaim, renew, settle, take_over, unmark
 from .models import Failure, Finding, Inputs, State
 from .observing import confirm_gone, observe, observe_all
@@ -32,7 +33,6 @@ from .operation import UNSEEN, Cloud, NoOthers, Operation, Others, Reporter
 from .outcome import ended_by, pending_of, reasons, state_after
 from .sight import Sight, Wish
 from .survey import Survey, survey, survey_instances, survey_removal
-from .waiting import Deadline, wait_until
 
 
 class IncompleteError(EhpcError):
@@ -182,7 +182,7 @@ class Lifecycle:
         *,
         anew: Collection[str] = (),
         pending: Collection[str] = (),
-        is_made: Callable[[wire.Node], bool] = lambda _: False,
+        is_made: Callable[[responses.Node], bool] = lambda _: False,
     ) -> Survey:
         """What a converge would do, found out with read-only calls; see `survey.survey`."""
         operation = self._operation(wish.cluster_id)
@@ -208,8 +208,8 @@ class Lifecycle:
     def _awaited_leaving(self, operation: Operation, wanted: Collection[str]) -> bool:
         """Wait for wanted nodes that are being detached (by an interrupted run, say); False: there are none."""
 
-        def leaving(nodes: Mapping[str, wire.Node]) -> list[str]:
-            return [i for i in wanted if i in nodes and nodes[i].in_status(wire.NODE_LEAVING)]
+        def leaving(nodes: Mapping[str, responses.Node]) -> list[str]:
+            return [i for i in wanted if i in nodes and nodes[i].in_status(responses.NODE_LEAVING)]
 
         def gone() -> bool | None:
             try:
@@ -244,7 +244,11 @@ class Lifecycle:
             i
             for i in (*plan.keep, *plan.adopt)
             if i in members
-            and (members[i].in_status(wire.NODE_INITIAL) if i in settled else _pending(members[i]))
+            and (
+                members[i].in_status(responses.NODE_INITIAL)
+                if i in settled
+                else _pending(members[i])
+            )
         ]
         leaving = [i for i in plan.detach if i in sight.attaching]
         strays = sight.begun - {*inputs.instance_ids, *members, *leaving}
@@ -400,7 +404,7 @@ class Lifecycle:
         """Of ours, those that a task is still attaching: DeleteNodes would be refused for them."""
         if ours <= {i for i, n in operation.nodes.items() if not _pending(n)}:
             return set()
-        return ours & wire.attached_by(self.cloud.list_running_tasks(operation.cluster_id))
+        return ours & responses.attached_by(self.cloud.list_running_tasks(operation.cluster_id))
 
 
 #: Gives a lifecycle in a region.
@@ -419,7 +423,10 @@ def _unsettled(operation: Operation) -> str:
     return UNSETTLED + mend
 
 
-def _pending(node: wire.Node) -> bool:
+def _pending(node: responses.Node) -> bool:
     return not node.in_status(
-        wire.NODE_READY | wire.NODE_STOPPED | wire.NODE_FAILED | wire.NODE_LEAVING
+        responses.NODE_READY
+        | responses.NODE_STOPPED
+        | responses.NODE_FAILED
+        | responses.NODE_LEAVING
     )

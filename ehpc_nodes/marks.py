@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
-from . import wire
+from .api import responses
+from .api.paging import TAG_BATCH, chunks
 from .errors import ApiError, AuthError, EhpcError, listed
-from .lists import TAG_BATCH, chunks
 from .operation import Cloud, Operation
 
 #: The ownership mark's tag, whose value names the resource.
@@ -27,25 +27,25 @@ MOST_TAGGED = 1000
 TRIAL_KEY = "ehpc-nodes-trial"
 
 
-def owner_of(instance: wire.Instance, mark: str, identity: str) -> str:
+def owner_of(instance: responses.Instance, mark: str, identity: str) -> str:
     """The other resource that manages the instance; empty: none, or this one (perhaps under a former name)."""
     owner = instance.tag(TAG_KEY)
     ours = owner == mark or (identity and instance.tag(IDENTITY_KEY) == identity)
     return "" if ours else owner
 
 
-def announced_for(instance: wire.Instance) -> str:
+def announced_for(instance: responses.Instance) -> str:
     """The cluster that the instance is announced for; empty: none."""
     return instance.tag(ATTACHING_KEY).partition("/")[0]
 
 
-def announced_image(instance: wire.Instance) -> str:
+def announced_image(instance: responses.Instance) -> str:
     """The image that the instance had when it was announced; empty: not known."""
     return instance.tag(ATTACHING_KEY).partition("/")[2]
 
 
 def begun_of(
-    marked: Collection[wire.Instance], cluster_id: str, identity: str, nodes: Collection[str]
+    marked: Collection[responses.Instance], cluster_id: str, identity: str, nodes: Collection[str]
 ) -> set[str]:
     """Of the instances with a resource's mark, those that an interrupted run of it sent, or may have sent.
 
@@ -60,7 +60,7 @@ def begun_of(
     }
 
 
-def marked_with(cloud: Cloud, mark: str) -> list[wire.Instance]:
+def marked_with(cloud: Cloud, mark: str) -> list[responses.Instance]:
     """The instances with this mark; of more than a thousand, at least those that are announced."""
     marked = cloud.instances_tagged({TAG_KEY: mark})
     if len(marked) >= MOST_TAGGED:
@@ -214,7 +214,7 @@ def _free(operation: Operation, ids: Collection[str]) -> list[str]:
     try:
         held = {*operation.see_compute_nodes()}
         with suppress(AuthError):
-            held |= wire.attached_by(cloud.list_running_tasks(cluster_id))
+            held |= responses.attached_by(cloud.list_running_tasks(cluster_id))
         seen = cloud.describe_instances(sorted({*ids} - (held - operation.taken)))
     except EhpcError as error:
         operation.reporter.warning(

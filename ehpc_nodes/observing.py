@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import wire
+from .api import responses
 from .errors import AuthError, ClusterNotFoundError, EhpcError, listed
 from .marks import announced_for, begun_by
 from .models import NodeState, State
@@ -78,7 +78,7 @@ def _perhaps_attaching(operation: Operation, state: State) -> set[str]:
     Their task goes on; or, where none is known, the instance doesn't show that nothing has come of it.
     """
     pending = pending_of(state) - operation.nodes.keys()
-    known: dict[str, wire.Task | None] = {}
+    known: dict[str, responses.Task | None] = {}
     for record in state.tasks:
         sent = record.action == "AddExistedNodes" and pending & {*record.instance_ids}
         if sent and record.task_id:
@@ -95,7 +95,7 @@ def _perhaps_attaching(operation: Operation, state: State) -> set[str]:
     return kept | {x.instance_id for x in seen if not _is_untouched(operation, state, x)}
 
 
-def _is_untouched(operation: Operation, state: State, seen: wire.Instance) -> bool:
+def _is_untouched(operation: Operation, state: State, seen: responses.Instance) -> bool:
     """Whether an instance is as it was before it was sent, and no announcement tells the next change to look again.
 
     One that is Stopped on another image is about to start, or has failed: E-HPC replaces the disk first.

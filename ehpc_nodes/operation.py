@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from . import wire
+from .api import responses
+from .api.cache import Look, Looks
+from .clock import Deadline, wait_until
 from .errors import (
     NOTHING_SENT,
     ApiError,
@@ -21,9 +23,7 @@ from .errors import (
     WaitTimeoutError,
     listed,
 )
-from .looks import Look, Looks
 from .models import Failure, TaskRecord
-from .waiting import Deadline, wait_until
 
 T = TypeVar("T")
 
@@ -38,26 +38,26 @@ UNSEEN = (TransportError, BackendError, ThrottledError)
 class Cloud(Protocol):
     """E-HPC and ECS as the lifecycle needs them; `client.Client` is one."""
 
-    def describe_cluster(self, cluster_id: str) -> wire.Cluster: ...
-    def list_clusters(self) -> list[wire.ClusterSummary]: ...
-    def list_nodes(self, cluster_id: str) -> list[wire.Node]: ...
-    def list_compute_nodes(self, cluster_id: str) -> list[wire.Node]: ...
-    def list_queue_nodes(self, cluster_id: str, queue: str) -> list[wire.Node]: ...
-    def list_queues(self, cluster_id: str) -> list[wire.Queue]: ...
-    def list_running_tasks(self, cluster_id: str) -> list[wire.Task]: ...
-    def get_task(self, cluster_id: str, task_id: str) -> wire.Task | None: ...
-    def list_system_images(self) -> list[wire.SystemImage]: ...
-    def list_custom_images(self, owner_alias: str) -> list[wire.CustomImage]: ...
+    def describe_cluster(self, cluster_id: str) -> responses.Cluster: ...
+    def list_clusters(self) -> list[responses.ClusterSummary]: ...
+    def list_nodes(self, cluster_id: str) -> list[responses.Node]: ...
+    def list_compute_nodes(self, cluster_id: str) -> list[responses.Node]: ...
+    def list_queue_nodes(self, cluster_id: str, queue: str) -> list[responses.Node]: ...
+    def list_queues(self, cluster_id: str) -> list[responses.Queue]: ...
+    def list_running_tasks(self, cluster_id: str) -> list[responses.Task]: ...
+    def get_task(self, cluster_id: str, task_id: str) -> responses.Task | None: ...
+    def list_system_images(self) -> list[responses.SystemImage]: ...
+    def list_custom_images(self, owner_alias: str) -> list[responses.CustomImage]: ...
     def add_existed_nodes(
         self, cluster_id: str, instance_ids: Sequence[str], *, image: tuple[str, str], queue: str
-    ) -> wire.Accepted: ...
-    def delete_nodes(self, cluster_id: str, instance_ids: Sequence[str]) -> wire.Accepted: ...
+    ) -> responses.Accepted: ...
+    def delete_nodes(self, cluster_id: str, instance_ids: Sequence[str]) -> responses.Accepted: ...
     def set_queue(
         self, cluster_id: str, queue: str, host_names: Sequence[str]
-    ) -> wire.Accepted: ...
-    def describe_instances(self, instance_ids: Sequence[str]) -> list[wire.Instance]: ...
-    def instances_tagged(self, tags: Mapping[str, str]) -> list[wire.Instance]: ...
-    def stop_instances(self, instance_ids: Sequence[str]) -> wire.Stopped: ...
+    ) -> responses.Accepted: ...
+    def describe_instances(self, instance_ids: Sequence[str]) -> list[responses.Instance]: ...
+    def instances_tagged(self, tags: Mapping[str, str]) -> list[responses.Instance]: ...
+    def stop_instances(self, instance_ids: Sequence[str]) -> responses.Stopped: ...
     def tag_instances(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
     def untag_instances(self, instance_ids: Sequence[str], *keys: str) -> None: ...
     def tag_once(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
@@ -145,14 +145,14 @@ class Operation:
     identity: str = ""
     records: list[TaskRecord] = field(default_factory=list)
     failed: dict[str, Failure] = field(default_factory=dict)
-    nodes: dict[str, wire.Node] = field(default_factory=dict)
+    nodes: dict[str, responses.Node] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
     images: dict[str, str] = field(default_factory=dict)
     sent: set[str] = field(default_factory=set)
     unsettled: set[str] = field(default_factory=set)
     detached: set[str] = field(default_factory=set)
     announced: set[str] = field(default_factory=set)
-    tasks: dict[str, wire.Task | None] = field(default_factory=dict)
+    tasks: dict[str, responses.Task | None] = field(default_factory=dict)
     looks: Looks = field(default_factory=Looks)
     addresses: dict[str, str] = field(default_factory=dict)
     others: Others = field(default_factory=NoOthers)
@@ -182,12 +182,12 @@ class Operation:
             self.reporter.info(f"kept until the resource that lists it holds it: {told}")
         return [i for i in ids if i not in kept]
 
-    def see_nodes(self) -> dict[str, wire.Node]:
+    def see_nodes(self) -> dict[str, responses.Node]:
         """Every node of the cluster, by instance id; noted."""
         self.nodes = {node.id: node for node in self.cloud.list_nodes(self.cluster_id)}
         return self.nodes
 
-    def watch_tasks(self, since: float) -> Look[list[wire.Task]]:
+    def watch_tasks(self, since: float) -> Look[list[responses.Task]]:
         """The running tasks as this process last saw them, if that look was begun at ``since`` or later."""
         return self.looks.at(
             ("tasks", self.cluster_id),
@@ -196,7 +196,7 @@ class Operation:
             since=since,
         )
 
-    def watch_nodes(self, since: float) -> Look[dict[str, wire.Node]]:
+    def watch_nodes(self, since: float) -> Look[dict[str, responses.Node]]:
         """The compute nodes in the same way; never used to decide what may be sent."""
         return self.looks.at(
             ("nodes", self.cluster_id),
@@ -205,11 +205,11 @@ class Operation:
             since=since,
         )
 
-    def see_queues(self, since: float) -> list[wire.Queue]:
+    def see_queues(self, since: float) -> list[responses.Queue]:
         """The queues, by a look of this process that was begun at ``since`` or later."""
         return self._shared(("queues",), self.cloud.list_queues, since)
 
-    def see_queue(self, name: str, since: float) -> list[wire.Node]:
+    def see_queue(self, name: str, since: float) -> list[responses.Node]:
         """The queue's nodes in the same way: each resource of a cluster asks for all its queues."""
         return self._shared(("queue", name), self.cloud.list_queue_nodes, since, name)
 
@@ -220,7 +220,7 @@ class Operation:
         )
         return made.seen
 
-    def see_compute_nodes(self) -> dict[str, wire.Node]:
+    def see_compute_nodes(self) -> dict[str, responses.Node]:
         """The compute nodes with fewer facts, in one call whatever their number, where that is allowed."""
         try:
             found = self.cloud.list_compute_nodes(self.cluster_id)
@@ -230,7 +230,7 @@ class Operation:
             found = [node for node in self.cloud.list_nodes(self.cluster_id) if node.is_compute]
         return {node.id: node for node in found}
 
-    def see_nodes_again(self, ids: Collection[str], since: float) -> dict[str, wire.Node]:
+    def see_nodes_again(self, ids: Collection[str], since: float) -> dict[str, responses.Node]:
         """The nodes with what the state keeps of them, their addresses perhaps in ``addresses``; noted.
 
         One call, where the addresses of all are known, and none where the process has looked ``since``.
@@ -256,7 +256,7 @@ class Operation:
             if wanted <= self.nodes.keys():
                 return True
             try:
-                attaching = wire.attached_by(self.cloud.list_running_tasks(self.cluster_id))
+                attaching = responses.attached_by(self.cloud.list_running_tasks(self.cluster_id))
             except AuthError as error:
                 forbidden = error
             if wanted <= self.see_nodes().keys() | attaching:
@@ -273,10 +273,10 @@ class Operation:
         return attaching
 
     def record(
-        self, action: str, ids: Sequence[str], accepted: wire.Accepted | None, status: str
+        self, action: str, ids: Sequence[str], accepted: responses.Accepted | None, status: str
     ) -> TaskRecord:
         """Note an accepted write; ``accepted`` is None where its answer was lost."""
-        answer = accepted or wire.Accepted()
+        answer = accepted or responses.Accepted()
         entry = TaskRecord(
             action=action,
             task_id=answer.task_id,
@@ -288,7 +288,7 @@ class Operation:
         self.changed = self.deadline.clock.now()
         return entry
 
-    def note_tasks(self, action: str, running: Sequence[wire.Task] = ()) -> None:
+    def note_tasks(self, action: str, running: Sequence[responses.Task] = ()) -> None:
         """Bring the records of an action's tasks up to date.
 
         Args:

@@ -6,11 +6,11 @@ from collections.abc import Collection
 from contextlib import suppress
 from math import inf, nextafter
 
-from . import wire
+from .api import responses
+from .clock import wait_until
 from .errors import ApiError, CancelledError, EhpcError, TransportError, counted, listed
 from .models import Failure, Inputs, NodeState, State
 from .operation import UNSEEN, Operation
-from .waiting import wait_until
 
 #: More failed nodes than this are told in groups.
 BULLETS = 10
@@ -60,7 +60,7 @@ def state_after(operation: Operation, inputs: Inputs, before: State | None, *, l
     )
 
 
-def _final_nodes(operation: Operation, ours: set[str]) -> dict[str, wire.Node]:
+def _final_nodes(operation: Operation, ours: set[str]) -> dict[str, responses.Node]:
     """Our nodes with all their facts, waiting a little for a list that lags behind."""
     settled = {r for record in operation.records for r in record.instance_ids if r in ours}
     settled -= {*operation.failed, *operation.detached, *operation.sent}
@@ -98,7 +98,7 @@ def queues(operation: Operation, ids: Collection[str], since: float) -> dict[str
         return {}
 
 
-def node_state(node: wire.Node, queue: str, address: str = "") -> NodeState:
+def node_state(node: responses.Node, queue: str, address: str = "") -> NodeState:
     """A node as the state keeps it; the address for a look that told none."""
     return NodeState(
         host_name=node.host_name,
@@ -115,7 +115,7 @@ def exceptions(nodes: dict[str, NodeState]) -> dict[str, Failure]:
     return {
         i: Failure(code=node.status, reason=f"node status {node.status}: repair or detach it")
         for i, node in nodes.items()
-        if node.status.lower() in wire.NODE_FAILED
+        if node.status.lower() in responses.NODE_FAILED
     }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from .api.responses import Node
 from .errors import counted
-from .wire import Node
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from . import wire
+from .api import responses
 from .errors import listed, permission
 from .marks import ATTACHING_KEY, TAG_KEY
 from .models import Finding
@@ -154,7 +154,7 @@ def _not_listed(sight: Sight, wish: Wish) -> Finding:
     return Finding("image_id", f"{gone}: name another image and its owner alias")
 
 
-def _of_system(image: ImageFacts, cluster: wire.Cluster, wish: Wish) -> Iterable[Finding]:
+def _of_system(image: ImageFacts, cluster: responses.Cluster, wish: Wish) -> Iterable[Finding]:
     tag = cluster.os_tag or cluster.base_os_tag
     if tag and image.os_tag.lower() == tag.lower():
         return
@@ -298,7 +298,7 @@ def _of_status(sight: Sight, wish: Wish, instance_id: str) -> Iterable[str]:
     if instance is None or instance.stopped or instance_id in sight.begun:
         return
     status = instance.status.lower()
-    if status in wire.INSTANCE_COMING:
+    if status in responses.INSTANCE_COMING:
         yield (
             f"is {instance.status}, not Stopped, and can't be stopped yet: wait until it is Running, and run"
             " again"
@@ -310,7 +310,7 @@ def _of_status(sight: Sight, wish: Wish, instance_id: str) -> Iterable[str]:
             "is being detached, and its instance goes on running: wait until it is no node any more, then stop"
             " it, or set stop_running=True"
         )
-    elif status == wire.INSTANCE_STOPPING:
+    elif status == responses.INSTANCE_STOPPING:
         yield f"is {instance.status}, not Stopped yet: wait until it is, and run again"
     else:
         yield f"is {instance.status}, not Stopped: stop it, or set stop_running=True"
@@ -434,7 +434,7 @@ def _of_members(sight: Sight, wish: Wish, plan: Plan) -> Iterable[Finding]:
                 f"{name} is no compute node of {wish.cluster_id} but {roles}: it is never touched;"
                 " take it out of the list",
             )
-        elif instance_id not in plan.detach and node.in_status(wire.NODE_FAILED):
+        elif instance_id not in plan.detach and node.in_status(responses.NODE_FAILED):
             yield Finding(
                 "instance_ids",
                 f"{name} has the status {node.status}: pulumi up will fail until it is repaired, or taken out"

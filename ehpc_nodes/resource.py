@@ -14,7 +14,7 @@ OUTPUTS = ("task_id", "request_id", "tasks", "nodes", "failed")
 
 def provider() -> ResourceProvider:
     """The provider, in the plugin's process. Never rename or move: stacks name this in their state."""
-    from .provider import AttachedNodesProvider
+    from .provider.dynamic import AttachedNodesProvider
 
     return AttachedNodesProvider()
 

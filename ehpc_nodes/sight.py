@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from . import wire
+from .api import responses
 from .errors import (
     AuthError,
     BackendError,
@@ -84,16 +84,16 @@ class Sight:
     """
 
     identity: str = ""
-    cluster: wire.Cluster | None = None
-    nodes: dict[str, wire.Node] | None = None
-    tasks: list[wire.Task] | None = field(default_factory=list)
-    instances: dict[str, wire.Instance] | None = None
+    cluster: responses.Cluster | None = None
+    nodes: dict[str, responses.Node] | None = None
+    tasks: list[responses.Task] | None = field(default_factory=list)
+    instances: dict[str, responses.Instance] | None = None
     marked: set[str] = field(default_factory=set)
     estranged: set[str] = field(default_factory=set)
     begun: set[str] = field(default_factory=set)
     begun_elsewhere: dict[str, str] = field(default_factory=dict)
     leaving: set[str] = field(default_factory=set)
-    queues: list[wire.Queue] | None = None
+    queues: list[responses.Queue] | None = None
     in_queue: set[str] | None = None
     images: dict[str, ImageFacts] | None = None
     elsewhere: dict[str, str] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Sight:
     @property
     def attaching(self) -> set[str]:
         """Instances that a running task names."""
-        return wire.attached_by(self.tasks or ())
+        return responses.attached_by(self.tasks or ())
 
     def is_elsewhere(self, wish: Wish) -> bool:
         """Whether the cluster says another region than the one that is set."""
@@ -154,7 +154,7 @@ def look(
     name: str = "",
     identity: str = "",
     is_saved: bool = False,
-    nodes: dict[str, wire.Node] | None = None,
+    nodes: dict[str, responses.Node] | None = None,
 ) -> Sight:
     """Look at what the wish depends on, and at the instances that are new or not attached.
 
@@ -205,7 +205,7 @@ def _look_at_cluster(cloud: Cloud, wish: Wish, sight: Sight) -> None:
         sight.queues = _try(sight, "job_queue", lambda: cloud.list_queues(wish.cluster_id))
 
 
-def _look_at_marked(cloud: Cloud, mark: str, sight: Sight) -> list[wire.Instance]:
+def _look_at_marked(cloud: Cloud, mark: str, sight: Sight) -> list[responses.Instance]:
     """The instances with this resource's mark; none where they can't be asked for."""
     marked = partial(marked_with, cloud, mark)
     tagged = _try(sight, "instance_ids", marked) or []
@@ -217,7 +217,7 @@ def _look_at_marked(cloud: Cloud, mark: str, sight: Sight) -> list[wire.Instance
 
 
 def _note_announced(
-    seen: Collection[wire.Instance], cluster_id: str, name: str, sight: Sight
+    seen: Collection[responses.Instance], cluster_id: str, name: str, sight: Sight
 ) -> None:
     """What an interrupted run announced, whichever look shows it.
 
@@ -279,12 +279,16 @@ def members_of_others(
     unseen: list[str] = []
     for other in cloud.list_clusters():
         apart = vpc_id and other.vpc_id not in ("", vpc_id)
-        if other.id == cluster_id or apart or other.status.lower() in wire.CLUSTER_WITHOUT_NODES:
+        if (
+            other.id == cluster_id
+            or apart
+            or other.status.lower() in responses.CLUSTER_WITHOUT_NODES
+        ):
             continue
         try:
             found |= {node.id: other.id for node in cloud.list_nodes(other.id)}
             tasks = cloud.list_running_tasks(other.id)
-            found |= dict.fromkeys(wire.attached_by(tasks), other.id)
+            found |= dict.fromkeys(responses.attached_by(tasks), other.id)
         except ClusterNotFoundError:  # deleted meanwhile
             continue
         except (BackendError, TransportError):
@@ -314,9 +318,9 @@ def _images(cloud: Cloud, wish: Wish, sight: Sight) -> dict[str, ImageFacts] | N
     return {image.image_id: facts_of(image) for image in images}
 
 
-def facts_of(image: wire.SystemImage | wire.CustomImage) -> ImageFacts:
+def facts_of(image: responses.SystemImage | responses.CustomImage) -> ImageFacts:
     """What a list tells of an image."""
-    if isinstance(image, wire.SystemImage):
+    if isinstance(image, responses.SystemImage):
         system = system_of(image.platform, image.version, image.os_tag)
         return ImageFacts(*system, image.architecture, os_tag=image.os_tag)
     tag, base = image.os_tag, image.base_os_tag

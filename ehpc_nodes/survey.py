@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from . import preflight, sight, wire
+from . import preflight, sight
+from .api import responses
 from .errors import AuthError, ClusterNotFoundError
 from .models import Finding
 from .operation import Operation
@@ -55,7 +56,7 @@ def survey(
     anew: Collection[str] = (),
     pending: Collection[str] = (),
     is_saved: bool = False,
-    is_made: Callable[[wire.Node], bool] = lambda _: False,
+    is_made: Callable[[responses.Node], bool] = lambda _: False,
 ) -> Survey:
     """What a converge would do, found out with read-only calls.
 
@@ -98,7 +99,7 @@ def survey(
             is_made=is_made,
         )
     known = operation.nodes if nodes is not None else {}
-    seen.leaving = {i for i in wanted & known.keys() if known[i].in_status(wire.NODE_LEAVING)}
+    seen.leaving = {i for i in wanted & known.keys() if known[i].in_status(responses.NODE_LEAVING)}
     seen.begun -= operation.see_awaited()
     seen.marked -= operation.awaited
     seen.begun |= set(pending) - (seen.nodes or {}).keys()
@@ -145,12 +146,12 @@ def survey_removal(operation: Operation, ids: Collection[str], *, detach_busy: b
     return Survey(seen, wish, plan, preflight.findings(seen, wish, plan, operation.name))
 
 
-def _goes(node: wire.Node, wanted: set[str], anew: Collection[str]) -> bool:
+def _goes(node: responses.Node, wanted: set[str], anew: Collection[str]) -> bool:
     """Whether the node will be none by the time that instances are attached."""
-    return node.id in anew or (node.id in wanted and node.in_status(wire.NODE_LEAVING))
+    return node.id in anew or (node.id in wanted and node.in_status(responses.NODE_LEAVING))
 
 
-def _nodes_if_allowed(operation: Operation, expected: set[str]) -> dict[str, wire.Node] | None:
+def _nodes_if_allowed(operation: Operation, expected: set[str]) -> dict[str, responses.Node] | None:
     """The nodes, after the expected ones had the grace period to show up; None: preflight tells."""
     try:
         operation.see_nodes()

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from . import wire
+from .api import responses
+from .api.paging import BATCH, chunks
 from .errors import AuthError, EhpcError, listed
-from .lists import BATCH, chunks
 from .operation import TAKEN, Operation
 from .sight import NOT_SEEN, Sight, members_of_others
 
@@ -29,7 +29,7 @@ class Vacancy:
     """
 
     operation: Operation
-    instances: Mapping[str, wire.Instance]
+    instances: Mapping[str, responses.Instance]
     begun: Collection[str]
     looked: float
     to_be_stopped: frozenset[str] = frozenset()
@@ -70,7 +70,7 @@ class Vacancy:
             self._tasks = frozenset(task.task_id for task in found)
         return self._tasks
 
-    def has_another_image(self, seen: wire.Instance) -> bool:
+    def has_another_image(self, seen: responses.Instance) -> bool:
         """Whether the image isn't the one that the instance had before the phase."""
         known = self.instances.get(seen.instance_id)
         return known is not None and known.image_id != seen.image_id
@@ -91,7 +91,7 @@ class Vacancy:
             free += [i for i in batch if i not in owners and i not in moved]
         return free
 
-    def _has_moved(self, seen: wire.Instance) -> bool:
+    def _has_moved(self, seen: responses.Instance) -> bool:
         """Whether an instance that was Stopped is so no more, or has another image: it may have been sent."""
         asleep = seen.instance_id not in self.to_be_stopped
         return (asleep and seen.awake) or self.has_another_image(seen)
@@ -112,4 +112,4 @@ class Vacancy:
         here = {*self.operation.see_compute_nodes()}
         tasks = cloud.list_running_tasks(cluster_id)
         self._tasks = frozenset(task.task_id for task in tasks)
-        return held | dict.fromkeys(here | wire.attached_by(tasks), cluster_id)
+        return held | dict.fromkeys(here | responses.attached_by(tasks), cluster_id)

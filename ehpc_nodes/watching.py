@@ -6,11 +6,11 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from . import wire
+from .api import responses
+from .clock import FIRST_PAUSE, LONGEST_PAUSE, jittered, wait_until
 from .errors import WaitTimeoutError, listed
 from .marks import ATTACHING_KEY
 from .operation import UNSEEN, Operation
-from .waiting import FIRST_PAUSE, LONGEST_PAUSE, jittered, wait_until
 
 #: The part of the wait so far that a pause may last, where the tasks' steps don't say that it takes longer.
 LATENESS = 0.025
@@ -46,8 +46,8 @@ class Watch:
     tasks_seen: float = -math.inf
     nodes_seen: float = field(init=False)
     left: float = 0.0
-    nodes: dict[str, wire.Node] = field(default_factory=dict)
-    joined: dict[str, wire.Task] = field(default_factory=dict)
+    nodes: dict[str, responses.Node] = field(default_factory=dict)
+    joined: dict[str, responses.Task] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.began = self.nodes_seen = self._now()
@@ -90,7 +90,7 @@ class Watch:
             self.pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, LATENESS * (now - self.began), left))
             yield jittered(self.pause)
 
-    def _look_at_tasks(self, pending: set[str]) -> dict[str, wire.Task]:
+    def _look_at_tasks(self, pending: set[str]) -> dict[str, responses.Task]:
         """The task of each instance that has one."""
         look = self.operation.watch_tasks(max(self.began, self._now() - SHARED * self.pause))
         self.operation.note_tasks("AddExistedNodes", look.seen)
@@ -100,12 +100,12 @@ class Watch:
         self.left = min(waited * steps_left(tasks.get(instance_id)) for instance_id in pending)
         return tasks
 
-    def _nodes_are_due(self, pending: Collection[str], tasks: Mapping[str, wire.Task]) -> bool:
+    def _nodes_are_due(self, pending: Collection[str], tasks: Mapping[str, responses.Task]) -> bool:
         if self._now() - self.nodes_seen >= self.operation.grace:
             return True
         return any(i not in tasks or tasks[i].over for i in pending)
 
-    def _look_at_nodes(self, pending: set[str], tasks: Mapping[str, wire.Task]) -> None:
+    def _look_at_nodes(self, pending: set[str], tasks: Mapping[str, responses.Task]) -> None:
         """Look, and take what is settled out of ``pending``."""
         look = self.operation.watch_nodes(self.tasks_seen)
         self.nodes, self.nodes_seen = look.seen, look.begun
@@ -118,8 +118,8 @@ class Watch:
         }  # for a state that nobody may look for
 
     def _tasks_by_instance(
-        self, running: list[wire.Task], pending: set[str]
-    ) -> dict[str, wire.Task]:
+        self, running: list[responses.Task], pending: set[str]
+    ) -> dict[str, responses.Task]:
         """The task that each instance was sent with, else one that names it: running, or ended since."""
         named = {i: task for task in running for i in task.instance_ids if i in pending}
         self.joined |= named
@@ -141,7 +141,9 @@ class Watch:
                 named = [i for i, task in gone.items() if task.task_id == task_id]
                 self.joined |= dict.fromkeys(named, ended)
 
-    def _settled(self, instance_id: str, node: wire.Node | None, task: wire.Task | None) -> bool:
+    def _settled(
+        self, instance_id: str, node: responses.Node | None, task: responses.Task | None
+    ) -> bool:
         """Whether the instance's fate is known; failures are noted.
 
         A task that is found decides when to judge; by itself it decides nothing (a task may succeed
@@ -151,12 +153,12 @@ class Watch:
         over = task is not None and task.over
         word = node.status.lower() if node else "absent"
         steady = self._steady(instance_id, word) >= self.operation.grace
-        if node and node.in_status(wire.NODE_READY | wire.NODE_STOPPED):
+        if node and node.in_status(responses.NODE_READY | responses.NODE_STOPPED):
             done = over or steady or (task is None and instance_id not in self.operation.sent)
             if done:
                 self.operation.sent.discard(instance_id)
             return done
-        failed_node = node is not None and node.in_status(wire.NODE_FAILED)
+        failed_node = node is not None and node.in_status(responses.NODE_FAILED)
         if (failed_node and (over or steady)) or (over and steady):
             self._fail(instance_id, node, task)
             if failed_node or node is None:
@@ -175,7 +177,9 @@ class Watch:
             self.since[instance_id] = (word, self.nodes_seen)
         return self.nodes_seen - self.since[instance_id][1]
 
-    def _fail(self, instance_id: str, node: wire.Node | None, task: wire.Task | None) -> None:
+    def _fail(
+        self, instance_id: str, node: responses.Node | None, task: responses.Task | None
+    ) -> None:
         what = f"node status {node.status}" if node else "not among the cluster's nodes"
         told = f"; task {task.task_id} {task.status}: {task.reason}" if task else ""
         self.operation.fail([instance_id], task.status if task else "exception", what + told)
@@ -203,7 +207,7 @@ class Watch:
         return text
 
 
-def steps_left(task: wire.Task | None) -> float:
+def steps_left(task: responses.Task | None) -> float:
     """For how much longer a task goes on at least if it steps evenly, as a multiple of the time so far."""
     if task is None or task.over or not 0 <= task.current_step < task.total_steps:
         return 0.0

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from ehpc_nodes import __version__, lookup
-from ehpc_nodes.client import Client
+from ehpc_nodes.api.client import Client
 from ehpc_nodes.errors import EhpcError
 
 from . import shown

@@ -13,9 +13,9 @@ from typing import Literal
 from rich.text import Text
 
 from ehpc_nodes import __version__
+from ehpc_nodes.api.settings import Settings
+from ehpc_nodes.api.transport import clock_skew
 from ehpc_nodes.errors import ConfigError, TransportError
-from ehpc_nodes.settings import Settings
-from ehpc_nodes.transport import clock_skew
 
 from . import permissions, pulumi_setup
 from .advice import told

@@ -12,9 +12,9 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from ehpc_nodes.client import REPEAT_READ
+from ehpc_nodes.api.client import REPEAT_READ
+from ehpc_nodes.clock import RealClock
 from ehpc_nodes.errors import CertificateError
-from ehpc_nodes.waiting import RealClock
 
 from .advice import told
 from .shown import Row, console, picture, printable, show_plain, table

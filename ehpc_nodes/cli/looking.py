@@ -7,7 +7,7 @@ from inspect import signature
 from typing import Any
 
 from ehpc_nodes import lookup
-from ehpc_nodes.settings import Settings
+from ehpc_nodes.api.settings import Settings
 
 from . import shown
 from .follow import Look, Outage, follow

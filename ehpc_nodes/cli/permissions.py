@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ehpc_nodes.client import Client
+from ehpc_nodes.api.client import Client
 from ehpc_nodes.errors import (
     ApiError,
     AuthError,

@@ -8,12 +8,13 @@ from collections.abc import Container, Sequence
 from itertools import count
 from pathlib import Path
 
-from ehpc_nodes import lookup, wire
-from ehpc_nodes.client import Client
+from ehpc_nodes import lookup
+from ehpc_nodes.api import responses
+from ehpc_nodes.api.client import Client
+from ehpc_nodes.api.settings import Settings
 from ehpc_nodes.errors import AuthError, ConfigError
 from ehpc_nodes.marks import TAG_KEY
 from ehpc_nodes.models import check_form
-from ehpc_nodes.settings import Settings
 
 from .reach import refuse_other_region
 
@@ -40,7 +41,7 @@ def adopting(cluster_id: str, queue: str, client: Client, settings: Settings) ->
     cluster = client.describe_cluster(cluster_id)
     refuse_other_region(settings, cluster.region_id)
     found = lookup.nodes(cluster_id, queue=queue, compute_only=False, client=client)
-    nodes = [node for node in found if _is(node, wire.COMPUTE_ROLE) or not node.roles]
+    nodes = [node for node in found if _is(node, responses.COMPUTE_ROLE) or not node.roles]
     owners = _owners(client, [node.instance_id for node in nodes])
     groups: dict[Group, list[lookup.Node]] = {}
     notes: list[str] = []
@@ -106,16 +107,16 @@ def _owners(client: Client, instance_ids: Sequence[str]) -> dict[str, str]:
 def _why_not(node: lookup.Node, group: Group, owners: dict[str, str]) -> str:
     if node.instance_id in owners:
         return f"is managed by {_plain(owners[node.instance_id])}"
-    if any(role.lower() != wire.COMPUTE_ROLE for role in node.roles):
+    if any(role.lower() != responses.COMPUTE_ROLE for role in node.roles):
         return f"is never managed, for its roles: {_plain(', '.join(node.roles))}"
-    if node.status.lower() not in wire.NODE_READY:
+    if node.status.lower() not in responses.NODE_READY:
         return f"is {_plain(node.status)}"
     declared = {"instance_ids": [node.instance_id], **_arguments(group)}
     _, findings = check_form(declared, unknown=["cluster_id"])
     return f"can't be declared: {_plain(findings[0].reason)}" if findings else ""
 
 
-def _group(node: lookup.Node, cluster: wire.Cluster) -> Group:
+def _group(node: lookup.Node, cluster: responses.Cluster) -> Group:
     """Image and alias are left to the cluster where they are its own."""
     image = (node.image_id, node.image_owner_alias or "system")
     own = (cluster.image_id, cluster.image_owner_alias or "system")

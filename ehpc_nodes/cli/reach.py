@@ -11,11 +11,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from ehpc_nodes import connection, settings
-from ehpc_nodes.client import Client
+from ehpc_nodes.api import connect, settings
+from ehpc_nodes.api.client import Client
+from ehpc_nodes.api.settings import Settings
+from ehpc_nodes.clock import Deadline, RealClock
 from ehpc_nodes.errors import ConfigError
-from ehpc_nodes.settings import Settings
-from ehpc_nodes.waiting import Deadline, RealClock
 
 #: Seconds; a command that is watched goes on for as long as it is let.
 ONE_LOOK, A_WATCH = 300.0, 7 * 86400.0
@@ -39,7 +39,7 @@ def client_of(
 ) -> Client:
     """A client for one run of the command; by itself it says on a terminal why it tries again."""
     deadline = Deadline.after(RealClock(), seconds)
-    return connection.connect(settings_of(region, stack), deadline, notice=notice or _notice)
+    return connect.connect(settings_of(region, stack), deadline, notice=notice or _notice)
 
 
 def _notice(text: str) -> None:

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ehpc_nodes import lookup
-from ehpc_nodes.wire import (
+from ehpc_nodes.api.responses import (
     NODE_FAILED,
     NODE_READY,
     NODE_STOPPED,

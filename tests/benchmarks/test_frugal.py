@@ -49,10 +49,10 @@ def loaded_by(statement):
 
 def test_a_program_and_a_run_without_a_change_load_no_more_than_they_use():
     http = {"requests", "urllib3", "tenacity", "defusedxml", "alibabacloud_credentials"}
-    assert not {"pydantic", "ehpc_nodes.provider", *http} & loaded_by(
+    assert not {"pydantic", "ehpc_nodes.provider.dynamic", *http} & loaded_by(
         "from ehpc_nodes import AttachedNodes"
     )
-    assert not http & loaded_by("import ehpc_nodes.provider")
+    assert not http & loaded_by("import ehpc_nodes.provider.dynamic")
 
 
 @pytest.mark.parametrize("wait", [10, 47, 61, 120, 300])

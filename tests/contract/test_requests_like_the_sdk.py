@@ -27,9 +27,9 @@ from hypothesis import strategies as st
 from pulumi.dynamic import ConfigureRequest
 from pulumi.dynamic.config import Config as StackConfig
 
-from ehpc_nodes import provider
-from ehpc_nodes.client import Client
-from ehpc_nodes.engine import EngineCall
+from ehpc_nodes.api.client import Client
+from ehpc_nodes.provider import dynamic
+from ehpc_nodes.provider.engine import EngineCall
 
 REGION = "cn-hangzhou"
 CLUSTER = "ehpc-hz-a"
@@ -160,10 +160,10 @@ def our_client(server: Server, token: str = "") -> Client:
         "ehpc:accessKeySecret": SECRET,
         "ehpc:securityToken": token,
     }
-    nodes_provider = provider.AttachedNodesProvider()
+    nodes_provider = dynamic.AttachedNodesProvider()
     nodes_provider.configure(ConfigureRequest(StackConfig(config, "project")))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(provider, "Lifecycle", lambda cloud, *_: cloud)
+        patch.setattr(dynamic, "Lifecycle", lambda cloud, *_: cloud)
         made: object = nodes_provider._lifecycle(EngineCall(), REGION, 30.0)
     assert isinstance(made, Client)
     return made

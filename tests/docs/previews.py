@@ -8,12 +8,12 @@ from unittest.mock import patch
 from pulumi.output import UNKNOWN
 
 from benchmarks.frugal import Run, declared
-from ehpc_nodes.engine import EngineCall
+from ehpc_nodes.api.settings import resolve_region
 from ehpc_nodes.errors import ConfigError
-from ehpc_nodes.forecast import forecast_replacement, forecast_unseen
 from ehpc_nodes.marks import ATTACHING_KEY, TAG_KEY
 from ehpc_nodes.models import Finding, check_form
-from ehpc_nodes.settings import resolve_region
+from ehpc_nodes.provider.engine import EngineCall
+from ehpc_nodes.provider.preview import forecast_replacement, forecast_unseen
 from ehpc_nodes.testing.worlds import CLUSTER, ids
 from engine.program import declare
 from unit.emulated import MARK, Bench
@@ -138,7 +138,7 @@ def of_second(first, second, then=lambda run, urn: None):
     ]
     failures = []
     for urn, numbers in zip(urns, (first, second), strict=True):
-        with patch("ehpc_nodes.provider.current_call", lambda urn=urn: EngineCall(urn=urn)):
+        with patch("ehpc_nodes.provider.dynamic.current_call", lambda urn=urn: EngineCall(urn=urn)):
             failures = run.check({}, declared(numbers)).failures
             then(run, urn)
     return [Finding(failure.property, failure.reason) for failure in failures]

@@ -12,7 +12,7 @@ from docs.runs import ROOT
 MADE_ELSEWHERE = {
     ("preflight", "_of_instances"),  # of the troubles that `_troubles` and `_of_status` yield
     ("sight", "look"),  # the row «no such cluster»: the error's own text
-    ("provider", "check"),  # the row «no region»: the error's own text
+    ("dynamic", "check"),  # the row «no region»: the error's own text
     ("models", "check_form"),  # of `_say`
     ("models", "_say"),  # the rows «another type»: one text an argument, and those of ValueErrors
 }
@@ -79,7 +79,7 @@ def told_in(module, function):
 
 def sites():
     """Module, function, pattern of every text of a finding."""
-    for path in sorted((ROOT / "ehpc_nodes").glob("*.py")):
+    for path in sorted((ROOT / "ehpc_nodes").rglob("*.py")):
         tree = ast.parse(path.read_text())
         constants = assigned(
             [s for s in tree.body if not isinstance(s, ast.FunctionDef | ast.ClassDef)]

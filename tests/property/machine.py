@@ -10,11 +10,11 @@ from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ehpc_nodes.bags import needs_update
 from ehpc_nodes.emulator.faults import Faults
 from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.lifecycle import IncompleteError
 from ehpc_nodes.outcome import PENDING
+from ehpc_nodes.provider.properties import needs_update
 from property.tally import note
 from unit.emulated import CLUSTER, Bench, Killed, iid
 

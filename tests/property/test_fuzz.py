@@ -11,9 +11,9 @@ from pulumi.output import UNKNOWN
 from pydantic import ValidationError
 
 from ehpc_nodes.emulator import Emulator, EmulatorServer
-from ehpc_nodes.engine import CallFailedError
 from ehpc_nodes.models import Inputs, State
-from ehpc_nodes.provider import AttachedNodesProvider
+from ehpc_nodes.provider.dynamic import AttachedNodesProvider
+from ehpc_nodes.provider.engine import CallFailedError
 from unit.emulated import CLUSTER, WRITES, ids, world
 
 NAMES = [

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 import pytest
 
 from ehpc_nodes import errors
-from ehpc_nodes.client import Client
+from ehpc_nodes.api.client import Client
+from ehpc_nodes.api.transport import read_answer
+from ehpc_nodes.clock import Deadline
 from ehpc_nodes.emulator import Dropped, Emulator
 from ehpc_nodes.lifecycle import Lifecycle
 from ehpc_nodes.models import Inputs
@@ -14,8 +16,6 @@ from ehpc_nodes.operation import Operation
 from ehpc_nodes.testing.cloud import WRITES
 from ehpc_nodes.testing.worlds import CLUSTER, IMAGE, OLD_IMAGE, VPC, ids, iid
 from ehpc_nodes.testing.worlds import small_world as world
-from ehpc_nodes.transport import read_answer
-from ehpc_nodes.waiting import Deadline
 from unit.fakes import FakeClock, Said
 
 __all__ = [

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from pulumi.output import UNKNOWN
 
-from ehpc_nodes.bags import (
+from ehpc_nodes.models import Declared, NodeState, State, check_form
+from ehpc_nodes.outcome import PENDING
+from ehpc_nodes.provider.properties import (
     changed,
     checked_inputs,
     hosts_of,
@@ -19,8 +21,6 @@ from ehpc_nodes.bags import (
     why_due,
     wish_of,
 )
-from ehpc_nodes.models import Declared, NodeState, State, check_form
-from ehpc_nodes.outcome import PENDING
 from ehpc_nodes.sight import Wish
 
 CLUSTER, IMAGE = "ehpc-hz-a", "m-1"

@@ -1,7 +1,7 @@
 """Which resource of a run lists, or holds, which instance."""
 
-from ehpc_nodes.claims import Claims, Others
 from ehpc_nodes.models import State
+from ehpc_nodes.provider.claims import Claims, Others
 from unit.emulated import CLUSTER, ids, iid
 
 FIRST, SECOND = "urn:first", "urn:second"

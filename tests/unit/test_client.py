@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from ehpc_nodes.client import Client
+from ehpc_nodes.api.client import Client
+from ehpc_nodes.clock import Deadline
 from ehpc_nodes.errors import (
     BackendError,
     CertificateError,
@@ -15,7 +16,6 @@ from ehpc_nodes.errors import (
     TransportError,
     api_error,
 )
-from ehpc_nodes.waiting import Deadline
 from unit.fakes import FakeClock
 
 

@@ -8,8 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from ehpc_nodes import __version__, connection
-from ehpc_nodes.connection import connect
+from ehpc_nodes import __version__
+from ehpc_nodes.api import connect as connection
+from ehpc_nodes.api.connect import connect
+from ehpc_nodes.api.settings import Settings
+from ehpc_nodes.api.signing import Credentials
+from ehpc_nodes.clock import Deadline, RealClock
 from ehpc_nodes.errors import (
     CancelledError,
     ConfigError,
@@ -18,9 +22,6 @@ from ehpc_nodes.errors import (
     TransportError,
 )
 from ehpc_nodes.operation import may_have_acted
-from ehpc_nodes.settings import Settings
-from ehpc_nodes.signing import Credentials
-from ehpc_nodes.waiting import Deadline, RealClock
 from unit.fakes import FakeClock
 
 FOUND = b'{"Instances":{"Instance":[]},"Queues":{"QueueInfo":[]}}'

@@ -4,6 +4,9 @@ from functools import partial
 
 import pytest
 
+from ehpc_nodes.api.paging import one
+from ehpc_nodes.api.responses import Node
+from ehpc_nodes.clock import LONGEST_PAUSE
 from ehpc_nodes.detaching import SENDS, detach, guard, move
 from ehpc_nodes.errors import (
     ApiError,
@@ -14,10 +17,7 @@ from ehpc_nodes.errors import (
     WaitTimeoutError,
     api_error,
 )
-from ehpc_nodes.lists import one
 from ehpc_nodes.marks import ATTACHING_KEY, TAG_KEY
-from ehpc_nodes.waiting import LONGEST_PAUSE
-from ehpc_nodes.wire import Node
 from unit.emulated import CLUSTER, MARK, Bench, ids, iid, right_after
 
 FORBIDDEN = {"status": 403, "code": "NotAuthorized", "message": "No.", "times": None}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ehpc_nodes import endpoints
+from ehpc_nodes.api import endpoints
 from ehpc_nodes.errors import ConfigError
 
 

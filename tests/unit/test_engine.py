@@ -14,8 +14,8 @@ from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime import rpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, status_pb2
 
-from ehpc_nodes import engine
-from ehpc_nodes.engine import CallFailedError, EngineCall, current_call
+from ehpc_nodes.provider import engine
+from ehpc_nodes.provider.engine import CallFailedError, EngineCall, current_call
 
 URN = "urn:pulumi:dev::proj::pulumi-python:dynamic/ehpc:AttachedNodes::nodes"
 

@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 from pulumi.output import UNKNOWN
 
-from ehpc_nodes.bags import known_ids
 from ehpc_nodes.emulator.world import Cluster
 from ehpc_nodes.errors import BackendError
-from ehpc_nodes.forecast import (
+from ehpc_nodes.provider.preview import (
     NOT_KNOWN,
     NOT_SEEN,
     NOT_STOPPED,
@@ -17,6 +16,7 @@ from ehpc_nodes.forecast import (
     forecast_unseen,
     forecast_without_cluster,
 )
+from ehpc_nodes.provider.properties import known_ids
 from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid
 
 ONE, TWO = ids(1, 2)

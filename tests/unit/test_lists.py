@@ -4,11 +4,11 @@ from unittest.mock import ANY
 
 import pytest
 
-from ehpc_nodes.client import Client
+from ehpc_nodes.api.client import Client
+from ehpc_nodes.api.paging import RELISTS, chunks, many, one, pages, reader_of
+from ehpc_nodes.api.responses import Cluster, Node, Task
+from ehpc_nodes.clock import Deadline
 from ehpc_nodes.errors import TransportError
-from ehpc_nodes.lists import RELISTS, chunks, many, one, pages, reader_of
-from ehpc_nodes.waiting import Deadline
-from ehpc_nodes.wire import Cluster, Node, Task
 from unit.fakes import FakeClock
 
 PATH = ("Nodes", "NodeInfo")

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ehpc_nodes.looks import LONGEST_TURN, Looks
+from ehpc_nodes.api.cache import LONGEST_TURN, Looks
 from unit.fakes import FakeClock
 
 
@@ -116,7 +116,7 @@ def test_who_waited_for_a_look_that_failed_looks_itself():
 
 
 def test_a_look_that_hangs_is_not_waited_for_any_longer_than_a_turn(monkeypatch):
-    monkeypatch.setattr("ehpc_nodes.looks.LONGEST_TURN", 0.02)
+    monkeypatch.setattr("ehpc_nodes.api.cache.LONGEST_TURN", 0.02)
     looks, clock = Looks(), FakeClock()
     under_way, go_on = threading.Event(), threading.Event()
 

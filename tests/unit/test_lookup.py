@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from ehpc_nodes import lookup
-from ehpc_nodes.client import Client
+from ehpc_nodes.api.client import Client
+from ehpc_nodes.clock import Deadline
 from ehpc_nodes.emulator import EmulatorServer
 from ehpc_nodes.emulator.world import Cluster, Image, Instance, Node
 from ehpc_nodes.errors import AuthError, ClusterNotFoundError, ConfigError, TransportError
 from ehpc_nodes.sight import Wish
-from ehpc_nodes.waiting import Deadline
 from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid
 
 PAGE = (Path(__file__).parents[2] / "docs" / "lookup.md").read_text()

@@ -2,8 +2,9 @@
 
 import pytest
 
+from ehpc_nodes.api.paging import one
+from ehpc_nodes.api.responses import Instance
 from ehpc_nodes.errors import AuthError, CancelledError
-from ehpc_nodes.lists import one
 from ehpc_nodes.marks import (
     ATTACHING_KEY,
     IDENTITY_KEY,
@@ -14,7 +15,6 @@ from ehpc_nodes.marks import (
     settle,
     unmark,
 )
-from ehpc_nodes.wire import Instance
 from unit.emulated import CLUSTER, MARK, Bench, ids, iid
 
 ALL = {TAG_KEY, ATTACHING_KEY, IDENTITY_KEY}

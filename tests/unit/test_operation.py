@@ -2,6 +2,8 @@
 
 import pytest
 
+from ehpc_nodes.api.cache import Looks
+from ehpc_nodes.api.responses import Accepted, Task
 from ehpc_nodes.errors import (
     AuthError,
     BackendError,
@@ -12,9 +14,7 @@ from ehpc_nodes.errors import (
     TransportError,
     api_error,
 )
-from ehpc_nodes.looks import Looks
 from ehpc_nodes.operation import may_have_acted
-from ehpc_nodes.wire import Accepted, Task
 from unit.emulated import CLUSTER, IMAGE, Bench, ids, iid
 
 FORBIDDEN = {"status": 403, "code": "NotAuthorized", "message": "No.", "times": None}

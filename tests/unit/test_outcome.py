@@ -2,9 +2,10 @@
 
 import pytest
 
+from ehpc_nodes.api.cache import Looks
+from ehpc_nodes.api.responses import Accepted, Node
 from ehpc_nodes.errors import CancelledError, WaitTimeoutError
 from ehpc_nodes.lifecycle import IncompleteError
-from ehpc_nodes.looks import Looks
 from ehpc_nodes.models import Failure, NodeState, State
 from ehpc_nodes.outcome import (
     PENDING,
@@ -15,7 +16,6 @@ from ehpc_nodes.outcome import (
     reasons,
     state_after,
 )
-from ehpc_nodes.wire import Accepted, Node
 from unit.emulated import CLUSTER, Bench, ids, iid, right_after
 
 FORBIDDEN = {"status": 403, "code": "NotAuthorized", "message": "No.", "times": None}

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ehpc_nodes.api.responses import Node
 from ehpc_nodes.plan import describe, make_plan
-from ehpc_nodes.wire import Node
 
 ids = st.frozensets(st.sampled_from([f"i-{n}" for n in range(12)]))
 

@@ -8,8 +8,8 @@ from pulumi.dynamic import ConfigureRequest
 from pulumi.output import UNKNOWN
 
 from ehpc_nodes.emulator import Emulator, EmulatorServer
-from ehpc_nodes.engine import CallFailedError, EngineCall
-from ehpc_nodes.provider import AttachedNodesProvider
+from ehpc_nodes.provider.dynamic import AttachedNodesProvider
+from ehpc_nodes.provider.engine import CallFailedError, EngineCall
 from unit.emulated import CLUSTER, IMAGE, WRITES, ids, world
 
 ONE, TWO = ids(1, 2)
@@ -289,7 +289,7 @@ def test_a_replacement_is_told_once_though_the_engine_checks_it_twice(rig, capsy
 def test_an_instance_in_two_resources_is_refused_with_both_names(rig, monkeypatch):
     def check_as(name, **news):
         urn = URN.removesuffix("nodes") + name
-        monkeypatch.setattr("ehpc_nodes.provider.current_call", lambda: EngineCall(urn=urn))
+        monkeypatch.setattr("ehpc_nodes.provider.dynamic.current_call", lambda: EngineCall(urn=urn))
         return rig.failures(**news)
 
     assert check_as("first", instance_ids=[ONE, TWO]) == []

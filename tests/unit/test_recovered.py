@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from ehpc_nodes.client import Client
+from ehpc_nodes.api.client import Client
 from ehpc_nodes.emulator.knobs import Pace
 from ehpc_nodes.emulator.world import Cluster, Queue
 from ehpc_nodes.errors import EhpcError

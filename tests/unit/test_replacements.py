@@ -4,7 +4,7 @@ import pytest
 
 from ehpc_nodes.errors import RefusedError
 from ehpc_nodes.models import State
-from ehpc_nodes.replacements import Replacements
+from ehpc_nodes.provider.replacements import Replacements
 from unit.emulated import CLUSTER, IMAGE, OLD_IMAGE, Bench, ids
 
 URN = "urn:nodes"

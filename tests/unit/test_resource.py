@@ -10,7 +10,7 @@ from pulumi.runtime import rpc
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
 from ehpc_nodes import AttachedNodes
-from ehpc_nodes.provider import AttachedNodesProvider
+from ehpc_nodes.provider.dynamic import AttachedNodesProvider
 
 TYPE = "pulumi-python:dynamic/ehpc:AttachedNodes"
 CLUSTER = "ehpc-hz-a"

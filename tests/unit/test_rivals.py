@@ -4,9 +4,9 @@ from contextlib import suppress
 
 import pytest
 
+from ehpc_nodes.api.cache import Looks
 from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.lifecycle import IncompleteError
-from ehpc_nodes.looks import Looks
 from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids, iid, killed, right_after
 
 HIDDEN = {

@@ -9,9 +9,9 @@ import pytest
 from alibabacloud_ecs20140526.client import Client as OfficialEcs
 from alibabacloud_tea_openapi.models import Config as OfficialConfig
 
-from ehpc_nodes import settings
+from ehpc_nodes.api import settings
+from ehpc_nodes.api.signing import Credentials
 from ehpc_nodes.errors import ConfigError
-from ehpc_nodes.signing import Credentials
 
 
 def resolved(config=None, environ=None, **kwargs):

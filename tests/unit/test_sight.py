@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from ehpc_nodes import sight, wire
+from ehpc_nodes import sight
+from ehpc_nodes.api import responses
 from ehpc_nodes.emulator.world import Cluster
 from ehpc_nodes.errors import ApiError, AuthError, EhpcError
 from ehpc_nodes.marks import ATTACHING_KEY, TAG_KEY
@@ -341,10 +342,10 @@ def test_an_image_for_people():
 
 def test_a_host_name_is_the_nodes_else_the_instances():
     seen = Sight(
-        nodes={ONE: wire.Node(id=ONE, host_name="node1")},
+        nodes={ONE: responses.Node(id=ONE, host_name="node1")},
         instances={
-            ONE: wire.Instance(instance_id=ONE, host_name="ecs1"),
-            TWO: wire.Instance(instance_id=TWO, host_name="ecs2"),
+            ONE: responses.Instance(instance_id=ONE, host_name="ecs1"),
+            TWO: responses.Instance(instance_id=TWO, host_name="ecs2"),
         },
     )
     assert [seen.name(i) for i in ids(1, 2, 3)] == [
@@ -356,8 +357,8 @@ def test_a_host_name_is_the_nodes_else_the_instances():
 
 
 def test_what_was_not_asked_for_is_not_stopped():
-    stopped = wire.Instance(instance_id=ONE, status="Stopped")
-    running = wire.Instance(instance_id=TWO, status="Running")
+    stopped = responses.Instance(instance_id=ONE, status="Stopped")
+    running = responses.Instance(instance_id=TWO, status="Running")
     seen = Sight(instances={ONE: stopped, TWO: running})
     assert [seen.is_stopped(i) for i in ids(1, 2, 3)] == [True, False, False]
     assert not Sight().is_stopped(ONE)
@@ -366,7 +367,7 @@ def test_what_was_not_asked_for_is_not_stopped():
 def test_only_tasks_that_may_attach_are_attaching():
     def task(kind, *instances):
         named = ", ".join(f'{{"InstanceId": "{i}"}}' for i in instances)
-        return wire.Task(task_id="T", task_type=kind, result=f'{{"Instances": [{named}]}}')
+        return responses.Task(task_id="T", task_type=kind, result=f'{{"Instances": [{named}]}}')
 
     kinds = [
         "AddComputes",
@@ -386,7 +387,7 @@ def test_only_tasks_that_may_attach_are_attaching():
     [("cn-a", "cn-a", False), ("cn-a", "cn-b", True), ("", "cn-b", False), ("cn-a", "", False)],
 )
 def test_another_region_is_one_that_the_cluster_says(told, wished, elsewhere):
-    seen = Sight(cluster=wire.Cluster(region_id=told))
+    seen = Sight(cluster=responses.Cluster(region_id=told))
     assert seen.is_elsewhere(Wish(region=wished)) is elsewhere
     assert not Sight().is_elsewhere(Wish(region="cn-b"))
 
@@ -401,7 +402,7 @@ def test_another_region_is_one_that_the_cluster_says(told, wished, elsewhere):
     ],
 )
 def test_the_clusters_own_image(alias, image, wished, own):
-    seen = Sight(cluster=wire.Cluster(image_id="i", image_owner_alias=alias))
+    seen = Sight(cluster=responses.Cluster(image_id="i", image_owner_alias=alias))
     assert seen.is_own_image(Wish(image_id=image, image_owner_alias=wished)) is own
     assert not Sight().is_own_image(Wish(image_id="i"))
 
@@ -435,11 +436,11 @@ def test_family_and_version_of_a_system(platform, version, tag, system):
 
 
 def test_the_facts_of_images():
-    system = wire.SystemImage(image_id="i", os_tag="CentOS_7.6_64", architecture="arm64")
+    system = responses.SystemImage(image_id="i", os_tag="CentOS_7.6_64", architecture="arm64")
     assert facts_of(system) == ImageFacts("centos", "7.6", "arm64", "Available", "CentOS_7.6_64")
-    base = wire.OsTag(platform="Ubuntu", version="20.04", architecture="x86_64")
-    custom = wire.CustomImage(image_id="i", base_os_tag=base, status="Creating")
+    base = responses.OsTag(platform="Ubuntu", version="20.04", architecture="x86_64")
+    custom = responses.CustomImage(image_id="i", base_os_tag=base, status="Creating")
     assert facts_of(custom) == ImageFacts("ubuntu", "20.04", "x86_64", "Creating")
-    own = wire.OsTag(platform="CentOS", version="7.6", architecture="arm64")
-    custom = wire.CustomImage(image_id="i", os_tag=own, base_os_tag=base)
+    own = responses.OsTag(platform="CentOS", version="7.6", architecture="arm64")
+    custom = responses.CustomImage(image_id="i", os_tag=own, base_os_tag=base)
     assert facts_of(custom) == ImageFacts("centos", "7.6", "arm64", "Available")

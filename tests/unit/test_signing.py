@@ -8,8 +8,8 @@ from alibabacloud_tea_openapi import utils as official
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ehpc_nodes import signing
-from ehpc_nodes.signing import Credentials
+from ehpc_nodes.api import signing
+from ehpc_nodes.api.signing import Credentials
 
 NOW = datetime(2025, 1, 1, 8, 0, 0, tzinfo=timezone(timedelta(hours=8)))
 KEY = Credentials("fake-access-key-id", "fake-access-key-secret")

@@ -3,7 +3,7 @@
 import pytest
 
 from ehpc_nodes import survey as module
-from ehpc_nodes import wire
+from ehpc_nodes.api import responses
 from ehpc_nodes.emulator.world import Cluster
 from ehpc_nodes.errors import BackendError, ClusterNotFoundError
 from ehpc_nodes.models import Finding
@@ -202,13 +202,13 @@ def test_without_an_image_it_is_the_clusters(bench):
     ],
 )
 def test_only_an_image_that_is_left_out_is_filled_in(wish, image):
-    seen = Sight(cluster=wire.Cluster(image_id="img", image_owner_alias="self"))
+    seen = Sight(cluster=responses.Cluster(image_id="img", image_owner_alias="self"))
     found = with_image(wish, seen)
     assert (found.image_id, found.image_owner_alias) == image
 
 
 def test_a_cluster_that_tells_no_alias_has_a_system_image():
-    seen = Sight(cluster=wire.Cluster(image_id="img"))
+    seen = Sight(cluster=responses.Cluster(image_id="img"))
     assert with_image(Wish(), seen).image_owner_alias == "system"
     assert with_image(Wish(), Sight()) == Wish()
 

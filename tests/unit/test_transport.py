@@ -11,6 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from ehpc_nodes.api.signing import Credentials
+from ehpc_nodes.api.transport import HttpExchange, clock_skew, redacted
 from ehpc_nodes.errors import (
     ApiError,
     CertificateError,
@@ -20,8 +22,6 @@ from ehpc_nodes.errors import (
     ThrottledError,
     TransportError,
 )
-from ehpc_nodes.signing import Credentials
-from ehpc_nodes.transport import HttpExchange, clock_skew, redacted
 from unit.certificates import self_signed
 
 KEY = Credentials("fake-id", "fake-secret", "fake-token")

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from ehpc_nodes.clock import Deadline, RealClock, ends_in_time, pauses, wait_until
 from ehpc_nodes.errors import CancelledError
-from ehpc_nodes.waiting import Deadline, RealClock, ends_in_time, pauses, wait_until
 from unit.fakes import FakeClock
 
 

@@ -5,12 +5,12 @@ from collections import Counter
 
 import pytest
 
+from ehpc_nodes.api.cache import Looks
+from ehpc_nodes.api.responses import Task
+from ehpc_nodes.clock import Deadline
 from ehpc_nodes.errors import EhpcError, WaitTimeoutError
 from ehpc_nodes.lifecycle import IncompleteError
-from ehpc_nodes.looks import Looks
-from ehpc_nodes.waiting import Deadline
 from ehpc_nodes.watching import Watch, steps_left
-from ehpc_nodes.wire import Task
 from unit.emulated import CLUSTER, IMAGE, Bench, ids, iid
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ehpc_nodes import wire
-from ehpc_nodes.lists import one
+from ehpc_nodes.api import responses
+from ehpc_nodes.api.paging import one
 
 
 def read(model, answer):
@@ -12,7 +12,8 @@ def read(model, answer):
 
 def test_nulls_unknown_fields_and_absent_ones_do_no_harm():
     node = read(
-        wire.Node, {"Id": "i-1", "HostName": None, "Status": "brand-new-word", "Shiny": {"New": 1}}
+        responses.Node,
+        {"Id": "i-1", "HostName": None, "Status": "brand-new-word", "Shiny": {"New": 1}},
     )
     assert (node.host_name, node.status) == ("", "brand-new-word")
     assert node.is_compute
@@ -31,11 +32,13 @@ def test_nulls_unknown_fields_and_absent_ones_do_no_harm():
     ],
 )
 def test_only_pure_compute_nodes_are_compute(roles, compute):
-    assert read(wire.Node, {"Id": "i-1", "Roles": {"Role": roles}}).is_compute is compute
+    assert read(responses.Node, {"Id": "i-1", "Roles": {"Role": roles}}).is_compute is compute
 
 
 def test_load_is_told_in_words():
-    node = read(wire.Node, {"Id": "i-1", "UsedResources": {"Cpu": 4, "Gpu": 0, "Memory": 2048}})
+    node = read(
+        responses.Node, {"Id": "i-1", "UsedResources": {"Cpu": 4, "Gpu": 0, "Memory": 2048}}
+    )
     assert node.busy
     assert str(node.used_resources) == "4 CPU, 2048 memory"
 
@@ -48,7 +51,7 @@ def test_load_is_told_in_words():
     ],
 )
 def test_unknown_task_words_count_as_running(status, over):
-    assert wire.Task(task_id="T", status=status).over is over
+    assert responses.Task(task_id="T", status=status).over is over
 
 
 @pytest.mark.parametrize(
@@ -66,16 +69,16 @@ def test_unknown_task_words_count_as_running(status, over):
     ],
 )
 def test_a_tasks_result_names_instances_or_none(result, ids):
-    assert wire.Task(task_id="T", result=result).instance_ids == ids
+    assert responses.Task(task_id="T", result=result).instance_ids == ids
 
 
 def test_image_versions_may_be_numbers():
-    assert read(wire.SystemImage, {"ImageId": "m-1", "Version": 7.2}).version == "7.2"
+    assert read(responses.SystemImage, {"ImageId": "m-1", "Version": 7.2}).version == "7.2"
 
 
 def test_instances_tell_vpc_locks_and_tags():
     instance = read(
-        wire.Instance,
+        responses.Instance,
         {
             "InstanceId": "i-1",
             "Status": "Stopped",

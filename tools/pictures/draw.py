@@ -72,21 +72,16 @@ BESIDE = {
     "cli": "the command ehpc-nodes",
     "resource": "what a program writes",
     "provider": "check, diff, create, read, update, delete",
-    "forecast": "what an up would do, for people",
-    "bags": "property bags and models",
-    "engine": "the seam to the engine; the life of a set",
+    "lifecycle": "the life of a set",
     "attaching": "the writes, and how a lost answer is resolved",
     "watching": "wait for nodes; what is wrong with a plan",
     "sight": "what is looked at before anything is written",
     "marks": "tags that tell whose an instance is",
     "plan": "what happens to each instance",
-    "connection": "a client from settings",
-    "client": "one method per API operation",
-    "lists": "whole lists; one signed exchange",
-    "settings": "config; what the API sends; what is kept; time",
-    "signing": "ACS3-HMAC-SHA256",
+    "api": "E-HPC and ECS over HTTP",
+    "models": "what a program declares; what is kept; time",
 }
-PULUMI = {"resource", "provider", "bags", "engine"}
+PULUMI = {"resource", "provider"}
 
 
 def layers() -> list[list[str]]:

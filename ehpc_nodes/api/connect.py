@@ -9,12 +9,13 @@ from functools import partial
 from threading import Thread
 from typing import Any
 
-from . import __version__
+from ehpc_nodes import __version__
+from ehpc_nodes.clock import Deadline, RealClock, ends_in_time
+from ehpc_nodes.errors import CancelledError, TransportError
+
 from .client import Client
-from .errors import CancelledError, TransportError
 from .settings import Settings
 from .transport import Exchange, HttpExchange
-from .waiting import Deadline, RealClock, ends_in_time
 
 EHPC_VERSION = "2018-04-12"
 ECS_VERSION = "2014-05-26"
@@ -23,7 +24,7 @@ LEAST_SECONDS = 5.0
 TIME_UP, STOPPED = (
     f"{what} before its answer came" for what in ("time was up", "the run was stopped")
 )
-log = logging.getLogger("ehpc_nodes.connection")
+log = logging.getLogger("ehpc_nodes.api.connect")
 
 
 def connect(

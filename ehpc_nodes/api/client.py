@@ -13,8 +13,8 @@ from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
-from . import wire
-from .errors import (
+from ehpc_nodes.clock import Deadline
+from ehpc_nodes.errors import (
     BackendError,
     CertificateError,
     ConflictError,
@@ -24,11 +24,12 @@ from .errors import (
     ThrottledError,
     TransportError,
 )
-from .lists import BATCH, TAG_BATCH, chunks, many, one, pages
-from .transport import Exchange
-from .waiting import Deadline
 
-log = logging.getLogger("ehpc_nodes.client")
+from . import responses
+from .paging import BATCH, TAG_BATCH, chunks, many, one, pages
+from .transport import Exchange
+
+log = logging.getLogger("ehpc_nodes.api.client")
 
 #: Seconds for which a call is repeated before it counts as failed.
 PATIENCE = 120.0
@@ -74,70 +75,72 @@ class Client:
 
     # -- E-HPC: reading -------------------------------------------------------------------------
 
-    def describe_cluster(self, cluster_id: str) -> wire.Cluster:
+    def describe_cluster(self, cluster_id: str) -> responses.Cluster:
         """DescribeCluster."""
         answer = self._read("DescribeCluster", {"ClusterId": cluster_id})
-        return one("DescribeCluster", wire.Cluster, answer.get("ClusterInfo"))
+        return one("DescribeCluster", responses.Cluster, answer.get("ClusterInfo"))
 
-    def list_clusters(self) -> list[wire.ClusterSummary]:
+    def list_clusters(self) -> list[responses.ClusterSummary]:
         """ListClusters: the clusters of the region."""
         path = ("Clusters", "ClusterInfoSimple")
-        return pages(self._read, "ListClusters", {}, path, wire.ClusterSummary, size=50)
+        return pages(self._read, "ListClusters", {}, path, responses.ClusterSummary, size=50)
 
-    def list_nodes(self, cluster_id: str) -> list[wire.Node]:
+    def list_nodes(self, cluster_id: str) -> list[responses.Node]:
         """ListNodes: every node of the cluster, managers and login nodes included."""
         params = {"ClusterId": cluster_id, "SortBy": "AddedTime"}
-        return pages(self._read, "ListNodes", params, ("Nodes", "NodeInfo"), wire.Node, size=100)
+        return pages(
+            self._read, "ListNodes", params, ("Nodes", "NodeInfo"), responses.Node, size=100
+        )
 
-    def list_compute_nodes(self, cluster_id: str) -> list[wire.Node]:
+    def list_compute_nodes(self, cluster_id: str) -> list[responses.Node]:
         """ListNodesNoPaging: the compute nodes, with host name, status and image only; one call."""
         answer = self._read("ListNodesNoPaging", {"ClusterId": cluster_id})
-        return many("ListNodesNoPaging", wire.Node, answer, ("Nodes", "NodeInfo"))
+        return many("ListNodesNoPaging", responses.Node, answer, ("Nodes", "NodeInfo"))
 
-    def list_queue_nodes(self, cluster_id: str, queue: str) -> list[wire.Node]:
+    def list_queue_nodes(self, cluster_id: str, queue: str) -> list[responses.Node]:
         """ListNodesByQueue: the only way to learn a node's queue."""
         params = {"ClusterId": cluster_id, "QueueName": queue}
         return pages(
-            self._read, "ListNodesByQueue", params, ("Nodes", "NodeInfo"), wire.Node, size=50
+            self._read, "ListNodesByQueue", params, ("Nodes", "NodeInfo"), responses.Node, size=50
         )
 
-    def list_queues(self, cluster_id: str) -> list[wire.Queue]:
+    def list_queues(self, cluster_id: str) -> list[responses.Queue]:
         """ListQueues."""
         answer = self._read("ListQueues", {"ClusterId": cluster_id})
-        return many("ListQueues", wire.Queue, answer, ("Queues", "QueueInfo"))
+        return many("ListQueues", responses.Queue, answer, ("Queues", "QueueInfo"))
 
-    def list_running_tasks(self, cluster_id: str) -> list[wire.Task]:
+    def list_running_tasks(self, cluster_id: str) -> list[responses.Task]:
         """ListTasks without history: the tasks that have not ended."""
         params = {"ClusterId": cluster_id, "Archived": "false"}
-        return pages(self._read, "ListTasks", params, ("Tasks",), wire.Task, size=50)
+        return pages(self._read, "ListTasks", params, ("Tasks",), responses.Task, size=50)
 
-    def list_tasks(self, cluster_id: str) -> list[wire.Task]:
+    def list_tasks(self, cluster_id: str) -> list[responses.Task]:
         """ListTasks with history: ended tasks too, for as long as E-HPC remembers them."""
         params = {"ClusterId": cluster_id, "Archived": "true"}
-        return pages(self._read, "ListTasks", params, ("Tasks",), wire.Task, size=50)
+        return pages(self._read, "ListTasks", params, ("Tasks",), responses.Task, size=50)
 
-    def get_task(self, cluster_id: str, task_id: str) -> wire.Task | None:
+    def get_task(self, cluster_id: str, task_id: str) -> responses.Task | None:
         """ListTasks by id, ended or not; None where the service knows no such task."""
         answer = self._read("ListTasks", {"ClusterId": cluster_id, "TaskId": task_id})
-        tasks = many("ListTasks", wire.Task, answer, ("Tasks",))
+        tasks = many("ListTasks", responses.Task, answer, ("Tasks",))
         return next((task for task in tasks if task.task_id == task_id), None)
 
-    def list_system_images(self) -> list[wire.SystemImage]:
+    def list_system_images(self) -> list[responses.SystemImage]:
         """ListImages: the public images that E-HPC offers in the region."""
         return many(
-            "ListImages", wire.SystemImage, self._read("ListImages", {}), ("OsTags", "OsInfo")
+            "ListImages", responses.SystemImage, self._read("ListImages", {}), ("OsTags", "OsInfo")
         )
 
-    def list_custom_images(self, owner_alias: str) -> list[wire.CustomImage]:
+    def list_custom_images(self, owner_alias: str) -> list[responses.CustomImage]:
         """ListCustomImages of one owner alias, ``self`` or ``others``."""
         answer = self._read("ListCustomImages", {"ImageOwnerAlias": owner_alias})
-        return many("ListCustomImages", wire.CustomImage, answer, ("Images", "ImageInfo"))
+        return many("ListCustomImages", responses.CustomImage, answer, ("Images", "ImageInfo"))
 
     # -- E-HPC: writing -------------------------------------------------------------------------
 
     def add_existed_nodes(
         self, cluster_id: str, instance_ids: Sequence[str], *, image: tuple[str, str], queue: str
-    ) -> wire.Accepted:
+    ) -> responses.Accepted:
         """AddExistedNodes: replaces the instances' system disks and attaches them; at most 100.
 
         Sent once: to be repeated in `attempts`, each after a look at what has changed meanwhile.
@@ -154,10 +157,10 @@ class Client:
             **({"JobQueue": queue} if queue else {}),
         }
         return one(
-            "AddExistedNodes", wire.Accepted, self._once(self._ehpc, "AddExistedNodes", params)
+            "AddExistedNodes", responses.Accepted, self._once(self._ehpc, "AddExistedNodes", params)
         )
 
-    def delete_nodes(self, cluster_id: str, instance_ids: Sequence[str]) -> wire.Accepted:
+    def delete_nodes(self, cluster_id: str, instance_ids: Sequence[str]) -> responses.Accepted:
         """DeleteNodes, always with ReleaseInstance=false: the instances stay; at most 100. Sent once, too."""
         params = {
             "ClusterId": cluster_id,
@@ -165,9 +168,11 @@ class Client:
             "Sync": "false",
             **numbered("Instance.{}.Id", instance_ids),
         }
-        return one("DeleteNodes", wire.Accepted, self._once(self._ehpc, "DeleteNodes", params))
+        return one("DeleteNodes", responses.Accepted, self._once(self._ehpc, "DeleteNodes", params))
 
-    def set_queue(self, cluster_id: str, queue: str, host_names: Sequence[str]) -> wire.Accepted:
+    def set_queue(
+        self, cluster_id: str, queue: str, host_names: Sequence[str]
+    ) -> responses.Accepted:
         """SetQueue: moves nodes, named by host name, to a queue; at most 100; done when answered."""
         params = {
             "ClusterId": cluster_id,
@@ -175,18 +180,18 @@ class Client:
             **numbered("Node.{}.Name", host_names),
         }
         answer = self._repeat(self._ehpc, "SetQueue", params, REPEAT_WRITE)
-        return one("SetQueue", wire.Accepted, answer)
+        return one("SetQueue", responses.Accepted, answer)
 
     # -- ECS ------------------------------------------------------------------------------------
 
-    def describe_instances(self, instance_ids: Sequence[str]) -> list[wire.Instance]:
+    def describe_instances(self, instance_ids: Sequence[str]) -> list[responses.Instance]:
         """DescribeInstances of these ids, in as many calls as it needs; unknown ids are absent."""
-        found: list[wire.Instance] = []
+        found: list[responses.Instance] = []
         for ids in chunks(instance_ids):
             found += self._tokens({"InstanceIds": json.dumps(ids, separators=(",", ":"))})
         return found
 
-    def instances_tagged(self, tags: Mapping[str, str]) -> list[wire.Instance]:
+    def instances_tagged(self, tags: Mapping[str, str]) -> list[responses.Instance]:
         """DescribeInstances by tags, all of which an instance has, an empty value standing for any.
 
         Of more than a thousand, not all may be told.
@@ -196,11 +201,11 @@ class Client:
         }
         return self._tokens(numbered("Tag.{}.Key", tags) | values)
 
-    def instances_in_vpc(self, vpc_id: str) -> list[wire.Instance]:
+    def instances_in_vpc(self, vpc_id: str) -> list[responses.Instance]:
         """DescribeInstances by VPC: all of the account's instances in it."""
         return self._tokens({"VpcId": vpc_id})
 
-    def stop_instances(self, instance_ids: Sequence[str]) -> wire.Stopped:
+    def stop_instances(self, instance_ids: Sequence[str]) -> responses.Stopped:
         """StopInstances, keeping them charged so that capacity and address are not lost; at most 100. Sent once."""
         params = {
             "RegionId": self._region,
@@ -210,8 +215,8 @@ class Client:
         }
         answer = self._once(self._ecs, "StopInstances", params)
         path = ("InstanceResponses", "InstanceResponse")
-        instances = many("StopInstances", wire.Stopping, answer, path)
-        return wire.Stopped(request_id=str(answer.get("RequestId") or ""), instances=instances)
+        instances = many("StopInstances", responses.Stopping, answer, path)
+        return responses.Stopped(request_id=str(answer.get("RequestId") or ""), instances=instances)
 
     def tag_instances(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None:
         """TagResources on instances; repeating it changes nothing."""
@@ -293,15 +298,17 @@ class Client:
 
     # -- lists ----------------------------------------------------------------------------------
 
-    def _tokens(self, params: Mapping[str, str]) -> list[wire.Instance]:
+    def _tokens(self, params: Mapping[str, str]) -> list[responses.Instance]:
         """DescribeInstances along its NextToken."""
-        found: list[wire.Instance] = []
+        found: list[responses.Instance] = []
         token = ""
         while True:
             query = {"RegionId": self._region, "MaxResults": str(BATCH), **params}
             query |= {"NextToken": token} if token else {}
             answer = self._repeat(self._ecs, "DescribeInstances", query, REPEAT_READ)
-            found += many("DescribeInstances", wire.Instance, answer, ("Instances", "Instance"))
+            found += many(
+                "DescribeInstances", responses.Instance, answer, ("Instances", "Instance")
+            )
             token = str(answer.get("NextToken") or "")
             if not token:
                 return found

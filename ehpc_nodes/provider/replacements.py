@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .bags import Bag, is_replacement, known_ids
-from .errors import ClusterNotFoundError, RefusedError, listed
-from .lifecycle import LifecycleIn
-from .models import Inputs, State
+from ehpc_nodes.errors import ClusterNotFoundError, RefusedError, listed
+from ehpc_nodes.lifecycle import LifecycleIn
+from ehpc_nodes.models import Inputs, State
+
+from .properties import Bag, is_replacement, known_ids
 
 
 class Replacements:

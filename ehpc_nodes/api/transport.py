@@ -18,11 +18,12 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from ehpc_nodes.errors import CertificateError, NoTlsError, NotSentError, TransportError, api_error
+
 from .endpoints import hold_password, is_loopback
-from .errors import CertificateError, NoTlsError, NotSentError, TransportError, api_error
 from .signing import Credentials, canonical_query, signed_headers
 
-log = logging.getLogger("ehpc_nodes.transport")
+log = logging.getLogger("ehpc_nodes.api.transport")
 
 CONNECT_TIMEOUT = 10.0
 LONGEST_MESSAGE = 300

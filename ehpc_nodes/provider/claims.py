@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from .models import State
+from ehpc_nodes.models import State
 
 Key = tuple[str, str]  # cluster id, instance id
 

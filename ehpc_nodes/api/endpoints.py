@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import unquote
 
-from .errors import ConfigError
+from ehpc_nodes.errors import ConfigError
 
 #: ECS endpoints off the rule ``ecs.<region>.aliyuncs.com`` (the official ECS SDK's map).
 ECS_ENDPOINTS = {

@@ -7,11 +7,11 @@ from typing import Any
 
 from pulumi.output import UNKNOWN, Unknown
 
-from .errors import listed
-from .models import Declared, Inputs, NodeState, State
-from .outcome import PENDING, called
-from .sight import Wish
-from .wire import NODE_INITIAL, NODE_READY, NODE_STOPPED
+from ehpc_nodes.api.responses import NODE_INITIAL, NODE_READY, NODE_STOPPED
+from ehpc_nodes.errors import listed
+from ehpc_nodes.models import Declared, Inputs, NodeState, State
+from ehpc_nodes.outcome import PENDING, called
+from ehpc_nodes.sight import Wish
 
 REPLACING = ("cluster_id", "region", "image_id", "image_owner_alias")
 #: The input that tells the resource from one of the same name in another backend; ``__``: never shown.

@@ -6,14 +6,15 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 
-from . import wire
-from .bags import Bag, hosts_of, known_ids, wish_of
-from .errors import AuthError, ClusterNotFoundError
-from .lifecycle import Lifecycle, LifecycleIn
-from .models import Finding
-from .plan import Plan, describe
-from .sight import Wish
-from .survey import Survey
+from ehpc_nodes.api import responses
+from ehpc_nodes.errors import AuthError, ClusterNotFoundError
+from ehpc_nodes.lifecycle import Lifecycle, LifecycleIn
+from ehpc_nodes.models import Finding
+from ehpc_nodes.plan import Plan, describe
+from ehpc_nodes.sight import Wish
+from ehpc_nodes.survey import Survey
+
+from .properties import Bag, hosts_of, known_ids, wish_of
 
 NOT_STOPPED = Finding(
     "stop_running",
@@ -135,7 +136,7 @@ def forecast_unseen(bag: Bag, wanted: set[str] | None, replaced: Bag) -> Forecas
     return Forecast(f"first {first}; then {NOT_KNOWN if wanted is None else anew}", findings)
 
 
-def _is_made(replaced: Bag, wish: Wish, node: wire.Node) -> bool:
+def _is_made(replaced: Bag, wish: Wish, node: responses.Node) -> bool:
     """Whether a node of the wished cluster can't be of what is replaced: a killed run has attached it anew."""
     if replaced.get("cluster_id") != wish.cluster_id:
         return True

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import wire
-from .sight import facts_of
+from ehpc_nodes.api import responses
+from ehpc_nodes.sight import facts_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Cluster:
     changing: int
 
     @classmethod
-    def of(cls, cluster: wire.ClusterSummary) -> Cluster:
+    def of(cls, cluster: responses.ClusterSummary) -> Cluster:
         """From an entry of ListClusters."""
         return cls(
             cluster_id=cluster.id,
@@ -80,10 +80,10 @@ class Image:
     status: str
 
     @classmethod
-    def of(cls, image: wire.SystemImage | wire.CustomImage, alias: str) -> Image:
+    def of(cls, image: responses.SystemImage | responses.CustomImage, alias: str) -> Image:
         """From an entry of ListImages, or of ListCustomImages of this owner alias."""
         facts = facts_of(image)
-        name = image.image_name if isinstance(image, wire.CustomImage) else ""
+        name = image.image_name if isinstance(image, responses.CustomImage) else ""
         return cls(
             image_id=image.image_id,
             owner_alias=alias,
@@ -118,7 +118,7 @@ class Node:
     busy: bool
 
     @classmethod
-    def of(cls, node: wire.Node, queue: str) -> Node:
+    def of(cls, node: responses.Node, queue: str) -> Node:
         """From an entry of ListNodes."""
         return cls(
             instance_id=node.id,
@@ -156,9 +156,9 @@ class Task:
     errors: str
 
     @classmethod
-    def of(cls, task: wire.Task) -> Task:
+    def of(cls, task: responses.Task) -> Task:
         """From an entry of ListTasks."""
-        failed = task.over and task.status.lower() not in wire.TASK_SUCCESS
+        failed = task.over and task.status.lower() not in responses.TASK_SUCCESS
         return cls(
             task_id=task.task_id,
             type=task.task_type,
@@ -194,7 +194,7 @@ class Candidate:
         return not self.reasons
 
     @classmethod
-    def of(cls, instance: wire.Instance, reasons: tuple[str, ...]) -> Candidate:
+    def of(cls, instance: responses.Instance, reasons: tuple[str, ...]) -> Candidate:
         """From an entry of DescribeInstances."""
         return cls(
             instance_id=instance.instance_id,

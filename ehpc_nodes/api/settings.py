@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ehpc_nodes.errors import ConfigError, NoCredentialsError, NoRegionError
+
 from . import endpoints
-from .errors import ConfigError, NoCredentialsError, NoRegionError
 from .signing import Credentials
 
-log = logging.getLogger("ehpc_nodes.settings")
+log = logging.getLogger("ehpc_nodes.api.settings")
 ConfigGet = Callable[[str], Any]
 
 REGION_VARIABLES = (

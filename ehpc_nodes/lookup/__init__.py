@@ -23,14 +23,17 @@ from functools import wraps
 from inspect import Parameter, signature
 from typing import Any, ParamSpec, TypeVar
 
-from . import connection, preflight, settings, wire
-from .client import Client
-from .errors import ConfigError, EhpcError, TransportError, listed
-from .models import Finding
-from .plan import Plan
-from .sight import ImageFacts, Sight, Wish, members_of_others
+from ehpc_nodes import preflight
+from ehpc_nodes.api import connect as connection
+from ehpc_nodes.api import responses, settings
+from ehpc_nodes.api.client import Client
+from ehpc_nodes.clock import Deadline, RealClock
+from ehpc_nodes.errors import ConfigError, EhpcError, TransportError, listed
+from ehpc_nodes.models import Finding
+from ehpc_nodes.plan import Plan
+from ehpc_nodes.sight import ImageFacts, Sight, Wish, members_of_others
+
 from .views import Candidate, Cluster, Image, Node, Queue, Task
-from .waiting import Deadline, RealClock
 
 __all__ = [
     "Candidate",
@@ -242,7 +245,7 @@ def candidates(
         reasons = _reasons(sight, wish, instance.instance_id)
         found.append(Candidate.of(instance, reasons))
         if not reasons and sight.nodes is not None:  # its host name is taken for those that follow
-            sight.nodes[instance.instance_id] = wire.Node(
+            sight.nodes[instance.instance_id] = responses.Node(
                 id=instance.instance_id, host_name=instance.host_name
             )
     return [candidate for candidate in found if unfit or candidate.fits]
@@ -264,7 +267,7 @@ def _reasons(sight: Sight, wish: Wish, instance_id: str) -> tuple[str, ...]:
     return tuple(text.removeprefix(f"{name} ").removeprefix(f"{instance_id} ") for text in told)
 
 
-def _image_fits(cluster: wire.Cluster, image: Image) -> bool:
+def _image_fits(cluster: responses.Cluster, image: Image) -> bool:
     """Whether preview would find nothing wrong with the image, whatever the instance."""
     facts = ImageFacts(image.family, image.version, image.architecture, image.status)
     sight = Sight(cluster=cluster, nodes={}, instances={}, images={image.image_id: facts})

@@ -25,8 +25,38 @@ from pulumi.dynamic import (
 )
 from pydantic import ValidationError
 
-from . import settings
-from .bags import (
+from ehpc_nodes.api import settings
+from ehpc_nodes.api.cache import Looks
+from ehpc_nodes.clock import Deadline, RealClock
+from ehpc_nodes.errors import (
+    AuthError,
+    ConfigError,
+    EhpcError,
+    RefusedError,
+    counted,
+    listed,
+)
+from ehpc_nodes.lifecycle import FindingsError, IncompleteError, Lifecycle, LifecycleIn
+from ehpc_nodes.models import (
+    CLUSTER_ID,
+    Finding,
+    Inputs,
+    ResourceId,
+    State,
+    check_form,
+)
+from ehpc_nodes.ownership import mark_of, new_identity
+
+from .claims import Claims, Others
+from .engine import EngineCall, current_call
+from .preview import (
+    Forecast,
+    forecast,
+    forecast_replacement,
+    forecast_unseen,
+    forecast_without_cluster,
+)
+from .properties import (
     IDENTITY,
     REPLACING,
     Bag,
@@ -44,36 +74,7 @@ from .bags import (
     told_drift,
     why_due,
 )
-from .claims import Claims, Others
-from .engine import EngineCall, current_call
-from .errors import (
-    AuthError,
-    ConfigError,
-    EhpcError,
-    RefusedError,
-    counted,
-    listed,
-)
-from .forecast import (
-    Forecast,
-    forecast,
-    forecast_replacement,
-    forecast_unseen,
-    forecast_without_cluster,
-)
-from .lifecycle import FindingsError, IncompleteError, Lifecycle, LifecycleIn
-from .looks import Looks
-from .models import (
-    CLUSTER_ID,
-    Finding,
-    Inputs,
-    ResourceId,
-    State,
-    check_form,
-)
-from .ownership import mark_of, new_identity
 from .replacements import Replacements
-from .waiting import Deadline, RealClock
 
 #: Seconds; customTimeouts replace those of create, update and delete.
 CREATE_TIMEOUT = UPDATE_TIMEOUT = 3600.0
@@ -336,7 +337,7 @@ class AttachedNodesProvider(ResourceProvider):
     ) -> Lifecycle:
         """A lifecycle on the real cloud, for one operation."""
         # late: a program, and a run without a change, send nothing and need no HTTP
-        from .connection import connect
+        from ehpc_nodes.api.connect import connect
 
         found = settings.resolve(self._get, os.environ, region=region)
         deadline = Deadline.after(RealClock(call.cancelled), seconds)

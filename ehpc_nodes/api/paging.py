@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from . import wire
-from .errors import TransportError
+from ehpc_nodes.errors import TransportError
 
-W = TypeVar("W", bound=wire.Wire)
+from . import responses
+
+W = TypeVar("W", bound=responses.Wire)
 Read = Callable[[str, Mapping[str, str]], dict[str, Any]]
 
 #: How many instances one write may name (AddExistedNodes, DeleteNodes, SetQueue, StopInstances).
@@ -103,8 +104,8 @@ def _whole(page: Callable[[int], tuple[list[W], int]], size: int) -> list[W] | N
     return list(found.values()) if len(totals) == 1 and len(found) >= total else None
 
 
-def _key(item: wire.Wire) -> str:
-    return item.task_id if isinstance(item, wire.Task) else str(getattr(item, "id"))  # noqa: B009
+def _key(item: responses.Wire) -> str:
+    return item.task_id if isinstance(item, responses.Task) else str(getattr(item, "id"))  # noqa: B009
 
 
 def _total(action: str, answer: Mapping[str, Any], found: int) -> int:

@@ -186,7 +186,7 @@ def _cancel(_self: Any, _request: Any, _context: Any) -> Any:
     """Lends its code to the SDK's Cancel, so it can use nothing of this module's globals."""
     from google.protobuf import empty_pb2
 
-    from ehpc_nodes.engine import cancel_all
+    from ehpc_nodes.provider.engine import cancel_all
 
     cancel_all()
     return empty_pb2.Empty()
