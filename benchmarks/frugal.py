@@ -29,7 +29,7 @@ class Run(AttachedNodesProvider):
         self.configure(ConfigureRequest(config=config))
 
     def _lifecycle(self, _call: Any, _region: str, seconds: float, *, marks: bool = True) -> Any:
-        lifecycle = self.bench.lifecycle(seconds, mark=self.bench.mark if marks else "")
+        lifecycle = self.bench.operations(seconds, mark=self.bench.name if marks else "")
         lifecycle.looks = self._looks
         return lifecycle
 

@@ -25,6 +25,9 @@ class Clock(Protocol):
     def now(self) -> float:
         """Seconds since some moment; never runs backwards."""
 
+    def wall(self) -> float:
+        """Seconds since 1970: what can be compared with another machine's, roughly."""
+
     def sleep(self, seconds: float) -> None:
         """Return after so many seconds; raise CancelledError as soon as the user cancels."""
 
@@ -42,6 +45,9 @@ class RealClock:
 
     def now(self) -> float:
         return time.monotonic()
+
+    def wall(self) -> float:
+        return time.time()
 
     def sleep(self, seconds: float) -> None:
         if self.cancelled.wait(max(0.0, seconds)):

@@ -72,6 +72,12 @@ def _as_set(ids: list[str]) -> list[str]:
     return sorted(ids)
 
 
+def _sorted(ids: list[str]) -> list[str]:
+    return sorted({*ids})
+
+
+DeclaredIds = Annotated[list[InstanceId], AfterValidator(_sorted)]
+RetainedIds = Annotated[list[InstanceId], BeforeValidator(_keys_of_map)]
 DeclaredSet = Annotated[list[InstanceId], AfterValidator(_as_set)]
 InstanceSet = Annotated[list[InstanceId], BeforeValidator(_keys_of_map), AfterValidator(_as_set)]
 
@@ -90,6 +96,8 @@ class Declared(BaseModel):
     replace_system_disks: StrictBool | None = None
     stop_running: StrictBool | None = None
     detach_busy: StrictBool | None = None
+    retain_ids: DeclaredIds | None = None
+    take_ownership: StrictBool | None = None
 
 
 class Inputs(BaseModel):
@@ -110,10 +118,19 @@ class Inputs(BaseModel):
     replace_system_disks: bool = False
     stop_running: bool = False
     detach_busy: bool = False
+    retain_ids: RetainedIds = []
+    take_ownership: bool = False
+
+
+#: The status of a node that was sent and is not among the cluster's nodes yet.
+ATTACHING = "attaching"
 
 
 class NodeState(BaseModel):
-    """One attached node, as the state keeps it."""
+    """One attached node, as the state keeps it.
+
+    ``confirmed_at``: since when it is known as settled, in seconds since 1970; 0: it is not.
+    """
 
     host_name: str = ""
     private_ip: str = ""
@@ -121,6 +138,7 @@ class NodeState(BaseModel):
     queue: str = ""
     image_id: str = ""
     instance_type: str = ""
+    confirmed_at: int = 0
 
 
 class TaskRecord(BaseModel):
@@ -157,6 +175,8 @@ class State(Inputs):
     tasks: list[TaskRecord] = []
     nodes: dict[str, NodeState] = {}
     failed: dict[str, Failure] = {}
+    owner: str = ""
+    generation: int = 0
 
     def without(self, instance_ids: Collection[str]) -> State:
         """The same without these instances and their nodes."""
@@ -219,11 +239,12 @@ _TAKES = {
     "cluster_id": "give a cluster id, like 'ehpc-hz-FYUr32abcd'",
     "region": "give a region, like 'cn-hangzhou'",
     "instance_ids": "give a list of instance ids, like ['i-bp16mxn6mt3t7ftkabcd'] (from config: require_object)",
+    "retain_ids": "give a list of instance ids, like ['i-bp16mxn6mt3t7ftkabcd']",
     "image_id": "give an image id, like 'centos_7_06_64_20G.vhd' or 'm-bp1…'",
     "image_owner_alias": "give 'system', 'self', 'others' or 'marketplace'",
     "job_queue": "give a queue's name, like 'workq'",
     **dict.fromkeys(
-        ("replace_system_disks", "stop_running", "detach_busy"),
+        ("replace_system_disks", "stop_running", "detach_busy", "take_ownership"),
         "give True or False (from config: get_bool)",
     ),
 }

@@ -46,6 +46,9 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
         replace_system_disks: consent to the loss of the system disks of instances that are attached anew.
         stop_running: stop running instances before attaching instead of refusing them.
         detach_busy: detach nodes that run jobs instead of refusing.
+        retain_ids: ids taken out of ``instance_ids`` that stay attached: they leave this resource, their owner tags are
+            removed, and E-HPC is not called.
+        take_ownership: take over nodes whose owner tag names another resource (which retains them, or is gone).
         region: by default the stack config's ``ehpc:region``, then the environment's.
         opts: Pulumi's resource options; ``custom_timeouts`` are honoured (60 minutes to create and
             update, 30 to delete by default).
@@ -82,6 +85,8 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
         replace_system_disks: pulumi.Input[bool] = False,
         stop_running: pulumi.Input[bool] = False,
         detach_busy: pulumi.Input[bool] = False,
+        retain_ids: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
+        take_ownership: pulumi.Input[bool] = False,
         region: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -102,6 +107,8 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
             "replace_system_disks": replace_system_disks,
             "stop_running": stop_running,
             "detach_busy": detach_busy,
+            "retain_ids": retain_ids,
+            "take_ownership": take_ownership,
             **dict.fromkeys(OUTPUTS),
         }
         super().__init__(ProviderByName(), resource_name, props, opts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -15,10 +16,11 @@ LONGEST_TURN = 5.0
 
 @dataclass(frozen=True)
 class Look(Generic[T]):
-    """What a look showed, and when it was begun (so that it shows nothing older)."""
+    """What a look showed, when it was begun (so that it shows nothing older), and when it ended."""
 
     seen: T
     begun: float
+    ended: float = 0.0
 
 
 @dataclass
@@ -28,7 +30,18 @@ class _Place:
 
 
 class Looks:
-    """The last look at each thing. Safe to use from several threads."""
+    """The last look at each thing. Safe to use from several threads.
+
+    Attributes:
+        written: when an operation of the process last wrote something.
+    """
+
+    written: float = -math.inf
+
+    @property
+    def next_after_writes(self) -> float:
+        """The first moment of which a look can show all that was written."""
+        return math.nextafter(self.written, math.inf)
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,7 +63,8 @@ class Looks:
             if place.last is not None and place.last.begun >= since:
                 return place.last
             begun = now()
-            place.last = Look(make(), begun)
+            seen = make()
+            place.last = Look(seen, begun, now())
             return place.last
         finally:
             if waited:

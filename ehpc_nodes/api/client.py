@@ -235,6 +235,11 @@ class Client:
             params = {**self._resources(ids), **numbered("TagKey.{}", keys)}
             self._repeat(self._ecs, "UntagResources", params, REPEAT_READ)
 
+    def untag_once(self, instance_ids: Sequence[str], *keys: str) -> None:
+        """UntagResources on at most 50 instances; sent once."""
+        params = {**self._resources(instance_ids), **numbered("TagKey.{}", keys)}
+        self._once(self._ecs, "UntagResources", params)
+
     # -- one call -------------------------------------------------------------------------------
 
     def _resources(self, ids: Sequence[str]) -> dict[str, str]:

@@ -8,8 +8,8 @@ official SDKs' models (`alibabacloud-ehpc20180412`, `alibabacloud-ecs20140526`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import field
+from collections.abc import Iterable, Mapping
+from dataclasses import field, replace
 from typing import Any
 
 from pydantic import ConfigDict, model_validator
@@ -297,6 +297,12 @@ class Instance(Wire):
     def locks(self) -> list[str]:
         """Why the instance is locked (financial, security, …); empty where it isn't."""
         return [lock.lock_reason for lock in self.operation_locks.lock_reason if lock.lock_reason]
+
+    def with_tags(self, tags: Mapping[str, str]) -> Instance:
+        """The same with these tags, by key; its other tags stay."""
+        kept = [tag for tag in self.tags.tag if tag.tag_key not in tags]
+        new = [_Tag(tag_key=key, tag_value=value) for key, value in tags.items()]
+        return replace(self, tags=_Tags(tag=[*kept, *new]))
 
     def tag(self, key: str) -> str:
         """The value of a tag; empty where it isn't there."""

@@ -19,7 +19,7 @@ from ehpc_nodes.errors import (
     TransportError,
     permission,
 )
-from ehpc_nodes.marks import TAG_KEY
+from ehpc_nodes.reconcile.owner_tags import NAME_KEY
 
 from .advice import told
 
@@ -95,13 +95,13 @@ NEEDS = (
     ),
     Need(
         "TagResources",
-        lambda c, _: c.tag_instances([NO_INSTANCE], {TAG_KEY: "doctor"}),
+        lambda c, _: c.tag_once([NO_INSTANCE], {NAME_KEY: "doctor"}),
         "instances aren't marked",
         True,
     ),
     Need(
         "UntagResources",
-        lambda c, _: c.untag_instances([NO_INSTANCE], TAG_KEY),
+        lambda c, _: c.untag_once([NO_INSTANCE], NAME_KEY),
         "marks stay",
         True,
     ),

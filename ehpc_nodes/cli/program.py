@@ -13,8 +13,8 @@ from ehpc_nodes.api import responses
 from ehpc_nodes.api.client import Client
 from ehpc_nodes.api.settings import Settings
 from ehpc_nodes.errors import AuthError, ConfigError
-from ehpc_nodes.marks import TAG_KEY
 from ehpc_nodes.models import check_form
+from ehpc_nodes.reconcile.owner_tags import NAME_KEY
 
 from .reach import refuse_other_region
 
@@ -101,7 +101,7 @@ def _owners(client: Client, instance_ids: Sequence[str]) -> dict[str, str]:
         if not error.forbidden:
             raise
         return {}
-    return {i.instance_id: i.tag(TAG_KEY) for i in found if i.tag(TAG_KEY)}
+    return {i.instance_id: i.tag(NAME_KEY) for i in found if i.tag(NAME_KEY)}
 
 
 def _why_not(node: lookup.Node, group: Group, owners: dict[str, str]) -> str:

@@ -30,8 +30,10 @@ from ehpc_nodes.api.client import Client
 from ehpc_nodes.clock import Deadline, RealClock
 from ehpc_nodes.errors import ConfigError, EhpcError, TransportError, listed
 from ehpc_nodes.models import Finding
-from ehpc_nodes.plan import Plan
-from ehpc_nodes.sight import ImageFacts, Sight, Wish, members_of_others
+from ehpc_nodes.preflight.images import ImageFacts
+from ehpc_nodes.preflight.snapshot import Changes, Desired, Snapshot
+from ehpc_nodes.reconcile.observer import members_of_others
+from ehpc_nodes.reconcile.owner_tags import owner_name
 
 from .views import Candidate, Cluster, Image, Node, Queue, Task
 
@@ -231,21 +233,23 @@ def candidates(
     elsewhere, unseen = members_of_others(client, cluster_id, cluster.vpc_id)
     if unseen:
         raise TransportError("ListNodes", f"the nodes of {listed(unseen)} can't be seen")
-    sight = Sight(
+    snapshot = Snapshot(
         cluster=cluster,
         nodes=dict(members),
         tasks=client.list_running_tasks(cluster_id),
         instances={i.instance_id: i for i in client.instances_in_vpc(cluster.vpc_id)},
         elsewhere=elsewhere,
     )
-    wish = Wish(cluster_id, replace_system_disks=True, stop_running=stop_running)
-    free = [i for i in (sight.instances or {}).values() if i.instance_id not in members]
+    desired = Desired(cluster_id, replace_system_disks=True, stop_running=stop_running)
+    free = [i for i in (snapshot.instances or {}).values() if i.instance_id not in members]
     found = []
     for instance in sorted(free, key=lambda i: (i.host_name, i.instance_id)):
-        reasons = _reasons(sight, wish, instance.instance_id)
+        reasons = _reasons(snapshot, desired, instance.instance_id)
         found.append(Candidate.of(instance, reasons))
-        if not reasons and sight.nodes is not None:  # its host name is taken for those that follow
-            sight.nodes[instance.instance_id] = responses.Node(
+        if (
+            not reasons and snapshot.nodes is not None
+        ):  # its host name is taken for those that follow
+            snapshot.nodes[instance.instance_id] = responses.Node(
                 id=instance.instance_id, host_name=instance.host_name
             )
     return [candidate for candidate in found if unfit or candidate.fits]
@@ -254,15 +258,18 @@ def candidates(
 # -- what fits: preview's rules --------------------------------------------------------------------
 
 
-def _reasons(sight: Sight, wish: Wish, instance_id: str) -> tuple[str, ...]:
+def _reasons(snapshot: Snapshot, desired: Desired, instance_id: str) -> tuple[str, ...]:
     """Why an instance can't be attached: what preview would say of attaching just this one now.
 
     The image is the program's to choose.
     """
-    if instance_id in sight.attaching:
+    if instance_id in snapshot.attaching:
         return ("is being attached by a running task",)
-    found = preflight.findings(sight, wish, Plan(attach=(instance_id,)), NOBODY)
-    name = sight.name(instance_id)
+    owner = owner_name((snapshot.instances or {})[instance_id])
+    if owner:
+        return (f"belongs to another resource, {owner!r}",)
+    found = preflight.findings(snapshot, desired, Changes(attach=(instance_id,)))
+    name = snapshot.name(instance_id)
     told = (*_errors(found, "cluster_id"), *_errors(found, "instance_ids"))
     return tuple(text.removeprefix(f"{name} ").removeprefix(f"{instance_id} ") for text in told)
 
@@ -270,9 +277,9 @@ def _reasons(sight: Sight, wish: Wish, instance_id: str) -> tuple[str, ...]:
 def _image_fits(cluster: responses.Cluster, image: Image) -> bool:
     """Whether preview would find nothing wrong with the image, whatever the instance."""
     facts = ImageFacts(image.family, image.version, image.architecture, image.status)
-    sight = Sight(cluster=cluster, nodes={}, instances={}, images={image.image_id: facts})
-    wish = Wish(cluster.id, "", image.image_id, image.owner_alias, replace_system_disks=True)
-    found = preflight.findings(sight, wish, Plan(attach=("any",)), "")
+    snapshot = Snapshot(cluster=cluster, nodes={}, instances={}, images={image.image_id: facts})
+    desired = Desired(cluster.id, "", image.image_id, image.owner_alias, replace_system_disks=True)
+    found = preflight.findings(snapshot, desired, Changes(attach=("any",)))
     return not _errors(found, "image_id")
 
 

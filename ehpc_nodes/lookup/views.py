@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ehpc_nodes.api import responses
-from ehpc_nodes.sight import facts_of
+from ehpc_nodes.preflight.images import facts_of
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class EngineCall:
         urn: the resource's, or empty.
         timeout: customTimeouts of this operation in seconds; 0 where not given.
         old_inputs: the resource's saved inputs, where the engine sends them (delete, read, diff).
-        is_delete: whether the engine asks for a delete.
+        old_outputs: its saved outputs, where the engine sends them with a check (from engine and SDK 3.261 on).
         seed: random bytes for a check, the same in a saved plan and the up that follows it; empty: none.
         cancelled: set as soon as the user cancels (or the call ends).
     """
@@ -60,7 +60,7 @@ class EngineCall:
     urn: str = ""
     timeout: float = 0.0
     old_inputs: dict[str, Any] = field(default_factory=dict)
-    is_delete: bool = False
+    old_outputs: dict[str, Any] = field(default_factory=dict)
     seed: bytes = b""
     cancelled: threading.Event = field(default_factory=threading.Event)
     _context: Any = None
@@ -165,7 +165,7 @@ def current_call() -> EngineCall:
         timeout=float(getattr(request, "timeout", 0.0) or 0.0),
         old_inputs=_first_bag(request, "old_inputs", "inputs"),
         seed=bytes(getattr(request, "randomSeed", b"")),
-        is_delete=isinstance(request, provider_pb2.DeleteRequest),
+        old_outputs=_first_bag(request, "old_outputs"),
         _context=context,
         _request=request,
     )

@@ -1,170 +1,174 @@
-"""What an up would do, told from checked inputs: a line for people and findings; fills in what was resolved."""
+"""What an up would do, from checked inputs: a line for people and findings; fills in what was resolved."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from functools import partial
 
-from ehpc_nodes.api import responses
 from ehpc_nodes.errors import AuthError, ClusterNotFoundError
-from ehpc_nodes.lifecycle import Lifecycle, LifecycleIn
-from ehpc_nodes.models import Finding
-from ehpc_nodes.plan import Plan, describe
-from ehpc_nodes.sight import Wish
-from ehpc_nodes.survey import Survey
+from ehpc_nodes.models import Finding, State
+from ehpc_nodes.preflight.snapshot import Changes, Desired, describe
+from ehpc_nodes.reconcile.observer import Wanted
+from ehpc_nodes.reconcile.operations import Operations, OperationsIn, Planned
 
-from .properties import Bag, hosts_of, known_ids, wish_of
+from .properties import UID, Properties, desired_from, hosts_of, known_ids
 
 NOT_STOPPED = Finding(
     "stop_running",
-    "the nodes are detached and attached anew, and detached instances run: set stop_running=True",
+    "the nodes are detached and attached again, and detached instances run: set stop_running=True",
 )
-
 NOT_KNOWN = (
-    "the instances are not known yet: the update tells what becomes of them, before its first write"
+    "the instances are not known yet: the update reports what it does, before its first write"
 )
 #: Whatever the value turns out to be: the engine may delete before anybody knows it.
-NOT_SEEN = (
-    "is not known yet, so nothing could be checked: the resource is replaced, and its nodes' system disks with"
-    " it, unless the same value comes out before they are detached"
+NOT_READ = (
+    "is not known yet, so nothing was checked. Unless Pulumi learns the same value before it deletes the old resource,"
+    " all nodes are detached and their system disks are replaced"
 )
 
 
 @dataclass(frozen=True)
-class Forecast:
+class PreviewResult:
     """The plan in one line, and what is wrong with it."""
 
     line: str
     findings: list[Finding]
 
 
-def forecast(
-    lifecycle_in: LifecycleIn,
-    bag: Bag,
+def wanted_of(properties: Properties, ids: Collection[str]) -> Wanted:
+    """What checked inputs want of the instances that are known."""
+    retained = properties.get("retain_ids")
+    return Wanted(
+        frozenset(ids),
+        frozenset(retained if isinstance(retained, list) else ()) - {*ids},
+        properties.get("take_ownership") is not False,
+        desired_from(properties).job_queue,
+    )
+
+
+def preview(
+    operations_in: OperationsIn,
+    properties: Properties,
     wanted: set[str] | None,
-    owned: set[str],
-    pending: Collection[str] = (),
-) -> Forecast:
+    saved: State | None,
+) -> PreviewResult:
     """Of a create or an update.
 
     Args:
-        lifecycle_in: gives a lifecycle in a region.
-        bag: checked inputs with cluster and region known; image and host names are filled in.
+        operations_in: gives the operations in a region.
+        properties: checked inputs with cluster and region known; image and host names are filled in.
         wanted: the instances that are known to be wanted; None where none is, nor how many there will be.
-        owned: those of the state.
-        pending: of these, the ones that were still being attached when the cluster was read last.
+        saved: the state; None for a create.
 
     Raises:
-        EhpcError: a look failed.
+        EhpcError: a read failed.
     """
-    wish = wish_of(bag)
+    desired = desired_from(properties)
+    operations = operations_in(desired.region)
     if wanted is None:  # nor which are to be detached: the same ones may come
-        survey = lifecycle_in(wish.region).survey(wish, set(), set())
-        return Forecast(NOT_KNOWN, _of_no_instance(survey))
-    survey = lifecycle_in(wish.region).survey(wish, wanted, owned, pending=pending)
-    _fill(bag, survey)
-    return Forecast(survey.line, survey.findings)
+        planned = operations.plan_changes(desired, Wanted(), None)
+        return PreviewResult(NOT_KNOWN, _of_no_instance(planned))
+    planned = operations.plan_changes(desired, wanted_of(properties, wanted), saved)
+    _fill(properties, planned)
+    return PreviewResult(planned.line, planned.findings)
 
 
-def forecast_replacement(
-    lifecycle_in: LifecycleIn, bag: Bag, wanted: set[str] | None, replaced: Bag
-) -> Forecast:
+def preview_replacement(
+    operations_in: OperationsIn,
+    properties: Properties,
+    wanted: set[str] | None,
+    replaced: Properties,
+) -> PreviewResult:
     """Of a replacement: the nodes of the replaced inputs (or outputs) are detached first.
 
     Raises:
-        EhpcError: a look failed.
+        EhpcError: a read failed.
     """
-    wish = wish_of(bag)
+    desired = desired_from(properties)
     old = known_ids(replaced)
     # that the nodes will run is said once, below, not for each
-    survey = lifecycle_in(wish.region).survey(
-        replace(wish, stop_running=True),
-        wanted or set(),
-        set(),
-        anew=old,
-        is_made=partial(_is_made, replaced, wish),
+    planned = operations_in(desired.region).plan_changes(
+        replace(desired, stop_running=True),
+        wanted_of(properties, wanted or ()),
+        None,
+        replaced=old,
+        replaced_uid=str(replaced.get(UID) or ""),
     )
-    _fill(bag, survey)
-    left = old - {*survey.plan.keep, *survey.plan.adopt}
-    lifecycle = lifecycle_in(str(replaced.get("region")))
-    removal = _removal(lifecycle, replaced, left, wish) if left else None
-    anew, findings = survey.line, survey.findings
+    _fill(properties, planned)
+    left = old - {*planned.changes.keep, *planned.changes.adopt}
+    operations = operations_in(str(replaced.get("region")))
+    removal = _removal(operations, replaced, left, desired) if left else None
+    line, findings = planned.line, planned.findings
     if wanted is None:
-        anew, findings = NOT_KNOWN, _of_no_instance(survey)
+        line, findings = NOT_KNOWN, _of_no_instance(planned)
     findings = [*(removal.findings if removal else ()), *findings]
-    if not wish.stop_running and old & {*survey.plan.attach}:
+    if not desired.stop_running and old & {*planned.changes.attach}:
         findings.append(NOT_STOPPED)
-    return Forecast(f"first {removal.line}; then {anew}" if removal else anew, findings)
+    return PreviewResult(f"first {removal.line}; then {line}" if removal else line, findings)
 
 
-def forecast_without_cluster(
-    lifecycle_in: LifecycleIn, bag: Bag, wanted: set[str] | None
-) -> Forecast:
+def preview_without_cluster(
+    operations_in: OperationsIn, properties: Properties, wanted: set[str] | None
+) -> PreviewResult:
     """Of a create in a cluster, or a region, that isn't known yet.
 
     Raises:
-        EhpcError: the look at the instances failed.
+        EhpcError: the instances could not be read.
     """
-    wish = wish_of({**bag, "cluster_id": ""})
-    unknown = "cluster_id" if wish.region else "region"
+    desired = desired_from({**properties, "cluster_id": ""})
+    unknown = "cluster_id" if desired.region else "region"
     if wanted is None:
-        return Forecast(NOT_KNOWN, [])
-    if not wish.region:
-        plan = Plan(attach=tuple(sorted(wanted)))
-        line, findings = describe(plan, {}, wish.image, later=wish.later), []
+        return PreviewResult(NOT_KNOWN, [])
+    if not desired.region:
+        changes = Changes(attach=tuple(sorted(wanted)))
+        line, findings = describe(changes, {}, desired.image, later=desired.later), []
     else:
-        survey = lifecycle_in(wish.region).survey_instances(wish, wanted)
-        line, findings = survey.line, survey.findings
-    return Forecast(f"once {unknown} is known, unless they are its nodes: {line}", findings)
+        planned = operations_in(desired.region).plan_instances(desired, wanted)
+        line, findings = planned.line, planned.findings
+    return PreviewResult(f"once {unknown} is known, unless they are its nodes: {line}", findings)
 
 
-def forecast_unseen(bag: Bag, wanted: set[str] | None, replaced: Bag) -> Forecast:
-    """Of a replacement in a cluster, or a region, that isn't known yet: told without a look."""
-    wish = wish_of({**bag, "cluster_id": "", "region": ""})
-    names = {**hosts_of(bag), **{i: host for i, host in hosts_of(replaced).items() if host}}
+def preview_unread(
+    properties: Properties, wanted: set[str] | None, replaced: Properties
+) -> PreviewResult:
+    """Of a replacement in a cluster, or a region, that isn't known yet: without a read."""
+    desired = desired_from({**properties, "cluster_id": "", "region": ""})
+    names = {**hosts_of(properties), **{i: h for i, h in hosts_of(replaced).items() if h}}
     old = tuple(sorted(known_ids(replaced)))
     again = tuple(i for i in old if i in (wanted or ()))
-    stop = again if wish.stop_running else ()
-    plan = Plan(attach=tuple(sorted(wanted or ())))
-    anew = describe(plan, names, wish.image, stop=stop, later=wish.later)
-    first = describe(Plan(detach=old), names, wish.image)
-    unknown = "region" if isinstance(bag.get("cluster_id"), str) else "cluster_id"
-    findings = [Finding(unknown, NOT_SEEN, warning=True)]
-    if again and not wish.stop_running:
+    stop = again if desired.stop_running else ()
+    changes = Changes(attach=tuple(sorted(wanted or ())), stop=stop)
+    line = describe(changes, names, desired.image, later=desired.later)
+    first = describe(Changes(detach=old), names, desired.image)
+    unknown = "region" if isinstance(properties.get("cluster_id"), str) else "cluster_id"
+    findings = [Finding(unknown, NOT_READ, warning=True)]
+    if again and not desired.stop_running:
         findings.append(replace(NOT_STOPPED, warning=True))
-    return Forecast(f"first {first}; then {NOT_KNOWN if wanted is None else anew}", findings)
-
-
-def _is_made(replaced: Bag, wish: Wish, node: responses.Node) -> bool:
-    """Whether a node of the wished cluster can't be of what is replaced: a killed run has attached it anew."""
-    if replaced.get("cluster_id") != wish.cluster_id:
-        return True
-    return bool(wish.image_id) and node.image_id == wish.image_id != replaced.get("image_id")
+    return PreviewResult(f"first {first}; then {NOT_KNOWN if wanted is None else line}", findings)
 
 
 def _removal(
-    lifecycle: Lifecycle, replaced: Bag, ids: Collection[str], wish: Wish
-) -> Survey | None:
-    """What the replacement detaches; None where that can't be seen (its delete will tell)."""
+    operations: Operations, replaced: Properties, ids: Collection[str], desired: Desired
+) -> Planned | None:
+    """What the replacement detaches; None where that can't be read (its delete will report it)."""
     try:
-        return lifecycle.survey_removal(
-            str(replaced.get("cluster_id")), ids, detach_busy=wish.detach_busy
+        return operations.plan_removal(
+            str(replaced.get("cluster_id")), ids, detach_busy=desired.detach_busy
         )
     except (AuthError, ClusterNotFoundError):
         return None
 
 
-def _of_no_instance(survey: Survey) -> list[Finding]:
-    return [finding for finding in survey.findings if finding.property != "instance_ids"]
+def _of_no_instance(planned: Planned) -> list[Finding]:
+    return [finding for finding in planned.findings if finding.property != "instance_ids"]
 
 
-def _fill(bag: Bag, survey: Survey) -> None:
+def _fill(properties: Properties, planned: Planned) -> None:
     """Put into the inputs what the look resolved: image, host names."""
-    if survey.wish.image_known:
-        bag.setdefault("image_id", survey.wish.image_id)
-        bag.setdefault("image_owner_alias", survey.wish.image_owner_alias)
-    for instance_id in known_ids(bag):
-        host = survey.sight.host(instance_id)
-        if host and not bag["instance_ids"][instance_id]:
-            bag["instance_ids"][instance_id] = host
+    if planned.desired.image_known:
+        properties.setdefault("image_id", planned.desired.image_id)
+        properties.setdefault("image_owner_alias", planned.desired.image_owner_alias)
+    for instance_id in known_ids(properties):
+        host = planned.snapshot.host(instance_id)
+        if host and not properties["instance_ids"][instance_id]:
+            properties["instance_ids"][instance_id] = host

@@ -1,4 +1,4 @@
-"""Property bags: what the engine hands over and keeps, in and out of the models. Pure."""
+"""Property maps: what the engine hands over and keeps, in and out of the models. Pure."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from pulumi.output import UNKNOWN, Unknown
 
 from ehpc_nodes.api.responses import NODE_INITIAL, NODE_READY, NODE_STOPPED
 from ehpc_nodes.errors import listed
-from ehpc_nodes.models import Declared, Inputs, NodeState, State
-from ehpc_nodes.outcome import PENDING, called
-from ehpc_nodes.sight import Wish
+from ehpc_nodes.models import ATTACHING, Declared, Inputs, NodeState, State
+from ehpc_nodes.preflight.snapshot import Desired
+from ehpc_nodes.reconcile.result import called
 
 REPLACING = ("cluster_id", "region", "image_id", "image_owner_alias")
+#: Stands for a generation that is not known: no reference is above it.
+ALL_GENERATIONS = 10**9
 #: The input that tells the resource from one of the same name in another backend; ``__``: never shown.
-IDENTITY = "__identity"
-CONSENTS = ("replace_system_disks", "stop_running", "detach_busy")
+UID = "__uid"
+CONSENTS = ("replace_system_disks", "stop_running", "detach_busy", "take_ownership")
 
-Bag = dict[str, Any]
+Properties = dict[str, Any]
 
 
-def split_unknown(news: Mapping[str, Any]) -> tuple[Bag, set[str]]:
+def split_unknown(news: Mapping[str, Any]) -> tuple[Properties, set[str]]:
     """The arguments whose values are known, and the names of those that aren't (all) known yet.
 
     What begins with ``__`` is the engine's or this package's own, which ``ignore_changes=["*"]`` hands back.
     A list of which some entries are unknown counts as unknown, with the known entries checked.
     """
-    known: Bag = {}
+    known: Properties = {}
     unknown: set[str] = set()
     for name, value in news.items():
         if name.startswith("__") or value is None:
@@ -44,7 +46,7 @@ def split_unknown(news: Mapping[str, Any]) -> tuple[Bag, set[str]]:
     return known, unknown
 
 
-def ignored_set(news: Bag, olds: Bag) -> Bag:
+def ignored_set(news: Properties, olds: Properties) -> Properties:
     """The set as a program writes it, where ``ignore_changes`` puts the old inputs' map in its place.
 
     A program's own map isn't taken, unless it is the very same.
@@ -55,8 +57,8 @@ def ignored_set(news: Bag, olds: Bag) -> Bag:
 
 
 def checked_inputs(
-    declared: Declared, news: Bag, unknown: set[str], olds: Bag, identity: str = ""
-) -> Bag:
+    declared: Declared, news: Properties, unknown: set[str], olds: Properties, uid: str = ""
+) -> Properties:
     """The inputs as the engine keeps and shows them.
 
     The set is a map keyed by instance id (value: the host name where known), because the engine shows a
@@ -64,9 +66,9 @@ def checked_inputs(
     value that it had (region and image of the same cluster), so that nothing is replaced by an omission.
 
     Args:
-        identity: of the resource where the old inputs name none.
+        uid: of the resource where the old inputs name none.
     """
-    bag: Bag = {name: UNKNOWN for name in unknown if name != "instance_ids"}
+    bag: Properties = {name: UNKNOWN for name in unknown if name != "instance_ids"}
     bag |= declared.model_dump(exclude_none=True, exclude={"instance_ids"})
     if bag.get("cluster_id") == olds.get("cluster_id"):
         for name in (
@@ -80,22 +82,22 @@ def checked_inputs(
     for name in CONSENTS:
         bag.setdefault(name, False)
     bag["instance_ids"] = _set_as_map(declared, news, olds)
-    bag[IDENTITY] = olds.get(IDENTITY) or identity
+    bag[UID] = olds.get(UID) or uid
     return bag
 
 
-def _set_as_map(declared: Declared, news: Bag, olds: Bag) -> Any:
+def _set_as_map(declared: Declared, news: Properties, olds: Properties) -> Any:
     raw = news.get("instance_ids")
     if isinstance(raw, Unknown):
         return raw
     hosts = hosts_of(olds)
-    named: Bag = {i: hosts.get(i, "") for i in declared.instance_ids or ()}
+    named: Properties = {i: hosts.get(i, "") for i in declared.instance_ids or ()}
     unknowns = [item for item in raw if isinstance(item, Unknown)] if isinstance(raw, list) else []
     named |= {f"(new instance {n})": item for n, item in enumerate(unknowns, start=1)}
     return named
 
 
-def name_of(urn: str) -> str:
+def resource_name(urn: str) -> str:
     return urn.rpartition("::")[2]
 
 
@@ -116,12 +118,12 @@ def hosts_of(bag: Mapping[str, Any]) -> dict[str, str]:
     )
 
 
-def is_replacement(olds: Bag, news: Bag) -> bool:
+def is_replacement(olds: Properties, news: Properties) -> bool:
     """Whether the change of inputs detaches all nodes and attaches them anew."""
     return bool(olds) and any(changed(olds, news, name) for name in REPLACING)
 
 
-def changed(olds: Bag, news: Bag, name: str) -> bool:
+def changed(olds: Properties, news: Properties, name: str) -> bool:
     """Whether a new value is given that differs; an unknown one may, so it does."""
     new = news.get(name)
     return (
@@ -129,8 +131,14 @@ def changed(olds: Bag, news: Bag, name: str) -> bool:
     )
 
 
-def needs_update(olds: Bag, news: Bag) -> bool:
-    """Whether the state (outputs) isn't what the inputs want, for something that can be changed."""
+def needs_update(olds: Properties, news: Properties, owner: str = "") -> bool:
+    """Whether the state (outputs) isn't what the inputs want, for something that can be changed.
+
+    Args:
+        owner: the resource's present name on owner tags; empty: not known.
+    """
+    if is_renamed(olds, owner):
+        return True
     if not isinstance(news.get("instance_ids"), dict) or set(news["instance_ids"]) != known_ids(
         olds
     ):
@@ -143,11 +151,47 @@ def needs_update(olds: Bag, news: Bag) -> bool:
     ):
         return True
     return bool(olds.get("failed")) or any(
-        str(n.get("status")).lower() in {PENDING, *NODE_INITIAL} for n in nodes
+        str(n.get("status")).lower() in {ATTACHING, *NODE_INITIAL} for n in nodes
     )
 
 
-def why_due(olds: Bag, news: Bag) -> str:
+def is_renamed(olds: Properties, owner: str) -> bool:
+    """Whether the nodes' owner tags have a former name of the resource."""
+    former = olds.get("owner")
+    return bool(owner and former) and former != owner
+
+
+def saved_state(olds: Properties, outputs: Properties) -> State | None:
+    """The state of a resource while its new inputs are checked; None: there is none.
+
+    Args:
+        olds: its inputs so far.
+        outputs: its outputs, where the engine sends them with a check (from SDK and engine 3.261 on). Else every
+            reference of the resource counts as known, and every node as settled, so that a preview says "attach" of
+            what may have been sent: the update joins it instead.
+    """
+    if not olds:
+        return None
+    if outputs.get("nodes") is not None:
+        return State.model_validate(outputs)
+    pending, hosts = pending_ids(olds), hosts_of(olds)
+    nodes = {
+        i: NodeState(host_name=host, status=ATTACHING)
+        if i in pending
+        else NodeState(host_name=host, status="running", confirmed_at=1)
+        for i, host in hosts.items()
+    }
+    return State.model_construct(
+        cluster_id=str(olds.get("cluster_id") or ""),
+        region=str(olds.get("region") or ""),
+        job_queue=str(olds.get("job_queue") or ""),
+        instance_ids=sorted(nodes),
+        nodes=nodes,
+        generation=ALL_GENERATIONS,
+    )
+
+
+def why_due(olds: Properties, news: Properties, owner: str = "") -> str:
     """Why the state is to be updated though nothing has changed in the program; empty: for no such reason."""
     wanted, held, failed = known_ids(news), known_ids(olds), olds.get("failed")
     reasons = {
@@ -155,6 +199,7 @@ def why_due(olds: Bag, news: Bag) -> str:
         "not in the state": wanted - held,
         "failed before": {*failed} & wanted if isinstance(failed, dict) else (),
         "still being attached": _pending(olds) & wanted,
+        f"owner tags name {olds.get('owner')}": held & wanted if is_renamed(olds, owner) else (),
     }
     hosts = hosts_of(olds)
     told = [
@@ -165,28 +210,28 @@ def why_due(olds: Bag, news: Bag) -> str:
     return "; ".join(told)
 
 
-def _pending(olds: Bag) -> set[str]:
+def _pending(olds: Properties) -> set[str]:
     nodes = olds.get("nodes")
     known = nodes.items() if isinstance(nodes, dict) else ()
-    return {i for i, n in known if isinstance(n, dict) and n.get("status") == PENDING}
+    return {i for i, n in known if isinstance(n, dict) and n.get("status") == ATTACHING}
 
 
-def inputs_of(state: State, old_inputs: Bag) -> Bag:
+def inputs_of(state: State, old_inputs: Properties) -> Properties:
     """The inputs that fit what was read, so that the next preview shows what has drifted.
 
     A node that isn't as wanted says so behind its host name: ``compute3 (stopped)``.
     """
-    kept = {k: v for k, v in old_inputs.items() if k in {IDENTITY, *Inputs.model_fields}} or {
+    kept = {k: v for k, v in old_inputs.items() if k in {UID, *Inputs.model_fields}} or {
         k: v
         for k, v in state.model_dump().items()
         if k in Inputs.model_fields and (k in CONSENTS or v)
     }
     queue = kept.get("job_queue", "")
-    hosts = {i: _told(node, queue) for i, node in state.nodes.items()}
+    hosts = {i: _host_with_drift(node, queue) for i, node in state.nodes.items()}
     return {**kept, "instance_ids": hosts}
 
 
-def _told(node: NodeState, queue: str) -> str:
+def _host_with_drift(node: NodeState, queue: str) -> str:
     if node.status.lower() not in NODE_READY:
         return f"{node.host_name} ({node.status})"
     if queue and node.queue and node.queue != queue:
@@ -194,7 +239,7 @@ def _told(node: NodeState, queue: str) -> str:
     return node.host_name
 
 
-def told_drift(state: State, queue: str) -> list[str]:
+def drift_messages(state: State, queue: str) -> list[str]:
     """What a refresh says of nodes that aren't as wanted: ``compute3 (i-…) is stopped``."""
     told = []
     for instance_id, node in state.nodes.items():
@@ -206,17 +251,17 @@ def told_drift(state: State, queue: str) -> list[str]:
     return told
 
 
-def pending_ids(olds: Bag) -> set[str]:
+def pending_ids(olds: Properties) -> set[str]:
     """The instances that were still being attached when the cluster was read last."""
-    return {i for i, what in _drift(olds).items() if what == PENDING}
+    return {i for i, what in _drift(olds).items() if what == ATTACHING}
 
 
-def has_drifted(olds: Bag) -> bool:
+def has_drifted(olds: Properties) -> bool:
     """Whether a refresh has found something that an up changes or fails at (a stopped node is left alone)."""
     return any(what not in NODE_STOPPED for what in _drift(olds).values())
 
 
-def _drift(olds: Bag) -> dict[str, str]:
+def _drift(olds: Properties) -> dict[str, str]:
     """What stands behind the host names of nodes that weren't as wanted (see `inputs_of`)."""
     ids = olds.get("instance_ids")
     hosts = ids.items() if isinstance(ids, dict) else ()
@@ -224,22 +269,24 @@ def _drift(olds: Bag) -> dict[str, str]:
     return {i: what.removesuffix(")") for i, what in behind.items() if what}
 
 
-def wish_of(bag: Bag) -> Wish:
+def desired_from(bag: Properties) -> Desired:
     """What preflight needs of checked inputs. A consent that comes later may be given: no refusal yet."""
     known = {
         name: True if name in CONSENTS and isinstance(value, Unknown) else value
         for name, value in bag.items()
-        if name in Wish.__annotations__
+        if name in Desired.__annotations__
     }
-    plain: Bag = {name: value for name, value in known.items() if isinstance(value, (str, bool))}
-    return Wish(
+    plain: Properties = {
+        name: value for name, value in known.items() if isinstance(value, (str, bool))
+    }
+    return Desired(
         **plain,
         image_known=not isinstance(bag.get("image_id"), Unknown),
         later=_unknown_ids(bag),
     )
 
 
-def _unknown_ids(bag: Bag) -> int:
+def _unknown_ids(bag: Properties) -> int:
     """How many instances are wanted that are not known yet; one of a set that isn't known at all."""
     ids = bag.get("instance_ids")
     named = sum(i.startswith("(") for i in ids) if isinstance(ids, dict) else 0

@@ -16,7 +16,7 @@ from ehpc_nodes.provider.engine import EngineCall
 from ehpc_nodes.provider.preview import forecast_replacement, forecast_unseen
 from ehpc_nodes.testing.worlds import CLUSTER, ids
 from engine.program import declare
-from unit.emulated import MARK, Bench
+from unit.emulated import OWNER, Bench
 from unit.test_preflight import OWN, ROWS, survey
 
 ONE, TWO, THREE = ids(1, 2, 3)
@@ -118,7 +118,7 @@ def wish_of(**more):
 
 
 def replaced(bench, **news):
-    return forecast_replacement(lambda _: bench.lifecycle(), wish_of(**news), {ONE}, wish_of())
+    return forecast_replacement(lambda _: bench.operations(), wish_of(**news), {ONE}, wish_of())
 
 
 def checked(**arguments):
@@ -161,7 +161,7 @@ def no_region():
 def of_mark(*owned, **tags):
     """Of another instance that carries this resource's mark; of a create, where none is owned."""
     bench = Bench(attached=(*(3 for _ in owned), *(() if tags else (2,))))
-    bench.emulator.world.instances[TWO].tags |= {TAG_KEY: MARK, **tags}
+    bench.emulator.world.instances[TWO].tags |= {TAG_KEY: OWNER, **tags}
     return survey(bench, [ONE, *owned], owned).findings
 
 
@@ -169,14 +169,14 @@ def of_elsewhere(status):
     """Of an instance to attach that was announced for another cluster."""
     bench = Bench()
     one = bench.emulator.world.instances[ONE]
-    one.tags |= {TAG_KEY: MARK, ATTACHING_KEY: "ehpc-hz-other"}
+    one.tags |= {TAG_KEY: OWNER, ATTACHING_KEY: "ehpc-hz-other"}
     one.status = status
     return survey(bench, stop_running=True).findings
 
 
 def of_interrupted():
     bench = Bench(attached=(2,))
-    bench.emulator.world.instances[TWO].tags |= {TAG_KEY: MARK, ATTACHING_KEY: CLUSTER}
+    bench.emulator.world.instances[TWO].tags |= {TAG_KEY: OWNER, ATTACHING_KEY: CLUSTER}
     return survey(bench).findings
 
 

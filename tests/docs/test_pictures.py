@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from docs.runs import PICTURES, ROOT, script
-from ehpc_nodes.sight import Wish
+from ehpc_nodes.preflight.snapshot import Desired
 from unit.emulated import Bench, ids
 
 draw = script("draw")
@@ -38,8 +38,8 @@ def test_attaching_makes_the_calls_of_the_picture_in_its_order():
     bench = Bench(pace={"looks": 3})
     bench.emulator.outside.start(ids(1)[0])
     inputs = bench.inputs(1, 2, stop_running=True)
-    wish = Wish(**inputs.model_dump(include=set(Wish.__annotations__)))
-    bench.lifecycle().survey(wish, set(inputs.instance_ids), set())
+    wish = Desired(**inputs.model_dump(include=set(Desired.__annotations__)))
+    bench.operations().survey(wish, set(inputs.instance_ids), set())
     looks = calls(bench)
     bench.emulator.journal.entries.clear()
     bench.up(1, 2, stop_running=True)

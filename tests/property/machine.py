@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ehpc_nodes.emulator.faults import Faults
 from ehpc_nodes.errors import EhpcError
-from ehpc_nodes.lifecycle import IncompleteError
-from ehpc_nodes.outcome import PENDING
+from ehpc_nodes.models import ATTACHING
 from ehpc_nodes.provider.properties import needs_update
+from ehpc_nodes.reconcile.operations import IncompleteError
 from property.tally import note
 from unit.emulated import CLUSTER, Bench, Killed, iid
 
@@ -60,17 +60,12 @@ KNOBS = st.fixed_dictionaries(
 class Histories(RuleBasedStateMachine):
     """One resource, one cluster."""
 
-    mark = "project/stack/nodes"
-
     @initialize(knobs=KNOBS)
     def begin(self, knobs):
-        if not self.mark and not knobs["task_listed"]:
-            # where neither tasks nor nodes are listed, only a mark can tell what a killed run has sent
-            knobs["nodes_listed"] = "at_acceptance"
         if not knobs["task_listed"] and knobs["nodes_listed"] == "at_end":
             # a new disk of the same image would be all that there is to see: nothing
             knobs["instances_start"] = "at_acceptance"
-        self.bench = Bench(SIZE, grace=GRACE, mark=self.mark, **knobs)
+        self.bench = Bench(SIZE, grace=GRACE, **knobs)
         self.saved: Any = None
         self.incomplete = False
         self.kills = 0
@@ -82,7 +77,7 @@ class Histories(RuleBasedStateMachine):
     def up(self, numbers, queue):
         try:
             if self.saved and self.incomplete:  # refresh_before_update
-                self.saved = self.bench.lifecycle().observe(self.saved)
+                self.saved = self.bench.operations().refresh(self.saved)
             self.saved = self.bench.up(*numbers, before=self.saved, **self._options(queue))
         except IncompleteError as error:
             self.saved, self.incomplete = error.state, True
@@ -105,7 +100,7 @@ class Histories(RuleBasedStateMachine):
     def refresh(self):
         members = {i for i in self.saved.instance_ids if i in self.bench.nodes}
         try:
-            self.saved = self.bench.lifecycle().observe(self.saved)
+            self.saved = self.bench.operations().refresh(self.saved)
         except EhpcError:
             return
         except Killed:
@@ -119,7 +114,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def destroy(self):
         try:
-            self.bench.lifecycle().remove(self.saved.model_copy(update={"detach_busy": True}))
+            self.bench.operations().destroy(self.saved.model_copy(update={"detach_busy": True}))
         except EhpcError:
             return
         except Killed:
@@ -222,8 +217,9 @@ class Histories(RuleBasedStateMachine):
             bench.emulator.call("ListNodes", "2018-04-12", {"ClusterId": CLUSTER})
             bench.emulator.advance(60)
         self._people_repair_what_failed()
+        self._seen_by_all()
         if self.saved and self.incomplete:
-            self.saved = bench.lifecycle().observe(self.saved)
+            self.saved = bench.operations().refresh(self.saved)
         state = bench.up(1, 2, 3, before=self.saved, **self._options("workq"))
         self.nothing_is_wiped_twice_released_or_touched()
         self._state_is_the_cluster_and_the_program(state, {iid(n) for n in (1, 2, 3)})
@@ -234,9 +230,9 @@ class Histories(RuleBasedStateMachine):
             if node.status == "exception":
                 node.status = "running"
         saved = self.saved.nodes if self.saved else {}
-        pending = {i for i, node in saved.items() if node.status == PENDING}
+        pending = {i for i, node in saved.items() if node.status == ATTACHING}
         for instance in self.bench.emulator.world.instances.values():
-            doubtful = "ehpc-nodes-attaching" in instance.tags or instance.id in pending
+            doubtful = "ehpc-nodes-ref" in instance.tags or instance.id in pending
             if doubtful and instance.id not in self.bench.nodes:
                 self.bench.emulator.outside.stop(instance.id)
 
@@ -244,9 +240,8 @@ class Histories(RuleBasedStateMachine):
         bench = self.bench
         assert set(state.instance_ids) == set(state.nodes) == wanted
         assert wanted <= bench.nodes.keys()
-        if self.mark:
-            left = bench.nodes.keys() - wanted - self.by_others - bench.orphans
-            assert not left, f"attached by this resource and in no state: {left}"
+        left = bench.nodes.keys() - wanted - self.by_others - bench.orphans
+        assert not left, f"attached by this resource and in no state: {left}"
         assert {n.queue for n in state.nodes.values()} == {"workq"}
         assert state.failed == {}
         news = bench.inputs(1, 2, 3, **self._options("workq")).model_dump()

@@ -21,11 +21,5 @@ SETTINGS = settings(
 pytestmark = pytest.mark.timeout(max(120, EXAMPLES))
 
 
-class HistoriesWithoutMarks(Histories):
-    mark = ""
-
-
 TestHistories = Histories.TestCase
 TestHistories.settings = SETTINGS
-TestHistoriesWithoutMarks = HistoriesWithoutMarks.TestCase
-TestHistoriesWithoutMarks.settings = SETTINGS

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from ehpc_nodes.emulator.world import Cluster, Image, Node
-from ehpc_nodes.sight import Wish
+from ehpc_nodes.preflight.snapshot import Desired
 from unit.emulated import CLUSTER, VPC, Bench, ids, iid
 
 INSTANCES = 4
@@ -182,8 +182,8 @@ def unknowable(warning):
 def test_preflight_and_the_service_agree(flaws, wanted, owned, wished):
     bench = flaws.bench()
     more = {k: v for k, v in wished.items() if k != "image"} | wished.get("image", {})
-    wish = Wish(CLUSTER, "cn-hangzhou", **more, replace_system_disks=True)
-    surveyed = bench.lifecycle().survey(wish, wanted, set(ids(*owned)) & bench.nodes.keys())
+    wish = Desired(CLUSTER, "cn-hangzhou", **more, replace_system_disks=True)
+    surveyed = bench.operations().survey(wish, wanted, set(ids(*owned)) & bench.nodes.keys())
     assert bench.writes() == []
     if not surveyed.plan.attach:
         return

@@ -10,9 +10,8 @@ from ehpc_nodes.api.client import Client
 from ehpc_nodes.api.transport import read_answer
 from ehpc_nodes.clock import Deadline
 from ehpc_nodes.emulator import Dropped, Emulator
-from ehpc_nodes.lifecycle import Lifecycle
 from ehpc_nodes.models import Inputs
-from ehpc_nodes.operation import Operation
+from ehpc_nodes.reconcile.operations import Operations
 from ehpc_nodes.testing.cloud import WRITES
 from ehpc_nodes.testing.worlds import CLUSTER, IMAGE, OLD_IMAGE, VPC, ids, iid
 from ehpc_nodes.testing.worlds import small_world as world
@@ -21,7 +20,7 @@ from unit.fakes import FakeClock, Said
 __all__ = [
     "CLUSTER",
     "IMAGE",
-    "MARK",
+    "OWNER",
     "OLD_IMAGE",
     "VPC",
     "WRITES",
@@ -34,7 +33,7 @@ __all__ = [
     "world",
 ]
 
-MARK = "project/stack/nodes"
+OWNER = "project/stack/nodes"
 
 
 class Both(FakeClock):
@@ -58,14 +57,15 @@ class Bench:
 
     kill_in: int | None = None
     kill_after_effect = False
-    identity = ""
+    uid = ""
     creates = 0
     creating = False
+    sent_before = 0
 
-    def __init__(self, instances=6, attached=(), *, grace=30.0, mark=MARK, **knobs):
+    def __init__(self, instances=6, attached=(), *, grace=30.0, name=OWNER, **knobs):
         self.clock = Both()
         self.emulator = Emulator(world(instances, attached, **knobs), self.clock)
-        self.grace, self.mark = grace, mark
+        self.grace, self.name = grace, name
         self.said = Said()
         self.orphans: set[str] = set()
 
@@ -82,7 +82,8 @@ class Bench:
         return {i: n for i, n in nodes.items() if n.is_compute}
 
     @property
-    def marked(self):
+    def owners(self):
+        """Instance id -> the resource that its owner tag names."""
         return {
             i: x.tags["ehpc-nodes"]
             for i, x in self.emulator.world.instances.items()
@@ -105,7 +106,11 @@ class Bench:
 
     def exchange(self, version):
         def call(action, params):
-            self._maybe_die(before=True)
+            try:
+                self._maybe_die(before=True)
+            except Killed:
+                self._note_orphans()
+                raise
             try:
                 answer = self.emulator.call(action, version, dict(params))
             except Dropped as dropped:
@@ -115,7 +120,7 @@ class Bench:
                 try:
                     self._maybe_die(before=False)
                 except Killed:
-                    self._note_orphans(action, params)
+                    self._note_orphans()
                     raise
             self.clock.advance(answer.delay)
             raw = answer.raw if answer.raw is not None else json.dumps(answer.body).encode()
@@ -123,10 +128,13 @@ class Bench:
 
         return call
 
-    def _note_orphans(self, action, params):
-        """A create died after its last word: its nodes are attached, and no state will know them."""
-        if self.creating and action == "UntagResources" and "TagKey.2" not in params:
-            self.orphans |= {v for k, v in params.items() if k.startswith("ResourceId.")}
+    def _note_orphans(self):
+        """A create died after it sent these: no state will know them, and only who lists them adopts them."""
+        if self.creating:
+            sent = [
+                e.params for e in self.emulator.journal.of("AddExistedNodes")[self.sent_before :]
+            ]
+            self.orphans |= {v for p in sent for k, v in p.items() if k.startswith("Instance.")}
 
     def _maybe_die(self, *, before):
         if self.kill_in is None or before == self.kill_after_effect:
@@ -136,18 +144,13 @@ class Bench:
             self.kill_in = None
             raise Killed
 
-    def lifecycle(self, seconds=3600.0, **changes):
+    def operations(self, seconds=3600.0, **changes):
+        """The operations on the resource, in a process of their own."""
         deadline = Deadline.after(self.clock, seconds)
         ehpc, ecs = self.exchange("2018-04-12"), self.exchange("2014-05-26")
         cloud = Client(ehpc, ecs, region="cn-hangzhou", deadline=deadline)
-        mark = changes.get("mark", self.mark)
-        return Lifecycle(cloud, deadline, self.said, self.grace, mark, self.identity)
-
-    def operation(self, seconds=3600.0, **notes):
-        """One operation on the cluster, with such notes already taken."""
-        it = self.lifecycle(seconds)
-        about = (CLUSTER, self.grace, self.mark, self.identity)
-        return Operation(it.cloud, it.deadline, self.said, *about, **notes)
+        about = {"name": self.name, "uid": self.uid, **changes}
+        return Operations(cloud, deadline, self.said, self.grace, **about)
 
     def inputs(self, *numbers, **changes):
         return Inputs(
@@ -161,12 +164,13 @@ class Bench:
         )
 
     def up(self, *numbers, before=None, seconds=3600.0, **changes):
-        """Converge to these instances; the state, or the error. A create gets an identity of its own."""
+        """Converge to these instances; the state, or the error. A create gets a uid of its own."""
         self.creating = before is None
+        self.sent_before = len(self.emulator.journal.of("AddExistedNodes"))
         if self.creating:
             self.creates += 1
-            self.identity = f"identity{self.creates}"
-        return self.lifecycle(seconds).converge(self.inputs(*numbers, **changes), before)
+            self.uid = f"uid{self.creates}"
+        return self.operations(seconds).converge(self.inputs(*numbers, **changes), before)
 
 
 @contextmanager

@@ -14,6 +14,8 @@ class FakeClock:
     def now(self):
         return self.time
 
+    wall = now
+
     def sleep(self, seconds):
         if seconds:  # none: a question whether the run was stopped
             self.slept.append(seconds)

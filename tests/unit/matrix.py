@@ -6,7 +6,7 @@
 from pathlib import Path
 
 from ehpc_nodes.errors import EhpcError
-from ehpc_nodes.lifecycle import IncompleteError
+from ehpc_nodes.reconcile.operations import IncompleteError
 from unit.emulated import Bench, ids
 
 VERBS = ("create", "update", "refresh", "delete")
@@ -83,11 +83,11 @@ def run(bench, verb, state, **image):
     if verb in ("create", "update"):
         return bench.up(2, 3, 4, before=state, job_queue="gpu", stop_running=True, **image)
     if verb == "refresh":
-        seen = bench.lifecycle().observe(state)
+        seen = bench.operations().refresh(state)
         if seen is None or seen.instance_ids != ids(1, 2, 3):
             raise HarmedError(f"refresh says {seen and seen.instance_ids}")
         return seen
-    bench.lifecycle().remove(state)
+    bench.operations().destroy(state)
     return None
 
 

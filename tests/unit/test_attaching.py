@@ -11,9 +11,9 @@ from ehpc_nodes.errors import (
     OutcomeUnknownError,
     WaitTimeoutError,
 )
-from ehpc_nodes.lifecycle import FindingsError, IncompleteError
+from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.marks import ATTACHING_KEY, TAG_KEY, settle
-from unit.emulated import CLUSTER, IMAGE, MARK, OLD_IMAGE, Bench, ids, iid, killed, right_after
+from unit.emulated import CLUSTER, IMAGE, OWNER, OLD_IMAGE, Bench, ids, iid, killed, right_after
 
 #: Neither nodes nor tasks show an attach before it has ended.
 HIDDEN = {"nodes_listed": "at_end", "task_listed": False}
@@ -35,7 +35,7 @@ def attach(bench, *numbers, joined=(), strays=(), begun=(), operation=None, seco
 def announce(bench, *numbers):
     """As a run that was killed before it sent anything leaves them."""
     for n in numbers:
-        bench.emulator.world.instances[iid(n)].tags |= {TAG_KEY: MARK, ATTACHING_KEY: CLUSTER}
+        bench.emulator.world.instances[iid(n)].tags |= {TAG_KEY: OWNER, ATTACHING_KEY: CLUSTER}
 
 
 def send(bench, *numbers):
@@ -76,7 +76,7 @@ def test_instances_are_stopped_then_announced_then_sent():
     _, tagged = bench.emulator.journal.of("TagResources")
     assert [v for k, v in tagged.params.items() if k.startswith("Tag.")] == [
         *(TAG_KEY, ATTACHING_KEY),
-        *(MARK, f"{CLUSTER}/{OLD_IMAGE}"),
+        *(OWNER, f"{CLUSTER}/{OLD_IMAGE}"),
     ]
     assert operation.announced == set(ids(1, 2))
     assert [(r.action, r.request_id) for r in operation.records] == [
@@ -200,7 +200,7 @@ def test_instances_that_never_stop_end_it_before_anything_is_announced():
         " E-HPC; pulumi up will go on from there (more time: customTimeouts)."
     )
     assert bench.calls("AddExistedNodes") == []
-    assert bench.marked == {}
+    assert bench.owners == {}
 
 
 def test_a_look_that_fails_while_instances_stop_is_made_again():
@@ -236,7 +236,7 @@ def test_a_stop_is_sent_three_times_at_most():
         attach(bench, 1)
     assert len(bench.calls("StopInstances")) == SENDS
     assert bench.calls("AddExistedNodes") == []
-    assert bench.marked == {}
+    assert bench.owners == {}
 
 
 def test_a_stop_that_is_refused_for_one_instance_names_it():

@@ -6,7 +6,7 @@ import pytest
 from pulumi.output import UNKNOWN
 
 from ehpc_nodes.models import Declared, NodeState, State, check_form
-from ehpc_nodes.outcome import PENDING
+from ehpc_nodes.models import ATTACHING
 from ehpc_nodes.provider.properties import (
     changed,
     checked_inputs,
@@ -21,7 +21,7 @@ from ehpc_nodes.provider.properties import (
     why_due,
     wish_of,
 )
-from ehpc_nodes.sight import Wish
+from ehpc_nodes.preflight.snapshot import Desired
 
 CLUSTER, IMAGE = "ehpc-hz-a", "m-1"
 ONE, TWO = "i-a", "i-b"
@@ -214,7 +214,7 @@ STATE = {
         ({"job_queue": ""}, {"job_queue": "gpu"}, True),
         ({"nodes": {ONE: {"queue": "workq"}}}, {"job_queue": "gpu"}, True),
         ({"nodes": {ONE: {"queue": "workq"}}}, {}, False),
-        ({"nodes": {ONE: {"status": PENDING}}}, {}, True),
+        ({"nodes": {ONE: {"status": ATTACHING}}}, {}, True),
         ({"nodes": {ONE: {"status": "uninit"}}}, {}, True),
         ({"nodes": {ONE: {"status": "stopped"}}}, {}, False),
         ({"nodes": {ONE: {"status": "a new word"}}}, {}, False),
@@ -278,7 +278,7 @@ def test_declared_is_what_the_arguments_are():
 
 def test_the_wish_of_checked_inputs():
     bag = {**CHECKED, "job_queue": "gpu", "stop_running": UNKNOWN}
-    assert wish_of(bag) == Wish(
+    assert wish_of(bag) == Desired(
         cluster_id=CLUSTER,
         region="cn-hangzhou",
         image_id=IMAGE,
@@ -291,7 +291,7 @@ def test_the_wish_of_checked_inputs():
 
 def test_the_wish_of_what_is_not_known_yet():
     bag = {"cluster_id": CLUSTER, "image_id": UNKNOWN, "job_queue": UNKNOWN, "detach_busy": False}
-    assert wish_of(bag) == Wish(cluster_id=CLUSTER, image_known=False)
+    assert wish_of(bag) == Desired(cluster_id=CLUSTER, image_known=False)
 
 
 def test_hosts_of_a_mangled_state_are_left_out():

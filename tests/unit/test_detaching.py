@@ -18,7 +18,7 @@ from ehpc_nodes.errors import (
     api_error,
 )
 from ehpc_nodes.marks import ATTACHING_KEY, TAG_KEY
-from unit.emulated import CLUSTER, MARK, Bench, ids, iid, right_after
+from unit.emulated import CLUSTER, OWNER, Bench, ids, iid, right_after
 
 FORBIDDEN = {"status": 403, "code": "NotAuthorized", "message": "No.", "times": None}
 REFUSED = {"status": 400, "code": "InvalidParams", "message": "No."}
@@ -33,7 +33,7 @@ def nodes_of(*numbers, grace=30.0, **options):
     """A bench with some nodes, marked as this resource's."""
     bench = Bench(max(numbers), numbers, grace=grace, **options)
     for n in numbers:
-        bench.emulator.world.instances[iid(n)].tags[TAG_KEY] = MARK
+        bench.emulator.world.instances[iid(n)].tags[TAG_KEY] = OWNER
     bench.operation().see_nodes()  # a list lags behind what was seen before
     bench.emulator.journal.entries.clear()
     return bench
@@ -134,7 +134,7 @@ def test_nodes_are_detached_unmarked_and_not_released():
     assert [bench.emulator.world.instances[i].tags for i in ids(1, 2, 3)] == [
         {},
         {},
-        {TAG_KEY: MARK},
+        {TAG_KEY: OWNER},
     ]
     assert bench.said.statuses[0] == "detaching 2 nodes"
 
@@ -166,7 +166,7 @@ def test_nodes_that_stay_until_the_deadline_are_named():
         f"Not done after 50 s: not detached yet: {iid(1)} (releasing), {iid(2)} (releasing); task {task}."
         " The work goes on in E-HPC; pulumi up will go on from there (more time: customTimeouts)."
     )
-    assert bench.marked == dict.fromkeys(ids(1, 2), MARK)
+    assert bench.owners == dict.fromkeys(ids(1, 2), OWNER)
 
 
 def test_a_node_that_is_being_taken_away_already_is_only_waited_for():
@@ -199,7 +199,7 @@ def test_a_detach_that_is_ended_tells_its_task_and_what_to_do(verb, ended):
     bench.fault("task_never_ends", "DeleteNodes")
     if ended == "Ctrl-C":
         bench.clock.cancel_at(60)
-    lifecycle = bench.lifecycle(seconds=60 if ended == "time" else 3600)
+    lifecycle = bench.operations(seconds=60 if ended == "time" else 3600)
     end = partial(lifecycle.remove, state)
     if verb == "update":
         end = partial(lifecycle.converge, bench.inputs(2), state)
@@ -226,7 +226,7 @@ def test_a_node_whose_task_failed_is_told_and_keeps_its_mark():
     }
     assert "disk busy" in record.error
     assert operation.detached == {iid(1)}
-    assert bench.marked == {iid(2): MARK}
+    assert bench.owners == {iid(2): OWNER}
 
 
 def test_a_node_that_stays_after_a_task_that_succeeded_is_told_too():
@@ -309,7 +309,7 @@ def test_it_is_sent_three_times_at_most():
         "code": "TransportError",
         "reason": "DeleteNodes: no usable answer: connection reset.",
     }
-    assert bench.marked == {iid(1): MARK}
+    assert bench.owners == {iid(1): OWNER}
 
 
 def test_a_refusal_for_good_is_told_at_once():
@@ -339,7 +339,7 @@ def test_nodes_that_are_gone_already_are_no_error_and_the_others_are_sent_again(
     assert named(bench) == [ids(1, 2, 3), ids(1, 3)]
     assert (bench.nodes, operation.failed) == ({}, {})
     assert operation.detached == set(ids(1, 2, 3))
-    assert bench.marked == {}
+    assert bench.owners == {}
 
 
 def test_all_gone_already_is_success():

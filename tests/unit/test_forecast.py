@@ -45,7 +45,7 @@ class Regions:
 
     def __call__(self, region):
         self.asked.append(region)
-        return self.bench.lifecycle()
+        return self.bench.operations()
 
 
 def told(bench, bag, wanted, owned=()):

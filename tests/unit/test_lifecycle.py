@@ -3,9 +3,9 @@
 import pytest
 
 from ehpc_nodes.errors import RefusedError, WaitTimeoutError
-from ehpc_nodes.lifecycle import FindingsError, IncompleteError
-from ehpc_nodes.sight import Wish
-from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids, killed, right_after
+from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
+from ehpc_nodes.preflight.snapshot import Desired
+from unit.emulated import CLUSTER, IMAGE, OWNER, Bench, ids, killed, right_after
 
 
 def test_create_attaches_all_in_one_call_and_knows_its_task():
@@ -25,7 +25,7 @@ def test_create_attaches_all_in_one_call_and_knows_its_task():
     }
     assert [t.status for t in state.tasks] == ["Success"]
     assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
-    assert bench.marked == dict.fromkeys(ids(1, 2, 3), MARK)
+    assert bench.owners == dict.fromkeys(ids(1, 2, 3), OWNER)
 
 
 def test_create_adopts_members_without_a_write():
@@ -42,7 +42,7 @@ def test_without_consent_nothing_is_called_that_writes():
     with pytest.raises(FindingsError, match=r"replace_system_disks: .*compute2 .*compute3"):
         bench.up(1, 2, 3, replace_system_disks=False)
     assert bench.writes() == []
-    assert bench.marked == {}
+    assert bench.owners == {}
 
 
 def test_update_attaches_and_detaches_just_the_difference():
@@ -54,7 +54,7 @@ def test_update_attaches_and_detaches_just_the_difference():
     assert sorted(bench.nodes) == state.instance_ids == ids(2, 3, 4)
     assert bench.harm.releases == []
     assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3, 4), 1)
-    assert bench.marked == dict.fromkeys(ids(2, 3, 4), MARK)
+    assert bench.owners == dict.fromkeys(ids(2, 3, 4), OWNER)
 
 
 def test_a_queue_change_moves_by_host_name():
@@ -108,7 +108,7 @@ def test_a_failed_node_that_vanished_can_be_retried():
     with pytest.raises(IncompleteError) as caught:
         bench.up(1, 2)
     assert caught.value.state.instance_ids == ids(1)
-    assert bench.marked == dict.fromkeys(ids(1), MARK)
+    assert bench.owners == dict.fromkeys(ids(1), OWNER)
     bench.emulator.world.instances[ids(2)[0]].status = "Stopped"
     state = bench.up(1, 2, before=caught.value.state)
     assert state.instance_ids == ids(1, 2)
@@ -119,21 +119,21 @@ def test_a_failed_node_that_vanished_can_be_retried():
 def test_remove_detaches_and_releases_nothing():
     bench = Bench()
     state = bench.up(1, 2)
-    bench.lifecycle().remove(state)
+    bench.operations().destroy(state)
     assert bench.nodes == {}
     assert bench.harm.releases == []
     assert set(ids(1, 2)) <= bench.emulator.world.instances.keys()
     assert bench.emulator.journal.of("DeleteNodes")[0].params["ReleaseInstance"] == "false"
-    assert bench.marked == {}
+    assert bench.owners == {}
 
 
 def test_remove_of_what_is_gone_is_success():
     bench = Bench()
     state = bench.up(1)
     bench.emulator.world.remove_node(ids(1)[0])
-    bench.lifecycle().remove(state)
+    bench.operations().destroy(state)
     del bench.emulator.world.clusters[CLUSTER]
-    bench.lifecycle().remove(state)
+    bench.operations().destroy(state)
     assert bench.writes() == ["AddExistedNodes"]
 
 
@@ -142,11 +142,11 @@ def test_busy_nodes_are_not_detached_without_consent():
     state = bench.up(1, 2)
     bench.nodes[ids(1)[0]].used.cpu = 2
     with pytest.raises(RefusedError, match=r"compute1 \(i-bp1test0001; used: 2 CPU\)"):
-        bench.lifecycle().remove(state)
+        bench.operations().destroy(state)
     with pytest.raises(RefusedError, match="set detach_busy=True"):
         bench.up(2, before=state)
     assert len(bench.nodes) == 2
-    bench.lifecycle().remove(state.model_copy(update={"detach_busy": True}))
+    bench.operations().destroy(state.model_copy(update={"detach_busy": True}))
     assert bench.nodes == {}
 
 
@@ -172,15 +172,15 @@ def test_an_instance_that_was_released_keeps_no_marks_on_the_others():
     bench = Bench()
     saved = bench.up(1, 2)
     bench.emulator.outside.remove_instance(ids(2)[0])
-    bench.lifecycle().remove(saved)
-    assert bench.nodes == {} == bench.marked
+    bench.operations().destroy(saved)
+    assert bench.nodes == {} == bench.owners
 
 
 def test_nodes_that_a_killed_run_attached_are_found_by_their_announcement():
     bench = Bench()
     state = bench.up(1)
     killed(bench, 1, 2, before=state, after="ListNodesByQueue")
-    assert bench.lifecycle().observe(state).instance_ids == ids(1, 2)
+    assert bench.operations().refresh(state).instance_ids == ids(1, 2)
     after = bench.up(1, before=state)
     assert sorted(bench.nodes) == after.instance_ids == ids(1)
 
@@ -192,11 +192,11 @@ def test_nodes_with_this_resources_mark_that_it_never_held_are_told_and_left_alo
     mine = bench.up(3)
     assert sorted(bench.nodes) == ids(1, 2, 3)
     mine = bench.up(3, 4, before=mine)
-    assert bench.lifecycle().observe(mine).instance_ids == ids(3, 4)
-    bench.lifecycle().remove(mine)
+    assert bench.operations().refresh(mine).instance_ids == ids(3, 4)
+    bench.operations().destroy(mine)
     assert sorted(bench.nodes) == ids(1, 2)
-    survey = bench.lifecycle().survey(
-        Wish(CLUSTER, "cn-hangzhou", replace_system_disks=True), set(ids(5)), set(ids(4))
+    survey = bench.operations().survey(
+        Desired(CLUSTER, "cn-hangzhou", replace_system_disks=True), set(ids(5)), set(ids(4))
     )
     assert survey.plan.detach == ()
     told = [f.reason for f in survey.findings if f.warning]
@@ -206,7 +206,7 @@ def test_nodes_with_this_resources_mark_that_it_never_held_are_told_and_left_alo
 def test_managers_and_login_nodes_are_never_touched():
     bench = Bench()
     with pytest.raises(FindingsError, match="it is never touched"):
-        bench.lifecycle().converge(bench.inputs(1, instance_ids=["i-bp1manager"]))
+        bench.operations().converge(bench.inputs(1, instance_ids=["i-bp1manager"]))
     assert bench.writes() == []
     assert bench.harm.touched == []
 
@@ -249,7 +249,7 @@ def test_marks_that_cannot_be_taken_away_keep_no_destroy_from_ending():
     bench = Bench()
     state = bench.up(1)
     bench.fault("reset_before", "UntagResources", times=None)
-    bench.lifecycle().remove(state)
+    bench.operations().destroy(state)
     assert bench.nodes == {}
     assert bench.said.warnings[0].startswith("The tags ehpc-nodes, ehpc-nodes-att")
 
@@ -259,7 +259,7 @@ def test_what_another_resource_waits_for_at_any_time_is_not_detached(at):
     """Its registration may reach the engine late, and it may have been refused before this one detaches."""
     bench = Bench(3)
     saved = bench.up(1, 2)
-    lifecycle = bench.lifecycle()
+    lifecycle = bench.operations()
     asked: list[int] = []
 
     class Others:

@@ -16,7 +16,7 @@ from ehpc_nodes.clock import Deadline
 from ehpc_nodes.emulator import EmulatorServer
 from ehpc_nodes.emulator.world import Cluster, Image, Instance, Node
 from ehpc_nodes.errors import AuthError, ClusterNotFoundError, ConfigError, TransportError
-from ehpc_nodes.sight import Wish
+from ehpc_nodes.preflight.snapshot import Desired
 from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid
 
 PAGE = (Path(__file__).parents[2] / "docs" / "lookup.md").read_text()
@@ -154,8 +154,8 @@ def test_images_that_fit_are_those_that_preview_takes(bench, client):
     fitting = {image.image_id for image in lookup.images(CLUSTER, client=client)}
     assert fitting == {"centos_7_02.vhd", "centos_7_06.vhd", "m-bp1own"}
     for image in lookup.images(client=client):
-        wish = Wish(CLUSTER, "cn-hangzhou", image.image_id, image.owner_alias, "", True)
-        survey = bench.lifecycle().survey(wish, set(ids(3)), set())
+        wish = Desired(CLUSTER, "cn-hangzhou", image.image_id, image.owner_alias, "", True)
+        survey = bench.operations().survey(wish, set(ids(3)), set())
         refused = any(not finding.warning for finding in survey.findings)
         assert refused == (image.image_id not in fitting), image
 
@@ -247,8 +247,8 @@ def test_a_cluster_that_does_not_run_has_none(bench, find):
     assert set(reasons.values()) == {
         (f"cluster {CLUSTER} is stopped, not running: wait until it is",)
     }
-    survey = bench.lifecycle().survey(
-        Wish(CLUSTER, "cn-hangzhou", replace_system_disks=True), set(ids(3)), set()
+    survey = bench.operations().survey(
+        Desired(CLUSTER, "cn-hangzhou", replace_system_disks=True), set(ids(3)), set()
     )
     assert [f.reason for f in survey.findings if not f.warning] == list(reasons[iid(3)])
 
@@ -261,11 +261,11 @@ def test_all_candidates_can_be_attached_in_one_go(bench, find):
     world.instances["i-classic"] = Instance("i-classic", "x", VPC, IMAGE, network_type="classic")
     world.instances[iid(4)].tags["ehpc-nodes"] = "somebody/else/x"
     wanted = sorted(find())
-    survey = bench.lifecycle().survey(
-        Wish(CLUSTER, "cn-hangzhou", replace_system_disks=True), set(wanted), set()
+    survey = bench.operations().survey(
+        Desired(CLUSTER, "cn-hangzhou", replace_system_disks=True), set(wanted), set()
     )
     assert [f.reason for f in survey.findings] == []
-    state = bench.lifecycle().converge(bench.inputs(instance_ids=wanted))
+    state = bench.operations().converge(bench.inputs(instance_ids=wanted))
     assert (state.instance_ids, state.failed) == (wanted, {})
     assert find() == {}
 

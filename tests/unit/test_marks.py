@@ -15,7 +15,7 @@ from ehpc_nodes.marks import (
     settle,
     unmark,
 )
-from unit.emulated import CLUSTER, MARK, Bench, ids, iid
+from unit.emulated import CLUSTER, OWNER, Bench, ids, iid
 
 ALL = {TAG_KEY, ATTACHING_KEY, IDENTITY_KEY}
 
@@ -42,19 +42,19 @@ def announced(*numbers, **options):
     ("seen", "owner"),
     [
         (instance(), ""),
-        (instance(ehpc_nodes=MARK), ""),
+        (instance(ehpc_nodes=OWNER), ""),
         (instance(ehpc_nodes="other", ehpc_nodes_id="xyz"), "other"),
         (instance(ehpc_nodes="other"), "other"),
         (instance(ehpc_nodes="former name", ehpc_nodes_id="abc"), ""),
     ],
 )
 def test_an_instance_is_anothers_by_its_mark_unless_the_identity_is_this_ones(seen, owner):
-    assert owner_of(seen, MARK, "abc") == owner
+    assert owner_of(seen, OWNER, "abc") == owner
 
 
 def test_without_an_identity_the_name_alone_counts():
-    assert owner_of(instance(ehpc_nodes="other"), MARK, "") == "other"
-    assert begun_of([instance(ehpc_nodes=MARK)], CLUSTER, "", ids(1)) == set()
+    assert owner_of(instance(ehpc_nodes="other"), OWNER, "") == "other"
+    assert begun_of([instance(ehpc_nodes=OWNER)], CLUSTER, "", ids(1)) == set()
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 
 from ehpc_nodes.emulator.world import Cluster, Queue
 from ehpc_nodes.errors import CancelledError, EhpcError, NotSentError, api_error
-from ehpc_nodes.lifecycle import IncompleteError
-from unit.emulated import CLUSTER, IMAGE, MARK, VPC, Bench, ids, iid, right_after
+from ehpc_nodes.reconcile.operations import IncompleteError
+from unit.emulated import CLUSTER, IMAGE, OWNER, VPC, Bench, ids, iid, right_after
 
 CONFLICT = {"status": 403, "code": "ConflictOpt"}
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
@@ -37,7 +37,7 @@ def an_expired_token(bench, _patch):
     bench.clock.at(300, lambda: bench.fault("error", "*", **expired))
 
 
-@pytest.mark.parametrize("mark", ["", MARK])
+@pytest.mark.parametrize("mark", ["", OWNER])
 @pytest.mark.parametrize("ended_by", [ctrl_c, an_expired_token])
 def test_a_run_that_is_ended_early_keeps_the_nodes_that_were_ready(ended_by, mark, monkeypatch):
     """Of one task, one node is ready early and the other late."""
@@ -55,7 +55,7 @@ def test_a_run_that_is_ended_early_keeps_the_nodes_that_were_ready(ended_by, mar
     state = told.value.state
     assert state.instance_ids == ids(1, 2)
     assert state.nodes[iid(1)].status == "running"
-    bench.lifecycle().remove(state)
+    bench.operations().destroy(state)
     assert bench.nodes == {}
 
 
@@ -193,7 +193,7 @@ def refused_for_a_while(bench, patch, error, meanwhile):
     patch.setattr(bench, "exchange", refusing)
 
 
-@pytest.mark.parametrize("mark", ["", MARK])
+@pytest.mark.parametrize("mark", ["", OWNER])
 @pytest.mark.parametrize("meanwhile", [attached_by_somebody, attached_and_stopped])
 @pytest.mark.parametrize(
     "error",
@@ -290,13 +290,13 @@ def test_a_second_batch_that_is_not_repeated_leaves_its_nodes_in_the_state(monke
     assert {*state.instance_ids} == bench.nodes.keys() == {*ids(*range(101, 152))}
     bench.emulator.outside.use(iid(150), 0)
     assert bench.up(151, before=state).instance_ids == sorted(bench.nodes) == ids(151)
-    assert bench.marked.keys() == bench.nodes.keys()
+    assert bench.owners.keys() == bench.nodes.keys()
 
 
 # -- looks that fail, or are late ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("mark", [OWNER, ""])
 @pytest.mark.parametrize("action", ["ListClusters", "ListNodesNoPaging", "DescribeInstances"])
 def test_what_was_refused_and_never_repeated_counts_as_not_sent(action, mark):
     """The look before the second attempt fails for two minutes, and somebody starts an instance meanwhile."""
@@ -350,7 +350,7 @@ ODD = {"status": 200, "content_type": "application/json", "after_effect": True}
 
 
 @pytest.mark.parametrize("task", ['["T"]', '{"Id": "T"}'])
-@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("mark", [OWNER, ""])
 def test_an_accepted_attach_whose_answer_has_another_form_is_looked_after(mark, task):
     bench = Bench(3, mark=mark)
     bench.fault("garbage", "AddExistedNodes", body=f'{{"TaskId": {task}}}', **ODD)
@@ -403,7 +403,7 @@ def update(bench, state, seconds=3600):
 
 def destroy(bench, state, seconds=3600):
     try:
-        bench.lifecycle(seconds).remove(state)
+        bench.operations(seconds).destroy(state)
     except EhpcError:
         return state.instance_ids
     return []
@@ -419,7 +419,7 @@ def test_a_list_that_lacks_a_node_for_a_while_leaves_none_behind(run, monkeypatc
     lacking(bench, monkeypatch, 1, 20)
     assert run(bench, state) == (ids(2) if run is update else [])
     bench.emulator.advance(60)
-    assert sorted(bench.nodes) == sorted(bench.marked) == (ids(2) if run is update else [])
+    assert sorted(bench.nodes) == sorted(bench.owners) == (ids(2) if run is update else [])
 
 
 @both

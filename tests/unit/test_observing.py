@@ -12,7 +12,7 @@ def test_observe_tells_what_the_cluster_says():
     state = bench.up(1, 2, 3)
     bench.emulator.world.remove_node(ids(1)[0])
     bench.nodes[ids(2)[0]].status = "stopped"
-    seen = bench.lifecycle().observe(state)
+    seen = bench.operations().refresh(state)
     assert seen.instance_ids == ids(2, 3)
     assert seen.nodes[ids(2)[0]].status == "stopped"
     assert (seen.task_id, seen.request_id) == (state.task_id, state.request_id)
@@ -23,17 +23,17 @@ def test_observe_says_gone_only_for_what_is_gone():
     state = bench.up(1)
     bench.fault("error", "ListNodes", times=None, code="ServiceUnavailable")
     with pytest.raises(EhpcError, match="ServiceUnavailable"):
-        bench.lifecycle().observe(state)
+        bench.operations().refresh(state)
     bench.emulator.faults.clear()
     bench.emulator.world.remove_node(ids(1)[0])
-    assert bench.lifecycle().observe(state) is None
+    assert bench.operations().refresh(state) is None
 
 
 def test_a_node_that_a_lagging_list_leaves_out_is_waited_for():
     bench = Bench(attached=(1,), list_lag={"seconds": 10})
     bench.operation().see_nodes()
     bench.emulator.outside.attach(iid(2), CLUSTER)
-    assert bench.lifecycle().observe(only_read(1, 2)).instance_ids == ids(1, 2)
+    assert bench.operations().refresh(only_read(1, 2)).instance_ids == ids(1, 2)
     assert sum(bench.clock.slept) >= 10
 
 
@@ -43,7 +43,7 @@ def only_read(*numbers, cluster_id=CLUSTER):
 
 def test_without_a_name_all_compute_nodes_are_read_and_their_queues():
     bench = Bench(attached=(1, 2))
-    seen = bench.lifecycle().observe_all(only_read())
+    seen = bench.operations().read_nodes(only_read())
     assert seen.instance_ids == ids(1, 2)
     assert {node.queue for node in seen.nodes.values()} == {"workq"}
     assert bench.writes() == []
@@ -51,7 +51,7 @@ def test_without_a_name_all_compute_nodes_are_read_and_their_queues():
 
 def test_what_is_named_and_is_no_node_is_left_out_without_waiting():
     bench = Bench(attached=(1, 2))
-    seen = bench.lifecycle().observe_all(only_read(2, 3))
+    seen = bench.operations().read_nodes(only_read(2, 3))
     assert seen.instance_ids == ids(2)
     assert bench.clock.slept == []
 
@@ -59,28 +59,28 @@ def test_what_is_named_and_is_no_node_is_left_out_without_waiting():
 def test_a_failed_node_is_read_with_its_reason():
     bench = Bench(attached=(1,))
     bench.nodes[iid(1)].status = "exception"
-    assert bench.lifecycle().observe_all(only_read()).failed.keys() == {iid(1)}
+    assert bench.operations().read_nodes(only_read()).failed.keys() == {iid(1)}
 
 
 def test_a_cluster_that_is_not_there_is_an_error_to_read_and_gone_to_refresh():
     bench = Bench()
     nowhere = only_read(1, cluster_id="ehpc-hz-nowhere")
     with pytest.raises(ClusterNotFoundError):
-        bench.lifecycle().observe_all(nowhere)
-    assert bench.lifecycle().observe(nowhere) is None
+        bench.operations().read_nodes(nowhere)
+    assert bench.operations().refresh(nowhere) is None
     assert bench.said.infos == ["the cluster ehpc-hz-nowhere is gone, so nothing is attached to it"]
 
 
 def test_a_cluster_that_is_not_there_like_its_instances_may_be_of_another_account():
     bench = Bench()
     bench.emulator.world.clusters.clear()
-    assert bench.lifecycle().observe(only_read(1, 99)) is None
+    assert bench.operations().refresh(only_read(1, 99)) is None
     with pytest.raises(EhpcError, match=r"Neither .* nor any of its instances \(i-bp1test0099\)"):
-        bench.lifecycle().observe(only_read(99))
+        bench.operations().refresh(only_read(99))
     bench.fault("error", "DescribeInstances", times=None, code="Forbidden.RAM", status=403)
     with pytest.raises(EhpcError, match=r"can't be told\. DescribeInstances: Forbidden\.RAM"):
-        bench.lifecycle().observe(only_read(1))
+        bench.operations().refresh(only_read(1))
     bench.emulator.faults.clear()
     bench.fault("error", "DescribeInstances", times=None, code="InvalidAccessKeyId.NotFound")
     with pytest.raises(EhpcError, match=r"^DescribeInstances: InvalidAccessKeyId"):
-        bench.lifecycle().observe(only_read(1))
+        bench.operations().refresh(only_read(1))

@@ -5,7 +5,7 @@ import pytest
 from ehpc_nodes.api.cache import Looks
 from ehpc_nodes.api.responses import Accepted, Node
 from ehpc_nodes.errors import CancelledError, WaitTimeoutError
-from ehpc_nodes.lifecycle import IncompleteError
+from ehpc_nodes.reconcile.operations import IncompleteError
 from ehpc_nodes.models import Failure, NodeState, State
 from ehpc_nodes.outcome import (
     PENDING,

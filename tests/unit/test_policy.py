@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ehpc_nodes.errors import EhpcError
-from ehpc_nodes.lifecycle import IncompleteError
+from ehpc_nodes.reconcile.operations import IncompleteError
 from unit.emulated import CLUSTER, Bench, ids
 
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
@@ -39,8 +39,8 @@ def everything(allowed):
         lambda: bench.up(2, 3, before=state, stop_running=True, job_queue="workq", **own)
     )
     if state:
-        attempt(lambda: bench.lifecycle().observe(state))
-        attempt(lambda: bench.lifecycle().remove(state))
+        attempt(lambda: bench.operations().refresh(state))
+        attempt(lambda: bench.operations().destroy(state))
     system = {"image_id": "centos_7_02.vhd", "image_owner_alias": "system"}
     attempt(lambda: bench.up(4, **system))
     return told, bench.said.warnings, bench
@@ -73,16 +73,16 @@ def test_without_one_that_one_is_named_and_nothing_is_harmed(missing):
 
 def notes(bench):
     """What a preview would warn of."""
-    from ehpc_nodes.sight import Wish
+    from ehpc_nodes.preflight.snapshot import Desired
 
     wishes = [
-        Wish(CLUSTER, "cn-hangzhou", image, alias, "gpu", replace_system_disks=True)
+        Desired(CLUSTER, "cn-hangzhou", image, alias, "gpu", replace_system_disks=True)
         for image, alias in (("m-bp1own", "self"), ("centos_7_02.vhd", "system"))
     ]
     return [
         finding.reason
         for wish in wishes
-        for finding in bench.lifecycle().survey(wish, set(ids(5)), set()).findings
+        for finding in bench.operations().survey(wish, set(ids(5)), set()).findings
     ]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ehpc_nodes.emulator.world import Cluster, Node
 from ehpc_nodes.models import Finding, check_form
-from ehpc_nodes.sight import NOT_SEEN, Wish
+from ehpc_nodes.sight import NOT_SEEN, Desired
 from unit.emulated import CLUSTER, IMAGE, OLD_IMAGE, VPC, Bench, ids
 
 ONE, TWO = ids(1, 2)
@@ -446,9 +446,9 @@ def test_many_instances_with_one_trouble_are_one_finding(kind):
 
 
 def survey(bench, wanted=(ONE,), owned=(), **changes):
-    wish = Wish(CLUSTER, "cn-hangzhou", replace_system_disks=True)
-    wish = Wish(**{**vars(wish), **changes})
-    return bench.lifecycle().survey(wish, set(wanted), set(owned))
+    wish = Desired(CLUSTER, "cn-hangzhou", replace_system_disks=True)
+    wish = Desired(**{**vars(wish), **changes})
+    return bench.operations().survey(wish, set(wanted), set(owned))
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -9,12 +9,12 @@ from ehpc_nodes.api.client import Client
 from ehpc_nodes.emulator.knobs import Pace
 from ehpc_nodes.emulator.world import Cluster, Queue
 from ehpc_nodes.errors import EhpcError
-from ehpc_nodes.lifecycle import FindingsError, IncompleteError
-from ehpc_nodes.sight import Wish
+from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
+from ehpc_nodes.preflight.snapshot import Desired
 from unit.emulated import (
     CLUSTER,
     IMAGE,
-    MARK,
+    OWNER,
     OLD_IMAGE,
     VPC,
     Bench,
@@ -34,7 +34,7 @@ HIDDEN = {
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
 
 
-def hidden(how, mark=MARK, **knobs):
+def hidden(how, mark=OWNER, **knobs):
     return Bench(4, mark=mark, pace={"seconds": 300}, nodes_listed="at_end", **HIDDEN[how], **knobs)
 
 
@@ -45,12 +45,12 @@ def interrupted(bench, *numbers, before=None):
     return told.value.state
 
 
-@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("mark", [OWNER, ""])
 @pytest.mark.parametrize("how", HIDDEN)
 def test_a_refresh_keeps_what_is_still_being_attached(how, mark):
     bench = hidden(how, mark)
     state = interrupted(bench, 1)
-    seen = bench.lifecycle().observe(state)
+    seen = bench.operations().refresh(state)
     assert {i: n.status for i, n in seen.nodes.items()} == {iid(1): "attaching"}
     after = bench.up(1, before=seen, stop_running=True)
     assert after.instance_ids == sorted(bench.nodes) == ids(1)
@@ -63,20 +63,20 @@ def test_a_refresh_drops_what_was_never_attached():
     bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1), status="absent")
     state = interrupted(bench, 1, 2)
     bench.emulator.advance(600)
-    assert bench.lifecycle().observe(state).instance_ids == ids(2)
+    assert bench.operations().refresh(state).instance_ids == ids(2)
 
 
-@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("mark", [OWNER, ""])
 @pytest.mark.parametrize("how", HIDDEN)
 def test_a_destroy_waits_for_what_is_still_being_attached(how, mark):
     bench = hidden(how, mark)
-    bench.lifecycle().remove(interrupted(bench, 1, 2))
+    bench.operations().destroy(interrupted(bench, 1, 2))
     bench.emulator.advance(600)
     assert bench.nodes == {}
     assert bench.writes() == ["AddExistedNodes", "DeleteNodes"]
 
 
-@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("mark", [OWNER, ""])
 @pytest.mark.parametrize("how", HIDDEN)
 def test_an_update_detaches_what_is_still_being_attached_and_not_wanted_any_more(how, mark):
     bench = hidden(how, mark)
@@ -119,7 +119,7 @@ def test_an_update_that_came_to_its_end_unsaved_is_known_by_its_identity():
     bench.up(1, 2, 3, before=saved)  # the engine is killed before it saves what this returns
     after = bench.up(1, 3, before=saved)
     assert after.instance_ids == sorted(bench.nodes) == ids(1, 3)
-    assert bench.marked.keys() == bench.nodes.keys()
+    assert bench.owners.keys() == bench.nodes.keys()
     assert bench.writes() == ["AddExistedNodes", "AddExistedNodes", "DeleteNodes"]
 
 
@@ -127,9 +127,9 @@ def test_a_refresh_and_a_destroy_find_what_an_update_left_unsaved():
     bench = Bench()
     saved = bench.up(1)
     bench.up(1, 2, before=saved)  # not saved
-    assert bench.lifecycle().observe(saved).instance_ids == ids(1, 2)
-    bench.lifecycle().remove(saved)
-    assert bench.nodes == {} == bench.marked
+    assert bench.operations().refresh(saved).instance_ids == ids(1, 2)
+    bench.operations().destroy(saved)
+    assert bench.nodes == {} == bench.owners
 
 
 def test_a_create_that_came_to_its_end_unsaved_is_adopted_or_told():
@@ -138,8 +138,8 @@ def test_a_create_that_came_to_its_end_unsaved_is_adopted_or_told():
     bench.up(1, 2)  # not saved
     assert bench.up(1, 3).instance_ids == ids(1, 3)
     assert sorted(bench.nodes) == ids(1, 2, 3)
-    wish = Wish(CLUSTER, "cn-hangzhou", replace_system_disks=True)
-    (finding,) = bench.lifecycle().survey(wish, set(ids(1, 3)), set(ids(1, 3))).findings
+    wish = Desired(CLUSTER, "cn-hangzhou", replace_system_disks=True)
+    (finding,) = bench.operations().survey(wish, set(ids(1, 3)), set(ids(1, 3))).findings
     assert finding.reason.startswith(f"compute2 ({iid(2)}) is attached with this resource's mark")
 
 
@@ -151,10 +151,10 @@ def with_another_cluster(bench):
     return bench
 
 
-@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("mark", [OWNER, ""])
 def test_what_another_cluster_is_just_attaching_is_not_sent(mark):
     bench = with_another_cluster(Bench(mark=mark, pace={"seconds": 300}, nodes_listed="at_end"))
-    bench.lifecycle().cloud.add_existed_nodes(OTHER, ids(1), image=(IMAGE, "system"), queue="")
+    bench.operations().cloud.add_existed_nodes(OTHER, ids(1), image=(IMAGE, "system"), queue="")
     with pytest.raises(FindingsError, match=f"is in cluster {OTHER}, or on its way there"):
         bench.up(1, stop_running=True)
     assert bench.writes() == ["AddExistedNodes"]
@@ -171,16 +171,16 @@ def test_what_a_killed_run_sent_to_another_cluster_is_told_and_keeps_its_mark():
         assert seen.instance_ids == ids(2)
         assert any(f"{iid(1)} was sent to {CLUSTER}" in said for said in told(bench, 2))
     assert bench.clock.now() - began < 700
-    assert bench.marked[iid(1)] == MARK
-    bench.lifecycle().remove(seen)
+    assert bench.owners[iid(1)] == OWNER
+    bench.operations().destroy(seen)
     assert sorted(bench.nodes) == ids(1)
     assert bench.up(1, stop_running=True).instance_ids == ids(1)
 
 
 def told(bench, *numbers):
     """What a preview says of the other cluster."""
-    wish = Wish(OTHER, "cn-hangzhou", replace_system_disks=True)
-    found = bench.lifecycle().survey(wish, set(ids(*numbers)), set(ids(*numbers))).findings
+    wish = Desired(OTHER, "cn-hangzhou", replace_system_disks=True)
+    found = bench.operations().survey(wish, set(ids(*numbers)), set(ids(*numbers))).findings
     return [finding.reason for finding in found if finding.warning]
 
 
@@ -192,17 +192,17 @@ def test_a_node_that_has_become_another_resources_is_left_attached():
     after = bench.up(2, before=state)
     assert after.instance_ids == ids(2)
     assert sorted(bench.nodes) == ids(1, 2)
-    bench.lifecycle().remove(state)
+    bench.operations().destroy(state)
     assert sorted(bench.nodes) == ids(1)
     said = f"Left attached, since another resource's mark stands on it: {iid(1)} (project/other/nodes)."
     assert bench.said.warnings.count(said) == 2
-    assert bench.marked == {iid(1): "project/other/nodes"}
+    assert bench.owners == {iid(1): "project/other/nodes"}
 
 
 def test_a_joined_task_that_fails_without_a_node_ends_the_wait():
     bench = Bench(mark="", pace={"seconds": 300}, nodes_listed="at_end")
     bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1), status="absent")
-    bench.lifecycle().cloud.add_existed_nodes(CLUSTER, ids(1), image=(IMAGE, "system"), queue="")
+    bench.operations().cloud.add_existed_nodes(CLUSTER, ids(1), image=(IMAGE, "system"), queue="")
     began = bench.clock.now()
     with pytest.raises(EhpcError, match="not among the cluster's nodes; task"):
         bench.up(1)
@@ -216,13 +216,13 @@ def test_a_second_killed_run_does_not_take_the_marks_of_what_the_first_one_sent(
     bench.fault("slow", "*", seconds=0)
     with pytest.raises(EhpcError):
         bench.up(1, 2, stop_running=True, seconds=20)
-    assert all(bench.marked[i] == MARK for i in ids(1, 2))
+    assert all(bench.owners[i] == OWNER for i in ids(1, 2))
     assert bench.up(1, 2, stop_running=True).instance_ids == ids(1, 2)
     assert bench.writes() == ["AddExistedNodes"]
     assert bench.harm.double_attach == []
 
 
-@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("mark", [OWNER, ""])
 @pytest.mark.parametrize("seconds", [2, 120])
 def test_what_somebody_attaches_while_others_are_being_stopped_is_not_sent(mark, seconds):
     bench = Bench(3, mark=mark, instance_pace={"seconds": seconds})
@@ -240,7 +240,7 @@ def test_what_somebody_attaches_while_others_are_being_stopped_is_not_sent(mark,
     assert {i: f.code for i, f in told.value.state.failed.items()} == {iid(2): "Taken"}
     assert f"{iid(2)}: was taken meanwhile by cluster {CLUSTER}" in told.value.reasons[0]
     assert bench.harm.double_attach == []
-    assert iid(2) not in bench.marked
+    assert iid(2) not in bench.owners
     after = bench.up(1, 2, 3, before=told.value.state)
     assert (after.failed, after.instance_ids) == ({}, ids(1, 2, 3))
 
@@ -255,12 +255,12 @@ def test_what_somebody_took_meanwhile_is_nobody_elses_node(others):
 
     with right_after(bench, "TagResources", attached_by_somebody), pytest.raises(EhpcError) as told:
         bench.up(1, *others)
-    assert iid(1) not in bench.marked
+    assert iid(1) not in bench.owners
     state = getattr(told.value, "state", None)
     assert bool(state) == bool(others), "a create that wrote nothing leaves no state"
     if state:
         assert state.instance_ids == ids(2)
-        bench.lifecycle().remove(bench.up(2, before=state))
+        bench.operations().destroy(bench.up(2, before=state))
     assert sorted(bench.nodes) == ids(1)
 
 
@@ -277,7 +277,7 @@ def test_what_another_resource_marks_while_others_are_being_stopped_keeps_its_ma
     ):
         bench.up(1, 2, stop_running=True)
     assert sorted(bench.nodes) == ids(1)
-    assert bench.marked == {iid(1): MARK, iid(2): "project/other/nodes"}
+    assert bench.owners == {iid(1): OWNER, iid(2): "project/other/nodes"}
 
 
 def test_what_somebody_attaches_while_a_lost_answer_is_resolved_is_not_sent():
@@ -323,7 +323,7 @@ def test_a_failed_node_that_was_detached_by_hand_is_retried_at_once():
         bench.up(1, 2)
     bench.emulator.outside.detach(iid(1))
     began = bench.clock.now()
-    saved = bench.lifecycle().observe(told.value.state)
+    saved = bench.operations().refresh(told.value.state)
     after = bench.up(1, 2, before=saved, stop_running=True)
     assert (after.failed, sorted(bench.nodes)) == ({}, ids(1, 2))
     assert bench.clock.now() - began < 60
@@ -340,11 +340,11 @@ def test_what_a_killed_create_attached_stays_this_resources_under_another_name()
     bench = Bench()
     bench.up(1, 2)  # not saved
     saved = bench.up(1, 2)
-    bench.mark = "project/stack/renamed"
+    bench.name = "project/stack/renamed"
     saved = bench.up(1, before=saved)
     assert sorted(bench.nodes) == ids(1)
-    bench.lifecycle().remove(saved)
-    assert bench.nodes == {} == bench.marked
+    bench.operations().destroy(saved)
+    assert bench.nodes == {} == bench.owners
 
 
 def test_without_the_permission_to_list_tasks_a_vanished_node_is_no_endless_look():
@@ -373,7 +373,7 @@ def test_what_was_joined_keeps_its_marks_where_the_run_then_fails(action):
     with right_after(bench, "ListNodesNoPaging", forbidden), pytest.raises(EhpcError):
         bench.up(1, 2, job_queue="gpu")
     assert sorted(bench.nodes) == ids(1, 2)
-    assert bench.marked == {iid(1): MARK}
+    assert bench.owners == {iid(1): OWNER}
     bench.emulator.faults.clear()
     assert bench.up(2, job_queue="gpu").instance_ids == ids(2)
     assert sorted(bench.nodes) == ids(2)
@@ -383,7 +383,7 @@ def test_a_rename_after_a_killed_update_sends_nothing_twice():
     bench = hidden("both")
     saved = bench.up(1)
     killed(bench, 1, 2, before=saved, after="AddExistedNodes")
-    bench.mark = "project/stack/renamed"
+    bench.name = "project/stack/renamed"
     after = bench.up(1, 2, before=saved, stop_running=True)
     assert after.instance_ids == ids(1, 2)
     assert bench.harm.double_attach == []
@@ -394,7 +394,7 @@ def test_a_new_resource_of_a_former_name_leaves_the_marks_of_the_renamed_one():
     bench = with_another_cluster(Bench(3))
     saved = bench.up(1, 2)
     bench.up(3, cluster_id=OTHER)  # the same name: created for another cluster
-    assert {iid(1), iid(2)} <= bench.marked.keys()
+    assert {iid(1), iid(2)} <= bench.owners.keys()
     assert saved.instance_ids == ids(1, 2)
 
 
@@ -408,7 +408,7 @@ def test_what_another_resource_marks_in_a_race_keeps_its_marks():
 
     with right_after(bench, "TagResources", marked_by_another), pytest.raises(EhpcError):
         bench.up(1, 2)
-    assert bench.marked == {iid(2): "project/other/nodes"}
+    assert bench.owners == {iid(2): "project/other/nodes"}
 
 
 @pytest.mark.parametrize("hidden", [{"list_lag": {"seconds": 20}}, *HIDDEN.values()])
@@ -437,7 +437,7 @@ def test_killed_when_all_was_attached_and_again_while_that_was_being_detached():
     assert not bench.emulator.world.instances[iid(2)].tags.get("ehpc-nodes-attaching")
     after = bench.up(1, 5, before=saved)
     assert after.instance_ids == sorted(bench.nodes) == ids(1, 5)
-    assert bench.marked.keys() == bench.nodes.keys()
+    assert bench.owners.keys() == bench.nodes.keys()
     assert bench.harm.double_attach == []
 
 
@@ -453,7 +453,7 @@ def test_a_create_that_is_ended_while_it_detaches_holds_no_later_run_up(ended):
         bench.up(2, seconds=30 if ended == "time" else 3600, stop_running=True)
     bench.emulator.advance(120)
     assert sorted(bench.nodes) == ids(2)
-    state = bench.lifecycle().observe(told.value.state)
+    state = bench.operations().refresh(told.value.state)
     began = bench.clock.now()
     bench.up(1, 2, before=state, stop_running=True)
     assert bench.clock.now() - began < 300
@@ -489,7 +489,7 @@ def joined_in_vain(*, ended="time"):
 def test_what_a_create_joined_is_in_its_state_where_it_is_ended(ended, refreshed):
     bench, state = joined_in_vain(ended=ended)
     if refreshed:
-        state = bench.lifecycle().observe(state)
+        state = bench.operations().refresh(state)
     assert bench.up(1, 3, before=state).instance_ids == sorted(bench.nodes) == ids(1, 3)
 
 
@@ -497,7 +497,7 @@ def test_what_a_create_joined_goes_where_the_program_drops_it_or_all():
     bench, state = joined_in_vain()
     assert bench.up(3, before=state).instance_ids == sorted(bench.nodes) == ids(3)
     bench, state = joined_in_vain()
-    bench.lifecycle().remove(state)
+    bench.operations().destroy(state)
     assert bench.nodes == {}
 
 
@@ -514,7 +514,7 @@ def test_what_was_joined_gets_this_resources_identity():
     bench = Bench(4, pace={"seconds": 60}, nodes_listed="at_end")
     killed(bench, 1, after="AddExistedNodes")
     saved = bench.up(1, 2)
-    bench.mark = "project/stack/renamed"
+    bench.name = "project/stack/renamed"
     assert bench.up(2, before=saved).instance_ids == sorted(bench.nodes) == ids(2)
 
 
@@ -525,7 +525,7 @@ def test_without_the_permission_to_remove_tags_a_detached_instance_holds_no_run_
     state = bench.up(2, before=state)
     began = bench.clock.now()
     state = bench.up(2, 3, before=state)
-    bench.lifecycle().remove(state)
+    bench.operations().destroy(state)
     assert bench.nodes == {}
     assert bench.clock.now() - began < 60
 
@@ -563,17 +563,17 @@ def test_an_announced_instance_that_nothing_shows_holds_an_up_up_for_ten_minutes
     assert after.instance_ids == sorted(bench.nodes) == ids(2, 3)
     assert 600 <= sum(bench.clock.slept) < 700
     assert any("remove its ECS tag 'ehpc-nodes-attaching'" in w for w in bench.said.warnings)
-    assert bench.marked.keys() == {*ids(1, 2, 3)}  # it is looked at again
+    assert bench.owners.keys() == {*ids(1, 2, 3)}  # it is looked at again
 
 
 def test_a_destroy_does_not_leave_it_behind_untold():
     bench = Bench()
     saved = left_announced(bench)
     with pytest.raises(IncompleteError, match="remove its ECS tag 'ehpc-nodes-attaching'"):
-        bench.lifecycle().remove(saved)
+        bench.operations().destroy(saved)
     assert bench.nodes == {}
     bench.emulator.world.instances[iid(1)].tags.pop("ehpc-nodes-attaching")
-    bench.lifecycle().remove(saved)
+    bench.operations().destroy(saved)
 
 
 @pytest.mark.parametrize("cluster_id", [CLUSTER, OTHER])
@@ -602,7 +602,7 @@ def test_of_two_stacks_that_announce_at_once_one_sends():
     with announced, pytest.raises(EhpcError, match=taken):
         bench.up(1)
     assert bench.writes() == []
-    assert bench.marked == {iid(1): "project/other/nodes"}
+    assert bench.owners == {iid(1): "project/other/nodes"}
 
 
 def test_an_instance_that_is_just_being_stopped_as_the_error_asks_is_sent_anew():
@@ -651,7 +651,7 @@ def test_without_marks_of_its_own_a_run_sees_what_a_killed_one_announced(why):
     if why == "forbidden":
         bench.fault("error", "TagResources", **FORBIDDEN)
     else:
-        bench.mark = ""
+        bench.name = ""
     assert bench.up(1, stop_running=True).instance_ids == sorted(bench.nodes) == ids(1)
     assert bench.writes() == ["AddExistedNodes"]
     assert bench.harm.double_attach == []
@@ -678,7 +678,7 @@ def test_without_marks_nobody_is_told_to_remove_a_tag():
     state = interrupted(bench, 1)
     bench.emulator.advance(600)
     with pytest.raises(EhpcError, match="may have been sent by an interrupted run") as told:
-        bench.lifecycle().remove(state)
+        bench.operations().destroy(state)
     assert "tag" not in str(told.value)
 
 
@@ -705,14 +705,14 @@ def test_what_a_killed_run_sent_to_another_queue_is_moved(listed):
 def test_what_a_killed_run_sent_with_another_image_is_told():
     """In the preview where it has arrived, and at the latest by the run that waits for it."""
     own = {"image_id": "m-bp1own", "image_owner_alias": "self"}
-    wish = Wish(CLUSTER, "cn-hangzhou", "m-bp1own", "self", replace_system_disks=True)
+    wish = Desired(CLUSTER, "cn-hangzhou", "m-bp1own", "self", replace_system_disks=True)
     arrived, hidden = (
         Bench(3, pace={"seconds": 60}, nodes_listed=listed)
         for listed in ("at_acceptance", "at_end")
     )
     for bench in (arrived, hidden):
         killed(bench, 1, after="AddExistedNodes")
-        found = bench.lifecycle().survey(wish, set(ids(1)), set()).findings
+        found = bench.operations().survey(wish, set(ids(1)), set()).findings
         told = f"compute1 ({iid(1)}) is attached with image {IMAGE} and is adopted as it is, not m-bp1own"
         assert [f.reason for f in found] == [told] * (bench is arrived)
         bench.up(1, **own)
@@ -734,7 +734,7 @@ def slow_disk(bench, *numbers, image_at=10, starts_at=90):
         it.status, it.heading, it.image_id = "Stopped", None, OLD_IMAGE
 
 
-def with_old_images(mark=MARK, **knobs):
+def with_old_images(mark=OWNER, **knobs):
     """All that E-HPC may hide is hidden; the image of what is attached is another one then."""
     bench = hidden("both", mark, **knobs)
     for n in (1, 2):
@@ -787,7 +787,7 @@ def test_what_starts_while_another_instance_is_being_stopped_keeps_its_announcem
     assert_sent_once(bench, 1, 2)
 
 
-@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("mark", [OWNER, ""])
 @pytest.mark.parametrize("how", ["unnamed", "both"])
 def test_what_a_timed_out_run_sent_is_not_sent_again_while_its_disk_is_replaced(
     how, mark, monkeypatch
@@ -803,26 +803,26 @@ def test_what_a_timed_out_run_sent_is_not_sent_again_while_its_disk_is_replaced(
     assert_sent_once(bench, 1, 2)
 
 
-@pytest.mark.parametrize("marks", [MARK, "", "forbidden"])
+@pytest.mark.parametrize("marks", [OWNER, "", "forbidden"])
 @pytest.mark.parametrize("others", [(), (3,)], ids=["alone", "beside a node"])
 def test_the_refresh_before_an_update_forgets_nothing_whose_disk_is_being_replaced(
     others, marks, monkeypatch
 ):
-    bench = with_old_images("" if marks == "" else MARK)
+    bench = with_old_images("" if marks == "" else OWNER)
     if marks == "forbidden":
         bench.fault("error", "TagResources", **FORBIDDEN)
     state = bench.up(*others) if others else None
     accepted_slowly(bench, monkeypatch, starts_at=200)
     with pytest.raises(IncompleteError) as told:
-        bench.up(1, 2, *others, before=state, seconds=20 if marks == MARK else 50)
-    state = bench.lifecycle().observe(told.value.state)
+        bench.up(1, 2, *others, before=state, seconds=20 if marks == OWNER else 50)
+    state = bench.operations().refresh(told.value.state)
     assert {*ids(1, 2)} <= {*state.instance_ids}
     with suppress(EhpcError):
         bench.up(1, 2, *others, before=state, stop_running=True)
     assert_sent_once(bench, 1, 2, *others)
 
 
-@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("mark", [OWNER, ""])
 @pytest.mark.parametrize("verb", ["destroy", "up"])
 def test_what_is_in_mid_attach_when_a_refresh_looks_is_detached_where_it_is_not_wanted(
     verb, mark, monkeypatch
@@ -834,10 +834,10 @@ def test_what_is_in_mid_attach_when_a_refresh_looks_is_detached_where_it_is_not_
     bench.clock.cancel_at(15 if mark else 45)
     with pytest.raises(IncompleteError) as told:
         bench.up(1, 2, 3, before=saved)
-    state = bench.lifecycle().observe(told.value.state)
+    state = bench.operations().refresh(told.value.state)
     assert state.instance_ids == ids(1, 2, 3)
     if verb == "destroy":
-        bench.lifecycle().remove(state)
+        bench.operations().destroy(state)
     else:
         bench.up(3, before=state)
     bench.emulator.advance(600)
@@ -853,7 +853,7 @@ def test_a_refresh_drops_what_shows_that_nothing_came_of_it():
     bench.emulator.advance(600)
     instance = bench.emulator.world.instances[iid(1)]
     instance.image_id, instance.status = OLD_IMAGE, "Stopped"
-    assert bench.lifecycle().observe(state).instance_ids == ids(2)
+    assert bench.operations().refresh(state).instance_ids == ids(2)
 
 
 @pytest.mark.parametrize("seconds", [0, 20])

@@ -25,7 +25,7 @@ def state(*numbers):
 
 
 def refuse(replacements, bench, *numbers):
-    replacements.refuse_untold(URN, bench.inputs(*numbers), lambda _region: bench.lifecycle())
+    replacements.refuse_untold(URN, bench.inputs(*numbers), lambda _region: bench.operations())
 
 
 def test_a_change_of_what_replaces_takes_the_old_set_away():

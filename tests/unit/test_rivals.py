@@ -6,8 +6,8 @@ import pytest
 
 from ehpc_nodes.api.cache import Looks
 from ehpc_nodes.errors import EhpcError
-from ehpc_nodes.lifecycle import IncompleteError
-from unit.emulated import CLUSTER, IMAGE, MARK, Bench, ids, iid, killed, right_after
+from ehpc_nodes.reconcile.operations import IncompleteError
+from unit.emulated import CLUSTER, IMAGE, OWNER, Bench, ids, iid, killed, right_after
 
 HIDDEN = {
     "nodes_listed": "at_end",
@@ -54,7 +54,7 @@ def test_what_has_become_anothers_while_others_were_waited_for_is_not_detached(v
 
     bench.clock.at(300, became_anothers)
     with pytest.raises(EhpcError, match="another resource's mark stands on it by now"):
-        bench.up(2, before=state) if verb == "update" else bench.lifecycle().remove(state)
+        bench.up(2, before=state) if verb == "update" else bench.operations().destroy(state)
     assert iid(1) in bench.nodes
 
 
@@ -100,7 +100,7 @@ def test_an_announcement_that_is_repeated_leaves_anothers_mark():
         pytest.raises(EhpcError, match=f"was taken meanwhile by resource '{RIVAL}'"),
     ):
         bench.up(1)
-    assert bench.marked == {iid(1): RIVAL}
+    assert bench.owners == {iid(1): RIVAL}
     assert bench.harm.double_attach == []
 
 
@@ -109,7 +109,7 @@ def test_the_next_fifty_are_looked_at_where_the_first_took_several_announcements
     """Hidden from all lists, the rival's node would be taken for this resource's own by the mark."""
     bench = Bench(60, pace={"seconds": 300}, **HIDDEN)
     bench.fault("throttle", "TagResources", times=times)
-    cloud = bench.lifecycle().cloud
+    cloud = bench.operations().cloud
 
     def marked_and_sent():
         cloud.tag_instances([iid(55)], {**THEIRS, "ehpc-nodes-attaching": CLUSTER})
@@ -120,7 +120,7 @@ def test_the_next_fifty_are_looked_at_where_the_first_took_several_announcements
         pytest.raises(IncompleteError) as told,
     ):
         bench.up(*range(1, 61))
-    assert bench.marked[iid(55)] == RIVAL
+    assert bench.owners[iid(55)] == RIVAL
     bench.up(*range(1, 55), *range(56, 61), before=told.value.state)
     bench.emulator.advance(600)
     assert iid(55) in bench.nodes
@@ -144,20 +144,20 @@ def test_what_was_taken_for_a_moment_is_not_sent_in_the_same_run():
 
     with right_after(bench, "StopInstances", rival_marks), pytest.raises(IncompleteError) as told:
         bench.up(1, 2, stop_running=True)
-    assert told.value.state.instance_ids == sorted(bench.nodes) == sorted(bench.marked) == ids(2)
+    assert told.value.state.instance_ids == sorted(bench.nodes) == sorted(bench.owners) == ids(2)
 
 
 def test_without_marks_of_its_own_a_run_leaves_what_carries_anothers():
     bench = Bench(3)
     bench.up(1)
-    unmarked = bench.lifecycle(mark="")
+    unmarked = bench.operations(mark="")
     unmarked.name, unmarked.identity = SECOND, "second"
-    with pytest.raises(EhpcError, match=f"belongs to another resource, '{MARK}'"):
+    with pytest.raises(EhpcError, match=f"belongs to another resource, '{OWNER}'"):
         unmarked.converge(bench.inputs(1))
     state = bench.up(1)
     bench.emulator.world.instances[iid(1)].tags = dict(THEIRS)
-    own = bench.lifecycle(mark="")
-    own.name = MARK
+    own = bench.operations(mark="")
+    own.name = OWNER
     own.remove(state)
     assert sorted(bench.nodes) == ids(1)
 
@@ -170,7 +170,7 @@ def test_what_a_killed_run_sent_and_another_resource_comes_to_list_is_in_its_sta
     other = Listing()
     bench.clock.at(30, lambda: other.ids.extend(ids(1)))
     bench.identity = "second create"
-    lifecycle = bench.lifecycle()
+    lifecycle = bench.operations()
     lifecycle.others = other
     assert lifecycle.converge(bench.inputs(2, 3)).instance_ids == ids(2, 3)
     assert sorted(bench.nodes) == ids(1, 2, 3)
@@ -190,12 +190,12 @@ def test_what_a_namesake_in_another_backend_is_attaching_stays_its_own(listed, v
     if verb == "up":
         assert bench.up(2, 3, before=state).instance_ids == ids(2, 3)
     elif verb == "refresh":
-        assert bench.lifecycle().observe(state).instance_ids == ids(2)
+        assert bench.operations().refresh(state).instance_ids == ids(2)
     else:
-        bench.lifecycle().remove(state)
+        bench.operations().destroy(state)
     bench.emulator.advance(600)
     assert iid(1) in bench.nodes
-    assert bench.marked[iid(1)] == MARK
+    assert bench.owners[iid(1)] == OWNER
 
 
 def test_what_a_namesake_is_attaching_and_this_program_lists_too_is_not_sent():
@@ -225,13 +225,13 @@ class Listing:
         return {*instance_ids} & {*self.ids}
 
 
-@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("mark", [OWNER, ""])
 def test_a_node_that_is_given_away_while_it_is_being_attached_is_not_sent_again(mark):
     """The first resource's time was up; the program then lists the instance in another one."""
     bench = Bench(4, mark=mark, pace={"seconds": 300}, **HIDDEN)
     with pytest.raises(IncompleteError) as told:
         bench.up(1, 2, seconds=60)
-    first, second = bench.lifecycle(), bench.lifecycle(mark=mark and SECOND)
+    first, second = bench.operations(), bench.operations(mark=mark and SECOND)
     first.others, second.others = Listing(2), Listing(1)
     second.identity = "second"
     with suppress(IncompleteError):
@@ -259,7 +259,7 @@ def during(bench, monkeypatch, deed, *, announcing):
 
 
 def marked_and_sent_by_another(bench):
-    cloud = bench.lifecycle().cloud
+    cloud = bench.operations().cloud
     cloud.tag_instances(ids(1), {**THEIRS, "ehpc-nodes-attaching": CLUSTER})
     cloud.add_existed_nodes(CLUSTER, ids(1), image=(IMAGE, "system"), queue="")
 
@@ -295,7 +295,7 @@ def test_what_another_stack_has_marked_and_sent_while_it_was_tried_whether_marks
         bench.up(1, stop_running=True)
     assert bench.writes() == ["AddExistedNodes"]
     assert bench.harm.double_attach == []
-    assert bench.marked == {iid(1): RIVAL}
+    assert bench.owners == {iid(1): RIVAL}
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_what_another_stack_sent_at_the_same_moment_is_not_sent_by_the_next_run_
 
 
 def two_that_share_looks(bench):
-    first, second = bench.lifecycle(), bench.lifecycle(mark=bench.mark and SECOND)
+    first, second = bench.operations(), bench.operations(mark=bench.name and SECOND)
     first.looks = second.looks = Looks()
     return first, second
 
@@ -342,7 +342,7 @@ def test_a_look_at_queues_from_before_the_nodes_were_ready_is_not_what_the_state
     assert_queues(state, bench, 1)
 
 
-@pytest.mark.parametrize("mark", [MARK, ""])
+@pytest.mark.parametrize("mark", [OWNER, ""])
 def test_nor_is_one_from_before_a_task_has_ended_that_a_killed_run_began(mark):
     bench = Bench(4, attached=(3,), mark=mark, pace={"seconds": 300}, nodes_listed="at_end")
     killed(bench, 1, after="AddExistedNodes")

@@ -14,12 +14,12 @@ from ehpc_nodes.sight import (
     NOT_SEEN,
     ImageFacts,
     Sight,
-    Wish,
+    Desired,
     facts_of,
     members_of_others,
     system_of,
 )
-from unit.emulated import CLUSTER, IMAGE, MARK, OLD_IMAGE, VPC, Bench, ids, iid
+from unit.emulated import CLUSTER, IMAGE, OWNER, OLD_IMAGE, VPC, Bench, ids, iid
 
 ONE, TWO = ids(1, 2)
 OTHER = "ehpc-hz-other"
@@ -32,16 +32,16 @@ FORBIDDEN: dict[str, Any] = {
 OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}
 
 
-def look(bench, wanted=(ONE,), owned=(), *, mark=MARK, nodes=None, **wished):
-    wish = Wish(**{"cluster_id": CLUSTER, "region": "cn-hangzhou", **wished})
-    cloud = bench.lifecycle().cloud
+def look(bench, wanted=(ONE,), owned=(), *, mark=OWNER, nodes=None, **wished):
+    wish = Desired(**{"cluster_id": CLUSTER, "region": "cn-hangzhou", **wished})
+    cloud = bench.operations().cloud
     return sight.look(cloud, wish, set(wanted), set(owned), mark=mark, nodes=nodes)
 
 
 def survey(bench, wanted=(ONE,), owned=(), **changes):
-    wish = Wish(CLUSTER, "cn-hangzhou", replace_system_disks=True)
-    wish = Wish(**{**vars(wish), **changes})
-    return bench.lifecycle().survey(wish, set(wanted), set(owned))
+    wish = Desired(CLUSTER, "cn-hangzhou", replace_system_disks=True)
+    wish = Desired(**{**vars(wish), **changes})
+    return bench.operations().survey(wish, set(wanted), set(owned))
 
 
 def add_cluster(bench, name=OTHER, *members, vpc=VPC, status="running"):
@@ -179,8 +179,8 @@ def test_what_is_seen():
             "Instance.1.Id": iid(3),
         },
     )
-    bench.emulator.world.instances[iid(4)].tags |= {TAG_KEY: MARK, ATTACHING_KEY: CLUSTER}
-    bench.emulator.world.instances[iid(5)].tags[TAG_KEY] = MARK
+    bench.emulator.world.instances[iid(4)].tags |= {TAG_KEY: OWNER, ATTACHING_KEY: CLUSTER}
+    bench.emulator.world.instances[iid(5)].tags[TAG_KEY] = OWNER
     bench.emulator.world.instances[iid(6)].tags[TAG_KEY] = "another/stack/nodes"
     seen = look(bench, [ONE, TWO], job_queue="workq", **OWN)
     assert seen.cluster is not None
@@ -273,8 +273,8 @@ def test_a_cluster_that_is_not_there_is_the_only_note_and_ends_the_look():
 
 def test_another_cluster_is_said_with_its_hint():
     bench = Bench()
-    wish = Wish("ehpc-hz-none", "cn-hangzhou", replace_system_disks=True)
-    (found,) = bench.lifecycle().survey(wish, {ONE}, set()).findings
+    wish = Desired("ehpc-hz-none", "cn-hangzhou", replace_system_disks=True)
+    (found,) = bench.operations().survey(wish, {ONE}, set()).findings
     assert found.property == "cluster_id"
     assert "ClusterNotFound" in found.reason
     assert "a cluster is seen only in its own region" in found.reason
@@ -335,9 +335,9 @@ def test_a_cluster_that_was_deleted_meanwhile_has_no_nodes():
 
 
 def test_an_image_for_people():
-    assert Wish(image_id="m-1").image == "m-1"
-    assert Wish().image == "the cluster's image"
-    assert Wish(image_known=False).image == "an image that is not known yet"
+    assert Desired(image_id="m-1").image == "m-1"
+    assert Desired().image == "the cluster's image"
+    assert Desired(image_known=False).image == "an image that is not known yet"
 
 
 def test_a_host_name_is_the_nodes_else_the_instances():
@@ -388,8 +388,8 @@ def test_only_tasks_that_may_attach_are_attaching():
 )
 def test_another_region_is_one_that_the_cluster_says(told, wished, elsewhere):
     seen = Sight(cluster=responses.Cluster(region_id=told))
-    assert seen.is_elsewhere(Wish(region=wished)) is elsewhere
-    assert not Sight().is_elsewhere(Wish(region="cn-b"))
+    assert seen.is_elsewhere(Desired(region=wished)) is elsewhere
+    assert not Sight().is_elsewhere(Desired(region="cn-b"))
 
 
 @pytest.mark.parametrize(
@@ -403,8 +403,8 @@ def test_another_region_is_one_that_the_cluster_says(told, wished, elsewhere):
 )
 def test_the_clusters_own_image(alias, image, wished, own):
     seen = Sight(cluster=responses.Cluster(image_id="i", image_owner_alias=alias))
-    assert seen.is_own_image(Wish(image_id=image, image_owner_alias=wished)) is own
-    assert not Sight().is_own_image(Wish(image_id="i"))
+    assert seen.is_own_image(Desired(image_id=image, image_owner_alias=wished)) is own
+    assert not Sight().is_own_image(Desired(image_id="i"))
 
 
 @pytest.mark.parametrize(

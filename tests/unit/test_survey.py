@@ -8,9 +8,9 @@ from ehpc_nodes.emulator.world import Cluster
 from ehpc_nodes.errors import BackendError, ClusterNotFoundError
 from ehpc_nodes.models import Finding
 from ehpc_nodes.plan import Plan
-from ehpc_nodes.sight import Sight, Wish
+from ehpc_nodes.sight import Sight, Desired
 from ehpc_nodes.survey import Survey, survey_removal, with_image
-from unit.emulated import CLUSTER, IMAGE, MARK, VPC, Bench, ids, iid
+from unit.emulated import CLUSTER, IMAGE, OWNER, VPC, Bench, ids, iid
 
 ONE, TWO = ids(1, 2)
 FORBIDDEN = {"status": 403, "code": "NotAuthorized", "message": "No.", "times": None}
@@ -26,7 +26,7 @@ def bench(request):
 
 def survey(bench, wanted, owned=(), *, anew=(), **wished):
     consents = {"replace_system_disks": True, **wished}
-    wish = Wish(**{"cluster_id": CLUSTER, "region": "cn-hangzhou", **consents})
+    wish = Desired(**{"cluster_id": CLUSTER, "region": "cn-hangzhou", **consents})
     return module.survey(bench.operation(), wish, set(wanted), set(owned), anew=set(anew))
 
 
@@ -70,7 +70,7 @@ def test_an_instance_that_a_task_attaches_is_joined():
 @pytest.mark.parametrize("bench", [(1, 2)], indirect=True)
 def test_what_an_interrupted_run_announced_and_attached_is_owned(bench):
     for n in (1, 2):
-        bench.emulator.world.instances[iid(n)].tags |= {"ehpc-nodes": MARK}
+        bench.emulator.world.instances[iid(n)].tags |= {"ehpc-nodes": OWNER}
     bench.emulator.world.instances[TWO].tags |= {"ehpc-nodes-attaching": CLUSTER}
     seen = survey(bench, ids(3))
     assert seen.plan.detach == (TWO,)
@@ -92,7 +92,7 @@ def test_nodes_whose_host_names_are_needed_go_first(bench):
 
 def test_host_names_that_are_not_known_are_in_nobodys_way():
     plan = Plan(attach=(ONE,), detach=(TWO,))
-    assert Survey(Sight(), Wish(), plan, []).in_the_way == []
+    assert Survey(Sight(), Desired(), plan, []).in_the_way == []
 
 
 def test_findings_say_what_is_wrong(bench):
@@ -196,9 +196,9 @@ def test_without_an_image_it_is_the_clusters(bench):
 @pytest.mark.parametrize(
     ("wish", "image"),
     [
-        (Wish(), ("img", "self")),
-        (Wish(image_id="mine", image_owner_alias="others"), ("mine", "others")),
-        (Wish(image_known=False), ("", "")),
+        (Desired(), ("img", "self")),
+        (Desired(image_id="mine", image_owner_alias="others"), ("mine", "others")),
+        (Desired(image_known=False), ("", "")),
     ],
 )
 def test_only_an_image_that_is_left_out_is_filled_in(wish, image):
@@ -209,8 +209,8 @@ def test_only_an_image_that_is_left_out_is_filled_in(wish, image):
 
 def test_a_cluster_that_tells_no_alias_has_a_system_image():
     seen = Sight(cluster=responses.Cluster(image_id="img"))
-    assert with_image(Wish(), seen).image_owner_alias == "system"
-    assert with_image(Wish(), Sight()) == Wish()
+    assert with_image(Desired(), seen).image_owner_alias == "system"
+    assert with_image(Desired(), Sight()) == Desired()
 
 
 def test_an_image_that_is_not_known_yet_is_said_so(bench):
@@ -255,7 +255,7 @@ def test_a_permission_that_comes_back_between_two_looks_is_as_if_it_had_been_the
     bench = Bench(attached=(1,), list_lag={"seconds": 10})
     bench.fault("error", "ListNodes", code="Forbidden.RAM", status=403, times=1)
     operation = bench.operation()
-    wish = Wish(CLUSTER, "cn-hangzhou", replace_system_disks=True)
+    wish = Desired(CLUSTER, "cn-hangzhou", replace_system_disks=True)
     seen = module.survey(operation, wish, set(ids(1, 2)), set(ids(1)))
     assert (seen.plan.keep, seen.plan.attach) == (tuple(ids(1)), tuple(ids(2)))
     assert operation.nodes == seen.sight.nodes

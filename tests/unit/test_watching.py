@@ -9,7 +9,7 @@ from ehpc_nodes.api.cache import Looks
 from ehpc_nodes.api.responses import Task
 from ehpc_nodes.clock import Deadline
 from ehpc_nodes.errors import EhpcError, WaitTimeoutError
-from ehpc_nodes.lifecycle import IncompleteError
+from ehpc_nodes.reconcile.operations import IncompleteError
 from ehpc_nodes.watching import Watch, steps_left
 from unit.emulated import CLUSTER, IMAGE, Bench, ids, iid
 
@@ -65,7 +65,7 @@ def test_after_a_failure_the_nodes_are_looked_at_anew_whatever_others_have_seen(
     bench = Bench(queues=("workq",))
     bench.fault("slow", "AddExistedNodes", seconds=1)
     bench.fault("error", "AddExistedNodes", status=400, code="InvalidParams")
-    lifecycle = bench.lifecycle()
+    lifecycle = bench.operations()
     lifecycle.looks.at(("nodes", CLUSTER), dict, bench.clock.now, since=math.inf)
     with pytest.raises(EhpcError, match="InvalidParams"):
         lifecycle.converge(bench.inputs(1))
@@ -103,7 +103,7 @@ def test_no_task_tells_nothing():
 def test_steps_that_stand_still_at_first_do_not_delay_the_next_look_beyond_the_longest_pause():
     bench = Bench(pace="never", queues=("workq",))
     with pytest.raises(IncompleteError):
-        bench.lifecycle(200).converge(bench.inputs(1))
+        bench.operations(200).converge(bench.inputs(1))
     assert max(bench.clock.slept) <= 15 * 1.1
 
 

@@ -1,0 +1,323 @@
+"""The writes, each for the instances of one step. What comes of a call is noted in the ledger.
+
+Nothing here decides: the reconciler has looked and decided right before, and looks and decides again after whatever
+went wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from ehpc_nodes.api import responses
+from ehpc_nodes.api.paging import BATCH, TAG_BATCH, chunks
+from ehpc_nodes.clock import Deadline
+from ehpc_nodes.errors import (
+    NOTHING_SENT,
+    ApiError,
+    AuthError,
+    BackendError,
+    CertificateError,
+    ClusterNotFoundError,
+    ConflictError,
+    EhpcError,
+    NotSentError,
+    ThrottledError,
+    TransportError,
+    WaitTimeoutError,
+    counted,
+    listed,
+)
+from ehpc_nodes.models import Inputs
+
+from .ledger import Write
+from .observer import Observer
+from .owner_tags import LEAVING, NAME_KEY, REFERENCE_KEY, Reference, reference_of
+from .plan import TRIES, Step
+from .ports import Cloud, OtherResources, Reporter
+
+#: A write that ended with one of these had no effect.
+HARMLESS = (ThrottledError, ConflictError, NotSentError)
+
+
+def may_have_acted(error: EhpcError) -> bool:
+    """Whether a write that ended with this error may have had an effect."""
+    unsent = isinstance(error, (NotSentError, CertificateError))
+    return isinstance(error, (TransportError, BackendError)) and not unsent
+
+
+class TroubleError(Exception):
+    """A write failed in a way that may pass: look again, then try again.
+
+    Attributes:
+        error: what happened.
+    """
+
+    def __init__(self, error: EhpcError) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
+@dataclass
+class Actuator:
+    """The calls that change something.
+
+    Attributes:
+        generation: of this run: above every one that was seen.
+        known_generation: up to which the state knows the outcome.
+    """
+
+    cloud: Cloud
+    observer: Observer
+    deadline: Deadline
+    reporter: Reporter
+    others: OtherResources
+    inputs: Inputs
+    generation: int = 1
+    known_generation: int = 1
+    untagged: set[str] = field(default_factory=set)
+
+    def do(self, step: Step, ids: Sequence[str]) -> None:
+        """Take one step for these instances, in batches, as long as the look that allows it is fresh.
+
+        Raises:
+            TroubleError: look, and try again.
+            EhpcError: nothing more is done.
+        """
+        write = {
+            Step.ADOPT: self._adopt,
+            Step.SETTLE: self._settle,
+            Step.CLEAR: self._detach,
+            Step.STOP: self._stop,
+            Step.PREPARE: self._prepare,
+            Step.ATTACH: self._attach,
+            Step.MOVE: self._move,
+            Step.DETACH: self._detach,
+        }[step]
+        write(ids)
+
+    def _batches(
+        self,
+        action: str,
+        ids: Sequence[str],
+        size: int,
+        call: Callable[[list[str]], None],
+        *,
+        resolved: bool = False,
+    ) -> None:
+        """Call for each batch while the look is fresh; the rest comes again.
+
+        Args:
+            resolved: the next looks tell whether a call without an answer was accepted; else the third one raises.
+        """
+        ledger = self.observer.ledger
+        for number, batch in enumerate(chunks(ids, size)):
+            if number and not self.observer.is_fresh(batch):
+                return
+            if self.deadline.passed:
+                text = f"{action} not sent yet for {listed(batch, 3)}"
+                raise WaitTimeoutError(text, self.deadline.elapsed, NOTHING_SENT)
+            try:
+                call(batch)
+            except EhpcError as error:
+                self.observer.written(batch)
+                self.observer.forget_looks()
+                if isinstance(error, HARMLESS):
+                    raise TroubleError(error) from error
+                if not may_have_acted(error):
+                    raise
+                ledger.note_try(action, batch, error)
+                if not resolved and any(ledger.tries(action, i) >= TRIES for i in batch):
+                    raise
+                raise TroubleError(error) from error
+
+    # -- owner tags ------------------------------------------------------------------------------------------------
+
+    def _tag(self, ids: Sequence[str], value: Callable[[str], str], *, seen: bool = True) -> None:
+        """Write both owner tags.
+
+        Args:
+            value: the reference of each instance.
+            seen: an answered call counts as read; else the tags have to be read.
+        """
+        name = self.observer.identity.name
+        groups: dict[str, list[str]] = {}
+        for instance_id in ids:
+            groups.setdefault(value(instance_id), []).append(instance_id)
+        for text, same in sorted(groups.items()):
+            tags = {NAME_KEY: name, REFERENCE_KEY: text}
+            self._batches(
+                "TagResources", same, TAG_BATCH, partial(self._tag_batch, tags, seen=seen)
+            )
+
+    def _tag_batch(self, tags: Mapping[str, str], batch: list[str], *, seen: bool) -> None:
+        self.observer.ledger.tagged.update(batch)
+        self.cloud.tag_once(batch, tags)
+        self.observer.written(batch, tags if seen else None)
+
+    def _adopt(self, ids: Sequence[str]) -> None:
+        self.reporter.status(f"tagging {counted(len(ids), 'node')}")
+        uid = self.observer.identity.uid
+        self._tag(ids, self._adopted_reference)
+        self.observer.ledger.adopted.update(
+            i for i in ids if (r := self._reference(i)) and r.uid == uid
+        )
+
+    def _reference(self, instance_id: str) -> Reference | None:
+        instance = self.observer.instances.get(instance_id)
+        return reference_of(instance) if instance else None
+
+    def _adopted_reference(self, instance_id: str) -> str:
+        """Generation 0, or this resource's own reference as it is (under a former name)."""
+        identity, reference = self.observer.identity, self._reference(instance_id)
+        if reference and reference.uid == identity.uid:
+            return str(reference)
+        return str(Reference(identity.uid, identity.cluster_id))
+
+    def _settle(self, ids: Sequence[str]) -> None:
+        """Let the reference of nodes that are to be detached say so: a run that is killed after the detach would leave
+        one that says of an instance that runs and is no node that it was sent.
+        """
+        identity = self.observer.identity
+        reference = Reference(
+            identity.uid, identity.cluster_id, max(1, self.known_generation), LEAVING
+        )
+        self._tag(ids, lambda _: str(reference))
+
+    def _prepare(self, ids: Sequence[str]) -> None:
+        """Tag what is about to be sent. It is Stopped: an instance with this reference that runs was sent."""
+        identity, instances = self.observer.identity, self.observer.instances
+
+        def reference(instance_id: str) -> str:
+            image = instances[instance_id].image_id if instance_id in instances else ""
+            return str(
+                Reference(identity.uid, identity.cluster_id, self.generation, identity.run, image)
+            )
+
+        self._tag(ids, reference, seen=False)
+
+    def untag(self, ids: Sequence[str]) -> None:
+        """Remove both owner tags; looked at right before.
+
+        Raises:
+            TroubleError, EhpcError: they stay.
+        """
+
+        def untag(batch: list[str]) -> None:
+            self.cloud.untag_once(batch, NAME_KEY, REFERENCE_KEY)
+            self.untagged.update(batch)
+
+        self._batches("UntagResources", ids, TAG_BATCH, untag)
+
+    # -- instances and nodes ---------------------------------------------------------------------------------------
+
+    def _stop(self, ids: Sequence[str]) -> None:
+        self.reporter.status(f"stopping {counted(len(ids), 'instance')}")
+        self._batches("StopInstances", ids, BATCH, self._stop_batch)
+
+    def _stop_batch(self, batch: list[str]) -> None:
+        answer = self.cloud.stop_instances(batch)
+        self._note("StopInstances", batch, responses.Accepted(request_id=answer.request_id))
+        self.observer.written(batch)
+        refused = [part for part in answer.instances if not part.accepted]
+        for part in refused:
+            error = ApiError(
+                "StopInstances",
+                part.code,
+                f"{part.instance_id}: {part.message}",
+                http_status=200,
+                request_id=answer.request_id,
+            )
+            self.observer.ledger.note_try("StopInstances", [part.instance_id], error)
+            if self.observer.ledger.tries("StopInstances", part.instance_id) >= TRIES:
+                raise error
+
+    def _attach(self, ids: Sequence[str]) -> None:
+        self.reporter.status(f"attaching {counted(len(ids), 'instance')}")
+        self._batches("AddExistedNodes", ids, BATCH, self._attach_batch, resolved=True)
+
+    def _attach_batch(self, batch: list[str]) -> None:
+        inputs, ledger = self.inputs, self.observer.ledger
+        before = frozenset(task.task_id for task in self.observer.tasks)
+        try:
+            accepted = self.cloud.add_existed_nodes(
+                inputs.cluster_id,
+                batch,
+                image=(inputs.image_id, inputs.image_owner_alias),
+                queue=inputs.job_queue,
+            )
+        except EhpcError as error:
+            if may_have_acted(error):
+                self._unanswered("AddExistedNodes", batch, error, before)
+            elif _is_refusal(error):
+                ledger.fail_by(batch, error)
+                return
+            raise
+        self._note("AddExistedNodes", batch, accepted, before=before)
+
+    def _detach(self, ids: Sequence[str]) -> None:
+        self.reporter.status(f"detaching {counted(len(ids), 'node')}")
+        self._batches("DeleteNodes", ids, BATCH, self._detach_batch, resolved=True)
+
+    def _detach_batch(self, batch: list[str]) -> None:
+        self.others.detaching(batch)
+        try:
+            accepted = self.cloud.delete_nodes(self.inputs.cluster_id, batch)
+        except EhpcError as error:
+            if may_have_acted(error):
+                self._unanswered("DeleteNodes", batch, error)
+            elif _is_refusal(error):
+                self.observer.ledger.fail_by(batch, error)
+                return
+            raise
+        self._note("DeleteNodes", batch, accepted)
+
+    def _move(self, ids: Sequence[str]) -> None:
+        queue = self.inputs.job_queue
+        self.reporter.status(f"moving {counted(len(ids), 'node')} to queue {queue}")
+        hosts = {i: self.observer.nodes[i].host_name for i in ids if i in self.observer.nodes}
+
+        def move(batch: list[str]) -> None:
+            names = [hosts[i] for i in batch if i in hosts]
+            self._note(
+                "SetQueue", batch, self.cloud.set_queue(self.inputs.cluster_id, queue, names)
+            )
+
+        self._batches("SetQueue", ids, BATCH, move)
+        self.observer.read_queue()
+
+    # -- notes -----------------------------------------------------------------------------------------------------
+
+    def _note(
+        self,
+        action: str,
+        batch: Collection[str],
+        accepted: responses.Accepted,
+        *,
+        before: frozenset[str] = frozenset(),
+    ) -> None:
+        now = self.deadline.clock.now()
+        self.observer.ledger.note(
+            Write(action, tuple(batch), now, accepted.task_id, accepted.request_id, before=before)
+        )
+        self.observer.cache.written = now
+
+    def _unanswered(
+        self,
+        action: str,
+        batch: Collection[str],
+        error: EhpcError,
+        before: frozenset[str] = frozenset(),
+    ) -> None:
+        self.reporter.warning(
+            f"{error} Checking whether it was accepted; the call is repeated only if not."
+        )
+        now = self.deadline.clock.now()
+        self.observer.ledger.note(Write(action, tuple(batch), now, answered=False, before=before))
+
+
+def _is_refusal(error: EhpcError) -> bool:
+    """Whether the service said no for a reason of these instances: nothing was done, and others go on."""
+    lasting = (AuthError, ClusterNotFoundError, *HARMLESS)
+    return isinstance(error, ApiError) and not isinstance(error, (*lasting, BackendError))

@@ -1,0 +1,165 @@
+"""What is known of one instance: the one record from which everything about it is decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Tag(Enum):
+    """Whom the owner tags name."""
+
+    NONE = "no owner tag"
+    MINE = "this resource's uid"
+    SAME_NAME = "this resource's name, another uid"
+    OTHER = "another resource"
+
+
+class Generation(Enum):
+    """By which run the owner reference was written."""
+
+    NONE = "no reference"
+    ADOPTED = "0: adopted, never sent"
+    LEAVING = "written before a detach: not being sent"
+    CONFIRMED = "a run whose outcome the state knows"
+    PENDING = "a run whose outcome the state does not know"
+    THIS_RUN = "this run, and read after it was written"
+
+
+class NodeIs(Enum):
+    """The cluster's status of the node, by what it means."""
+
+    ABSENT = "no node"
+    READY = "running or stopped"
+    INITIAL = "uninit, initing"
+    FAILED = "exception"
+    RELEASING = "releasing"
+    OTHER = "any other status"
+
+
+class TaskIs(Enum):
+    """The task that names the instance."""
+
+    NONE = "none"
+    RUNNING = "running"
+    OVER = "ended, seen in this run"
+
+
+class EcsIs(Enum):
+    """ECS's status of the instance."""
+
+    UNREAD = "not read"
+    NOT_FOUND = "no such instance, twice"
+    STARTING = "Pending, Starting"
+    RUNNING = "Running, or any other status"
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+
+
+class Call(Enum):
+    """The latest AddExistedNodes (or DeleteNodes) of this run about the instance."""
+
+    NONE = "none"
+    ANSWERED = "answered; its task has not been seen to end"
+    OVER = "answered, and its task has ended (of DeleteNodes: a grace period ago)"
+    UNANSWERED = "without an answer"
+
+
+class Saved(Enum):
+    """What the state says of the instance."""
+
+    NO = "not in the state"
+    ATTACHING = "attaching"
+    NODE = "a node (or this run has adopted it)"
+
+
+class Verdict(Enum):
+    """What this run has concluded."""
+
+    NONE = "none"
+    FAILED = "failed"
+    TAKEN = "attached, started or tagged by somebody else meanwhile"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One instance as it is known now. Times are seconds; they never run backwards.
+
+    Attributes:
+        wanted: the program lists it.
+        retained: the program lets it leave and stay attached (`retain_ids`).
+        take_ownership: the program takes what another resource's tag is on.
+        claimed: another resource of this run lists it.
+        planned: the first plan of this run attaches it; None before there is one.
+        tag, generation: what its owner tags say.
+        former_name: its name tag names this resource, not under its present name.
+        for_other_cluster: its reference names another cluster.
+        node, is_compute, busy, misplaced: of the node; misplaced: known to be in another queue than the wanted one.
+        steady: for how long the node has had this status (or been absent) without a break.
+        confirmed: the state knows the node as settled.
+        seen_node: it was a node in this run.
+        absence_counts: whole lists have lacked the node for long enough.
+        task: the task that names it.
+        unnamed_task: a task runs that names nobody, may attach, and is not known to be another call's.
+        in_other_cluster: a node of another cluster, or being attached to it.
+        ecs: the instance's status.
+        image_changed: another image than when this run first read it.
+        image_replaced: another image than its reference (or the state) says that it had before the attach.
+        woke: it was seen Stopped in this run, and is not any more.
+        awake_for: for how long it has been running without a node or a task.
+        quiet: for how long whole reads have shown no evidence of an attach.
+        sent, detached: this run's latest calls about it.
+        detached_age: seconds since the latest DeleteNodes.
+        mate_shows: an instance of the same unanswered call shows that it was accepted.
+        verdict: what this run has concluded about it.
+        tries: how often this run's AddExistedNodes (of a node: DeleteNodes) was tried in vain.
+        unreadable: what decides may not be read.
+    """
+
+    wanted: bool = True
+    retained: bool = False
+    take_ownership: bool = False
+    claimed: bool = False
+    planned: bool | None = None
+    tag: Tag = Tag.NONE
+    generation: Generation = Generation.NONE
+    former_name: bool = False
+    for_other_cluster: bool = False
+    saved: Saved = Saved.NO
+    confirmed: bool = False
+    node: NodeIs = NodeIs.ABSENT
+    is_compute: bool = True
+    busy: bool = False
+    misplaced: bool = False
+    steady: float = 0.0
+    seen_node: bool = False
+    absence_counts: bool = False
+    task: TaskIs = TaskIs.NONE
+    unnamed_task: bool = False
+    in_other_cluster: bool = False
+    ecs: EcsIs = EcsIs.UNREAD
+    image_changed: bool = False
+    image_replaced: bool = False
+    woke: bool = False
+    awake_for: float = 0.0
+    quiet: float = 0.0
+    sent: Call = Call.NONE
+    detached: Call = Call.NONE
+    detached_age: float = 0.0
+    mate_shows: bool = False
+    verdict: Verdict = Verdict.NONE
+    tries: int = 0
+    unreadable: bool = False
+
+    @property
+    def awake(self) -> bool:
+        """Whether ECS says that it is neither Stopped nor on its way there."""
+        return self.ecs in {EcsIs.STARTING, EcsIs.RUNNING}
+
+    @property
+    def pending(self) -> bool:
+        """Whether an earlier run may have sent it, as far as the state knows."""
+        leaving = self.generation is Generation.LEAVING
+        return self.generation is Generation.PENDING or (
+            self.saved is Saved.ATTACHING and not leaving
+        )

@@ -1,0 +1,135 @@
+"""What this run has written, and what it has concluded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from ehpc_nodes.api import responses
+from ehpc_nodes.errors import ApiError, EhpcError
+from ehpc_nodes.models import Failure, TaskRecord
+
+from .facts import Verdict
+
+#: The code of an instance that somebody else attached, started or tagged meanwhile.
+CHANGED_BY_OTHER = "ChangedByOther"
+#: The code of a node that somebody detached meanwhile.
+NODE_DISAPPEARED = "NodeDisappeared"
+#: The code of an instance that may have been sent, and of which nothing shows it.
+STUCK = "Stuck"
+
+
+@dataclass
+class Write:
+    """One call.
+
+    Attributes:
+        at: when it ended.
+        task_id, request_id: empty where there was no answer.
+        answered: whether it is known to be accepted.
+        before: the tasks that ran before it: none of them is its own.
+        task: as last seen; None: not seen, or not known to the service.
+        over_at: when its task was first seen to have ended; None: it was not.
+    """
+
+    action: str
+    ids: tuple[str, ...]
+    at: float
+    task_id: str = ""
+    request_id: str = ""
+    answered: bool = True
+    before: frozenset[str] = frozenset()
+    task: responses.Task | None = None
+    over_at: float | None = None
+
+    @property
+    def record(self) -> TaskRecord:
+        """As the state keeps it."""
+        task = self.task
+        status = "Processing" if self.task_id else "Done"
+        if not self.request_id:
+            status = "Unknown"
+        elif task:
+            status = task.status
+        ended_badly = task is not None and task.over and task.status != "Success"
+        return TaskRecord(
+            action=self.action,
+            task_id=self.task_id,
+            request_id=self.request_id,
+            instance_ids=list(self.ids),
+            status=status,
+            error=task.reason if task and ended_badly else "",
+        )
+
+
+@dataclass
+class Ledger:
+    """The writes of one run in order, and its verdicts.
+
+    Attributes:
+        errors: of the latest call about an instance that failed.
+        tagged: instances whose owner tags were written, or may have been.
+        adopted: nodes that this run has adopted.
+        taken: instances that somebody else attached, started or tagged meanwhile.
+    """
+
+    writes: list[Write] = field(default_factory=list)
+    failed: dict[str, Failure] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+    adopted: set[str] = field(default_factory=set)
+    tagged: set[str] = field(default_factory=set)
+    errors: dict[str, EhpcError] = field(default_factory=dict)
+    _latest: dict[tuple[str, str], Write] = field(default_factory=dict)
+    _tries: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def note(self, write: Write) -> None:
+        """A call that was accepted, or whose result is unknown."""
+        self.writes.append(write)
+        self._latest |= {(write.action, i): write for i in write.ids}
+
+    def note_try(self, action: str, ids: Iterable[str], error: EhpcError) -> None:
+        """A call that failed, perhaps after it had its effect."""
+        for instance_id in ids:
+            self._tries[action, instance_id] += 1
+            self.errors[instance_id] = error
+
+    def latest(self, action: str, instance_id: str) -> Write | None:
+        """The latest call of this action in this run about the instance."""
+        return self._latest.get((action, instance_id))
+
+    def tries(self, action: str, instance_id: str) -> int:
+        """How often the action was tried for the instance."""
+        return self._tries[action, instance_id]
+
+    @property
+    def task_ids(self) -> set[str]:
+        """The tasks of this run's calls."""
+        return {write.task_id for write in self.writes if write.task_id}
+
+    def fail(self, ids: Collection[str], code: str, reason: str) -> None:
+        """Conclude that these failed; the first conclusion stays."""
+        for instance_id in ids:
+            self.failed.setdefault(instance_id, Failure(code=code, reason=reason))
+
+    def fail_by(self, ids: Collection[str], error: EhpcError) -> None:
+        """The same, by an error."""
+        self.fail(
+            ids, error.code if isinstance(error, ApiError) else type(error).__name__, str(error)
+        )
+
+    def take(self, instance_id: str, evidence: str) -> None:
+        """Conclude that somebody else attached, started or tagged the instance meanwhile."""
+        self.taken.add(instance_id)
+        self.fail([instance_id], CHANGED_BY_OTHER, evidence)
+
+    def verdict(self, instance_id: str) -> Verdict:
+        """What was concluded about the instance."""
+        if instance_id in self.taken:
+            return Verdict.TAKEN
+        return Verdict.FAILED if instance_id in self.failed else Verdict.NONE
+
+    @property
+    def has_written(self) -> bool:
+        """Whether anything was sent, so that there is a state to keep."""
+        return bool(self.writes)

@@ -1,0 +1,662 @@
+"""Read the cluster, its tasks and the instances, and say what is known of each instance.
+
+Times are those of the clock. A read that failed changes nothing; an age counts from the end of a read. Within a look,
+tasks are read before nodes, and nodes before instances.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from ehpc_nodes.api import responses
+from ehpc_nodes.api.cache import Looks
+from ehpc_nodes.clock import Clock
+from ehpc_nodes.errors import (
+    AuthError,
+    BackendError,
+    ClusterNotFoundError,
+    TransportError,
+    permission,
+)
+from ehpc_nodes.models import ATTACHING, Finding, State
+
+from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs
+from .ledger import Ledger, Write
+from .owner_tags import NAME_KEY, Reference, owner_name, reference_of
+from .ports import Cloud, OtherResources
+
+T = TypeVar("T")
+#: Seconds after which a look is too old to write by.
+FRESH = 10.0
+#: Seconds between two whole lists that lack a node which the state knows as settled, for a report of its absence.
+REPORTED_AFTER = 5.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose run this is.
+
+    Attributes:
+        name: the resource's name on owner tags; empty: not known (nothing is written then).
+        uid: the resource's; empty: not known.
+        run: letters in the references that this run writes before it sends.
+    """
+
+    name: str
+    uid: str
+    cluster_id: str
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the program wants of the instances."""
+
+    ids: frozenset[str] = frozenset()
+    retained: frozenset[str] = frozenset()
+    take_ownership: bool = False
+    queue: str = ""
+
+
+@dataclass
+class Observer:
+    """The tables of what was read last, and since when.
+
+    Attributes:
+        wanted: what the program wants.
+        saved: the state; None where there is none.
+        reporting: nothing is written by what is found: an absence is reported sooner than it is acted upon.
+        replaced: nodes that are as good as detached: a replacement detaches them first.
+        tags_read: whether all instances with this resource's name on their tags were read.
+        claimed: instances that other resources of this run list.
+        last_nodes: each node that this run is about, as last seen.
+        denied: reads for which a permission is missing, with the error.
+        notes: findings of the first look.
+        planned: what the first plan attaches; None before there is one.
+    """
+
+    cloud: Cloud
+    clock: Clock
+    cache: Looks
+    grace: float
+    identity: Identity
+    ledger: Ledger
+    others: OtherResources
+    wanted: Wanted = field(default_factory=Wanted)
+    saved: State | None = None
+    reporting: bool = False
+    planned: frozenset[str] | None = None
+    denied: dict[str, AuthError] = field(default_factory=dict)
+    notes: list[Finding] = field(default_factory=list)
+    cluster: responses.Cluster | None = None
+    nodes: dict[str, responses.Node] = field(default_factory=dict)
+    tasks: list[responses.Task] = field(default_factory=list)
+    instances: dict[str, responses.Instance] = field(default_factory=dict)
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    unlisted: list[str] = field(default_factory=list)
+    in_queue: set[str] | None = None
+    nodes_begun: float = -math.inf
+    nodes_ended: float = -math.inf
+    last_nodes: dict[str, responses.Node] = field(default_factory=dict)
+    tags_read: bool = True
+    claimed: frozenset[str] = frozenset()
+    replaced: frozenset[str] = frozenset()
+    replaced_uid: str = ""
+    _begun: float = math.inf
+    _ended: float = math.inf
+    _own_tasks: frozenset[str] = frozenset()
+    _named: dict[str, responses.Task] = field(default_factory=dict)
+    _status: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _quiet: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _awake: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _looked: dict[str, float] = field(default_factory=dict)
+    _missing: set[str] = field(default_factory=set)
+    _were_stopped: set[str] = field(default_factory=set)
+    _first_image: dict[str, str] = field(default_factory=dict)
+    _queue_known: set[str] = field(default_factory=set)
+    _shown: set[int] = field(default_factory=set)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def look(
+        self, ids: Collection[str], *, elsewhere: bool = False, since: float | None = None
+    ) -> None:
+        """A whole look at these instances: tasks, nodes, and what ECS says of them.
+
+        Args:
+            elsewhere: at the other clusters of the VPC, too: before an attach.
+            since: a look of this process that was begun then, or later, does as well.
+        """
+        self.begin_look()
+        self.read_tasks(since)
+        self.read_nodes(since)
+        if elsewhere:
+            self.read_other_clusters(since)
+        self.read_instances(ids, since)
+        self.note_look(ids)
+
+    def note_look(self, ids: Collection[str]) -> None:
+        """Note that all was read about these since the last `begin_look`."""
+        begun, ended = self._begun, min(self._ended, self.clock.now())
+        for instance_id in ids:
+            self._looked[instance_id] = ended
+            awake = is_awake(self.instances.get(instance_id))
+            hidden = instance_id not in self.nodes and not self._runs_for(instance_id)
+            self._go_on(self._quiet, instance_id, begun, ended, holds=hidden and not awake)
+            self._go_on(self._awake, instance_id, begun, ended, holds=hidden and awake)
+
+    @staticmethod
+    def _go_on(
+        spans: dict[str, tuple[float, float]],
+        instance_id: str,
+        begun: float,
+        ended: float,
+        *,
+        holds: bool,
+    ) -> None:
+        """From the end of the first look that showed it to the begin of the last one, without a break."""
+        if holds:
+            first, _ = spans.get(instance_id, (ended, ended))
+            spans[instance_id] = (first, begun)
+        else:
+            spans.pop(instance_id, None)
+
+    def is_fresh(self, ids: Iterable[str]) -> bool:
+        """Whether each was looked at in the last seconds, and since the latest write that may have changed it."""
+        oldest = self.clock.now() - FRESH
+        return all(self._looked.get(i, -math.inf) >= oldest for i in ids)
+
+    def read_cluster(self, since: float | None = None) -> None:
+        """DescribeCluster."""
+        self.cluster = self._tolerated(
+            "cluster_id", lambda: self._cached("cluster", self.cloud.describe_cluster, since)
+        )
+
+    def read_tasks(self, since: float | None = None) -> None:
+        """ListTasks; of those that have ended since, ListTasks by id."""
+        found = self._tolerated(
+            "instance_ids",
+            lambda: self._cached_at("tasks", self.cloud.list_running_tasks, since),
+        )
+        if found is None:
+            return
+        self.tasks = found.seen
+        running = {task.task_id: task for task in self.tasks}
+        self._named |= {
+            i: task for task in self.tasks if task.may_attach for i in task.instance_ids
+        }
+        gone = {t.task_id for t in self._named.values() if not t.over and t.task_id not in running}
+        for write in self.ledger.writes:
+            if write.task_id and write.over_at is None:
+                self._note_task(write, running)
+                gone.discard(write.task_id)
+        for task_id in sorted(gone):
+            self._note_ended(task_id)
+
+    def _note_task(self, write: Write, running: Mapping[str, responses.Task]) -> None:
+        task = running.get(write.task_id) or self._get_task(write.task_id)
+        if task is None:
+            return
+        write.task = task
+        if task.over:
+            write.over_at = self.clock.now()
+            self._named |= {i: task for i, t in self._named.items() if t.task_id == task.task_id}
+
+    def _note_ended(self, task_id: str) -> None:
+        """A task that named instances and runs no more: how it ended; nothing where the service forgot it."""
+        task = self._get_task(task_id)
+        for instance_id in [i for i, t in self._named.items() if t.task_id == task_id]:
+            if task is None:
+                del self._named[instance_id]
+            else:
+                self._named[instance_id] = task
+
+    def _get_task(self, task_id: str) -> responses.Task | None:
+        return self.cloud.get_task(self.identity.cluster_id, task_id)
+
+    def read_nodes(self, since: float | None = None) -> None:
+        """ListNodes, to its end."""
+        found = self._tolerated(
+            "instance_ids", lambda: self._cached_at("nodes", self.cloud.list_nodes, since)
+        )
+        if found is None:
+            return
+        self.nodes = {node.id: node for node in found.seen}
+        self.nodes_begun, self.nodes_ended = found.begun, found.ended
+        for instance_id in self.known:
+            node = self.nodes.get(instance_id)
+            if node:
+                self.last_nodes[instance_id] = node
+            word = node.status.lower() if node else ""
+            last = self._status.get(instance_id)
+            if last is None or last[0] != word:
+                went = node is None and last is not None and last[0] in responses.NODE_LEAVING
+                self._status[instance_id] = (word, -math.inf if went else found.ended)
+
+    def read_instances(self, ids: Collection[str], since: float | None = None) -> None:
+        """DescribeInstances; a second time for those that the first answer lacks."""
+        if not ids:
+            return
+        ordered = sorted(ids)
+        found = self._tolerated(
+            "instance_ids",
+            lambda: self._cached(
+                "instances", lambda _: self.cloud.describe_instances(ordered), since, *ordered
+            ),
+        )
+        if found is None:
+            return
+        self.denied.pop("DescribeInstances", None)
+        missing = {*ordered} - {x.instance_id for x in found}
+        if missing:
+            again = sorted(missing)
+            found = [*found, *self.cloud.describe_instances(again)]
+        self._note_instances(found)
+        self._missing |= missing - {x.instance_id for x in found}
+
+    def _note_instances(self, found: Iterable[responses.Instance]) -> None:
+        for seen in found:
+            self.instances[seen.instance_id] = seen
+            self._missing.discard(seen.instance_id)
+            self._first_image.setdefault(seen.instance_id, seen.image_id)
+            if seen.stopped:
+                self._were_stopped.add(seen.instance_id)
+
+    def read_tagged(self, *names: str, since: float | None = None) -> None:
+        """The instances whose owner tag has one of these names."""
+        for name in dict.fromkeys(filter(None, names)):
+            found = self._tolerated("instance_ids", partial(self._tagged, name, since))
+            self.tags_read = self.tags_read and found is not None
+            self._note_instances(found or ())
+
+    def _tagged(self, name: str, since: float | None) -> list[responses.Instance]:
+        def read(_cluster_id: str) -> list[responses.Instance]:
+            return self.cloud.instances_tagged({NAME_KEY: name})
+
+        return self._cached("tagged", read, since, name)
+
+    def read_other_clusters(self, since: float | None = None) -> None:
+        """ListClusters; of those in the same VPC, nodes and tasks."""
+        vpc_id = self.cluster.vpc_id if self.cluster else ""
+        found = self._tolerated(
+            "instance_ids",
+            lambda: self._cached(
+                "elsewhere",
+                lambda cluster_id: members_of_others(self.cloud, cluster_id, vpc_id),
+                since,
+            ),
+        )
+        if found is not None:
+            self.elsewhere, self.unlisted = found
+
+    def read_queue(self, since: float | None = None) -> None:
+        """ListNodesByQueue of the wanted queue."""
+        found = self._tolerated("job_queue", partial(self._queue_nodes, self.wanted.queue, since))
+        self.in_queue = None if found is None else {node.id for node in found}
+        self._queue_known = {*self.nodes}
+
+    def has_unknown_queue(self, instance_id: str) -> bool:
+        """Whether it became a node after the wanted queue was read, and not by this run's call, which names the queue."""
+        own = self.ledger.latest("AddExistedNodes", instance_id)
+        new = instance_id in self.nodes and instance_id not in self._queue_known
+        return (
+            bool(self.wanted.queue)
+            and new
+            and own is None
+            and "ListNodesByQueue" not in self.denied
+        )
+
+    def _queue_nodes(self, name: str, since: float | None) -> list[responses.Node]:
+        def read(cluster_id: str) -> list[responses.Node]:
+            return self.cloud.list_queue_nodes(cluster_id, name)
+
+        return self._cached("queue", read, since, name)
+
+    def read_queues(self, ids: Collection[str]) -> dict[str, str]:
+        """The queue of each of these nodes: ListQueues, and where there are several, ListNodesByQueue of each."""
+        since = max(self.nodes_begun, self.cache.next_after_writes)
+        names = [q.queue_name for q in self._cached("queues", self.cloud.list_queues, since)]
+        if len(names) == 1:  # nothing to choose from, and a page for each 50 nodes saved
+            return dict.fromkeys(ids, names[0])
+        return {node.id: name for name in names for node in self._queue_nodes(name, since)}
+
+    def read(self, kind: str, property_: str, make: Callable[[str], T], *key: str) -> T | None:
+        """Any other read of the first look; None where a permission is missing, which is noted."""
+        return self._tolerated(
+            property_, lambda: self._cached(kind, make, self.clock.now() - FRESH, *key)
+        )
+
+    def _cached(self, kind: str, make: Callable[[str], T], since: float | None, *key: str) -> T:
+        return self._cached_at(kind, make, since, *key).seen  # type: ignore[no-any-return]
+
+    def _cached_at(
+        self, kind: str, make: Callable[[str], T], since: float | None, *key: str
+    ) -> Any:
+        now = self.clock.now
+        cluster_id = self.identity.cluster_id
+        found = self.cache.at(
+            (kind, cluster_id, *key),
+            lambda: make(cluster_id),
+            now,
+            since=math.nextafter(now(), math.inf) if since is None else since,
+        )
+        self._begun, self._ended = min(self._begun, found.begun), min(self._ended, found.ended)
+        return found
+
+    def begin_look(self) -> None:
+        """What is read from now on is one look (see `note_look`)."""
+        self._begun, self._ended = math.inf, math.inf
+
+    def begin_pass(self) -> None:
+        """Before facts are asked for: what holds for all of them."""
+        self.claimed = frozenset(self.others.listed())
+        self._own_tasks = frozenset(self.ledger.task_ids)
+
+    def _tolerated(self, property_: str, read: Callable[[], T]) -> T | None:
+        """The answer; in the first look None where a permission is missing, which is noted."""
+        try:
+            answer = read()
+        except AuthError as error:
+            if not error.forbidden or self.planned is not None:
+                raise
+            if error.action not in self.denied:
+                text = f"not checked (permission {permission(error.action)} is missing): {error}"
+                self.notes.append(Finding(property_, text, warning=True))
+            self.denied[error.action] = error
+            return None
+        return answer
+
+    # -- what was written ------------------------------------------------------------------------------------------
+
+    def written(self, ids: Collection[str] = (), tags: Mapping[str, str] | None = None) -> None:
+        """Note a write that may change what was read before.
+
+        Args:
+            ids: that it was about: what was quiet before it counts no more.
+            tags: that they have by an answered call.
+        """
+        self.cache.written = self.clock.now()
+        for instance_id in ids:
+            self._quiet.pop(instance_id, None)
+            if not tags:
+                self._looked.pop(instance_id, None)
+            seen = self.instances.get(instance_id)
+            if tags and seen:
+                self.instances[instance_id] = seen.with_tags(tags)
+
+    def spare_made(self) -> None:
+        """Of what is replaced, leave out what another uid's run has attached by now."""
+        references = {
+            i: reference_of(self.instances[i]) for i in self.replaced if i in self.instances
+        }
+        made = {i for i, r in references.items() if r and r.uid != self.replaced_uid}
+        self.replaced -= made & self.nodes.keys()
+
+    def forget_looks(self) -> None:
+        """No look counts for a write any more: much may have happened since."""
+        self._looked.clear()
+
+    # -- what is known of an instance ------------------------------------------------------------------------------
+
+    @property
+    def known(self) -> set[str]:
+        """The instances that this run is about."""
+        saved = self.saved.instance_ids if self.saved else ()
+        return {*self.wanted.ids, *self.wanted.retained, *saved, *self._ours}
+
+    @property
+    def _ours(self) -> set[str]:
+        """The instances with this resource's tags that were read, in no state and perhaps not wanted."""
+        return {i for i, x in self.instances.items() if self._tag(x) in {Tag.MINE, Tag.SAME_NAME}}
+
+    def facts(self, instance_id: str) -> Facts:
+        """All that is known of the instance."""
+        if instance_id in self.replaced:
+            wanted = instance_id in self.wanted.ids
+            return Facts(wanted=wanted, ecs=EcsIs.RUNNING, absence_counts=True)
+        word = self.nodes[instance_id].status.lower() if instance_id in self.nodes else ""
+        self._status.setdefault(instance_id, (word, self.nodes_ended))
+        instance, node = self.instances.get(instance_id), self.nodes.get(instance_id)
+        reference = reference_of(instance) if instance else None
+        sent = self.ledger.latest("AddExistedNodes", instance_id)
+        detached = self.ledger.latest("DeleteNodes", instance_id)
+        saved = self._saved(instance_id)
+        tag = self._tag(instance) if instance else Tag.NONE
+        if instance is None and "DescribeInstances" in self.denied and saved is not Saved.NO:
+            tag = Tag.MINE
+        now = self.clock.now()
+        wanted = instance_id in self.wanted.ids
+        return Facts(
+            wanted=wanted,
+            retained=instance_id in self.wanted.retained and not wanted,
+            take_ownership=self.wanted.take_ownership,
+            claimed=instance_id in self.claimed,
+            planned=None if self.planned is None else instance_id in self.planned,
+            tag=tag,
+            generation=self._generation(reference, tag),
+            former_name=instance is not None and owner_name(instance) != self.identity.name,
+            for_other_cluster=reference is not None
+            and reference.cluster_id != self.identity.cluster_id,
+            saved=saved,
+            confirmed=self._confirmed_at(instance_id) > 0,
+            node=_node_is(node),
+            is_compute=node is None or node.is_compute,
+            busy=node is not None and node.busy,
+            misplaced=self._misplaced(instance_id),
+            steady=self._steady(instance_id),
+            seen_node=instance_id in self.last_nodes,
+            absence_counts=self._absence_counts(instance_id, detached),
+            task=self._task(instance_id),
+            unnamed_task=self._has_unnamed_task(sent),
+            in_other_cluster=instance_id in self.elsewhere,
+            ecs=self._ecs(instance_id, instance),
+            image_changed=instance is not None
+            and instance.image_id != self._first_image.get(instance_id),
+            image_replaced=self._image_replaced(instance_id, instance, reference),
+            woke=instance_id in self._were_stopped and is_awake(instance),
+            awake_for=_length(self._awake.get(instance_id)),
+            quiet=_length(self._quiet.get(instance_id)),
+            sent=_call(sent, None, now),
+            detached=_call(detached, self.grace, now),
+            detached_age=now - detached.at if detached else 0.0,
+            mate_shows=sent is not None and not sent.answered and self._shows(sent),
+            verdict=self.ledger.verdict(instance_id),
+            tries=self.ledger.tries("DeleteNodes" if node else "AddExistedNodes", instance_id),
+            unreadable=self._unreadable(instance_id, wanted=wanted, saved=saved),
+        )
+
+    def _saved(self, instance_id: str) -> Saved:
+        if instance_id in self.ledger.adopted:
+            return Saved.NODE
+        if self.saved is None or instance_id not in self.saved.instance_ids:
+            return Saved.NO
+        node = self.saved.nodes.get(instance_id)
+        words = {ATTACHING, *responses.NODE_INITIAL}
+        return Saved.ATTACHING if node and node.status.lower() in words else Saved.NODE
+
+    def _confirmed_at(self, instance_id: str) -> int:
+        node = self.saved.nodes.get(instance_id) if self.saved else None
+        return node.confirmed_at if node else 0
+
+    def _tag(self, instance: responses.Instance) -> Tag:
+        reference, name = reference_of(instance), owner_name(instance)
+        uid, ours = self.identity.uid, self.identity.name
+        if reference is not None and uid and reference.uid == uid:
+            return Tag.MINE
+        named = name in {ours, self.saved.owner if self.saved else ours}
+        if name and not named:
+            return Tag.OTHER
+        if reference is None:
+            return Tag.NONE
+        return Tag.SAME_NAME if uid or not name else Tag.MINE
+
+    def _generation(self, reference: Reference | None, tag: Tag) -> Generation:
+        if reference is None:
+            return Generation.NONE
+        if tag is Tag.MINE and reference.run == self.identity.run and self.identity.run:
+            return Generation.THIS_RUN
+        if reference.leaving:
+            return Generation.LEAVING
+        if reference.generation == 0:
+            return Generation.ADOPTED
+        known = self.saved.generation if self.saved and tag is Tag.MINE else 0
+        return Generation.CONFIRMED if reference.generation <= known else Generation.PENDING
+
+    def _steady(self, instance_id: str) -> float:
+        since = self._status.get(instance_id, ("", math.inf))[1]
+        return max(0.0, self.nodes_begun - since)
+
+    def _absence_counts(self, instance_id: str, detached: Write | None) -> bool:
+        if instance_id in self.nodes or self._status.get(instance_id, ("?", 0.0))[0] != "":
+            return False
+        if detached is not None and detached.answered:
+            return True
+        needed = self.grace
+        confirmed_at = self._confirmed_at(instance_id)
+        if self.reporting and confirmed_at and self.clock.wall() - confirmed_at > self.grace:
+            needed = min(needed, REPORTED_AFTER)
+        return self._steady(instance_id) >= needed
+
+    def _misplaced(self, instance_id: str) -> bool:
+        moved = self.ledger.latest("SetQueue", instance_id)
+        if not self.wanted.queue or self.in_queue is None or instance_id not in self.nodes:
+            return False
+        known = instance_id in self._queue_known
+        return known and instance_id not in self.in_queue and not (moved and moved.answered)
+
+    def _runs_for(self, instance_id: str) -> bool:
+        task = self._named.get(instance_id)
+        return task is not None and not task.over
+
+    def _task(self, instance_id: str) -> TaskIs:
+        task = self._named.get(instance_id)
+        if task is None:
+            return TaskIs.NONE
+        return TaskIs.OVER if task.over else TaskIs.RUNNING
+
+    def _has_unnamed_task(self, sent: Write | None) -> bool:
+        """Whether a task runs that may be an earlier run's call, or this run's that got no answer."""
+        others = self._own_tasks | (sent.before if sent and not sent.answered else frozenset())
+        return any(
+            task.may_attach and not task.instance_ids and task.task_id not in others
+            for task in self.tasks
+        )
+
+    def task_about(self, instance_id: str) -> responses.Task | None:
+        """The task of this run's call about the instance, else one that names it."""
+        calls = (self.ledger.latest(a, instance_id) for a in ("DeleteNodes", "AddExistedNodes"))
+        own = next((write.task for write in calls if write and write.task), None)
+        return own or self._named.get(instance_id)
+
+    def _shows(self, write: Write) -> bool:
+        """Whether any instance of an unanswered call shows that it was accepted."""
+        if id(write) not in self._shown and any(self._has_evidence(i) for i in write.ids):
+            self._shown.add(id(write))
+        return id(write) in self._shown
+
+    def _has_evidence(self, instance_id: str) -> bool:
+        instance = self.instances.get(instance_id)
+        changed = instance is not None and instance.image_id != self._first_image.get(instance_id)
+        return (
+            instance_id in self.nodes
+            or self._runs_for(instance_id)
+            or changed
+            or is_awake(instance)
+        )
+
+    def _image_replaced(
+        self, instance_id: str, instance: responses.Instance | None, reference: Reference | None
+    ) -> bool:
+        if instance is None:
+            return False
+        if reference is not None:
+            return not reference.had_image(instance.image_id)
+        node = self.saved.nodes.get(instance_id) if self.saved else None
+        before = node.image_id if node and node.status == ATTACHING else ""
+        return before not in {"", instance.image_id}
+
+    def _ecs(self, instance_id: str, instance: responses.Instance | None) -> EcsIs:
+        if instance_id in self._missing:
+            return EcsIs.NOT_FOUND
+        if instance is None:
+            return EcsIs.UNREAD
+        status = instance.status.lower()
+        if status in responses.INSTANCE_COMING:
+            return EcsIs.STARTING
+        return {"stopped": EcsIs.STOPPED, "stopping": EcsIs.STOPPING}.get(status, EcsIs.RUNNING)
+
+    def _unreadable(self, instance_id: str, *, wanted: bool, saved: Saved) -> bool:
+        """Whether a permission is missing for what decides about it."""
+        if "ListNodes" in self.denied:
+            return True
+        if instance_id not in self.nodes:
+            return bool({"ListTasks", "DescribeInstances"} & self.denied.keys())
+        no_tags = "DescribeInstances" in self.denied and instance_id not in self.instances
+        return no_tags and not (wanted and saved is not Saved.NO) and not self.reporting
+
+
+def is_awake(instance: responses.Instance | None) -> bool:
+    """Whether ECS said that it is neither Stopped nor Stopping."""
+    return instance is not None and instance.awake
+
+
+def _length(span: tuple[float, float] | None) -> float:
+    return max(0.0, span[1] - span[0]) if span else 0.0
+
+
+def _call(write: Write | None, grace: float | None, now: float) -> Call:
+    """What became of a call; its task counts as over ``grace`` seconds after its end."""
+    if write is None:
+        return Call.NONE
+    if not write.answered:
+        return Call.UNANSWERED
+    over = write.over_at is not None and now - write.over_at >= (grace or 0.0)
+    return Call.OVER if over else Call.ANSWERED
+
+
+def _node_is(node: responses.Node | None) -> NodeIs:
+    if node is None:
+        return NodeIs.ABSENT
+    for words, meaning in (
+        (responses.NODE_READY | responses.NODE_STOPPED, NodeIs.READY),
+        (responses.NODE_INITIAL, NodeIs.INITIAL),
+        (responses.NODE_FAILED, NodeIs.FAILED),
+        (responses.NODE_LEAVING, NodeIs.RELEASING),
+    ):
+        if node.in_status(words):
+            return meaning
+    return NodeIs.OTHER
+
+
+def members_of_others(
+    cloud: Cloud, cluster_id: str, vpc_id: str
+) -> tuple[dict[str, str], list[str]]:
+    """Nodes of the region's other clusters in this VPC (in any, where it is empty), and what is being attached
+    there: instance id to cluster id.
+
+    Returns:
+        These, and the clusters whose nodes could not be listed.
+
+    Raises:
+        ApiError, TransportError: the clusters could not be listed, or a permission is missing.
+    """
+    found: dict[str, str] = {}
+    unlisted: list[str] = []
+    for other in cloud.list_clusters():
+        apart = vpc_id and other.vpc_id not in {"", vpc_id}
+        empty = other.status.lower() in responses.CLUSTER_WITHOUT_NODES
+        if other.id == cluster_id or apart or empty:
+            continue
+        try:
+            found |= {node.id: other.id for node in cloud.list_nodes(other.id)}
+            tasks = cloud.list_running_tasks(other.id)
+            found |= dict.fromkeys(responses.attached_by(tasks), other.id)
+        except ClusterNotFoundError:  # deleted meanwhile
+            continue
+        except (BackendError, TransportError):
+            unlisted.append(other.id)
+    return found, unlisted

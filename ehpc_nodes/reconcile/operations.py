@@ -1,0 +1,624 @@
+"""The operations on one resource: plan changes, converge, refresh, destroy. Each is the same loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from ehpc_nodes.api import responses
+from ehpc_nodes.api.cache import Looks
+from ehpc_nodes.clock import Deadline
+from ehpc_nodes.errors import (
+    DESTROY_GOES_ON,
+    ApiError,
+    AuthError,
+    CancelledError,
+    ClusterNotFoundError,
+    EhpcError,
+    RefusedError,
+    TransportError,
+    WaitTimeoutError,
+    counted,
+    listed,
+)
+from ehpc_nodes.models import Finding, Inputs, State
+from ehpc_nodes.preflight import findings as api_findings
+from ehpc_nodes.preflight import of_instances
+from ehpc_nodes.preflight.images import ImageFacts, facts_of
+from ehpc_nodes.preflight.snapshot import Changes, Desired, Snapshot, describe
+
+from .actuator import Actuator
+from .facts import Generation
+from .ledger import Ledger
+from .observer import FRESH, Identity, Observer, Wanted
+from .owner_tags import NAME_KEY, new_run, new_uid, reference_of
+from .phases import Owner, Phase
+from .plan import Action, Decision, Plan, Rules
+from .planning import changes_of, owner_findings
+from .ports import Cloud, NoOtherResources, OtherResources, Reporter
+from .reconciler import STUCK_UNWANTED, Reconciler, not_listed
+from .result import build_state, ended_by, exceptions, node_state, queues_of, reasons
+
+#: For what is only planned.
+NO_INPUTS = Inputs.model_construct(cluster_id="", region="", instance_ids=[])
+#: An id that no instance has: for a call that shows only whether it is permitted.
+NO_INSTANCE = "i-00000000000000000000"
+
+
+class IncompleteError(EhpcError):
+    """Something was done, but not all: the state that holds now, and a reason a failure."""
+
+    def __init__(self, state: State, reasons: list[str]) -> None:
+        self.state = state
+        self.reasons = reasons
+        super().__init__("; ".join(reasons))
+
+
+class FindingsError(EhpcError):
+    """The first plan may not be carried out: the findings, all at once. Nothing was written."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self.findings = findings
+        super().__init__("\n".join(f"{f.property}: {f.reason}" for f in findings))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What would happen, and what is wrong with it.
+
+    Attributes:
+        desired: with the image resolved.
+        snapshot: what was read.
+    """
+
+    desired: Desired
+    snapshot: Snapshot
+    changes: Changes
+    findings: list[Finding]
+
+    @property
+    def line(self) -> str:
+        """The plan in one line, for people."""
+        names = {i: self.snapshot.host(i) for i in self.changes.all}
+        return describe(self.changes, names, self.desired.image, later=self.desired.later)
+
+
+@dataclass
+class Operations:
+    """The operations on one resource.
+
+    Attributes:
+        grace: seconds for which lists may be out of date.
+        name: the resource's, on owner tags.
+        uid: the resource's.
+        reads: shared with the other operations of the process.
+        others: the other resources of the run.
+    """
+
+    cloud: Cloud
+    deadline: Deadline
+    reporter: Reporter
+    grace: float
+    name: str = ""
+    uid: str = ""
+    reads: Looks = field(default_factory=Looks)
+    others: OtherResources = field(default_factory=NoOtherResources)
+
+    def _observer(self, cluster_id: str, wanted: Wanted, saved: State | None) -> Observer:
+        identity = Identity(self.name, self.uid or new_uid(), cluster_id, new_run())
+        clock = self.deadline.clock
+        return Observer(
+            self.cloud,
+            clock,
+            self.reads,
+            self.grace,
+            identity,
+            Ledger(),
+            self.others,
+            wanted,
+            saved,
+        )
+
+    def _reconciler(
+        self,
+        observer: Observer,
+        inputs: Inputs,
+        check: Callable[[Plan], None],
+        *,
+        destroy: bool = False,
+    ) -> Reconciler:
+        known = observer.saved.generation if observer.saved else 0
+        actuator = Actuator(
+            self.cloud,
+            observer,
+            self.deadline,
+            self.reporter,
+            self.others,
+            inputs,
+            generation=highest_generation(observer) + 1,
+            known_generation=known,
+        )
+        rules = Rules(
+            self.grace,
+            destroy=destroy,
+            stop_running=inputs.stop_running,
+            detach_busy=inputs.detach_busy,
+        )
+        return Reconciler(observer, actuator, self.deadline, self.reporter, rules, check)
+
+    # -- the first look --------------------------------------------------------------------------------------------
+
+    def _first_look(self, observer: Observer, desired: Desired) -> Snapshot:
+        """Read all that the plan depends on; a look of this process does as well while it is fresh."""
+        self.reporter.status("reading the cluster")
+        since = max(self.deadline.clock.now() - FRESH, self.reads.next_after_writes)
+        snapshot = Snapshot(notes=observer.notes)
+        observer.begin_look()
+        try:
+            observer.read_cluster(since)
+            snapshot.cluster = observer.cluster
+            if snapshot.is_wrong_region(desired):
+                return snapshot  # its instances can't be asked for in the region that is set
+            observer.read_tasks(since)
+            observer.read_nodes(since)
+        except ClusterNotFoundError as error:
+            observer.notes.append(Finding("cluster_id", str(error)))
+            return snapshot
+        former = observer.saved.owner if observer.saved else ""
+        observer.read_tagged(self.name, former, since=since)
+        missing = observer.known - observer.instances.keys()
+        observer.read_instances(missing | (observer.wanted.ids & observer.replaced), since)
+        observer.spare_made()
+        observer.note_look(observer.known)
+        self._read_for_findings(observer, desired, snapshot, since)
+        return self._snapshot(observer, snapshot)
+
+    def _read_for_findings(
+        self, observer: Observer, desired: Desired, snapshot: Snapshot, since: float
+    ) -> None:
+        """What only preflight needs, and only where something would be attached or moved."""
+        cloud = self.cloud
+        new = observer.wanted.ids - observer.nodes.keys() | (
+            observer.wanted.ids & observer.replaced
+        )
+        if desired.job_queue:
+            snapshot.queues = observer.read("queues", "job_queue", cloud.list_queues)
+            known = {q.queue_name for q in snapshot.queues or ()}
+            exists = snapshot.queues is None or desired.job_queue in known
+            if exists and observer.wanted.ids & observer.nodes.keys():
+                observer.read_queue(since)
+        if new or desired.later:
+            image = snapshot.image_of(desired)
+            snapshot.images = observer.read(
+                "images", "image_id", lambda _: list_images(cloud, *image), *image
+            )
+        if new:
+            observer.read_other_clusters(since)
+            if observer.unlisted:
+                observer.notes.append(Finding("instance_ids", not_listed(observer.unlisted)))
+
+    @staticmethod
+    def _snapshot(observer: Observer, snapshot: Snapshot) -> Snapshot:
+        denied = observer.denied
+        gone = observer.replaced
+        snapshot.nodes = (
+            None
+            if "ListNodes" in denied
+            else {i: n for i, n in observer.nodes.items() if i not in gone}
+        )
+        snapshot.tasks = None if "ListTasks" in denied else observer.tasks
+        snapshot.instances = None if "DescribeInstances" in denied else observer.instances
+        snapshot.in_queue, snapshot.elsewhere = observer.in_queue, observer.elsewhere
+        return snapshot
+
+    # -- preview ---------------------------------------------------------------------------------------------------
+
+    def plan_changes(
+        self,
+        desired: Desired,
+        wanted: Wanted,
+        saved: State | None,
+        *,
+        replaced: Collection[str] = (),
+        replaced_uid: str = "",
+    ) -> Planned:
+        """What a converge would do, found out with read-only calls.
+
+        Args:
+            saved: the state; None where there is none (create).
+            replaced: nodes, of this cluster or another, that are detached before (by a replacement).
+            replaced_uid: of the replaced resource; what another uid's reference is on, an interrupted run has made.
+
+        Raises:
+            EhpcError: a read failed.
+        """
+        observer = self._observer(desired.cluster_id, wanted, saved)
+        observer.reporting, observer.replaced = True, frozenset(replaced)
+        observer.replaced_uid = replaced_uid
+        snapshot = self._first_look(observer, desired)
+        reconciler = self._reconciler(observer, NO_INPUTS, lambda _: None)
+        reconciler.rules = Rules(
+            self.grace, stop_running=desired.stop_running, detach_busy=desired.detach_busy
+        )
+        reconciler.settle_absences()
+        return self._planned(
+            observer, reconciler.plan(), self._snapshot(observer, snapshot), desired
+        )
+
+    def _planned(
+        self, observer: Observer, plan: Plan, snapshot: Snapshot, desired: Desired
+    ) -> Planned:
+        image_id, alias = snapshot.image_of(desired)
+        desired = replace(desired, image_id=image_id, image_owner_alias=alias)
+        changes = changes_of(plan)
+        found = [
+            *api_findings(snapshot, desired, changes),
+            *owner_findings(observer, plan, snapshot, changes),
+        ]
+        return Planned(desired, snapshot, changes, found)
+
+    def _probe_tags(self) -> None:
+        """Whether owner tags may be written, by a call about an instance that does not exist: before anything is stopped.
+
+        Raises:
+            AuthError: they may not.
+        """
+        try:
+            self.cloud.tag_once([NO_INSTANCE], {NAME_KEY: "probe"})
+        except AuthError:
+            raise
+        except (ApiError, TransportError):
+            return  # permitted, or the call that matters shows it
+
+    def plan_instances(self, desired: Desired, wanted: Collection[str]) -> Planned:
+        """What can be known of instances whose cluster is not known yet: as if all were to be attached.
+
+        Raises:
+            EhpcError: the read failed.
+        """
+        observer = self._observer("", Wanted(frozenset(wanted)), None)
+        observer.read_instances(wanted)
+        snapshot = Snapshot(instances=observer.instances, notes=observer.notes)
+        if "DescribeInstances" in observer.denied:
+            snapshot.instances = None
+        stop = [i for i in sorted(wanted) if i in observer.instances and not snapshot.is_stopped(i)]
+        changes = Changes(attach=tuple(sorted(wanted)), stop=tuple(stop))
+        return Planned(desired, snapshot, changes, of_instances(snapshot, desired, changes))
+
+    def plan_removal(self, cluster_id: str, ids: Collection[str], *, detach_busy: bool) -> Planned:
+        """What detaching these nodes would do; no nodes of the cluster: nothing.
+
+        Raises:
+            EhpcError: the cluster's nodes could not be read.
+        """
+        nodes = {node.id: node for node in self.cloud.list_nodes(cluster_id)}
+        changes = Changes(detach=tuple(sorted({*ids} & nodes.keys())))
+        snapshot = Snapshot(nodes=nodes)
+        desired = Desired(cluster_id=cluster_id, detach_busy=detach_busy)
+        return Planned(desired, snapshot, changes, api_findings(snapshot, desired, changes))
+
+    # -- create and update -----------------------------------------------------------------------------------------
+
+    def converge(self, inputs: Inputs, saved: State | None = None) -> State:
+        """Bring the cluster to what the inputs want, and return the state.
+
+        Args:
+            saved: the state so far; None where there is none (create).
+
+        Raises:
+            FindingsError, RefusedError: nothing was written.
+            IncompleteError: something was written; it carries the state.
+            EhpcError: nothing was written, for another reason.
+        """
+        desired = Desired(**inputs.model_dump(include={*Desired.__annotations__}))
+        wanted = wanted_of(inputs)
+        observer = self._observer(inputs.cluster_id, wanted, saved)
+        snapshot = self._first_look(observer, desired)
+
+        def check(plan: Plan) -> None:
+            planned = self._planned(observer, plan, snapshot, desired)
+            stop_at(planned.findings)
+            refuse(observer, plan)
+            if planned.changes.stop:
+                self._probe_tags()
+            resolved = planned.desired
+            reconciler.actuator.inputs = inputs.model_copy(
+                update={
+                    "image_id": resolved.image_id,
+                    "image_owner_alias": resolved.image_owner_alias,
+                }
+            )
+
+        reconciler = self._reconciler(observer, inputs, check)
+        try:
+            reconciler.run()
+        except EhpcError as error:
+            if not observer.ledger.has_written and not observer.ledger.adopted:
+                self._untag(observer, reconciler, quietly=isinstance(error, CancelledError))
+                raise
+            state = self._state(reconciler, look=not isinstance(error, CancelledError))
+            if not isinstance(error, CancelledError):
+                self._untag(observer, reconciler)
+            told = ended_by(observer, reconciler.decisions, error)
+            raise IncompleteError(state, [*reasons(observer, state), told]) from error
+        state = self._state(reconciler, look=True)
+        self._untag(observer, reconciler)
+        self._report_left(observer, reconciler.decisions)
+        if not state.failed:
+            self.reporter.status(f"{counted(len(state.nodes), 'node')} attached")
+            return state
+        if observer.ledger.has_written or state.nodes:
+            raise IncompleteError(state, reasons(observer, state))
+        raise EhpcError("\n".join(reasons(observer, state)))
+
+    def _state(self, reconciler: Reconciler, *, look: bool) -> State:
+        observer, actuator = reconciler.observer, reconciler.actuator
+        queues: Mapping[str, str] = {}
+        ids = reconciler.decisions.keys() & observer.nodes.keys()
+        if look:
+            with suppress(CancelledError):
+                queues = queues_of(observer, ids, self.reporter)
+        return build_state(
+            observer,
+            reconciler.decisions,
+            actuator.inputs,
+            queues,
+            generation=actuator.generation,
+        )
+
+    def _untag(self, observer: Observer, reconciler: Reconciler, *, quietly: bool = False) -> None:
+        """Remove the owner tags of what is free, after a look whose tags they are by now; that they stay is a warning."""
+        ids = [i for i, d in reconciler.decisions.items() if d.action is Action.UNTAG]
+        ids += [
+            i
+            for i, d in reconciler.decisions.items()
+            if d.phase is Phase.FAILED and i in observer.ledger.tagged and i not in observer.nodes
+        ]
+        ids += sorted(observer.ledger.taken & observer.ledger.tagged - {*ids})
+        prepared = observer.ledger.tagged - {*ids}
+        ids += [i for i in prepared if (d := reconciler.decisions.get(i)) and is_unsent(d)]
+        if not ids or quietly:
+            return
+        try:
+            reconciler.untag(sorted({*ids}))
+        except EhpcError as error:
+            self._tags_stay(ids, error)
+
+    def _tags_stay(self, ids: Collection[str], error: EhpcError) -> None:
+        told = listed(sorted(ids))
+        self.reporter.warning(
+            f"The tags ehpc-nodes and ehpc-nodes-ref were not removed from {told}; remove them in the ECS console: {error}"
+        )
+
+    def _report_left(self, observer: Observer, decisions: Mapping[str, Decision]) -> None:
+        """Say what stays attached though the state held it, and what may have been sent and stays."""
+        saved = {*observer.saved.instance_ids} if observer.saved else set()
+        for instance_id, decision in sorted(decisions.items()):
+            instance = observer.instances.get(instance_id)
+            if decision.facts.wanted or decision.facts.retained:
+                continue
+            if decision.owner is not Owner.MINE and instance_id in saved:
+                owner = instance.tag("ehpc-nodes") if instance else ""
+                what = f"its owner tag names {owner!r}" if owner else "it is another resource's"
+                self.reporter.warning(
+                    f"{instance_id} is left attached, and leaves the state: {what}."
+                )
+            elif decision.owner is Owner.MINE and decision.phase is Phase.STUCK:
+                self.reporter.warning(f"{instance_id} {STUCK_UNWANTED}.")
+
+    # -- read ------------------------------------------------------------------------------------------------------
+
+    def refresh(self, saved: State) -> State | None:
+        """The set as the cluster has it now; None where it is positively gone.
+
+        Nodes that a run of this resource attached and that stand in no state are taken in. An absent node counts as
+        gone only when whole lists have lacked it for long enough.
+
+        Raises:
+            EhpcError: it could not be read; the state has to be kept.
+        """
+        observer = self._observer(saved.cluster_id, Wanted(queue=saved.job_queue), saved)
+        observer.reporting = True
+        since = self.reads.next_after_writes
+        observer.begin_look()
+        try:
+            observer.read_tasks(since)
+            observer.read_nodes(since)
+        except ClusterNotFoundError as error:
+            self._confirm_gone(saved, error)
+            return None
+        if "ListNodes" in observer.denied:
+            raise observer.denied["ListNodes"]
+        observer.read_tagged(self.name, saved.owner, since=since)
+        observer.read_instances(observer.known - observer.instances.keys(), since)
+        observer.note_look(observer.known)
+        reconciler = self._reconciler(observer, saved, lambda _: None)
+        reconciler.settle_absences()
+        for note in observer.notes:
+            self.reporter.warning(note.reason)
+        reconciler.actuator.generation -= 1
+        state = self._state(reconciler, look=True)
+        if not state.instance_ids:
+            return None
+        kept = {"task_id": saved.task_id, "request_id": saved.request_id, "tasks": saved.tasks}
+        return state.model_copy(
+            update={
+                **kept,
+                "owner": saved.owner,
+                "failed": exceptions(state.nodes, state.instance_ids),
+            }
+        )
+
+    def read_nodes(self, wanted: State) -> State:
+        """The nodes of the state, or all compute nodes where it names none; for reading only.
+
+        Raises:
+            ClusterNotFoundError: there is no such cluster in the region.
+            EhpcError: it could not be read.
+        """
+        observer = self._observer(wanted.cluster_id, Wanted(), wanted)
+        observer.read_nodes()
+        if "ListNodes" in observer.denied:
+            raise observer.denied["ListNodes"]
+        nodes = observer.nodes
+        ids = {*wanted.instance_ids} or {i for i, n in nodes.items() if n.is_compute}
+        queues = queues_of(observer, ids & nodes.keys(), self.reporter)
+        found = {i: node_state(n, queues.get(i, "")) for i, n in nodes.items() if i in ids}
+        update = {
+            "instance_ids": sorted(found),
+            "nodes": found,
+            "failed": exceptions(found, [*found]),
+        }
+        return wanted.model_copy(update=update)
+
+    def _confirm_gone(self, saved: State, not_found: ClusterNotFoundError) -> None:
+        """Return where a cluster that isn't found is gone, which is reported: one of its instances can be read.
+
+        Another account's key, or another region's endpoint, finds neither.
+
+        Raises:
+            EhpcError: it could not be told; the state has to be kept.
+        """
+        cluster_id, ids = saved.cluster_id, saved.instance_ids
+        if not ids:
+            return
+        try:
+            seen = self.cloud.describe_instances(ids)
+        except AuthError as error:
+            if not error.forbidden:
+                raise
+            raise EhpcError(
+                f"{not_found.action}: {not_found.code}: whether {cluster_id} is gone, or belongs to another account,"
+                f" is not known. {error} If it is gone, run pulumi state delete with the resource's URN."
+            ) from error
+        if not seen:
+            raise EhpcError(
+                f"Cluster {cluster_id} and its instances ({listed(ids, 3)}) were not found with this access key. The"
+                " state is unchanged. Check the account of the key, and the region. If they no longer exist, run"
+                " pulumi state delete with the resource's URN."
+            ) from not_found
+        self.reporter.info(f"the cluster {cluster_id} is gone, so nothing is attached to it")
+
+    # -- delete ----------------------------------------------------------------------------------------------------
+
+    def destroy(self, saved: State) -> None:
+        """Detach what is this resource's and still a node; the instances stay.
+
+        Raises:
+            FindingsError, RefusedError: nothing was written.
+            EhpcError: not all could be detached; a later try does the rest.
+        """
+        observer = self._observer(saved.cluster_id, Wanted(), saved)
+        try:
+            self._destroy(observer, saved)
+        except ClusterNotFoundError as error:
+            self._confirm_gone(saved, error)
+        except WaitTimeoutError as error:
+            raise WaitTimeoutError(error.what, error.elapsed, DESTROY_GOES_ON) from error
+        except CancelledError as error:
+            raise CancelledError(f"{error} {DESTROY_GOES_ON}.") from error
+
+    def _destroy(self, observer: Observer, saved: State) -> None:
+        since = self.reads.next_after_writes
+        observer.begin_look()
+        observer.read_tasks(since)
+        observer.read_nodes(since)
+        observer.read_tagged(self.name, saved.owner, since=since)
+        observer.read_instances(observer.known - observer.instances.keys(), since)
+        observer.note_look(observer.known)
+        reconciler = self._reconciler(
+            observer, saved, lambda plan: refuse(observer, plan), destroy=True
+        )
+        try:
+            reconciler.run()
+        except CancelledError as error:
+            pending = [i for i, d in reconciler.decisions.items() if d.phase is Phase.DETACHING]
+            left = f" not detached yet: {reconciler.pending(pending)}." if pending else ""
+            raise CancelledError(f"{error}{left}") from error
+        self._untag(observer, reconciler)
+        self._report_left(observer, reconciler.decisions)
+        if observer.ledger.failed:
+            state = saved.model_copy(update={"failed": observer.ledger.failed})
+            raise IncompleteError(state, reasons(observer, state))
+        gone = [i for i in reconciler.decisions if observer.ledger.latest("DeleteNodes", i)]
+        self.reporter.status(f"{counted(len(gone), 'node')} detached")
+
+
+def refuse(observer: Observer, plan: Plan) -> None:
+    """Refuse to detach managers and login nodes ever, busy nodes without opt-in, and what may not be read.
+
+    Raises:
+        RefusedError: names the nodes and their load.
+    """
+    going = {i: d for i, d in plan.decisions.items() if d.action is Action.REFUSE and not d.wanted}
+    nodes = observer.nodes
+    others = [
+        f"{i} ({', '.join(nodes[i].roles.role)})"
+        for i, d in sorted(going.items())
+        if d.phase is Phase.NOT_COMPUTE
+    ]
+    if others:
+        raise RefusedError("instance_ids", f"no compute nodes, never detached: {listed(others)}")
+    unread = sorted(i for i, d in going.items() if d.phase is Phase.UNREADABLE)
+    if unread and observer.denied:
+        raise next(iter(observer.denied.values()))
+    busy = [
+        f"{nodes[i].host_name} ({i}; used: {nodes[i].used_resources})"
+        for i, d in sorted(going.items())
+        if d.facts.busy
+    ]
+    if busy:
+        raise RefusedError(
+            "detach_busy",
+            f"nodes that run jobs are not detached: {listed(busy)}."
+            " Wait until their jobs end, or set detach_busy=True.",
+        )
+
+
+#: Gives the operations in a region.
+OperationsIn = Callable[[str], Operations]
+
+
+def wanted_of(inputs: Inputs) -> Wanted:
+    """What the inputs want of the instances."""
+    return Wanted(
+        frozenset(inputs.instance_ids),
+        frozenset(inputs.retain_ids) - {*inputs.instance_ids},
+        inputs.take_ownership,
+        inputs.job_queue,
+    )
+
+
+def stop_at(findings: list[Finding]) -> None:
+    """Raise FindingsError where one of the findings is an error."""
+    errors = [finding for finding in findings if not finding.warning]
+    if errors:
+        raise FindingsError(errors)
+
+
+def highest_generation(observer: Observer) -> int:
+    """The highest generation of this resource's runs that the state or a reference knows."""
+    seen = (reference_of(x) for x in observer.instances.values())
+    uid = observer.identity.uid
+    found = [r.generation for r in seen if r and r.uid == uid]
+    return max([*found, observer.saved.generation if observer.saved else 0])
+
+
+def is_unsent(decision: Decision) -> bool:
+    """Whether this run has tagged it for an attach, and did not send it."""
+    return decision.facts.generation is Generation.THIS_RUN and decision.phase in {
+        Phase.PREPARED,
+        Phase.RUNNING,
+        Phase.STOPPING,
+        Phase.STARTING,
+    }
+
+
+def list_images(cloud: Cloud, image_id: str, alias: str) -> dict[str, ImageFacts] | None:
+    """The images of an owner alias; None where they can't be listed."""
+    if not image_id or alias in {"marketplace", ""}:
+        return None
+    images: list[responses.SystemImage] | list[responses.CustomImage]
+    images = cloud.list_system_images() if alias == "system" else cloud.list_custom_images(alias)
+    return {image.image_id: facts_of(image) for image in images}

@@ -1,0 +1,251 @@
+"""The first table: whose an instance is, and in which phase. Pure: no I/O, no clock.
+
+`OWNERS` and `PHASES` are read from the top; the first row that holds decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, Verdict
+
+#: Seconds for which an instance on another image may stay without a node before its attach counts as failed, and
+#: for which one that only runs is taken for one that is being attached.
+LONGEST_HIDDEN = 600.0
+
+
+class Owner(Enum):
+    """Whose an instance is."""
+
+    MINE = "this resource's"
+    NOBODY = "nobody's that this resource knows of"
+    OTHER = "another resource's"
+
+
+class Phase(Enum):
+    """What an instance is to the cluster, from this resource's point of view."""
+
+    FAILED = "failed in this run"
+    NOT_COMPUTE = "a manager or login node"
+    UNREADABLE = "what decides may not be read"
+    DETACHING = "being detached"
+    ATTACHED = "a node"
+    BROKEN = "a node that failed"
+    OTHER_CLUSTER = "a node of another cluster, or on its way there"
+    STUCK = "may have been sent; only runs, for ten minutes"
+    ATTACHING = "being attached"
+    RESULT_UNKNOWN = "may have been sent; nothing shows it yet"
+    ABSENCE_UNCONFIRMED = "was a node; a list that may be out of date lacks it"
+    NOT_FOUND = "no such instance"
+    STARTING = "starting"
+    RUNNING = "running, attached to nothing"
+    STOPPING = "stopping"
+    PREPARED = "Stopped, and tagged by this run"
+    STOPPED = "Stopped, attached to nothing"
+
+
+OwnerRow = tuple[Owner, str, Callable[[Facts], bool]]
+PhaseRow = tuple[Phase, str, Callable[[Facts, float], bool]]
+
+OWNERS: tuple[OwnerRow, ...] = (
+    (
+        Owner.OTHER,
+        "another resource of this run lists it, and this one does not",
+        lambda f: f.claimed and not f.wanted,
+    ),
+    (
+        Owner.MINE,
+        "the uid is mine, and the state holds it or a run of mine sent it (generation above 0)",
+        lambda f: (
+            f.tag is Tag.MINE
+            and (f.saved is not Saved.NO or f.generation is not Generation.ADOPTED)
+        ),
+    ),
+    (
+        Owner.NOBODY,
+        "the uid is mine otherwise: a run that was killed had adopted it",
+        lambda f: f.tag is Tag.MINE,
+    ),
+    (
+        Owner.NOBODY,
+        "another name, the program takes ownership, and nothing may be under way there",
+        lambda f: (
+            f.tag is Tag.OTHER
+            and f.wanted
+            and f.take_ownership
+            and (f.node is not NodeIs.ABSENT or f.generation is not Generation.PENDING)
+        ),
+    ),
+    (Owner.OTHER, "another name", lambda f: f.tag is Tag.OTHER),
+    (Owner.MINE, "no owner tag, and in the state", lambda f: f.tag is Tag.NONE and _is_saved(f)),
+    (
+        Owner.NOBODY,
+        "no owner tag; or this name with another uid (a killed create's, a lost state's, another backend's)",
+        lambda _: True,
+    ),
+)
+
+
+def _is_saved(f: Facts) -> bool:
+    return f.saved is not Saved.NO
+
+
+def shows(f: Facts) -> bool:
+    """Whether there is evidence that a call for this instance was accepted: a node, a task, or that it runs.
+
+    An instance is tagged and sent while it is Stopped. Another image is evidence of this run's own call only: an
+    earlier run's attach may have failed after it.
+    """
+    own = f.sent is not Call.NONE and f.image_changed
+    return f.node is not NodeIs.ABSENT or f.task is TaskIs.RUNNING or f.awake or own
+
+
+def _sent_or_pending(f: Facts) -> bool:
+    return f.sent is Call.UNANSWERED or f.pending
+
+
+def _only_runs(f: Facts) -> bool:
+    """Pending, and the only evidence is that it runs."""
+    unsent = f.sent is Call.NONE and f.pending
+    return unsent and f.node is NodeIs.ABSENT and f.task is TaskIs.NONE and f.awake
+
+
+def _task_is_over(f: Facts) -> bool:
+    return f.task is TaskIs.OVER or f.sent is Call.OVER
+
+
+def _is_final(f: Facts, grace: float) -> bool:
+    """Whether a node's status is its last: its task has ended, it has lasted, or nothing is known to be under way."""
+    unsent = f.task is TaskIs.NONE and f.sent is Call.NONE
+    return _task_is_over(f) or f.steady >= grace or unsent
+
+
+def _is_gone_for_good(f: Facts, grace: float) -> bool:
+    return f.node is NodeIs.ABSENT and _task_is_over(f) and f.absence_counts and f.steady >= grace
+
+
+def _result_is_unknown(f: Facts, grace: float) -> bool:
+    if not (_sent_or_pending(f) or (f.generation is Generation.PENDING and f.for_other_cluster)):
+        return False
+    replaced = f.image_replaced and f.quiet < LONGEST_HIDDEN
+    settling = f.ecs in {EcsIs.STARTING, EcsIs.STOPPING}
+    return f.quiet < grace or f.unnamed_task or replaced or settling
+
+
+PHASES: tuple[PhaseRow, ...] = (
+    (
+        Phase.FAILED,
+        "this run has concluded so; or it is no node, its task has ended, and it has been absent for the grace period",
+        lambda f, grace: f.verdict is not Verdict.NONE or _is_gone_for_good(f, grace),
+    ),
+    (
+        Phase.FAILED,
+        "still a node a grace period after the task that was to detach it",
+        lambda f, _: f.node is not NodeIs.ABSENT and f.detached is Call.OVER,
+    ),
+    (
+        Phase.NOT_COMPUTE,
+        "a node with another role than compute",
+        lambda f, _: f.node is not NodeIs.ABSENT and not f.is_compute,
+    ),
+    (Phase.UNREADABLE, "a permission to read is missing", lambda f, _: f.unreadable),
+    (
+        Phase.DETACHING,
+        "the node is releasing; or this run's DeleteNodes was answered, or got no answer less than the grace ago",
+        lambda f, grace: (
+            f.node is NodeIs.RELEASING
+            or (
+                f.node is not NodeIs.ABSENT
+                and (
+                    f.detached is Call.ANSWERED
+                    or (f.detached is Call.UNANSWERED and f.detached_age < grace)
+                )
+            )
+        ),
+    ),
+    (
+        Phase.ATTACHED,
+        "the state knows the node as settled, and its status is not exception",
+        lambda f, _: f.node not in {NodeIs.ABSENT, NodeIs.FAILED} and f.confirmed,
+    ),
+    (
+        Phase.ATTACHED,
+        "the node is running or stopped; its task has ended, or the status has lasted for the grace, or nobody sent it",
+        lambda f, grace: f.node is NodeIs.READY and _is_final(f, grace),
+    ),
+    (
+        Phase.BROKEN,
+        "the node's status is exception, in the same way; or uninit or initing a grace period after its task's end",
+        lambda f, grace: (
+            (f.node is NodeIs.FAILED and _is_final(f, grace))
+            or (f.node is NodeIs.INITIAL and _task_is_over(f) and f.steady >= grace)
+        ),
+    ),
+    (
+        Phase.OTHER_CLUSTER,
+        "a node of another cluster of the VPC, or being attached to it; or pending for another cluster, not Stopped",
+        lambda f, _: (
+            f.node is NodeIs.ABSENT
+            and (
+                f.in_other_cluster
+                or (f.generation is Generation.PENDING and f.for_other_cluster and f.awake)
+            )
+        ),
+    ),
+    (
+        Phase.STUCK,
+        "pending, and the only evidence for ten minutes is that it runs",
+        lambda f, _: _only_runs(f) and f.awake_for >= LONGEST_HIDDEN and not f.unnamed_task,
+    ),
+    (
+        Phase.ATTACHING,
+        "any other node; a running task names it; this run's call was answered; or a pending call shows evidence",
+        lambda f, _: (
+            f.node is not NodeIs.ABSENT
+            or f.task is TaskIs.RUNNING
+            or f.sent in {Call.ANSWERED, Call.OVER}
+            or (_sent_or_pending(f) and (shows(f) or f.mate_shows))
+        ),
+    ),
+    (
+        Phase.RESULT_UNKNOWN,
+        "pending, without evidence; for less than the grace, or an unnamed task runs, or on another image for less than 600 s",
+        _result_is_unknown,
+    ),
+    (
+        Phase.ABSENCE_UNCONFIRMED,
+        "in the state, or a node in this run; its absence does not count yet",
+        lambda f, _: (_is_saved(f) or f.seen_node) and not f.absence_counts,
+    ),
+    (Phase.NOT_FOUND, "ECS does not know it", lambda f, _: f.ecs is EcsIs.NOT_FOUND),
+    (Phase.STARTING, "Pending or Starting", lambda f, _: f.ecs is EcsIs.STARTING),
+    (Phase.STOPPING, "Stopping", lambda f, _: f.ecs is EcsIs.STOPPING),
+    (
+        Phase.PREPARED,
+        "Stopped on the image that it first had, with this run's reference, for this cluster",
+        lambda f, _: (
+            f.ecs is EcsIs.STOPPED
+            and f.tag is Tag.MINE
+            and f.generation is Generation.THIS_RUN
+            and not f.for_other_cluster
+            and not f.image_changed
+        ),
+    ),
+    (Phase.STOPPED, "Stopped", lambda f, _: f.ecs is EcsIs.STOPPED),
+    (Phase.RUNNING, "anything else", lambda _f, _g: True),
+)
+
+
+def owner_of(facts: Facts) -> Owner:
+    """Whose the instance is: the first row of `OWNERS` that holds."""
+    return next(owner for owner, _, holds in OWNERS if holds(facts))
+
+
+def phase_of(facts: Facts, grace: float) -> Phase:
+    """The phase that the instance is in: the first row of `PHASES` that holds.
+
+    Args:
+        grace: seconds for which a list may be out of date.
+    """
+    return next(phase for phase, _, holds in PHASES if holds(facts, grace))

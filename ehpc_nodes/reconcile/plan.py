@@ -1,0 +1,340 @@
+"""The second table: what to do about an instance, and what comes next. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from .facts import Call, EcsIs, Facts, NodeIs, Saved, Tag, TaskIs, Verdict
+from .phases import Owner, Phase, owner_of, phase_of
+
+#: How often a write is tried; the next failure is the instance's.
+TRIES = 3
+
+
+class Action(Enum):
+    """What is done about an instance next."""
+
+    KEEP = "keep"
+    LEAVE = "leave alone"
+    REFUSE = "refuse"
+    FAIL = "fail"
+    WAIT = "wait"
+    ADOPT = "adopt"
+    RENEW = "renew the tags"
+    STOP = "stop"
+    PREPARE = "prepare (tags)"
+    ATTACH = "attach"
+    MOVE = "move"
+    DETACH = "detach"
+    UNTAG = "untag"
+
+
+class Kept(Enum):
+    """What the state keeps of an instance."""
+
+    NOTHING = "nothing"
+    NODE = "node"
+    ATTACHING = "attaching"
+    AS_IT_WAS = "as it was"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is done in a phase: where it is wanted (and mine or nobody's), mine and not wanted, mine in a destroy."""
+
+    wanted: Action
+    unwanted: Action
+    destroy: Action
+    kept: Kept
+
+
+A, K = Action, Kept
+TABLE: Mapping[Phase, Row] = {
+    Phase.FAILED: Row(A.FAIL, A.FAIL, A.FAIL, K.NODE),
+    Phase.NOT_COMPUTE: Row(A.REFUSE, A.REFUSE, A.REFUSE, K.NOTHING),
+    Phase.UNREADABLE: Row(A.REFUSE, A.REFUSE, A.REFUSE, K.AS_IT_WAS),
+    Phase.DETACHING: Row(A.WAIT, A.WAIT, A.WAIT, K.NODE),
+    Phase.ATTACHED: Row(A.KEEP, A.DETACH, A.DETACH, K.NODE),
+    Phase.BROKEN: Row(A.FAIL, A.DETACH, A.DETACH, K.NODE),
+    Phase.OTHER_CLUSTER: Row(A.REFUSE, A.LEAVE, A.LEAVE, K.NOTHING),
+    Phase.STUCK: Row(A.FAIL, A.LEAVE, A.FAIL, K.ATTACHING),
+    Phase.ATTACHING: Row(A.WAIT, A.WAIT, A.WAIT, K.ATTACHING),
+    Phase.RESULT_UNKNOWN: Row(A.WAIT, A.WAIT, A.WAIT, K.ATTACHING),
+    Phase.ABSENCE_UNCONFIRMED: Row(A.WAIT, A.WAIT, A.WAIT, K.AS_IT_WAS),
+    Phase.NOT_FOUND: Row(A.REFUSE, A.UNTAG, A.UNTAG, K.NOTHING),
+    Phase.STARTING: Row(A.REFUSE, A.UNTAG, A.UNTAG, K.NOTHING),
+    Phase.RUNNING: Row(A.STOP, A.UNTAG, A.UNTAG, K.NOTHING),
+    Phase.STOPPING: Row(A.WAIT, A.UNTAG, A.UNTAG, K.NOTHING),
+    Phase.STOPPED: Row(A.PREPARE, A.UNTAG, A.UNTAG, K.NOTHING),
+    Phase.PREPARED: Row(A.ATTACH, A.UNTAG, A.UNTAG, K.ATTACHING),
+}
+
+#: The phases of a wanted instance that ends up being attached, unless something shows that it was already.
+BOUND = frozenset(
+    {
+        Phase.RESULT_UNKNOWN,
+        Phase.ABSENCE_UNCONFIRMED,
+        Phase.STARTING,
+        Phase.RUNNING,
+        Phase.STOPPING,
+        Phase.STOPPED,
+        Phase.PREPARED,
+    }
+)
+#: Of these, the ones that are attached to nothing: only what the first plan attaches is stopped, prepared or attached.
+FREE = BOUND - {Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for all instances of an operation.
+
+    Attributes:
+        grace: seconds for which a list may be out of date.
+        destroy: nothing is wanted, the resource goes.
+        stop_running, detach_busy: the program's opt-in arguments.
+    """
+
+    grace: float
+    destroy: bool = False
+    stop_running: bool = False
+    detach_busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an instance is, and what is done about it."""
+
+    facts: Facts
+    owner: Owner
+    phase: Phase
+    action: Action
+
+    @property
+    def wanted(self) -> bool:
+        return self.facts.wanted
+
+    @property
+    def bound(self) -> bool:
+        """Whether it is wanted and on its way to being attached by this run."""
+        leaving = self.phase is Phase.DETACHING
+        return self.wanted and (self.phase in BOUND or leaving) and self.owner is not Owner.OTHER
+
+
+def decide(facts: Facts, rules: Rules) -> Decision:
+    """The decision about one instance."""
+    owner, phase = owner_of(facts), phase_of(facts, rules.grace)
+    return Decision(facts, owner, phase, _action(facts, owner, phase, rules))
+
+
+def _action(f: Facts, owner: Owner, phase: Phase, rules: Rules) -> Action:
+    row = TABLE[phase]
+    if phase is Phase.FAILED:
+        return row.wanted
+    if owner is Owner.OTHER:
+        return A.REFUSE if f.wanted else A.LEAVE
+    if not f.wanted:
+        return _of_unwanted(f, owner, row, rules)
+    if row.wanted is A.KEEP:
+        return _of_node(f, owner)
+    if phase is Phase.BROKEN and owner is Owner.NOBODY:
+        return A.ADOPT
+    if row.wanted is A.STOP and not rules.stop_running:
+        return A.REFUSE
+    return A.FAIL if row.wanted is A.ATTACH and f.tries >= TRIES else row.wanted
+
+
+def _of_node(f: Facts, owner: Owner) -> Action:
+    """A wanted node: its tags first, then its queue."""
+    if owner is Owner.NOBODY:
+        return A.ADOPT
+    if (f.tag is not Tag.MINE or f.former_name) and f.ecs is not EcsIs.NOT_FOUND:
+        return A.RENEW
+    return A.MOVE if f.misplaced else A.KEEP
+
+
+def _of_unwanted(f: Facts, owner: Owner, row: Row, rules: Rules) -> Action:
+    if owner is Owner.NOBODY:
+        return A.LEAVE
+    action = row.destroy if rules.destroy else row.unwanted
+    if f.retained and action in {A.DETACH, A.FAIL}:
+        return A.UNTAG if f.tag is Tag.MINE else A.LEAVE
+    if action is A.DETACH and f.tries >= TRIES:
+        return A.FAIL
+    if action is A.DETACH and f.busy and not rules.detach_busy:
+        return A.REFUSE
+    if action is A.UNTAG and f.tag is not Tag.MINE:
+        return A.LEAVE
+    return action
+
+
+# -- guards over the table ---------------------------------------------------------------------------------------
+
+
+class Guard(Enum):
+    """What the first plan of a run says about an instance by now."""
+
+    CHANGED = "planned to be attached, and somebody else attached, started or tagged it, or changed its image"
+    NEW = "not planned to be attached, and would be by now: the preview did not show it"
+
+
+def guard(decision: Decision) -> Guard | None:
+    """What forbids to go on with an instance, after the first plan was made."""
+    f = decision.facts
+    if f.planned is None or not f.wanted or f.verdict is not Verdict.NONE:
+        return None
+    if not f.planned:
+        return Guard.NEW if decision.phase in FREE else None
+    unsent = f.sent is Call.NONE and not f.pending
+    theirs = decision.owner is Owner.OTHER
+    return Guard.CHANGED if theirs or (unsent and _changed(f)) else None
+
+
+def _changed(f: Facts) -> bool:
+    """Whether a planned instance that nobody had sent is not as it was."""
+    new_node = f.node not in {NodeIs.ABSENT, NodeIs.RELEASING}
+    new_node = new_node and not f.seen_node and f.saved is Saved.NO
+    return new_node or f.task is TaskIs.RUNNING or f.woke or f.image_changed
+
+
+# -- what comes next ---------------------------------------------------------------------------------------------
+
+
+class Step(Enum):
+    """One step of a run; the first of `STEPS` that has instances is the next."""
+
+    ADOPT = "adopt, renew the tags"
+    SETTLE = "write the reference of what is to be detached anew, as known"
+    CLEAR = "detach what has the host name of an instance to attach"
+    CLEARED = (
+        "wait for these, for wanted nodes that are being detached, for results that are unknown"
+    )
+    STOP = "stop"
+    STOPPED = "wait until they are Stopped, and until absences count"
+    PREPARE = "prepare (tags)"
+    ATTACH = "attach"
+    ATTACHED = "wait until they are nodes"
+    MOVE = "move to the queue"
+    DETACH = "detach"
+    DETACHED = "wait until they are gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The next step, and the instances that it is for."""
+
+    step: Step
+    ids: tuple[str, ...]
+
+
+@dataclass
+class Plan:
+    """All decisions of a moment, by instance id, and what they need together.
+
+    Attributes:
+        hosts: host names by instance id, lower case.
+        failed: a wanted instance failed earlier in this run.
+    """
+
+    decisions: Mapping[str, Decision]
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    failed: bool = False
+
+    def having(self, *actions: Action) -> list[str]:
+        """The instances with one of these actions, sorted."""
+        return sorted(i for i, d in self.decisions.items() if d.action in actions)
+
+    @property
+    def in_the_way(self) -> list[str]:
+        """Nodes to detach that have the host name of an instance to attach."""
+        bound = {i for i, d in self.decisions.items() if d.bound}
+        names = {self.hosts.get(i, "") for i in bound} - {""}
+        leaving = [
+            i
+            for i, d in self.decisions.items()
+            if d.action is A.DETACH or (d.phase is Phase.DETACHING and not d.wanted)
+        ]
+        return sorted(i for i in leaving if self.hosts.get(i, "") in names)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a wanted instance has failed: what is left in the cluster stays as it is then."""
+        return self.failed or any(
+            d.wanted
+            and d.action is A.FAIL
+            and (d.phase is not Phase.BROKEN or d.facts.sent is not Call.NONE)
+            for d in self.decisions.values()
+        )
+
+
+def next_step(plan: Plan) -> Next | None:
+    """The first step that has something to do; None: all is done, but for tags of what is free."""
+    return next((Next(step, ids) for step, ids in _steps(plan) if ids), None)
+
+
+def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
+    decisions = plan.decisions
+
+    def where(
+        *actions: Action, phases: Iterable[Phase] = Phase, ids: Iterable[str] = decisions
+    ) -> tuple[str, ...]:
+        return tuple(
+            sorted(
+                i for i in ids if decisions[i].action in actions and decisions[i].phase in {*phases}
+            )
+        )
+
+    going = where(A.DETACH)
+    yield Step.ADOPT, where(A.ADOPT, A.RENEW)
+    yield (
+        Step.SETTLE,
+        tuple(i for i in going if decisions[i].facts.pending),
+    )
+    if any(d.bound for d in decisions.values()):
+        clearing = plan.in_the_way
+        yield Step.CLEAR, where(A.DETACH, ids=clearing)
+        wanted = [i for i, d in decisions.items() if d.wanted]
+        yield (
+            Step.CLEARED,
+            tuple(
+                sorted(
+                    {
+                        *where(A.WAIT, phases=(Phase.DETACHING,), ids=[*clearing, *wanted]),
+                        *where(A.WAIT, phases=(Phase.RESULT_UNKNOWN,)),
+                    }
+                )
+            ),
+        )
+        yield Step.STOP, where(A.STOP)
+        yield Step.STOPPED, where(A.WAIT, phases=(Phase.STOPPING, Phase.ABSENCE_UNCONFIRMED))
+        yield Step.PREPARE, where(A.PREPARE)
+        yield Step.ATTACH, where(A.ATTACH)
+    coming = (Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED)
+    yield Step.ATTACHED, where(A.WAIT, phases=coming)
+    if plan.has_failed:
+        return
+    yield Step.MOVE, where(A.MOVE)
+    yield Step.DETACH, going
+    yield Step.DETACHED, where(A.WAIT, phases=(Phase.DETACHING,))
+
+
+def kept_as(decision: Decision) -> Kept:
+    """What the state keeps of the instance: the last column of the table.
+
+    Only what is this resource's is kept, and what an earlier state holds and nobody else has by now.
+    """
+    f = decision.facts
+    if decision.owner is Owner.OTHER or f.retained or f.verdict is Verdict.TAKEN:
+        return Kept.NOTHING
+    if decision.owner is Owner.NOBODY:
+        return Kept.NOTHING
+    kept = TABLE[decision.phase].kept
+    if decision.phase is Phase.FAILED and f.node is NodeIs.ABSENT:
+        return Kept.NOTHING
+    if decision.phase is Phase.PREPARED and f.sent is Call.NONE:
+        return Kept.NOTHING
+    if kept is Kept.AS_IT_WAS and f.saved is Saved.NO:
+        return Kept.NOTHING
+    return kept

@@ -1,0 +1,178 @@
+"""A plan for people and for preflight: instances by what would be done, and what their owners and phases forbid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ehpc_nodes.errors import permission
+from ehpc_nodes.models import Finding
+from ehpc_nodes.preflight.snapshot import Changes, Snapshot
+
+from .facts import EcsIs, Generation, NodeIs, Saved, Tag
+from .observer import Observer
+from .owner_tags import NAME_KEY, REFERENCE_KEY, owner_name, reference_of
+from .phases import Owner, Phase
+from .plan import Action, Decision, Plan
+
+#: Of a wanted instance: it is a node, or will be without this run's doing.
+_THERE = frozenset({Phase.ATTACHED, Phase.BROKEN, Phase.NOT_COMPUTE})
+_COMING = frozenset({Phase.ATTACHING, Phase.STUCK})
+
+
+def changes_of(plan: Plan) -> Changes:
+    """The instances of a plan by what would be done."""
+
+    def where(holds: Iterable[str]) -> tuple[str, ...]:
+        return tuple(sorted(holds))
+
+    decisions = plan.decisions
+    wanted = {i: d for i, d in decisions.items() if d.wanted}
+    free = {i: d for i, d in wanted.items() if d.phase not in _THERE | _COMING | {Phase.FAILED}}
+    leaving = [i for i, d in decisions.items() if _goes(d)]
+    first = {*plan.in_the_way}
+    return Changes(
+        keep=where(
+            i
+            for i, d in wanted.items()
+            if (d.phase in _THERE and d.owner is Owner.MINE) or d.phase is Phase.NOT_COMPUTE
+        ),
+        renew=where(i for i, d in wanted.items() if d.action is Action.RENEW),
+        adopt=where(i for i, d in wanted.items() if d.action is Action.ADOPT),
+        take=where(
+            i for i, d in wanted.items() if d.action is Action.ADOPT and d.facts.tag is Tag.OTHER
+        ),
+        wait=where(
+            i for i, d in wanted.items() if d.phase in _COMING and d.owner is not Owner.OTHER
+        ),
+        attach=where(free),
+        stop=where(
+            i
+            for i, d in free.items()
+            if d.facts.ecs in {EcsIs.RUNNING, EcsIs.STARTING} and d.phase is not Phase.UNREADABLE
+        ),
+        unknown=where(i for i, d in free.items() if d.phase is Phase.RESULT_UNKNOWN),
+        leaving=where(i for i, d in free.items() if d.phase is Phase.DETACHING),
+        detach=where(leaving),
+        first=where(i for i in leaving if i in first),
+        retain=where(
+            i
+            for i, d in decisions.items()
+            if d.facts.retained and d.owner is Owner.MINE and d.facts.node is not NodeIs.ABSENT
+        ),
+        move=where(
+            i
+            for i, d in wanted.items()
+            if d.facts.misplaced and d.phase is Phase.ATTACHED and d.owner is not Owner.OTHER
+        ),
+    )
+
+
+def _goes(d: Decision) -> bool:
+    """Whether it is detached, or would be but for a refusal."""
+    if d.wanted or d.facts.retained or d.owner is not Owner.MINE:
+        return False
+    return d.phase in _THERE | {Phase.ATTACHING} or (
+        d.phase is Phase.UNREADABLE and d.facts.node is not NodeIs.ABSENT
+    )
+
+
+def owner_findings(
+    observer: Observer, plan: Plan, snapshot: Snapshot, changes: Changes
+) -> list[Finding]:
+    """What is wrong, or worth knowing, by whose the instances are and what earlier runs did."""
+    found: list[Finding] = []
+    detached = observer.others.detached()
+    for instance_id, decision in sorted(plan.decisions.items()):
+        name = snapshot.name(instance_id)
+        found += _of_owner(observer, instance_id, decision, name)
+        found += _of_earlier_runs(observer, instance_id, decision, name)
+        if instance_id in detached and instance_id in changes.attach:
+            text = (
+                f"{name} was detached earlier in this run by resource {detached[instance_id]!r}, and is not attached"
+                " again in the same run. Run pulumi up --refresh and check its preview: attaching replaces the system"
+                " disk. To hand a node over, set retain_ids there and take_ownership=True here"
+            )
+            found.append(Finding("instance_ids", text))
+    return found
+
+
+def _of_owner(
+    observer: Observer, instance_id: str, decision: Decision, name: str
+) -> Iterable[Finding]:
+    facts = decision.facts
+    instance = observer.instances.get(instance_id)
+    owner = owner_name(instance) if instance else ""
+    if facts.wanted and decision.owner is Owner.OTHER:
+        pending = facts.generation is Generation.PENDING and facts.node is NodeIs.ABSENT
+        if pending and facts.take_ownership:
+            yield Finding(
+                "take_ownership",
+                f"{name} may be being attached by resource {owner!r}. Run pulumi up again when it is a node; if the"
+                f" console shows no task for it, remove its ECS tags {NAME_KEY!r} and {REFERENCE_KEY!r}",
+            )
+            return
+        yield Finding(
+            "instance_ids",
+            f"{name} belongs to another resource, {owner!r}. To take it over, set take_ownership=True here for one up,"
+            " and retain_ids there if it still lists it; no disk is replaced",
+        )
+    elif facts.tag is Tag.SAME_NAME and facts.node is not NodeIs.ABSENT:
+        whose = (
+            "by a create that was killed, by this resource before its state was lost, or by a resource of the same"
+            " name in another backend"
+        )
+        if facts.wanted:
+            text = f"{name} has this resource's owner tag with another uid: it was attached {whose}. It is adopted"
+            yield Finding("instance_ids", text, warning=True)
+        else:
+            text = (
+                f"{name} has this resource's owner tag with another uid: it was attached {whose}. It is not changed."
+                " If it belongs to this program, add it to instance_ids: it is adopted"
+            )
+            yield Finding("instance_ids", text, warning=True)
+
+
+def _of_earlier_runs(
+    observer: Observer, instance_id: str, decision: Decision, name: str
+) -> Iterable[Finding]:
+    facts = decision.facts
+    instance = observer.instances.get(instance_id)
+    reference = reference_of(instance) if instance else None
+    elsewhere = reference.cluster_id if reference else ""
+    if decision.phase is Phase.UNREADABLE and not facts.wanted:
+        denied = next(iter(observer.denied.values()))
+        text = f"{name} leaves instance_ids, and cannot be checked: permission {permission(denied.action)} is missing"
+        yield Finding("instance_ids", f"{text}. Give it to the access key's RAM user")
+    elif decision.phase is Phase.OTHER_CLUSTER and not facts.in_other_cluster:
+        if facts.wanted:
+            yield Finding(
+                "cluster_id",
+                f"{name}: an interrupted run of this resource may be attaching it to {elsewhere}. Set cluster_id to"
+                f" {elsewhere} and run pulumi up. If the console shows no task for it, stop the instance instead",
+            )
+        elif decision.owner is not Owner.OTHER:
+            yield Finding(
+                "cluster_id",
+                f"{name}: an interrupted run of this resource sent it to {elsewhere}. It is not changed. To manage it"
+                " again, set cluster_id to that cluster, or detach it by hand",
+                warning=True,
+            )
+    elif facts.wanted and decision.phase is Phase.RESULT_UNKNOWN and facts.for_other_cluster:
+        yield Finding(
+            "instance_ids",
+            f"{name}: an interrupted run of this resource may have sent it to {elsewhere}. The update checks this first",
+            warning=True,
+        )
+    elif decision.bound and facts.saved is Saved.NODE and decision.phase is not Phase.DETACHING:
+        yield Finding(
+            "instance_ids",
+            f"{name} is in the state but is no longer a node of the cluster. It will be attached again, and its system"
+            " disk will be replaced. If it was removed on purpose, remove it from instance_ids",
+            warning=True,
+        )
+    elif decision.action is Action.DETACH and facts.saved is Saved.NO:
+        yield Finding(
+            "instance_ids",
+            f"{name} was attached by an interrupted run of this resource, and is not in the program. It is detached",
+            warning=True,
+        )

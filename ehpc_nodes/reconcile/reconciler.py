@@ -1,0 +1,465 @@
+"""The loop: observe, decide, take the next step, observe again. It is the only place that waits and tries again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+
+from ehpc_nodes.api import responses
+from ehpc_nodes.clock import FIRST_PAUSE, LONGEST_PAUSE, Deadline, jittered
+from ehpc_nodes.errors import (
+    NOTHING_SENT,
+    BackendError,
+    ConflictError,
+    EhpcError,
+    NoTlsError,
+    NotSentError,
+    ThrottledError,
+    TransportError,
+    WaitTimeoutError,
+    listed,
+)
+
+from .actuator import Actuator, TroubleError
+from .facts import Call, EcsIs, NodeIs, Tag, TaskIs, Verdict
+from .ledger import NODE_DISAPPEARED, Ledger
+from .observer import REPORTED_AFTER, Observer, is_awake
+from .owner_tags import owner_name
+from .phases import Owner, Phase
+from .plan import Action, Decision, Guard, Next, Plan, Rules, Step, decide, guard, next_step
+from .ports import Reporter
+
+#: A read that ended with one of these told nothing: read again.
+UNREAD = (TransportError, BackendError, ThrottledError)
+#: Seconds for which a write that had no effect is tried again, by the kind of error; a conflict: until the deadline.
+PATIENCE: tuple[tuple[type[EhpcError], float], ...] = (
+    (ConflictError, math.inf),
+    (NoTlsError, 4.0),
+    (NotSentError, 20.0),
+    (EhpcError, 120.0),
+)
+#: The part of the wait so far that a pause may last, where the tasks' steps don't say that it takes longer.
+LATENESS = 0.025
+#: The part of a pause for which a read of another operation in this process does as well.
+SHARED = 0.9
+#: Steps that write.
+WRITES = frozenset(
+    {
+        Step.ADOPT,
+        Step.SETTLE,
+        Step.CLEAR,
+        Step.STOP,
+        Step.PREPARE,
+        Step.ATTACH,
+        Step.MOVE,
+        Step.DETACH,
+    }
+)
+#: Of these, the ones before which nobody else may have taken the instance.
+BEFORE_ATTACH = frozenset({Step.STOP, Step.PREPARE, Step.ATTACH})
+#: Decisions that stay for the rest of the run.
+SETTLED = frozenset({Action.KEEP, Action.LEAVE, Action.FAIL, Action.UNTAG})
+
+
+@dataclass
+class Pacing:
+    """How long to wait until the next look, and for how long trouble is put up with."""
+
+    deadline: Deadline
+    began: float = 0.0
+    pause: float = 0.0
+    troubled: dict[type[EhpcError], float] = field(default_factory=dict)
+
+    def restart(self) -> None:
+        """Something was done: look soon."""
+        self.began, self.pause = self.deadline.clock.now(), 0.0
+
+    def sleep(self, seconds: float) -> None:
+        """Wait so long, and no longer than the deadline."""
+        self.deadline.clock.sleep(min(jittered(seconds), self.deadline.left))
+
+    def grown(self) -> float:
+        """The next pause: longer by half than the last one."""
+        self.pause = min(max(FIRST_PAUSE, self.pause * 1.5), LONGEST_PAUSE)
+        return self.pause
+
+    def even(self, left: float) -> float:
+        """The next pause while tasks go on: a part of the wait so far, or as long as they go on at least."""
+        now = self.deadline.clock.now()
+        self.pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, LATENESS * (now - self.began), left))
+        return self.pause
+
+    def after(self, error: EhpcError) -> None:
+        """Wait before a write is tried again.
+
+        Raises:
+            EhpcError: the error, where patience is over.
+        """
+        kind, patience = next((k, s) for k, s in PATIENCE if isinstance(error, k))
+        now = self.deadline.clock.now()
+        if kind is ConflictError:
+            self.troubled.clear()
+        since = self.troubled.setdefault(kind, now)
+        if now - since >= patience or self.deadline.passed:
+            raise error
+        self.sleep(self.grown())
+
+
+@dataclass
+class Reconciler:
+    """One run of the loop.
+
+    Attributes:
+        check: called with the first plan, before the first write; raises what forbids it.
+        decisions: the latest about each instance.
+    """
+
+    observer: Observer
+    actuator: Actuator
+    deadline: Deadline
+    reporter: Reporter
+    rules: Rules
+    check: Callable[[Plan], None]
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    _active: set[str] = field(default_factory=set)
+    _failed: bool = False
+    _step: Step | None = None
+    _read_at: float = -math.inf
+
+    def __post_init__(self) -> None:
+        self.pacing = Pacing(self.deadline)
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.observer.ledger
+
+    # -- the loop --------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Take step after step until nothing is left to do, after the first look was made.
+
+        Raises:
+            EhpcError: nothing more is done; what holds now is in `decisions`.
+        """
+        plan = self.plan()
+        self.check(plan)
+        self.observer.planned = frozenset(i for i, d in plan.decisions.items() if d.bound)
+        self.pacing.restart()
+        while following := next_step(self.plan()):
+            self._take(following)
+
+    def settle_absences(self) -> None:
+        """Without writes: look again until each absence counts, or the node is back.
+
+        Raises:
+            EhpcError: a read failed, or the time was up.
+        """
+        self.pacing.restart()
+        while ids := self._absent():
+            if self.deadline.passed:
+                what = f"a list that may be out of date lacks {listed(ids)}"
+                raise WaitTimeoutError(what, self.deadline.elapsed, NOTHING_SENT)
+            self.pacing.sleep(self._pause(ids))
+            self.observer.look(ids)
+
+    def _absent(self) -> list[str]:
+        decisions = self.plan().decisions
+        return sorted(i for i, d in decisions.items() if d.phase is Phase.ABSENCE_UNCONFIRMED)
+
+    def untag(self, ids: Collection[str]) -> None:
+        """Remove the owner tags of these, where a look just before shows that they are this resource's and nothing is.
+
+        Raises:
+            EhpcError: some tags stay.
+        """
+        left = [*ids]
+        self.pacing.restart()
+        while left:
+            self.observer.look(left)
+            self.observer.begin_pass()
+            left = [i for i in left if self._may_untag(i)]
+            try:
+                self.actuator.untag(left)
+            except TroubleError as trouble:
+                self.pacing.after(trouble.error)
+            left = [i for i in left if i not in self.actuator.untagged]
+
+    def _may_untag(self, instance_id: str) -> bool:
+        facts = self.observer.facts(instance_id)
+        nothing = facts.node is NodeIs.ABSENT and facts.task is not TaskIs.RUNNING
+        mine = facts.tag is Tag.MINE and not facts.claimed and facts.ecs is not EcsIs.NOT_FOUND
+        return mine and (facts.retained or facts.verdict is Verdict.TAKEN or nothing)
+
+    def plan(self) -> Plan:
+        """Decide anew about all that isn't settled."""
+        observer = self.observer
+        observer.begin_pass()
+        if not self.decisions:
+            self._active = observer.known
+        for instance_id in sorted(self._active):
+            self.decisions[instance_id] = self._decide(instance_id)
+        late = [i for i in sorted(self._active) if self._is_in_unknown_queue(i)]
+        if late:
+            observer.read_queue()
+            self.decisions |= {i: self._decide(i) for i in late}
+        if observer.planned is not None:
+            settled = {i for i in self._active if self.decisions[i].action in SETTLED}
+            self._active -= settled
+        self._failed |= Plan(self.decisions).has_failed
+        ids = self._active if observer.planned is not None else self.decisions.keys()
+        decisions = {i: self.decisions[i] for i in ids}
+        return Plan(decisions, self._hosts(decisions), failed=self._failed)
+
+    def _is_in_unknown_queue(self, instance_id: str) -> bool:
+        decision = self.decisions[instance_id]
+        attached = decision.wanted and decision.phase is Phase.ATTACHED
+        return attached and self.observer.has_unknown_queue(instance_id)
+
+    def _decide(self, instance_id: str) -> Decision:
+        decision = decide(self.observer.facts(instance_id), self.rules)
+        broken = guard(decision)
+        if broken is Guard.NEW:
+            reason = (
+                "a node when this run began, and no longer one: not attached, because the preview did not show it."
+                " Run pulumi up again and check its preview"
+            )
+            self.ledger.fail([instance_id], NODE_DISAPPEARED, reason)
+        elif broken is Guard.CHANGED:
+            self.ledger.take(instance_id, self._evidence(instance_id, decision))
+        elif self.observer.planned is not None and decision.action is Action.REFUSE:
+            self._refuse(instance_id, decision)
+        elif self.observer.planned is not None and decision.action is Action.FAIL:
+            self._fail(instance_id, decision)
+        else:
+            return decision
+        return decide(self.observer.facts(instance_id), self.rules)
+
+    def _hosts(self, ids: Iterable[str]) -> dict[str, str]:
+        return {i: self.host(i).lower() for i in ids}
+
+    def host(self, instance_id: str) -> str:
+        """The host name, as far as it was read."""
+        node = self.observer.nodes.get(instance_id) or self.observer.last_nodes.get(instance_id)
+        instance = self.observer.instances.get(instance_id)
+        return (node.host_name if node else "") or (instance.host_name if instance else "")
+
+    # -- conclusions -----------------------------------------------------------------------------------------------
+
+    def _evidence(self, instance_id: str, decision: Decision) -> str:
+        """How somebody else's change shows."""
+        facts, observer = decision.facts, self.observer
+        instance = observer.instances.get(instance_id)
+        if facts.node is not NodeIs.ABSENT or facts.task is TaskIs.RUNNING:
+            what = f"it appeared in cluster {observer.identity.cluster_id}"
+        elif facts.in_other_cluster:
+            what = f"it appeared in cluster {observer.elsewhere[instance_id]}"
+        elif decision.owner is Owner.OTHER and instance:
+            what = f"resource {owner_name(instance)!r} set its owner tag"
+        elif facts.image_changed:
+            what = "it got another image"
+        else:
+            what = f"it became {instance.status if instance else 'another'}"
+        return (
+            f"not attached: since this run first read it, {what}. If the console shows a task for it, wait until that"
+            " task ends. Then run pulumi up again, or remove it from instance_ids"
+        )
+
+    def _refuse(self, instance_id: str, decision: Decision) -> None:
+        """A refusal after the first write: for this instance alone."""
+        facts = decision.facts
+        if facts.wanted and decision.phase not in {Phase.NOT_COMPUTE, Phase.UNREADABLE}:
+            self.ledger.take(instance_id, self._evidence(instance_id, decision))
+        elif facts.busy:
+            node = self.observer.nodes[instance_id]
+            text = f"not detached: it runs jobs by now (used: {node.used_resources})"
+            self.ledger.fail(
+                [instance_id], "Busy", f"{text}. Wait until they end, or set detach_busy=True"
+            )
+        elif decision.phase is Phase.NOT_COMPUTE:
+            self.ledger.fail(
+                [instance_id], "NotCompute", "it is no compute node by now: not changed"
+            )
+        else:
+            denied = next(iter(self.observer.denied.values()), None)
+            self.ledger.fail([instance_id], "Unreadable", str(denied or "it may not be read"))
+
+    def _fail(self, instance_id: str, decision: Decision) -> None:
+        """Say why an instance failed: by its node, its task, or the call."""
+        observer, facts = self.observer, decision.facts
+        node = observer.nodes.get(instance_id)
+        task = observer.task_about(instance_id)
+        ended = f"task {task.task_id} ended with {task.status}: {task.reason}" if task else ""
+        code = task.status if task and task.over else "exception"
+        if decision.phase is Phase.STUCK:
+            self.ledger.fail([instance_id], "Stuck", STUCK_UNWANTED if not facts.wanted else STUCK)
+        elif facts.tries and instance_id in self.ledger.errors:
+            self.ledger.fail_by([instance_id], self.ledger.errors[instance_id])
+        elif facts.detached is not Call.NONE and node:
+            reason = f"still a node ({node.status}) after its detach; {ended or 'its task ended'}"
+            self.ledger.fail([instance_id], code, reason)
+        elif node:
+            status = f"the node has status {node.status}"
+            fix = "repair it in the console, or remove it from instance_ids to detach it"
+            self.ledger.fail([instance_id], code, f"{status}{'; ' + ended if ended else ''}: {fix}")
+        else:
+            again = "Run pulumi up again: it attaches the instance again, and its system disk will be replaced again"
+            reason = f"not attached, not among the cluster's nodes; {ended}. {again}"
+            self.ledger.fail([instance_id], code, reason)
+
+    # -- one step --------------------------------------------------------------------------------------------------
+
+    def _take(self, following: Next) -> None:
+        if following.step is not self._step:
+            self._step = following.step
+            self.pacing.restart()
+        try:
+            if following.step not in WRITES:
+                self._wait(following)
+            elif self.observer.is_fresh(following.ids):
+                self._write(following)
+            else:
+                self.look(following.ids, elsewhere=following.step in BEFORE_ATTACH)
+        except UNREAD as error:
+            if not self.ledger.has_written or self.deadline.passed:
+                raise
+            self.reporter.status(f"waiting; the last read failed: {error}")
+            self.pacing.sleep(self.pacing.grown())
+
+    def look(self, ids: Collection[str], *, elsewhere: bool) -> None:
+        """A whole look at these instances.
+
+        Raises:
+            EhpcError: the nodes of another cluster of the VPC can't be listed: one of them could be wiped.
+        """
+        self.observer.look(ids, elsewhere=elsewhere)
+        self._read_at = self.deadline.clock.now()
+        if elsewhere and self.observer.unlisted:
+            raise EhpcError(f"Nothing more is attached: {not_listed(self.observer.unlisted)}")
+
+    def _write(self, following: Next) -> None:
+        try:
+            self.actuator.do(following.step, following.ids)
+        except TroubleError as trouble:
+            self._read_at = -math.inf
+            self.reporter.status(f"trying again: {trouble.error}")
+            self.pacing.after(trouble.error)
+            return
+        self.pacing.troubled.clear()
+        self.pacing.restart()
+        self._read_at = -math.inf
+
+    # -- waiting ---------------------------------------------------------------------------------------------------
+
+    def _wait(self, following: Next) -> None:
+        """Sleep, unless nothing was read since the last write, and read what is due."""
+        ids, deadline = following.ids, self.deadline
+        if self._read_at > -math.inf:
+            self.reporter.status(self.progress(ids))
+            if deadline.passed:
+                raise WaitTimeoutError(self.pending(ids), deadline.elapsed)
+            self.pacing.sleep(self._pause(ids))
+        self._read(ids)
+        self._read_at = deadline.clock.now()
+
+    def _pause(self, ids: Collection[str]) -> float:
+        decisions = [self.decisions[i] for i in ids]
+        if self.observer.reporting:
+            return max(REPORTED_AFTER, self.pacing.grown())
+        if all(d.phase in {Phase.ATTACHING, Phase.DETACHING} for d in decisions):
+            waited = self.deadline.clock.now() - self.pacing.began
+            tasks = [self.observer.task_about(i) for i in ids]
+            return self.pacing.even(waited * min(map(steps_left, tasks)))
+        return self.pacing.grown()
+
+    def _read(self, ids: Collection[str]) -> None:
+        observer, decisions = self.observer, self.decisions
+        whole = [i for i in ids if self._needs_whole_look(decisions[i])]
+        since = max(
+            self.observer.cache.next_after_writes,
+            self.deadline.clock.now() - SHARED * self.pacing.pause,
+        )
+        if whole:
+            elsewhere = any(decisions[i].facts.for_other_cluster for i in whole)
+            observer.look(whole, elsewhere=elsewhere)
+            return
+        stopping = [i for i in ids if decisions[i].phase is Phase.STOPPING]
+        if stopping:
+            observer.read_instances(stopping)
+        moving = [i for i in ids if decisions[i].phase in {Phase.ATTACHING, Phase.DETACHING}]
+        if moving:
+            observer.read_tasks(since)
+            if self._nodes_are_due(moving):
+                observer.read_nodes(since)
+
+    @staticmethod
+    def _needs_whole_look(decision: Decision) -> bool:
+        facts = decision.facts
+        if decision.phase in {Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED, Phase.STUCK}:
+            return True
+        shown = facts.node is not NodeIs.ABSENT or facts.task is not TaskIs.NONE
+        return decision.phase is Phase.ATTACHING and not shown and facts.sent is Call.NONE
+
+    def _nodes_are_due(self, ids: Collection[str]) -> bool:
+        """Where a task runs for each instance, only the task is read, and the nodes once in the grace period."""
+        if self.deadline.clock.now() - self.observer.nodes_ended >= self.rules.grace:
+            return True
+        tasks = (self.observer.task_about(i) for i in ids)
+        return any(task is None or task.over for task in tasks)
+
+    # -- what is reported ------------------------------------------------------------------------------------------
+
+    def progress(self, ids: Collection[str]) -> str:
+        """How far the run is, for people."""
+        about = {i for i, d in self.decisions.items() if d.facts.wanted} or {*self.decisions}
+        return f"{len(about - {*ids})}/{len(about)} nodes done; {self.pending(ids)}"
+
+    def pending(self, ids: Collection[str]) -> str:
+        """Who is waited for, with the last status and the tasks: ``waiting for i-1 (uninit); task T step 3 of 9``."""
+        names = [f"{i} ({self._status(i)})" for i in sorted(ids)]
+        tasks = {t.task_id: t for i in ids if (t := self.observer.task_about(i)) and not t.over}
+        ids_of = {
+            write.task_id
+            for write in self.ledger.writes
+            if write.task_id and write.over_at is None and {*write.ids} & {*ids}
+        }
+        told = [
+            f"task {t.task_id} step {t.current_step} of {t.total_steps}" for t in tasks.values()
+        ]
+        told += [f"task {task_id}" for task_id in sorted(ids_of - tasks.keys())]
+        return "; ".join([f"waiting for {listed(names, 3)}", *told[:3]])
+
+    def _status(self, instance_id: str) -> str:
+        node = self.observer.nodes.get(instance_id)
+        if node:
+            return node.status
+        if self.decisions[instance_id].phase is Phase.STOPPING:
+            return "Stopping"
+        awake = is_awake(self.observer.instances.get(instance_id))
+        return "not listed, runs" if awake else "not listed"
+
+
+#: Of an instance that may have been sent, and of which nothing else shows it than that it runs.
+STUCK = (
+    "may have been sent by an interrupted run, and runs, though neither a node nor a task shows it. If the console shows"
+    " no task for it, stop the instance; the next pulumi up attaches it"
+)
+STUCK_UNWANTED = (
+    "may have been sent by an interrupted run, and runs, though neither a node nor a task shows it. If the console shows"
+    " no task for it, remove its ECS tags 'ehpc-nodes' and 'ehpc-nodes-ref'"
+)
+
+
+def not_listed(clusters: list[str]) -> str:
+    """Of other clusters in the same VPC: a stopped node looks like any stopped instance."""
+    return (
+        f"the nodes of {listed(clusters)} in the same VPC cannot be listed, and an instance may already be a node there."
+        " Run again when ehpc-nodes nodes works for it. If that cluster is permanently broken, delete it."
+    )
+
+
+def steps_left(task: responses.Task | None) -> float:
+    """For how much longer a task goes on at least if it steps evenly, as a multiple of the time so far."""
+    if task is None or task.over or not 0 <= task.current_step < task.total_steps:
+        return 0.0
+    return task.total_steps / (task.current_step + 1) - 1
