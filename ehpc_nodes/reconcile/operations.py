@@ -171,6 +171,7 @@ class Operations:
         observer.read_instances(missing | (observer.wanted.ids & observer.replaced), since)
         observer.spare_made()
         observer.note_look(observer.known)
+        observer.complete = True
         self._read_for_findings(observer, desired, snapshot, since)
         return self._snapshot(observer, snapshot)
 
@@ -200,6 +201,8 @@ class Operations:
 
     @staticmethod
     def _snapshot(observer: Observer, snapshot: Snapshot) -> Snapshot:
+        if not observer.complete:
+            return snapshot
         denied = observer.denied
         gone = observer.replaced
         snapshot.nodes = (
@@ -241,6 +244,8 @@ class Operations:
         reconciler.rules = Rules(
             self.grace, stop_running=desired.stop_running, detach_busy=desired.detach_busy
         )
+        if not observer.complete:
+            return self._planned(observer, Plan({}), snapshot, desired)
         reconciler.settle_absences()
         return self._planned(
             observer, reconciler.plan(), self._snapshot(observer, snapshot), desired
