@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
@@ -41,6 +41,11 @@ NO_TLS = 4.0
 REPEAT_READ = (ThrottledError, ConflictError, BackendError, TransportError)
 #: A write is repeated only where it is certain that it had no effect.
 REPEAT_WRITE = (ThrottledError, ConflictError, NotSentError)
+
+#: How many instances DescribeInstances finds by tags, at most; where it finds so many, there may be more.
+TAG_FILTER_LIMIT = 1000
+
+W = TypeVar("W", bound=responses.Wire)
 
 
 def numbered(template: str, values: Iterable[str]) -> dict[str, str]:
@@ -188,22 +193,29 @@ class Client:
         """DescribeInstances of these ids, in as many calls as it needs; unknown ids are absent."""
         found: list[responses.Instance] = []
         for ids in chunks(instance_ids):
-            found += self._tokens({"InstanceIds": json.dumps(ids, separators=(",", ":"))})
+            found += self._described({"InstanceIds": json.dumps(ids, separators=(",", ":"))})
         return found
 
     def instances_tagged(self, tags: Mapping[str, str]) -> list[responses.Instance]:
         """DescribeInstances by tags, all of which an instance has, an empty value standing for any.
 
-        Of more than a thousand, not all may be told.
+        Where that reaches its limit, ListTagResources finds the rest.
         """
         values = {
             f"Tag.{n}.Value": value for n, value in enumerate(tags.values(), start=1) if value
         }
-        return self._tokens(numbered("Tag.{}.Key", tags) | values)
+        pairs = numbered("Tag.{}.Key", tags) | values
+        found = self._described(pairs)
+        if len(found) < TAG_FILTER_LIMIT:
+            return found
+        known = {instance.instance_id for instance in found}
+        tagged = dict.fromkeys(tag.resource_id for tag in self._tagged(pairs))
+        rest = self.describe_instances([item for item in tagged if item not in known])
+        return found + rest
 
     def instances_in_vpc(self, vpc_id: str) -> list[responses.Instance]:
         """DescribeInstances by VPC: all of the account's instances in it."""
-        return self._tokens({"VpcId": vpc_id})
+        return self._described({"VpcId": vpc_id})
 
     def stop_instances(self, instance_ids: Sequence[str]) -> responses.Stopped:
         """StopInstances, keeping them charged so that capacity and address are not lost; at most 100. Sent once."""
@@ -298,17 +310,26 @@ class Client:
 
     # -- lists ----------------------------------------------------------------------------------
 
-    def _tokens(self, params: Mapping[str, str]) -> list[responses.Instance]:
-        """DescribeInstances along its NextToken."""
-        found: list[responses.Instance] = []
+    def _described(self, params: Mapping[str, str]) -> list[responses.Instance]:
+        query = {"RegionId": self._region, "MaxResults": str(BATCH), **params}
+        path = ("Instances", "Instance")
+        return self._tokens("DescribeInstances", query, responses.Instance, path)
+
+    def _tagged(self, pairs: Mapping[str, str]) -> list[responses.TaggedResource]:
+        path = ("TagResources", "TagResource")
+        params = {**self._resources([]), **pairs}
+        return self._tokens("ListTagResources", params, responses.TaggedResource, path)
+
+    def _tokens(
+        self, action: str, params: Mapping[str, str], model: type[W], path: tuple[str, ...]
+    ) -> list[W]:
+        """A list of ECS along its NextToken."""
+        found: list[W] = []
         token = ""
         while True:
-            query = {"RegionId": self._region, "MaxResults": str(BATCH), **params}
-            query |= {"NextToken": token} if token else {}
-            answer = self._repeat(self._ecs, "DescribeInstances", query, REPEAT_READ)
-            found += many(
-                "DescribeInstances", responses.Instance, answer, ("Instances", "Instance")
-            )
+            query = {**params, **({"NextToken": token} if token else {})}
+            answer = self._repeat(self._ecs, action, query, REPEAT_READ)
+            found += many(action, model, answer, path)
             token = str(answer.get("NextToken") or "")
             if not token:
                 return found

@@ -304,6 +304,15 @@ class Instance(Wire):
 
 
 @dataclass(frozen=True, slots=True, config=TOLERANT)
+class TaggedResource(Wire):
+    """An entry of ECS ListTagResources: one tag of one instance."""
+
+    resource_id: str
+    tag_key: str = ""
+    tag_value: str = ""
+
+
+@dataclass(frozen=True, slots=True, config=TOLERANT)
 class Accepted(Wire):
     """The answer to a write: what the service calls the work that it began."""
 

@@ -206,10 +206,16 @@ class Task:
 
 @dataclass
 class World:
-    """Everything, of one region and one account."""
+    """Everything, of one region and one account.
+
+    `tags_per_instance` and `tag_filter_limit` are ECS's limits: how many tags an instance takes, and how many
+    instances DescribeInstances finds by tags.
+    """
 
     region: str = "cn-hangzhou"
     account_uid: str = "1609982529920000"
+    tags_per_instance: int = 20
+    tag_filter_limit: int = 1000
     access_keys: dict[str, AccessKey] = field(default_factory=dict, metadata=keyed("id"))
     images: dict[str, Image] = field(default_factory=dict, metadata=keyed("id"))
     clusters: dict[str, Cluster] = field(default_factory=dict, metadata=keyed("id"))

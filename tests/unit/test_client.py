@@ -1,6 +1,7 @@
 """The client: what it sends, what it repeats."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -16,7 +17,11 @@ from ehpc_nodes.errors import (
     TransportError,
     api_error,
 )
+from ehpc_nodes.emulator import Emulator, World
+from ehpc_nodes.emulator.world import Instance
 from unit.fakes import FakeClock
+
+DEADLINE = Deadline.after(FakeClock(), 3600)
 
 
 class Answers:
@@ -116,6 +121,37 @@ def test_tags_go_fifty_at_a_time():
     assert len(exchange.calls) == 3
     assert exchange.calls[0][1]["ResourceId.50"] == "i-49"
     assert "ResourceId.51" not in exchange.calls[0][1]
+
+
+def tagged_world(number):
+    world = World.demo()
+    world.instances = {
+        f"i-{n}": Instance(f"i-{n}", f"h{n}", "v", "i", tags={"k": "v", "other": str(n)})
+        for n in range(number)
+    }
+    return world
+
+
+@pytest.mark.parametrize(
+    ("number", "calls"),
+    [
+        (7, {"DescribeInstances": 1}),
+        (999, {"DescribeInstances": 10}),
+        # 2100 and 2002 tags in pages of 50; the instances beyond the first thousand, a hundred a call
+        (1050, {"DescribeInstances": 11, "ListTagResources": 42}),
+        (1001, {"DescribeInstances": 11, "ListTagResources": 41}),
+    ],
+)
+def test_all_instances_of_a_tag_are_found_beyond_what_its_filter_gives(number, calls):
+    emulator = Emulator(tagged_world(number))
+
+    def exchange(action, params):
+        return emulator.call(action, "2014-05-26", params).body
+
+    the_client = Client(exchange, exchange, region=emulator.world.region, deadline=DEADLINE)
+    found = [instance.instance_id for instance in the_client.instances_tagged({"k": "v"})]
+    assert found == list(emulator.world.instances)
+    assert Counter(entry.action for entry in emulator.journal.entries) == calls
 
 
 # -- lists ----------------------------------------------------------------------------------------
