@@ -7,6 +7,8 @@ import pytest
 
 from ehpc_nodes.api.client import Client
 from ehpc_nodes.clock import Deadline
+from ehpc_nodes.emulator import Emulator, World
+from ehpc_nodes.emulator.world import Instance
 from ehpc_nodes.errors import (
     BackendError,
     CertificateError,
@@ -17,8 +19,6 @@ from ehpc_nodes.errors import (
     TransportError,
     api_error,
 )
-from ehpc_nodes.emulator import Emulator, World
-from ehpc_nodes.emulator.world import Instance
 from unit.fakes import FakeClock
 
 DEADLINE = Deadline.after(FakeClock(), 3600)
