@@ -39,6 +39,8 @@ UNREACHABLE = 20.0
 NO_TLS = 4.0
 
 REPEAT_READ = (ThrottledError, ConflictError, BackendError, TransportError)
+#: The code of a conflict that may be none: «The specified operation is invalid. Please try again later.»
+MAYBE_CONFLICT = "InvalidOpt"
 #: A write is repeated only where it is certain that it had no effect.
 REPEAT_WRITE = (ThrottledError, ConflictError, NotSentError)
 
@@ -113,6 +115,23 @@ class Client:
         """ListQueues."""
         answer = self._read("ListQueues", {"ClusterId": cluster_id})
         return many("ListQueues", responses.Queue, answer, ("Queues", "QueueInfo"))
+
+    def list_jobs(self, cluster_id: str, host_names: Sequence[str]) -> list[responses.Job]:
+        """ListJobsWithFilters: the jobs on these nodes that have not ended."""
+        found: dict[str, responses.Job] = {}
+        for names in chunks(host_names):
+            nodes = numbered("Nodes.{}", names)
+            params = {"ClusterId": cluster_id, "JobStatus": "notfinish", **nodes}
+            jobs = pages(
+                self._read, "ListJobsWithFilters", params, ("Jobs",), responses.Job, size=50
+            )
+            found |= {job.id: job for job in jobs}
+        return list(found.values())
+
+    def get_auto_scale_config(self, cluster_id: str) -> responses.AutoScaleConfig:
+        """GetAutoScaleConfig: whether scale-in takes idle nodes."""
+        answer = self._read("GetAutoScaleConfig", {"ClusterId": cluster_id})
+        return one("GetAutoScaleConfig", responses.AutoScaleConfig, answer)
 
     def list_running_tasks(self, cluster_id: str) -> list[responses.Task]:
         """ListTasks without history: the tasks that have not ended."""
@@ -282,7 +301,7 @@ class Client:
         return self._repeating(REPEAT_READ if harmless else REPEAT_WRITE)
 
     def _repeating(self, on: tuple[type[EhpcError], ...]) -> Retrying:
-        """Call, and call again after such errors; a conflict until the deadline, others for PATIENCE.
+        """Call, and call again after such errors; a conflict until the deadline, others for PATIENCE (InvalidOpt too).
 
         Patience begins with the trouble that it is for, and anew after a conflict: the service was there then.
         """
@@ -293,7 +312,7 @@ class Client:
             error = _error(state)
             if isinstance(error, CertificateError):
                 return True
-            if isinstance(error, ConflictError):
+            if isinstance(error, ConflictError) and error.code != MAYBE_CONFLICT:
                 limits.clear()
                 return self._deadline.passed
             seconds = _patience(error)

@@ -227,4 +227,6 @@ def _row(state: State, item: Instance) -> Body:
         "Memory": item.memory,
         "GPUAmount": item.gpu,
         "CreationTime": item.creation_time,
+        "ExpiredTime": item.expired_time,
+        "SpotStrategy": item.spot_strategy,
     }

@@ -248,6 +248,26 @@ CASES = [
         lambda sdk: sdk.ehpc.list_queues(ehpc.ListQueuesRequest(cluster_id=CLUSTER)),
     ),
     Case(
+        "list_jobs",
+        call(CLUSTER, ["compute0", NASTY]),
+        lambda sdk: sdk.ehpc.list_jobs_with_filters(
+            ehpc.ListJobsWithFiltersRequest(
+                cluster_id=CLUSTER,
+                job_status="notfinish",
+                nodes=["compute0", NASTY],
+                page_number=1,
+                page_size=50,
+            )
+        ),
+    ),
+    Case(
+        "get_auto_scale_config",
+        call(CLUSTER),
+        lambda sdk: sdk.ehpc.get_auto_scale_config(
+            ehpc.GetAutoScaleConfigRequest(cluster_id=CLUSTER)
+        ),
+    ),
+    Case(
         "list_running_tasks",
         call(CLUSTER),
         lambda sdk: sdk.ehpc.list_tasks(

@@ -165,6 +165,20 @@ def test_tasks_are_a_flat_list():
     assert the_client.get_task("c", "T-3") is None
 
 
+def test_jobs_of_many_nodes_are_asked_for_a_hundred_nodes_at_a_time_and_told_once():
+    both = {"Id": "8", "Name": "j", "State": "RUNNING"}
+    exchange = Answers(
+        {"Jobs": [both, {"Id": "9"}], "TotalCount": 2}, {"Jobs": [both], "TotalCount": 1}
+    )
+    hosts = [f"compute{n}" for n in range(150)]
+    assert [job.id for job in client(exchange)[0].list_jobs("c", hosts)] == ["8", "9"]
+    first, second = (params for _, params in exchange.calls)
+    assert (first["Nodes.100"], second["Nodes.1"]) == ("compute99", "compute100")
+    assert first["JobStatus"] == "notfinish"
+    assert "Nodes.101" not in first
+    assert client()[0].list_jobs("c", []) == []
+
+
 # -- repeats --------------------------------------------------------------------------------------
 
 READS_REPEATED = [
@@ -264,6 +278,16 @@ def test_a_conflict_is_repeated_until_the_deadline():
     with pytest.raises(ConflictError):
         the_client.set_queue("c", "q", ["h"])
     assert 1900 <= clock.time <= 1901
+
+
+def test_an_operation_that_e_hpc_calls_invalid_for_now_is_repeated_for_two_minutes():
+    exchange = Answers(error("InvalidOpt", 403), {"RequestId": "R"})
+    client(exchange)[0].set_queue("c", "q", ["h"])
+    assert len(exchange.calls) == 2
+    the_client, clock = client(Answers(error("InvalidOpt", 403)))
+    with pytest.raises(ConflictError):
+        the_client.set_queue("c", "q", ["h"])
+    assert 1120 <= clock.time <= 1140
 
 
 def test_a_certificate_error_is_not_repeated():

@@ -23,6 +23,16 @@ def test_an_instance_in_full(cloud):
     assert row["VpcAttributes"]["PrivateIpAddress"] == {"IpAddress": ["10.0.0.3"]}
     assert row["OperationLocks"] == {"LockReason": []}
     assert row["Tags"] == {"Tag": []}
+    assert (row["ExpiredTime"], row["SpotStrategy"]) == ("2099-12-31T15:59Z", "NoSpot")
+
+
+def test_a_spot_instance_that_expires(make):
+    spot = {"spot_strategy": "SpotAsPriceGo", "expired_time": "2026-12-01T04:00Z"}
+    cloud = make(lambda data: data["instances"][1].update(spot))
+    row = cloud.instance("i-1")
+    assert (row["ExpiredTime"], row["SpotStrategy"]) == ("2026-12-01T04:00Z", "SpotAsPriceGo")
+    cloud.add("i-1")
+    assert cloud.nodes()["i-1"]["SpotStrategy"] == "SpotAsPriceGo"
 
 
 def test_pages_by_token(cloud):
