@@ -220,17 +220,19 @@ class Client:
 
         Where that reaches its limit, ListTagResources finds the rest.
         """
-        values = {
-            f"Tag.{n}.Value": value for n, value in enumerate(tags.values(), start=1) if value
-        }
-        pairs = numbered("Tag.{}.Key", tags) | values
-        found = self._described(pairs)
+        found = self._described(_wanted(tags))
         if len(found) < TAG_FILTER_LIMIT:
             return found
         known = {instance.instance_id for instance in found}
-        tagged = dict.fromkeys(tag.resource_id for tag in self._tagged(pairs))
+        tagged = dict.fromkeys(tag.resource_id for tag in self.list_tags(tags))
         rest = self.describe_instances([item for item in tagged if item not in known])
         return found + rest
+
+    def list_tags(self, tags: Mapping[str, str]) -> list[responses.TaggedResource]:
+        """ListTagResources of the instances that have such tags, as in `instances_tagged`."""
+        params = {**self._resources([]), **_wanted(tags)}
+        path = ("TagResources", "TagResource")
+        return self._tokens("ListTagResources", params, responses.TaggedResource, path)
 
     def instances_in_vpc(self, vpc_id: str) -> list[responses.Instance]:
         """DescribeInstances by VPC: all of the account's instances in it."""
@@ -334,11 +336,6 @@ class Client:
         path = ("Instances", "Instance")
         return self._tokens("DescribeInstances", query, responses.Instance, path)
 
-    def _tagged(self, pairs: Mapping[str, str]) -> list[responses.TaggedResource]:
-        path = ("TagResources", "TagResource")
-        params = {**self._resources([]), **pairs}
-        return self._tokens("ListTagResources", params, responses.TaggedResource, path)
-
     def _tokens(
         self, action: str, params: Mapping[str, str], model: type[W], path: tuple[str, ...]
     ) -> list[W]:
@@ -352,6 +349,12 @@ class Client:
             token = str(answer.get("NextToken") or "")
             if not token:
                 return found
+
+
+def _wanted(tags: Mapping[str, str]) -> dict[str, str]:
+    """A filter by tags; an empty value stands for any."""
+    values = {f"Tag.{n}.Value": value for n, value in enumerate(tags.values(), start=1) if value}
+    return numbered("Tag.{}.Key", tags) | values
 
 
 def _patience(error: BaseException | None) -> float:
