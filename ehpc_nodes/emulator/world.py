@@ -249,8 +249,9 @@ class Cluster:
 
     def used(self, node: Node) -> Resources:
         """What is used on a node, by its jobs and otherwise."""
-        cores = sum(job.cores for job in self.jobs_on(node))
-        return replace(node.used, cpu=node.used.cpu + cores)
+        running = self.jobs_on(node) if self.jobs else []
+        cores = sum(job.cores for job in running)
+        return replace(node.used, cpu=node.used.cpu + cores) if cores else node.used
 
     def is_busy(self, node: Node) -> bool:
         """Whether anything is used on it."""
