@@ -85,7 +85,7 @@ NEEDS = (
     ),
     Need(
         "ListTagResources",
-        lambda c, _: c.list_tags({f"{TAG_KEY}-doctor": ""}),
+        lambda c, _: c.list_tags({f"{NAME_KEY}-doctor": ""}),
         "a stack of 1,000 nodes can't attach more",
         True,
     ),
