@@ -15,7 +15,6 @@ EhpcError
 │  ├─ BackendError         the service failed inside: a write may have had an effect
 │  ├─ AuthError            the access key, its signature or its permission
 │  └─ ClusterNotFoundError the cluster does not exist (any more)
-├─ OutcomeUnknownError     looking could not tell whether a write had an effect
 ├─ RefusedError            a safety rule of this package forbids the write
 └─ WaitTimeoutError        the time was up before everything was as wanted
 
@@ -160,26 +159,6 @@ class ClusterNotFoundError(ApiError):
     """The cluster does not exist: the one positive answer that it is gone."""
 
 
-class OutcomeUnknownError(EhpcError):
-    """A write got no answer, and looking at nodes, tasks and instances didn't tell its outcome.
-
-    Attributes:
-        code: always ``OutcomeUnknown``.
-        instance_ids: the instances that the call named.
-    """
-
-    code = "OutcomeUnknown"
-
-    def __init__(self, action: str, instance_ids: list[str], why: str) -> None:
-        self.action = action
-        self.instance_ids = instance_ids
-        super().__init__(
-            f"{action} for {listed(instance_ids)} got no answer and its outcome could not be found out"
-            f" ({why.rstrip('.')}). Look at the cluster's nodes and tasks in the console, then run pulumi up again:"
-            " it looks first and sends nothing twice."
-        )
-
-
 class RefusedError(EhpcError):
     """A safety rule forbids the write: nothing was sent.
 
@@ -192,11 +171,16 @@ class RefusedError(EhpcError):
         super().__init__(reason)
 
 
-#: What becomes of what was sent, and what to do, when the time of a run is up.
-GOES_ON = "The work goes on in E-HPC; pulumi up will go on from there"
-NOTHING_SENT = "Nothing of it was sent; pulumi up tries again"
+#: What to do when the time of a run is up.
+CONTINUES = (
+    "What was sent continues in the cloud. Run pulumi up again: it continues from there and sends nothing twice."
+)
+NOTHING_SENT = "Nothing of it was sent; the next pulumi up tries again."
 #: The state still holds the nodes, so an up sees no change.
-DESTROY_GOES_ON = "What was sent goes on in E-HPC; the same command goes on from there. To keep the nodes instead: pulumi up --refresh"
+DESTROY_CONTINUES = (
+    "What was sent continues in E-HPC. Run the same command again to finish. To keep the nodes, run pulumi up --refresh"
+    " with the resource in the program: it attaches detached instances again and replaces their system disks."
+)
 
 
 class WaitTimeoutError(EhpcError):
@@ -207,11 +191,11 @@ class WaitTimeoutError(EhpcError):
         elapsed: seconds.
     """
 
-    def __init__(self, what: str, elapsed: float, then: str = GOES_ON) -> None:
+    def __init__(self, what: str, elapsed: float, then: str = CONTINUES) -> None:
         self.what = what
         self.elapsed = elapsed
         super().__init__(
-            f"Not done after {elapsed:.0f} s: {what}. {then} (more time: customTimeouts)."
+            f"Timed out after {elapsed:.0f} s: {what}. {then} To wait longer, set custom_timeouts."
         )
 
 

@@ -10,7 +10,7 @@ from ehpc_nodes.api import responses
 from ehpc_nodes.api.cache import Looks
 from ehpc_nodes.clock import Deadline
 from ehpc_nodes.errors import (
-    DESTROY_GOES_ON,
+    DESTROY_CONTINUES,
     ApiError,
     AuthError,
     CancelledError,
@@ -522,9 +522,9 @@ class Operations:
         except ClusterNotFoundError as error:
             self._confirm_gone(saved, error)
         except WaitTimeoutError as error:
-            raise WaitTimeoutError(error.what, error.elapsed, DESTROY_GOES_ON) from error
+            raise WaitTimeoutError(error.what, error.elapsed, DESTROY_CONTINUES) from error
         except CancelledError as error:
-            raise CancelledError(f"{error} {DESTROY_GOES_ON}.") from error
+            raise CancelledError(f"{error} {DESTROY_CONTINUES}") from error
 
     def _destroy(self, observer: Observer, saved: State) -> None:
         self._read_all(observer, self.reads.next_after_writes)

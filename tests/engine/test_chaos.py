@@ -143,7 +143,7 @@ class History:
         self.it.emulator.advance(600)
         self.declare(1, 2, job_queue="workq")
         for instance in self.it.emulator.world.instances.values():
-            if "ehpc-nodes-attaching" in instance.tags and instance.id not in self.it.nodes:
+            if "ehpc-nodes-ref" in instance.tags and instance.id not in self.it.nodes:
                 self.it.emulator.outside.stop(instance.id)
         # an up to what the state holds already has nothing to do, and looks at nothing
         self.stack.up(*(["--refresh"] if self.state_ids() == ids(1, 2) else []))

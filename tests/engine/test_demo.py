@@ -55,7 +55,7 @@ def test_it_attaches_changes_and_destroys(tmp_path, pulumi_engine):
 def test_an_interrupt_ends_all_of_it(tmp_path, pulumi_engine):
     process = start(tmp_path, pulumi_engine)
     deadline = time.monotonic() + 150
-    while "nodes settled" not in (tmp_path / "out").read_text():
+    while "nodes done" not in (tmp_path / "out").read_text():
         assert process.poll() is None, (tmp_path / "out").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.05)

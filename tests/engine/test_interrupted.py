@@ -9,10 +9,10 @@ import pytest
 
 from ehpc_nodes.emulator.world import Cluster, Queue
 from ehpc_nodes.testing.worlds import IMAGE, VPC, ids
-from engine.program import MARK_OF_STACK, PROGRAM, declare
+from engine.program import OWNER_OF_STACK, PROGRAM, declare
 from engine.test_together import the_resource_renamed
 
-MOMENTS = ["TagResources", "AddExistedNodes", "ListTasks", "UntagResources", "ListQueues"]
+MOMENTS = ["TagResources", "AddExistedNodes", "ListTasks", "ListQueues"]
 
 
 def killed_at(cloud, stack, action, command="up"):
@@ -59,10 +59,10 @@ def test_an_update_that_is_killed_and_a_program_that_changed_meanwhile(cloud, st
     stack.up()
     assert sorted(it.nodes) == ids(2, 5) == stack.outputs()["ids"]
     assert it.harm.double_attach == [] == it.harm.releases
-    marked = {i: x.tags for i, x in it.emulator.world.instances.items() if x.tags}
-    identity = stack.resources()["nodes"]["inputs"]["__identity"]
-    mark = {"ehpc-nodes": MARK_OF_STACK, "ehpc-nodes-id": identity}
-    assert marked == dict.fromkeys(ids(2, 5), mark)
+    tags = {i: x.tags for i, x in it.emulator.world.instances.items() if x.tags}
+    uid = stack.resources()["nodes"]["inputs"]["__uid"]
+    assert {i: x["ehpc-nodes"] for i, x in tags.items()} == dict.fromkeys(ids(2, 5), OWNER_OF_STACK)
+    assert {x["ehpc-nodes-ref"].partition("/")[0] for x in tags.values()} == {uid}
     assert stack.preview("--expect-no-changes")
 
 
@@ -248,7 +248,7 @@ def silence(cloud, seconds):
 
 
 def test_after_ctrl_c_nothing_more_is_sent(cloud, stack_on):
-    """Not even what had been announced."""
+    """Not even what had been tagged."""
     it = cloud()
     stack = stack_on(it)
     declare(stack, 1, 2)
@@ -332,7 +332,7 @@ def test_after_ctrl_c_no_more_clusters_are_looked_at(cloud, stack_on):
 
 
 def test_a_cli_that_is_killed_during_the_last_look_of_a_create_loses_no_node(cloud, stack_on):
-    """Nobody saves the state that the plugin returns: the announcements stay."""
+    """Nobody saves the state that the plugin returns: what the program lists no more stays attached, and is named."""
     it = cloud()
     stack = stack_on(it)
     declare(stack, 1, 2)
@@ -340,8 +340,10 @@ def test_a_cli_that_is_killed_during_the_last_look_of_a_create_loses_no_node(clo
     silence(it, 4)
     assert running.leftovers(), "its plugin did not live on: this proves nothing"
     declare(stack, 2)
-    stack.up()
-    assert sorted(it.nodes) == ids(2) == stack.outputs()["ids"]
+    said = "\n".join(stack.up().messages("warning"))
+    assert f"compute1 ({ids(1)[0]}) has this resource's owner tag with another uid" in said
+    assert stack.outputs()["ids"] == ids(2)
+    assert sorted(it.nodes) == ids(1, 2)
 
 
 def test_a_plugin_whose_cli_was_killed_sends_nothing_more(cloud, stack_on):

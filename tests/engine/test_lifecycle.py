@@ -361,7 +361,7 @@ def test_all_changes_can_be_ignored(cloud, stack_on):
     stack = stack_on(it, PROGRAM.replace("**args)", ignoring))
     declare(stack, 1, 2)
     stack.up()
-    identity = stack.resources()["nodes"]["inputs"]["__identity"]
+    identity = stack.resources()["nodes"]["inputs"]["__uid"]
     it.forget()
     declare(stack, 1, 3, job_queue="gpu", image_id="m-bp1own", image_owner_alias="self")
     assert stack.preview("--expect-no-changes")
@@ -370,4 +370,4 @@ def test_all_changes_can_be_ignored(cloud, stack_on):
     it.outside.detach(ids(2)[0])
     stack.up("--refresh")
     assert sorted(it.nodes) == sorted(stack.outputs()["nodes"])
-    assert stack.resources()["nodes"]["inputs"]["__identity"] == identity
+    assert stack.resources()["nodes"]["inputs"]["__uid"] == identity

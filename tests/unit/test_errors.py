@@ -87,8 +87,8 @@ TEXTS = [
     (
         errors.WaitTimeoutError("waiting for i-1 (uninit); task T-1 step 3 of 9", 60.4),
         (
-            "Not done after 60 s: waiting for i-1 (uninit); task T-1 step 3 of 9. The work goes on in"
-            " E-HPC; pulumi up will go on from there (more time: customTimeouts)."
+            "Timed out after 60 s: waiting for i-1 (uninit); task T-1 step 3 of 9. The work goes on in"
+            " E-HPC; Run pulumi up again: it continues from there and sends nothing twice. To wait longer, set custom_timeouts."
         ),
     ),
     (errors.RefusedError("detach_busy", "nodes run jobs."), "nodes run jobs."),

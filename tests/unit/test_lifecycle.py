@@ -78,7 +78,7 @@ def test_a_clash_of_host_names_makes_detaching_first_necessary():
 def test_the_deadline_keeps_what_is_pending_in_the_state_and_the_next_up_joins():
     bench = Bench(pace={"seconds": 500})
     with pytest.raises(
-        IncompleteError, match=r"Not done after 100 s: waiting for .*uninit"
+        IncompleteError, match=r"Timed out after 100 s: waiting for .*uninit"
     ) as caught:
         bench.up(1, 2, seconds=100.0)
     assert caught.value.state.instance_ids == ids(1, 2)

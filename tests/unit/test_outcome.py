@@ -253,7 +253,7 @@ def test_only_exceptions_are_failed_nodes():
 
 def test_an_error_that_ends_an_operation_says_itself():
     operation = recorded(Bench().operation(sent={iid(1)}), 1)
-    assert ended_by(operation, WaitTimeoutError("why", 3)).startswith("Not done after 3 s: why.")
+    assert ended_by(operation, WaitTimeoutError("why", 3)).startswith("Timed out after 3 s: why.")
     cancelled = CancelledError("Cancelled while waiting.")
     assert ended_by(Bench().operation(), cancelled) == "Cancelled while waiting."
 
