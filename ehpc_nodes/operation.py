@@ -15,7 +15,6 @@ from .errors import (
     ApiError,
     AuthError,
     BackendError,
-    CertificateError,
     EhpcError,
     NotSentError,
     ThrottledError,
@@ -333,5 +332,4 @@ class Operation:
 
 def may_have_acted(error: EhpcError) -> bool:
     """Whether a write that ended with this error may have had an effect."""
-    never_sent = isinstance(error, (NotSentError, CertificateError))
-    return isinstance(error, AMBIGUOUS) and not never_sent
+    return isinstance(error, AMBIGUOUS) and not isinstance(error, NotSentError)

@@ -15,12 +15,14 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 
 from ehpc_nodes.clock import Deadline
 from ehpc_nodes.errors import (
+    ApiError,
     BackendError,
     CertificateError,
     ConflictError,
     EhpcError,
-    NoTlsError,
+    LastingError,
     NotSentError,
+    NotTheServiceError,
     ThrottledError,
     TransportError,
 )
@@ -35,8 +37,8 @@ log = logging.getLogger("ehpc_nodes.api.client")
 PATIENCE = 120.0
 #: The same where the service can't be reached at all.
 UNREACHABLE = 20.0
-#: The same where what answers speaks no TLS: mostly, only another setting helps.
-NO_TLS = 4.0
+#: The same where what answers isn't the service: mostly, only another setting helps.
+STRANGER = 8.0
 
 REPEAT_READ = (ThrottledError, ConflictError, BackendError, TransportError)
 #: A write is repeated only where it is certain that it had no effect.
@@ -72,6 +74,7 @@ class Client:
         self._region = region
         self._deadline = deadline
         self._notice = notice
+        self._answered: set[Exchange] = set()
 
     # -- E-HPC: reading -------------------------------------------------------------------------
 
@@ -248,9 +251,22 @@ class Client:
         return self._repeat(self._ehpc, action, params, REPEAT_READ)
 
     def _once(self, exchange: Exchange, action: str, params: Mapping[str, str]) -> dict[str, Any]:
-        """A call, unless the user has stopped the run: nothing is written after that."""
+        """A call, unless the user has stopped the run: nothing is written after that.
+
+        What has worked in this operation, such as a host's name, isn't wrong for good: it may be repeated.
+        """
         self._deadline.clock.sleep(0)
-        return exchange(action, params)
+        try:
+            answer = exchange(action, params)
+        except ApiError:
+            self._answered.add(exchange)
+            raise
+        except LastingError as error:
+            if exchange in self._answered and not isinstance(error, CertificateError):
+                raise NotSentError(action, error.reason) from error
+            raise
+        self._answered.add(exchange)
+        return answer
 
     def _repeat(
         self,
@@ -279,7 +295,7 @@ class Client:
 
         def give_up(state: RetryCallState) -> bool:
             error = _error(state)
-            if isinstance(error, CertificateError):
+            if isinstance(error, LastingError):
                 return True
             if isinstance(error, ConflictError):
                 limits.clear()
@@ -315,8 +331,8 @@ class Client:
 
 
 def _patience(error: BaseException | None) -> float:
-    if isinstance(error, NoTlsError):
-        return NO_TLS
+    if isinstance(error, NotTheServiceError):
+        return STRANGER
     return UNREACHABLE if isinstance(error, NotSentError) else PATIENCE
 
 

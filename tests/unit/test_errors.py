@@ -116,7 +116,7 @@ def test_every_error_has_a_text_here():
     elsewhere = {
         *(errors.ConfigError, errors.NoRegionError, errors.NoCredentialsError),
         errors.CertificateError,
-        errors.NoTlsError,
+        errors.NotTheServiceError,
     }  # test_settings, test_transport
     assert subclasses(errors.EhpcError) - told - by_code - elsewhere == {errors.EhpcError}
 
