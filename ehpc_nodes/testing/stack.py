@@ -228,7 +228,7 @@ def _environment(engine: str, own: Path) -> dict[str, str]:
             (own / "home" / "plugins").symlink_to(theirs, target_is_directory=True)
     return {
         "PULUMI_HOME": str(own / "home"),
-        "PULUMI_BACKEND_URL": f"file://{own / 'backend'}",
+        "PULUMI_BACKEND_URL": (own / "backend").absolute().as_uri(),  # with # % ? escaped
         "PULUMI_CONFIG_PASSPHRASE": secrets.token_hex(),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
