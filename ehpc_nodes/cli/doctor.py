@@ -107,7 +107,7 @@ def _endpoints(settings: Settings) -> Iterator[Check]:
                 "failed",
                 f"{what} endpoint",
                 f"{endpoint} can't be reached: {error.reason}",
-                f"check {source or 'the region'}, the network and its proxy (HTTPS_PROXY)",
+                f"check {source or 'the region'}, the network, and the proxy if one is named",
             )
             continue
         yield Check("ok", f"{what} endpoint", f"{endpoint} answers")
