@@ -6,9 +6,10 @@ EhpcError
 │  └─ NoCredentialsError   … there are no credentials, or none in the profile
 ├─ CancelledError          the user stopped the run: nothing more is started
 ├─ TransportError          no usable answer came: whether the call had an effect is not known
-│  ├─ NotSentError         … but the request never reached the service (refused, no such host)
-│  ├─ CertificateError     … because the server's certificate can't be trusted
-│  └─ NoTlsError           … because what answered speaks no TLS
+│  ├─ NotSentError         … but the request never reached the service (refused, timed out)
+│  │  └─ LastingError      … and won't before a setting is mended (proxy, unknown host): never repeated
+│  │     └─ CertificateError … the server's certificate, or the file of authorities
+│  └─ NotTheServiceError   … because something else answered: no TLS, a redirect, a page
 ├─ ApiError                the service answered with an error: code, message, action, status, request id
 │  ├─ ThrottledError       too many calls; nothing was done
 │  ├─ ConflictError        another operation is running; nothing was done
@@ -101,12 +102,16 @@ class NotSentError(TransportError):
     """The request can't have reached the service: the connection was never made."""
 
 
-class CertificateError(TransportError):
-    """The endpoint's certificate could not be verified; the request was not sent."""
+class LastingError(NotSentError):
+    """As the settings are, no connection can be made: the text names the one to mend. Repeating is in vain."""
 
 
-class NoTlsError(TransportError):
-    """What came is no TLS: the endpoint speaks none, or somebody broke into a connection that had carried a request."""
+class CertificateError(LastingError):
+    """The server's certificate could not be verified, or the file of authorities can't be read."""
+
+
+class NotTheServiceError(TransportError):
+    """Something else answered: an endpoint without TLS, a redirect, a page; perhaps after the request was read."""
 
 
 class ApiError(EhpcError):
@@ -172,9 +177,7 @@ class RefusedError(EhpcError):
 
 
 #: What to do when the time of a run is up.
-CONTINUES = (
-    "What was sent continues in the cloud. Run pulumi up again: it continues from there and sends nothing twice."
-)
+CONTINUES = "What was sent continues in the cloud. Run pulumi up again: it continues from there and sends nothing twice."
 NOTHING_SENT = "Nothing of it was sent; the next pulumi up tries again."
 #: The state still holds the nodes, so an up sees no change.
 DESTROY_CONTINUES = (

@@ -18,10 +18,10 @@ from ehpc_nodes.errors import (
     ApiError,
     AuthError,
     BackendError,
-    CertificateError,
     ClusterNotFoundError,
     ConflictError,
     EhpcError,
+    LastingError,
     NotSentError,
     ThrottledError,
     TransportError,
@@ -43,8 +43,8 @@ HARMLESS = (ThrottledError, ConflictError, NotSentError)
 
 def may_have_acted(error: EhpcError) -> bool:
     """Whether a write that ended with this error may have had an effect."""
-    unsent = isinstance(error, (NotSentError, CertificateError))
-    return isinstance(error, (TransportError, BackendError)) and not unsent
+    sent = not isinstance(error, NotSentError)
+    return isinstance(error, (TransportError, BackendError)) and sent
 
 
 class TroubleError(Exception):
@@ -123,7 +123,7 @@ class Actuator:
             except EhpcError as error:
                 self.observer.written(batch)
                 self.observer.forget_looks()
-                if isinstance(error, HARMLESS):
+                if isinstance(error, HARMLESS) and not isinstance(error, LastingError):
                     raise TroubleError(error) from error
                 if not may_have_acted(error):
                     raise

@@ -7,14 +7,15 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from ehpc_nodes.api import responses
+from ehpc_nodes.api.client import MAYBE_CONFLICT
 from ehpc_nodes.clock import FIRST_PAUSE, LONGEST_PAUSE, Deadline, jittered
 from ehpc_nodes.errors import (
     NOTHING_SENT,
     BackendError,
     ConflictError,
     EhpcError,
-    NoTlsError,
     NotSentError,
+    NotTheServiceError,
     ThrottledError,
     TransportError,
     WaitTimeoutError,
@@ -35,7 +36,7 @@ UNREAD = (TransportError, BackendError, ThrottledError)
 #: Seconds for which a write that had no effect is tried again, by the kind of error; a conflict: until the deadline.
 PATIENCE: tuple[tuple[type[EhpcError], float], ...] = (
     (ConflictError, math.inf),
-    (NoTlsError, 4.0),
+    (NotTheServiceError, 4.0),
     (NotSentError, 20.0),
     (EhpcError, 120.0),
 )
@@ -97,6 +98,8 @@ class Pacing:
             EhpcError: the error, where patience is over.
         """
         kind, patience = next((k, s) for k, s in PATIENCE if isinstance(error, k))
+        if isinstance(error, ConflictError) and error.code == MAYBE_CONFLICT:
+            kind, patience = PATIENCE[-1]
         now = self.deadline.clock.now()
         if kind is ConflictError:
             self.troubled.clear()

@@ -812,3 +812,10 @@ def test_a_port_that_is_none_is_a_wrong_call(run, port):
     done = run("emulator", "--port", port, code=2)
     assert "Usage: ehpc-nodes emulator" in done.stderr
     assert "Invalid value for '--port'" in done.stderr
+
+
+def test_line_ends_of_windows_around_arguments_are_left_off(run):
+    there = run("nodes", CLUSTER, "--json").stdout
+    region = "cn-hangzhou\r\n"
+    asked = run("--region", region, "nodes", f"{CLUSTER}\r", "--json", ALIBABA_CLOUD_REGION_ID=" ")
+    assert asked.stdout == there

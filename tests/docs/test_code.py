@@ -111,6 +111,8 @@ def documented():
             "ehpc:accessKeyId": server.access_key_id,
             "ehpc:accessKeySecret": server.access_key_secret,
             "docs:cluster": "ehpc-hz-FYUr32abcd",
+            "docs:otherKeyId": "fake-other-id",
+            "docs:otherKeySecret": "fake-other-secret",
             "docs:instances": '["i-bp1one", "i-bp1two"]',
         }
 

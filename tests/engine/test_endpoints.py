@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from engine.program import declare
+from engine.program import PROGRAM, declare
 
 
 def test_plain_http_off_the_machine_is_refused(cloud, stack_on):
@@ -109,3 +109,34 @@ def test_an_endpoint_that_speaks_no_tls_is_one_clear_line_within_seconds(cloud, 
     assert any(told in text and "\n" not in text for text in refused.errors), refused.text
     assert "Traceback" not in refused.text
     assert it.calls() == []
+
+
+KEY = {
+    "ALIBABA_CLOUD_ACCESS_KEY_ID": "fake-key-id",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "fake-key-secret",
+}
+
+
+def test_a_socks_proxy_without_pysocks_is_told_at_once(pulumi_stack):
+    stack = pulumi_stack(PROGRAM, env={**KEY, "ALL_PROXY": "socks5://127.0.0.1:1080"})
+    stack.config("ehpc:region", "cn-hangzhou")
+    declare(stack, 1)
+    refused = stack.preview(expect_failure=True)
+    (error,) = [text for text in refused.errors if "ALL_PROXY" in text]
+    assert error.endswith(
+        "the proxy 127.0.0.1:1080 (ALL_PROXY) needs PySocks, which is not installed."
+        " Run: pip install 'requests[socks]'."
+    )
+    assert "trying again" not in str(refused.events)
+
+
+def test_a_proxy_that_refuses_is_named_without_its_password(pulumi_stack):
+    stack = pulumi_stack(PROGRAM, env={**KEY, "HTTPS_PROXY": "http://me:hunter2@127.0.0.1:9"})
+    stack.config("ehpc:region", "cn-hangzhou")
+    declare(stack, 1)
+    refused = stack.preview(expect_failure=True)
+    assert any(
+        text.endswith("no connection to the proxy 127.0.0.1:9 (HTTPS_PROXY): Connection refused.")
+        for text in refused.errors
+    ), refused.text
+    assert "hunter2" not in refused.text

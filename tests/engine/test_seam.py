@@ -62,9 +62,14 @@ def test_custom_timeouts_are_honoured_to_the_second(cloud, stack_on):
     (sent,) = it.emulator.journal.of("AddExistedNodes")
     assert 2 < it.emulator.journal.entries[-1].time - sent.time < 4
     (error,) = [text for text in failed.errors if "Timed out after" in text]
-    assert "Timed out after 3 s: waiting for i-bp1test0001 (uninit), i-bp1test0002 (uninit)" in error
+    assert (
+        "Timed out after 3 s: waiting for i-bp1test0001 (uninit), i-bp1test0002 (uninit)" in error
+    )
     assert f"task {sent.task_id} step 1 of 8" in error
-    assert "Run pulumi up again: it continues from there and sends nothing twice. To wait longer, set custom_timeouts" in error
+    assert (
+        "Run pulumi up again: it continues from there and sends nothing twice. To wait longer, set custom_timeouts"
+        in error
+    )
     assert stack.resources()["nodes"]["outputs"]["task_id"] == sent.task_id
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 import venv
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -338,3 +339,22 @@ def test_nothing_of_the_callers_account_reaches_the_cli():
     assert kept.pop("PATH") == "kept"
     assert not set(mine) & set(kept)
     assert kept["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] == "true"
+
+
+@pytest.mark.parametrize("name", ["job#12", "feature%2Flogin 100%", "why?"])
+def test_a_folder_of_any_name_holds_all_that_is_written(pulumi_engine, tmp_path, monkeypatch, name):
+    """CI names folders after branches and jobs; and a folder may be given from where the test runs."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name.partition("#")[0].partition("?")[0].replace("%2F", "/")).mkdir(
+        parents=True, exist_ok=True
+    )
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.chdir(tmp_path)
+    stack = PulumiStack(pulumi_engine, Path(name), program="import pulumi\n")
+    try:
+        stack.up()
+    finally:
+        stack.close()
+    written = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    assert {path.relative_to(tmp_path).parts[0] for path in written} == {name}
+    assert any(".own/backend/.pulumi/stacks" in str(path) for path in written)

@@ -115,9 +115,9 @@ def test_every_error_has_a_text_here():
     by_code = subclasses(errors.ApiError)
     elsewhere = {
         *(errors.ConfigError, errors.NoRegionError, errors.NoCredentialsError),
-        errors.CertificateError,
-        errors.NoTlsError,
-    }  # test_settings, test_transport
+        *(errors.LastingError, errors.CertificateError),
+        errors.NotTheServiceError,
+    }  # test_settings, test_lasting_faults, test_transport
     assert subclasses(errors.EhpcError) - told - by_code - elsewhere == {errors.EhpcError}
 
 

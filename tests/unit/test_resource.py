@@ -9,7 +9,7 @@ import pytest
 from pulumi.runtime import rpc
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
-from ehpc_nodes import AttachedNodes
+from ehpc_nodes import AttachedNodes, resource
 from ehpc_nodes.provider.dynamic import AttachedNodesProvider
 
 TYPE = "pulumi-python:dynamic/ehpc:AttachedNodes"
@@ -258,3 +258,22 @@ def test_get_keeps_other_options():
         return {"urn": AttachedNodes.get("n", CLUSTER, opts=pulumi.ResourceOptions(farm)).urn}
 
     assert f"my:component:Farm${TYPE}::n" in run(program)["urn"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"ignore_changes": ["instance_ids"]}, []),
+        ({"ignore_changes": ["*", "image_id", "job_queue"]}, []),
+        ({"ignore_changes": ["instance_ids[0]"]}, ["ignore_changes: instance_ids[0]"]),
+        ({"ignore_changes": ['instance_ids["i-1"]']}, ['ignore_changes: instance_ids["i-1"]']),
+        ({"ignore_changes": ["instance_ids.i-1"]}, ["ignore_changes: instance_ids.i-1"]),
+        ({"ignore_changes": ['["instance_ids"][0]']}, ['ignore_changes: ["instance_ids"][0]']),
+        ({"replace_on_changes": ["cluster_id", "image_id"]}, []),
+        ({"replace_on_changes": ["job_queue"]}, ["replace_on_changes: job_queue"]),
+        ({"replace_on_changes": ["*"]}, ["replace_on_changes: *"]),
+    ],
+)
+def test_options_that_have_no_effect_are_told(options, told):
+    found = resource._without_effect(pulumi.ResourceOptions(**options))
+    assert [text.partition(" has no effect")[0] for text in found] == told
