@@ -22,15 +22,6 @@ SCRUBBED = re.compile(
 GET = Path(__file__).parent.parent / "tools" / "engine" / "get.py"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long ones out where EHPC_TESTS=short says so, as CI does, which has 20 minutes; pytest counts them."""
-    if os.environ.get("EHPC_TESTS") != "short":
-        return
-    long = [item for item in items if item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=long)
-    items[:] = [item for item in items if not item.get_closest_marker("long")]
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _no_cloud_and_no_proxy():
     with pytest.MonkeyPatch.context() as patch:
