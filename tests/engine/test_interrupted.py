@@ -12,7 +12,12 @@ from ehpc_nodes.testing.worlds import IMAGE, VPC, ids
 from engine.program import MARK_OF_STACK, PROGRAM, declare
 from engine.test_together import the_resource_renamed
 
-MOMENTS = ["TagResources", "AddExistedNodes", "ListTasks", "UntagResources", "ListQueues"]
+MOMENTS = ["TagResources", "ListTasks", "UntagResources", "ListQueues"]
+
+
+def of_a_kind(first, *others):
+    """One is enough on the real engine: tests/unit kills at every call."""
+    return [first, *(pytest.param(other, marks=pytest.mark.long) for other in others)]
 
 
 def killed_at(cloud, stack, action, command="up"):
@@ -32,7 +37,7 @@ TIMEOUTS = PROGRAM.replace(
 )
 
 
-@pytest.mark.parametrize("action", MOMENTS)
+@pytest.mark.parametrize("action", of_a_kind("AddExistedNodes", *MOMENTS))
 def test_a_create_that_is_killed(cloud, stack_on, action):
     it = cloud()
     stack = stack_on(it)
@@ -46,7 +51,8 @@ def test_a_create_that_is_killed(cloud, stack_on, action):
 
 
 @pytest.mark.parametrize(
-    "action", ["AddExistedNodes", "ListTasks", "DeleteNodes", "ListQueues", "UntagResources"]
+    "action",
+    of_a_kind("DeleteNodes", "AddExistedNodes", "ListTasks", "ListQueues", "UntagResources"),
 )
 def test_an_update_that_is_killed_and_a_program_that_changed_meanwhile(cloud, stack_on, action):
     it = cloud(detached_instance_status="Stopped")
@@ -77,14 +83,7 @@ def plugins(running):
     return [number for number in running.leftovers() if "pulumi.dynamic" in arguments(number)]
 
 
-@pytest.mark.parametrize(
-    "action",
-    [
-        "AddExistedNodes",
-        pytest.param("ListTasks", marks=pytest.mark.long),
-        pytest.param("DeleteNodes", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.parametrize("action", of_a_kind("AddExistedNodes", "ListTasks", "DeleteNodes"))
 def test_an_update_whose_plugin_alone_is_killed(cloud, stack_on, action):
     it = cloud(detached_instance_status="Stopped")
     stack = stack_on(it)
@@ -104,7 +103,7 @@ def test_an_update_whose_plugin_alone_is_killed(cloud, stack_on, action):
     assert it.harm.double_attach == [] == it.harm.releases
 
 
-@pytest.mark.parametrize("action", ["DeleteNodes", "UntagResources"])
+@pytest.mark.parametrize("action", of_a_kind("DeleteNodes", "UntagResources"))
 def test_a_destroy_that_is_killed(cloud, stack_on, action):
     it = cloud()
     stack = stack_on(it)
@@ -146,6 +145,7 @@ def test_a_rename_and_another_image_in_one_run_that_is_killed(cloud, stack_on, a
     assert it.nodes == {}
 
 
+@pytest.mark.long
 def test_a_refresh_takes_in_what_a_killed_update_attached(cloud, stack_on):
     it = cloud()
     stack = stack_on(it)
@@ -160,25 +160,23 @@ def test_a_refresh_takes_in_what_a_killed_update_attached(cloud, stack_on):
     assert stack.outputs()["ids"] == ids(1, 2)
 
 
-LOST = [
-    ("reset_before", {}),
-    ("reset_after", {}),
-    ("lost", {"seconds": 1}),
-    ("garbage", {"after_effect": True}),
-]
+LOST = {
+    "lost": {"seconds": 1},
+    "reset_before": {},
+    "reset_after": {},
+    "garbage": {"after_effect": True},
+}
 
 
-@pytest.mark.parametrize(("kind", "options"), LOST)
-def test_an_up_that_meets_a_lost_answer_of_each_write_succeeds_by_itself(
-    cloud, stack_on, kind, options
-):
+@pytest.mark.parametrize("kind", of_a_kind(*LOST))
+def test_an_up_that_meets_a_lost_answer_of_each_write_succeeds_by_itself(cloud, stack_on, kind):
     it = cloud(detached_instance_status="Stopped")
     stack = stack_on(it)
     declare(stack, 1, 2, job_queue="workq")
     stack.up()
     it.emulator.outside.start(ids(3)[0])
     for action in ("StopInstances", "AddExistedNodes", "DeleteNodes", "SetQueue"):
-        it.fault(kind, action, **options)
+        it.fault(kind, action, **LOST[kind])
     declare(stack, 2, 3, job_queue="gpu", stop_running=True)
     stack.up()
     assert sorted(it.nodes) == ids(2, 3) == stack.outputs()["ids"]
@@ -257,9 +255,7 @@ def test_after_ctrl_c_nothing_more_is_sent(cloud, stack_on):
     assert it.harm.disk_replacements == {}
 
 
-@pytest.mark.parametrize(
-    "action", ["AddExistedNodes", pytest.param("ListTasks", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("action", of_a_kind("AddExistedNodes", "ListTasks"))
 def test_ctrl_c_is_heard_while_a_call_hangs(cloud, stack_on, action):
     """And an AddExistedNodes without an answer is kept as perhaps sent."""
     it = cloud()
@@ -301,6 +297,7 @@ def test_an_operations_time_bounds_an_answer_that_does_not_come(cloud, stack_on)
     assert sorted(it.nodes) == ids(1, 2) == stack.outputs()["ids"]
 
 
+@pytest.mark.long
 def test_after_ctrl_c_no_more_batches_are_sent(cloud, stack_on):
     it = cloud(250)
     stack = stack_on(it)
@@ -311,6 +308,7 @@ def test_after_ctrl_c_no_more_batches_are_sent(cloud, stack_on):
     assert held == sorted(it.nodes) == ids(*range(1, 101))
 
 
+@pytest.mark.long
 def test_after_ctrl_c_no_more_clusters_are_looked_at(cloud, stack_on):
     """Each look takes a second, and the engine gives a plugin five to end."""
     it = cloud()
@@ -331,6 +329,7 @@ def test_after_ctrl_c_no_more_clusters_are_looked_at(cloud, stack_on):
     assert it.writes() == []
 
 
+@pytest.mark.long
 def test_a_cli_that_is_killed_during_the_last_look_of_a_create_loses_no_node(cloud, stack_on):
     """Nobody saves the state that the plugin returns: the announcements stay."""
     it = cloud()

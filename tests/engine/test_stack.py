@@ -158,8 +158,12 @@ SyntaxError: invalid syntax""",
 }
 
 
-@pytest.mark.parametrize(("program", "message"), FAILING.values(), ids=FAILING)
-def test_a_failing_program_shows_one_clean_error(pulumi_stack, program, message):
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param(n, marks=[pytest.mark.long] if n != "in the program" else []) for n in FAILING],
+)
+def test_a_failing_program_shows_one_clean_error(pulumi_stack, how):
+    program, message = FAILING[how]
     stack = pulumi_stack(program)
     up = stack.up(expect_failure=True)
     (error,) = up.errors
@@ -170,6 +174,7 @@ def test_a_failing_program_shows_one_clean_error(pulumi_stack, program, message)
     assert lines == [line for line in expected.splitlines() if not set(line) <= set(" ^~")]
 
 
+@pytest.mark.long
 def test_a_folder_without_a_program(pulumi_stack):
     stack = pulumi_stack()
     stack.program.unlink()
@@ -191,6 +196,7 @@ def test_the_program_finds_its_neighbours_and_its_folder(pulumi_stack):
     assert stack.outputs() == {"x": [1, 2], "cwd": str(stack.program.parent)}
 
 
+@pytest.mark.long
 def test_the_preview_and_the_update_after_it_run_the_program_afresh(pulumi_stack):
     """The engine keeps one language host for both."""
     stack = pulumi_stack("import neighbour")

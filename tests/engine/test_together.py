@@ -96,7 +96,7 @@ def test_two_instances_of_one_host_name_in_two_resources_are_refused(cloud, stac
     assert it.writes() == []
 
 
-@pytest.mark.parametrize("marks", ["true", "false"])
+@pytest.mark.parametrize("marks", ["true", pytest.param("false", marks=pytest.mark.long)])
 def test_an_instance_that_goes_to_another_resource_is_never_lost(cloud, stack_on, marks):
     """Even where no preview stops the program: with marks the second is refused, without it adopts.
 
@@ -128,7 +128,7 @@ def test_an_instance_that_goes_to_another_resource_is_never_lost(cloud, stack_on
     assert it.harm.double_attach == [] == it.harm.releases
 
 
-@pytest.mark.parametrize("given", ["adopted", "untagged"])
+@pytest.mark.parametrize("given", ["adopted", pytest.param("untagged", marks=pytest.mark.long)])
 def test_a_node_that_is_detached_before_the_resource_comes_that_takes_it_is_not_wiped(
     cloud, stack_on, given
 ):
@@ -169,6 +169,7 @@ def test_a_node_that_has_changed_hands_is_not_detached_by_its_former_resource(cl
     assert sorted(it.nodes) == ids(1, 2, 3)
 
 
+@pytest.mark.long
 def test_nor_where_its_former_resource_is_destroyed(cloud, stack_on):
     it = cloud(attached=(1, 2))
     stack = a_node_that_has_changed_hands(it, stack_on)
@@ -176,15 +177,9 @@ def test_nor_where_its_former_resource_is_destroyed(cloud, stack_on):
     assert sorted(it.nodes) == ids(2, 3) == stack.resources()["second"]["outputs"]["instance_ids"]
 
 
-@pytest.mark.parametrize(
-    ("given", "marks"),
-    [
-        ("attached", "true"),
-        pytest.param("attached", "false", marks=pytest.mark.long),
-        pytest.param("adopted", "true", marks=pytest.mark.long),
-        pytest.param("adopted", "false", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("marks", ["true", "false"])
+@pytest.mark.parametrize("given", ["attached", "adopted"])
 def test_two_resources_swap_their_nodes(cloud, stack_on, given, marks):
     """Where they can: what they attached has their marks no more."""
     it = cloud(attached=(1, 2, 3) if given == "adopted" else (), detached_instance_status="Stopped")
@@ -244,6 +239,7 @@ def test_a_handover_whose_second_half_failed_is_finished_by_the_next_run(
     assert it.nodes == {}
 
 
+@pytest.mark.long
 def test_a_destroy_after_it_leaves_no_node(cloud, stack_on):
     it = cloud(attached=(1, 2), detached_instance_status="Stopped")
     stack = stack_on(it, two([1, 2], [3]))
@@ -303,6 +299,7 @@ def test_two_stacks_do_not_take_each_others_nodes(cloud, stack_on, pulumi_stack)
     assert it.harm.releases == []
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_twenty_resources_against_a_service_that_throttles(cloud, stack_on):
@@ -355,6 +352,7 @@ def test_a_replacement_that_creates_first_leaves_its_nodes_attached(cloud, stack
     assert it.nodes == {}
 
 
+@pytest.mark.long
 def test_nor_does_it_where_the_nodes_can_not_be_given_its_new_identity(cloud, stack_on):
     it = cloud()
     stack = stack_on(it)
@@ -367,6 +365,7 @@ def test_nor_does_it_where_the_nodes_can_not_be_given_its_new_identity(cloud, st
     assert sorted(it.nodes) == ids(1, 2)
 
 
+@pytest.mark.long
 def test_an_old_name_that_is_given_anew_does_not_take_the_nodes_along(cloud, stack_on):
     it = cloud()
     stack = stack_on(it)
@@ -380,6 +379,7 @@ def test_an_old_name_that_is_given_anew_does_not_take_the_nodes_along(cloud, sta
     assert it.calls("DeleteNodes") == []
 
 
+@pytest.mark.long
 def test_nor_one_that_was_not_settled_yet(cloud, stack_on):
     """It is announced under the name that another resource has now."""
     soon = 'custom_timeouts=pulumi.CustomTimeouts(create="3s")'
@@ -425,7 +425,7 @@ nodes = Component("component").nodes
     [
         the_resource_renamed,
         pytest.param(the_resource_renamed_in_the_state, marks=pytest.mark.long),
-        the_resource_moved_into_a_component,
+        pytest.param(the_resource_moved_into_a_component, marks=pytest.mark.long),
     ],
 )
 def test_a_rename_keeps_the_nodes_this_resources(cloud, stack_on, rename):
@@ -453,7 +453,8 @@ def test_a_rename_keeps_the_nodes_this_resources(cloud, stack_on, rename):
     assert not any(x.tags for x in it.world.instances.values())
 
 
-@pytest.mark.parametrize("numbers", [(1, 2), pytest.param((2, 3), marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 3)])
 def test_a_rename_with_an_alias_and_another_image_in_one_run(cloud, stack_on, numbers):
     it = cloud(detached_instance_status="Stopped")
     stack = stack_on(it)
@@ -471,6 +472,7 @@ def test_a_rename_with_an_alias_and_another_image_in_one_run(cloud, stack_on, nu
     assert it.nodes == {}
 
 
+@pytest.mark.long
 def test_a_rename_with_an_alias_and_another_cluster_in_one_run(cloud, stack_on):
     it = cloud(detached_instance_status="Stopped")
     other = two_clusters(it)

@@ -351,7 +351,10 @@ def unheard(self, request, context):
 
 
 def wrapped(function):
-    return lambda self, request, context: function(self, request, context)
+    def wrapper(self, request, context):
+        return function(self, request, context)
+
+    return wrapper
 
 
 @pytest.fixture
