@@ -10,9 +10,10 @@ DEMO := .venv-demo
 LOWEST_PULUMI := $(shell sed -n 's/^ *"pulumi>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 PYTEST_ARGS ?=
 # Tests on the real engine wait as much as they compute: two for each core keep it busy.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
+WORKERS ?= $(shell expr 2 '*' $(CORES))
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-lowest engine demo lint check test test-long docs pictures page-pictures shown reliability bench chaos audit constraints clean
+.PHONY: help venv venv-lowest engine demo lint check quick test test-long docs pictures page-pictures shown reliability bench chaos audit constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -57,8 +58,12 @@ lint: venv ## lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-check: lint ## the same, unit tests and the docs' site: in less than 30 seconds
-	$(BIN)/python -m pytest -q tests/unit tests/docs/test_site.py tests/docs/test_pictures.py $(PYTEST_ARGS)
+check: venv ## the same, the quick unit tests and the docs' site
+	@$(MAKE) --no-print-directory -j2 lint quick
+
+quick: venv
+	$(BIN)/python -m pytest -q -n $(CORES) tests/unit tests/docs/test_site.py tests/docs/test_pictures.py \
+		-m 'not slow and not long' $(PYTEST_ARGS)
 
 SEAM = $(LOWEST)/bin/python -m pytest -q -n $(WORKERS) tests/engine -m 'seam and not long' $(PYTEST_ARGS)
 SPREAD = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import subprocess
 import sys
@@ -20,6 +21,11 @@ SCRUBBED = re.compile(
     r"(ALIBABA|ALIBABACLOUD|ALICLOUD|ALIYUN|ECS)_.*|(HTTPS?|ALL|NO)_PROXY", re.IGNORECASE
 )
 GET = Path(__file__).parent.parent / "tools" / "engine" / "get.py"
+
+
+def pytest_runtest_setup() -> None:
+    """The same jitter each time."""
+    random.seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)
