@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from typing import Any
 
 import pytest
 
@@ -160,7 +161,7 @@ def test_a_refresh_takes_in_what_a_killed_update_attached(cloud, stack_on):
     assert stack.outputs()["ids"] == ids(1, 2)
 
 
-LOST = {
+LOST: dict[str, dict[str, Any]] = {
     "lost": {"seconds": 1},
     "reset_before": {},
     "reset_after": {},
