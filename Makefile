@@ -12,6 +12,8 @@ PYTEST_ARGS ?=
 # Tests on the real engine wait as much as they compute: two for each core keep it busy.
 CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 WORKERS ?= $(shell expr 2 '*' $(CORES))
+# What tests import is compiled once, and not by each worker and each run of the CLI.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help venv venv-lowest engine demo lint check quick test test-long docs pictures page-pictures shown reliability bench chaos audit constraints clean
 
@@ -78,7 +80,7 @@ test-long: venv venv-lowest engine ## the same with all histories and shown runs
 	@echo '== the seam, with pulumi $(LOWEST_PULUMI)'
 	$(SEAM)
 	@echo '== all tests, with the newest pulumi'
-	$(SPREAD) -m 'not alone'
+	EHPC_HISTORIES=300 $(SPREAD) -m 'not alone'
 	@echo '== those that take long, one after another'
 	$(BIN)/python -m pytest -m alone $(PYTEST_ARGS)
 
