@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 import venv
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +34,7 @@ class NothingProvider(ResourceProvider):
     def create(self, props):
         if slow := os.environ.get("SLOW"):
             pathlib.Path(slow).touch()
-            time.sleep(30)
+            time.sleep(1000)
         return CreateResult("the-id", {**props, "secret_seen": self.secret == "hush", "pid": os.getpid()})
 
     def update(self, id, olds, news):
@@ -286,7 +285,7 @@ def test_other_commands_work(pulumi_stack):
 
 @pytest.fixture
 def creating(nothing, tmp_path):
-    """A stack and an `up` that is in the middle of a create of 30 s."""
+    """A stack and an `up` that is in the middle of a create that takes long."""
     slow = tmp_path / "slow"
     stack = nothing(env={"SLOW": str(slow)})
     running = stack.start("up", "--yes", "--skip-preview")
@@ -298,14 +297,12 @@ def creating(nothing, tmp_path):
 def test_an_interrupt_ends_a_program_that_is_waiting(pulumi_stack, tmp_path):
     mark = tmp_path / "mark"
     stack = pulumi_stack(
-        f"import pathlib, time\npathlib.Path({str(mark)!r}).touch()\ntime.sleep(60)"
+        f"import pathlib, time\npathlib.Path({str(mark)!r}).touch()\ntime.sleep(1000)"
     )
     running = stack.start("up", "--yes", "--skip-preview")
     running.wait_until(mark.exists)
-    begun = time.monotonic()
     running.interrupt()
-    result = running.wait(20)
-    assert time.monotonic() - begun < 15
+    result = running.wait()
     assert result.exit_code != 0
     assert "cancelling" in result.text
     assert "Traceback" not in result.text
