@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,12 @@ SCRUBBED = re.compile(
     r"(ALIBABA|ALIBABACLOUD|ALICLOUD|ALIYUN|ECS)_.*|(HTTPS?|ALL|NO)_PROXY", re.IGNORECASE
 )
 GET = Path(__file__).parent.parent / "tools" / "engine" / "get.py"
+
+
+def pytest_sessionstart() -> None:
+    """What tests start and interrupt hears it: whoever runs in the background may ignore it, and so would they."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup() -> None:
