@@ -132,7 +132,7 @@ def ended(process: subprocess.Popen[Any], patience: float = 0.0) -> Iterator[sub
             if process.poll() is None:
                 end(signal.SIGINT)
                 try:
-                    process.wait(20)
+                    process.wait(100)  # a busy machine takes its time
                 except subprocess.TimeoutExpired:
                     continue
 

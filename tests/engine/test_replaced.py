@@ -59,6 +59,7 @@ def test_busy_nodes_hold_a_replacement_up_until_the_program_consents(cloud, stac
     assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
 
 
+@pytest.mark.long
 def test_busy_nodes_are_not_detached_by_an_update_or_a_destroy(cloud, stack_on):
     it = cloud()
     stack = stack_on(it)
@@ -89,7 +90,7 @@ def forced(stack, by):
     return ["--replace", urn] if by == "--replace" else []
 
 
-@pytest.mark.parametrize("by", ["state taint", "--replace"])
+@pytest.mark.parametrize("by", ["state taint", pytest.param("--replace", marks=pytest.mark.long)])
 def test_a_forced_replacement_adopts(cloud, stack_on, by):
     it = cloud()
     stack = stack_on(it)
@@ -167,11 +168,8 @@ def test_an_old_half_that_is_left_to_delete_takes_no_node_from_the_live_one(clou
     assert it.nodes == {}
 
 
-@pytest.mark.parametrize(
-    "change",
-    ["image", "destroy"]
-    + [pytest.param(c, marks=pytest.mark.long) for c in ("drop one", "refresh", "remove")],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("change", ["image", "destroy", "drop one", "refresh", "remove"])
 def test_an_old_half_that_is_left_to_delete_hinders_nothing(cloud, stack_on, change):
     it = cloud()
     stack = stack_on(it)
@@ -260,6 +258,7 @@ def two_clusters(it):
     return "ehpc-hz-second"
 
 
+@pytest.mark.long
 def test_a_replacement_keeps_the_region_whatever_the_config_says_by_now(cloud, stack_on):
     it = cloud()
     stack = stack_on(it)
@@ -275,6 +274,7 @@ def test_a_replacement_keeps_the_region_whatever_the_config_says_by_now(cloud, s
     assert stack.preview("--expect-no-changes")
 
 
+@pytest.mark.long
 def test_another_image_for_other_instances_may_create_first(cloud, stack_on):
     it = cloud()
     stack = stack_on(it, CREATING_FIRST)

@@ -151,6 +151,7 @@ def test_a_node_goes_from_one_resource_to_another_in_one_up(cloud, stack_on, ord
     assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
 
 
+@pytest.mark.long
 def test_two_resources_swap_their_nodes_in_one_up(cloud, stack_on):
     it = cloud()
     stack = stack_on(it, two([1, 2], [3]))
@@ -224,6 +225,7 @@ def test_the_state_says_the_queue_where_another_resource_was_done_before(cloud, 
     assert said == it.nodes[ids(1)[0]].queue == "workq"
 
 
+@pytest.mark.long
 def test_two_stacks_do_not_take_each_others_nodes(cloud, stack_on, pulumi_stack):
     it = cloud()
     mine, theirs = stack_on(it), pulumi_stack(PROGRAM, stack="other")
@@ -244,6 +246,7 @@ def test_two_stacks_do_not_take_each_others_nodes(cloud, stack_on, pulumi_stack)
     assert it.harm.releases == []
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_twenty_resources_against_a_service_that_throttles(cloud, stack_on):
@@ -298,6 +301,7 @@ def test_a_replacement_that_creates_first_leaves_its_nodes_attached(cloud, stack
     assert it.nodes == {}
 
 
+@pytest.mark.long
 def test_an_old_name_that_is_given_anew_does_not_take_the_nodes_along(cloud, stack_on):
     it = cloud()
     stack = stack_on(it)
@@ -311,6 +315,7 @@ def test_an_old_name_that_is_given_anew_does_not_take_the_nodes_along(cloud, sta
     assert it.calls("DeleteNodes") == []
 
 
+@pytest.mark.long
 def test_nor_one_that_was_not_settled_yet(cloud, stack_on):
     """It is tagged with the name that another resource has now."""
     soon = 'custom_timeouts=pulumi.CustomTimeouts(create="3s")'
@@ -356,7 +361,7 @@ nodes = Component("component").nodes
     [
         the_resource_renamed,
         pytest.param(the_resource_renamed_in_the_state, marks=pytest.mark.long),
-        the_resource_moved_into_a_component,
+        pytest.param(the_resource_moved_into_a_component, marks=pytest.mark.long),
     ],
 )
 def test_a_rename_keeps_the_nodes_this_resources(cloud, stack_on, rename):
@@ -389,7 +394,8 @@ def test_a_rename_keeps_the_nodes_this_resources(cloud, stack_on, rename):
     assert not any(x.tags for x in it.world.instances.values())
 
 
-@pytest.mark.parametrize("numbers", [(1, 2), pytest.param((2, 3), marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 3)])
 def test_a_rename_with_an_alias_and_another_image_in_one_run(cloud, stack_on, numbers):
     it = cloud(detached_instance_status="Stopped")
     stack = stack_on(it)
@@ -407,6 +413,7 @@ def test_a_rename_with_an_alias_and_another_image_in_one_run(cloud, stack_on, nu
     assert it.nodes == {}
 
 
+@pytest.mark.long
 def test_a_rename_with_an_alias_and_another_cluster_in_one_run(cloud, stack_on):
     it = cloud(detached_instance_status="Stopped")
     other = two_clusters(it)

@@ -210,6 +210,7 @@ PARTS = ["hunter2", *"2:@/#?%[].*\\é² ", "..", "\t", "%40", ":1", ":99999", "h
 SOME = st.lists(st.sampled_from(PARTS), max_size=5).map("".join)
 
 
+@pytest.mark.slow
 @given(
     scheme=st.sampled_from(["http://", "https://", "socks5://", "", "http:/"]),
     before=SOME,

@@ -69,6 +69,7 @@ def test_ctrl_c_during_a_call_lets_no_write_follow(action, monkeypatch):
     assert bench.writes() == ["AddExistedNodes"] * (action == "AddExistedNodes")
 
 
+@pytest.mark.slow
 def test_a_call_that_is_repeated_keeps_to_the_time_limit():
     """However long the pauses are, which are partly by chance."""
     for _ in range(20):
@@ -113,6 +114,7 @@ def test_ctrl_c_is_heard_between_looks(monkeypatch):
     assert bench.writes() == []
 
 
+@pytest.mark.slow
 def test_attempts_with_many_looks_keep_to_the_time_limit():
     bench = where_looks_are_slow(Bench(350))
     bench.emulator.world.clusters[CLUSTER].node_quota = 500
@@ -120,7 +122,7 @@ def test_attempts_with_many_looks_keep_to_the_time_limit():
     began = bench.clock.now()
     with pytest.raises(EhpcError):
         bench.up(*range(1, 351), seconds=300)
-    assert bench.clock.now() - began <= 330
+    assert bench.clock.now() - began <= 331  # the last look may begin at its very end
     assert bench.nodes == {}
 
 
@@ -216,6 +218,7 @@ def test_an_attach_that_is_repeated_leaves_out_what_somebody_has_attached(
     assert bench.harm.disk_replacements == {iid(2): 1}
 
 
+@pytest.mark.slow
 def test_a_batch_that_waits_for_the_task_before_leaves_out_what_somebody_has_attached():
     bench = Bench(150, pace={"seconds": 600}, one_task_at_a_time=True)
     bench.clock.at(100, lambda: bench.emulator.outside.attach(iid(150), CLUSTER))

@@ -682,6 +682,7 @@ def test_without_marks_nobody_is_told_to_remove_a_tag():
     assert "tag" not in str(told.value)
 
 
+@pytest.mark.slow
 def test_of_more_than_a_thousand_marked_instances_none_is_lost(monkeypatch):
     """A tag filter finds a thousand at most."""
     tagged = Client.instances_tagged
@@ -822,6 +823,7 @@ def test_the_refresh_before_an_update_forgets_nothing_whose_disk_is_being_replac
     assert_sent_once(bench, 1, 2, *others)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mark", [OWNER, ""])
 @pytest.mark.parametrize("verb", ["destroy", "up"])
 def test_what_is_in_mid_attach_when_a_refresh_looks_is_detached_where_it_is_not_wanted(

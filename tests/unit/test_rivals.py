@@ -80,6 +80,7 @@ def test_a_stop_that_is_repeated_leaves_what_somebody_has_attached(fault, times)
     assert told.value.state.instance_ids == ids(2)
 
 
+@pytest.mark.slow
 def test_a_second_hundred_to_stop_is_looked_at_where_the_first_took_long():
     bench = Bench(150)
     for n in range(1, 151):
@@ -104,6 +105,7 @@ def test_an_announcement_that_is_repeated_leaves_anothers_mark():
     assert bench.harm.double_attach == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 6])
 def test_the_next_fifty_are_looked_at_where_the_first_took_several_announcements(times):
     """Hidden from all lists, the rival's node would be taken for this resource's own by the mark."""
