@@ -33,6 +33,12 @@ MEND = (
 LONGEST_REASON = 200
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
+#: The library's words for what a variable has turned off, and the variable.
+TURNED_OFF = {
+    "IMDS credentials is disabled": "ALIBABA_CLOUD_ECS_METADATA_DISABLED",
+    "cli credentials file is disabled": "ALIBABA_CLOUD_CLI_PROFILE_DISABLED",
+}
+
 Get = Callable[[], Credentials]
 
 
@@ -269,6 +275,8 @@ def _reason(error: Exception) -> str:
         system = re.search(r"\[Errno -?\d+\] ([A-Za-z ]+)", text)
         why = system[1] if system else "timed out" if "timed out" in text else "no answer"
         return f"no connection to {host[1] if host else 'the service'}: {why}"
+    if text in TURNED_OFF:
+        return f"turned off ({TURNED_OFF[text]})"
     if _proxy_may_be_secret():
         return f"{type(error).__name__} (through a proxy of the environment, perhaps)"
     return text[:LONGEST_REASON].rstrip(".") or type(error).__name__

@@ -137,7 +137,7 @@ def test_why_no_place_has_a_key_is_told_in_a_line_each(run, pulumi, tmp_path):
     assert lines[heading + 1 : heading + 4] == [
         "- ~/.aliyun/config.json: it has no profile 'gone', which it names as current.",
         "- ~/.alibabacloud/credentials.ini: there is no such file.",
-        "- the instance's RAM role: IMDS credentials is disabled.",
+        "- the instance's RAM role: turned off (ALIBABA_CLOUD_ECS_METADATA_DISABLED).",
     ]
 
 

@@ -263,7 +263,7 @@ def test_every_place_of_the_default_chain_has_a_line():
     assert lines() == {
         CLI: "there is no such file.",
         "~/.alibabacloud/credentials.ini": "there is no such file.",
-        "the instance's RAM role": "IMDS credentials is disabled.",
+        "the instance's RAM role": "turned off (ALIBABA_CLOUD_ECS_METADATA_DISABLED).",
     }
 
 
