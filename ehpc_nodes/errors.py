@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 THROTTLED = frozenset({"Throttling", "Rejected.Throttling"})
-CONFLICT = frozenset({"ConflictOpt", "OperationConflict"})
+CONFLICT = frozenset({"ConflictOpt", "OperationConflict", "InvalidOpt"})
 BACKEND = frozenset(
     {
         *("ServiceUnavailable", "InternalError", "UnknownError"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
@@ -39,8 +39,15 @@ UNREACHABLE = 20.0
 NO_TLS = 4.0
 
 REPEAT_READ = (ThrottledError, ConflictError, BackendError, TransportError)
+#: The code of a conflict that may be none: «The specified operation is invalid. Please try again later.»
+MAYBE_CONFLICT = "InvalidOpt"
 #: A write is repeated only where it is certain that it had no effect.
 REPEAT_WRITE = (ThrottledError, ConflictError, NotSentError)
+
+#: How many instances DescribeInstances finds by tags, at most; where it finds so many, there may be more.
+TAG_FILTER_LIMIT = 1000
+
+W = TypeVar("W", bound=responses.Wire)
 
 
 def numbered(template: str, values: Iterable[str]) -> dict[str, str]:
@@ -108,6 +115,23 @@ class Client:
         """ListQueues."""
         answer = self._read("ListQueues", {"ClusterId": cluster_id})
         return many("ListQueues", responses.Queue, answer, ("Queues", "QueueInfo"))
+
+    def list_jobs(self, cluster_id: str, host_names: Sequence[str]) -> list[responses.Job]:
+        """ListJobsWithFilters: the jobs on these nodes that have not ended."""
+        found: dict[str, responses.Job] = {}
+        for names in chunks(host_names):
+            nodes = numbered("Nodes.{}", names)
+            params = {"ClusterId": cluster_id, "JobStatus": "notfinish", **nodes}
+            jobs = pages(
+                self._read, "ListJobsWithFilters", params, ("Jobs",), responses.Job, size=50
+            )
+            found |= {job.id: job for job in jobs}
+        return list(found.values())
+
+    def get_auto_scale_config(self, cluster_id: str) -> responses.AutoScaleConfig:
+        """GetAutoScaleConfig: whether scale-in takes idle nodes."""
+        answer = self._read("GetAutoScaleConfig", {"ClusterId": cluster_id})
+        return one("GetAutoScaleConfig", responses.AutoScaleConfig, answer)
 
     def list_running_tasks(self, cluster_id: str) -> list[responses.Task]:
         """ListTasks without history: the tasks that have not ended."""
@@ -188,22 +212,31 @@ class Client:
         """DescribeInstances of these ids, in as many calls as it needs; unknown ids are absent."""
         found: list[responses.Instance] = []
         for ids in chunks(instance_ids):
-            found += self._tokens({"InstanceIds": json.dumps(ids, separators=(",", ":"))})
+            found += self._described({"InstanceIds": json.dumps(ids, separators=(",", ":"))})
         return found
 
     def instances_tagged(self, tags: Mapping[str, str]) -> list[responses.Instance]:
         """DescribeInstances by tags, all of which an instance has, an empty value standing for any.
 
-        Of more than a thousand, not all may be told.
+        Where that reaches its limit, ListTagResources finds the rest.
         """
-        values = {
-            f"Tag.{n}.Value": value for n, value in enumerate(tags.values(), start=1) if value
-        }
-        return self._tokens(numbered("Tag.{}.Key", tags) | values)
+        found = self._described(_wanted(tags))
+        if len(found) < TAG_FILTER_LIMIT:
+            return found
+        known = {instance.instance_id for instance in found}
+        tagged = dict.fromkeys(tag.resource_id for tag in self.list_tags(tags))
+        rest = self.describe_instances([item for item in tagged if item not in known])
+        return found + rest
+
+    def list_tags(self, tags: Mapping[str, str]) -> list[responses.TaggedResource]:
+        """ListTagResources of the instances that have such tags, as in `instances_tagged`."""
+        params = {**self._resources([]), **_wanted(tags)}
+        path = ("TagResources", "TagResource")
+        return self._tokens("ListTagResources", params, responses.TaggedResource, path)
 
     def instances_in_vpc(self, vpc_id: str) -> list[responses.Instance]:
         """DescribeInstances by VPC: all of the account's instances in it."""
-        return self._tokens({"VpcId": vpc_id})
+        return self._described({"VpcId": vpc_id})
 
     def stop_instances(self, instance_ids: Sequence[str]) -> responses.Stopped:
         """StopInstances, keeping them charged so that capacity and address are not lost; at most 100. Sent once."""
@@ -275,7 +308,7 @@ class Client:
         return self._repeating(REPEAT_READ if harmless else REPEAT_WRITE)
 
     def _repeating(self, on: tuple[type[EhpcError], ...]) -> Retrying:
-        """Call, and call again after such errors; a conflict until the deadline, others for PATIENCE.
+        """Call, and call again after such errors; a conflict until the deadline, others for PATIENCE (InvalidOpt too).
 
         Patience begins with the trouble that it is for, and anew after a conflict: the service was there then.
         """
@@ -286,7 +319,7 @@ class Client:
             error = _error(state)
             if isinstance(error, CertificateError):
                 return True
-            if isinstance(error, ConflictError):
+            if isinstance(error, ConflictError) and error.code != MAYBE_CONFLICT:
                 limits.clear()
                 return self._deadline.passed
             seconds = _patience(error)
@@ -303,20 +336,30 @@ class Client:
 
     # -- lists ----------------------------------------------------------------------------------
 
-    def _tokens(self, params: Mapping[str, str]) -> list[responses.Instance]:
-        """DescribeInstances along its NextToken."""
-        found: list[responses.Instance] = []
+    def _described(self, params: Mapping[str, str]) -> list[responses.Instance]:
+        query = {"RegionId": self._region, "MaxResults": str(BATCH), **params}
+        path = ("Instances", "Instance")
+        return self._tokens("DescribeInstances", query, responses.Instance, path)
+
+    def _tokens(
+        self, action: str, params: Mapping[str, str], model: type[W], path: tuple[str, ...]
+    ) -> list[W]:
+        """A list of ECS along its NextToken."""
+        found: list[W] = []
         token = ""
         while True:
-            query = {"RegionId": self._region, "MaxResults": str(BATCH), **params}
-            query |= {"NextToken": token} if token else {}
-            answer = self._repeat(self._ecs, "DescribeInstances", query, REPEAT_READ)
-            found += many(
-                "DescribeInstances", responses.Instance, answer, ("Instances", "Instance")
-            )
+            query = {**params, **({"NextToken": token} if token else {})}
+            answer = self._repeat(self._ecs, action, query, REPEAT_READ)
+            found += many(action, model, answer, path)
             token = str(answer.get("NextToken") or "")
             if not token:
                 return found
+
+
+def _wanted(tags: Mapping[str, str]) -> dict[str, str]:
+    """A filter by tags; an empty value stands for any."""
+    values = {f"Tag.{n}.Value": value for n, value in enumerate(tags.values(), start=1) if value}
+    return numbered("Tag.{}.Key", tags) | values
 
 
 def _patience(error: BaseException | None) -> float:

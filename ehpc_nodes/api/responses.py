@@ -37,6 +37,25 @@ INSTANCE_STOPPING = "stopping"
 COMPUTE_ROLE = "compute"
 
 
+#: The scheduler's word for a node that takes jobs.
+SCHEDULER_ACTIVE = "active"
+#: ECS's word for an instance that isn't a spot instance.
+NO_SPOT = "NoSpot"
+
+
+def embedded(text: str) -> Any:
+    """The value of a text that holds JSON, also where it is escaped once more, as in the sample of ListTasks' page.
+
+    Raises:
+        ValueError: the text holds none.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = json.loads(f'"{text}"')
+    return json.loads(value) if isinstance(value, str) else value
+
+
 def _pascal(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
@@ -87,6 +106,7 @@ class Node(Wire):
     host_name: str = ""
     ip_address: str = ""
     status: str = ""
+    state_in_sched: str = ""
     image_id: str = ""
     image_owner_alias: str = ""
     instance_type: str = ""
@@ -103,6 +123,11 @@ class Node(Wire):
         """Whether jobs use it."""
         used = self.used_resources
         return used.cpu > 0 or used.gpu > 0 or used.memory > 0
+
+    @property
+    def active(self) -> bool:
+        """Whether the scheduler gives it jobs; where it isn't told, it counts as active."""
+        return self.state_in_sched.lower() in ("", SCHEDULER_ACTIVE)
 
     def in_status(self, words: frozenset[str]) -> bool:
         return self.status.lower() in words
@@ -134,7 +159,7 @@ class Task(Wire):
     def instance_ids(self) -> frozenset[str]:
         """The instances that its result names; empty where it names none."""
         try:
-            told = json.loads(self.result or "{}").get("Instances") or []
+            told = embedded(self.result or "{}").get("Instances") or []
             return frozenset(str(item["InstanceId"]) for item in told)
         except (ValueError, TypeError, KeyError, AttributeError):
             return frozenset()
@@ -153,11 +178,77 @@ def attached_by(tasks: Iterable[Task]) -> set[str]:
 
 
 @dataclass(frozen=True, slots=True, config=TOLERANT)
+class Job(Wire):
+    """An entry of ListJobsWithFilters. ``node_list`` is a JSON array of host names in a string."""
+
+    id: str
+    name: str = ""
+    owner: str = ""
+    state: str = ""
+    queue: str = ""
+    node_list: str = ""
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """The nodes that it runs on; empty where it names none."""
+        try:
+            return frozenset(map(str, embedded(self.node_list or "[]")))
+        except (ValueError, TypeError):
+            return frozenset()
+
+    @property
+    def user(self) -> str:
+        """Its owner, without the host."""
+        return self.owner.partition("@")[0]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.user})" if self.user else self.id
+
+
+@dataclass(frozen=True, slots=True, config=TOLERANT)
 class Queue(Wire):
     """An entry of ListQueues."""
 
     queue_name: str
     enable_auto_grow: bool = False
+
+
+@dataclass(frozen=True, slots=True, config=TOLERANT)
+class _QueueScaling(Wire):
+    queue_name: str = ""
+    enable_auto_shrink: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, config=TOLERANT)
+class _QueueScalings(Wire):
+    queue_info: list[_QueueScaling] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, config=TOLERANT)
+class AutoScaleConfig(Wire):
+    """The answer to GetAutoScaleConfig, as far as scale-in goes; the defaults are the documented ones."""
+
+    enable_auto_shrink: bool = False
+    shrink_idle_times: int = 3
+    shrink_interval_in_minutes: int = 2
+    exclude_nodes: str = ""
+    queues: _QueueScalings = _QueueScalings()
+
+    @property
+    def idle_minutes(self) -> int:
+        """For how long a node has been idle when scale-in takes it."""
+        return self.shrink_idle_times * self.shrink_interval_in_minutes
+
+    @property
+    def excluded(self) -> frozenset[str]:
+        """The instances that scale-in leaves alone."""
+        return frozenset(part.strip() for part in self.exclude_nodes.split(",")) - {""}
+
+    def shrinks(self, queue: str) -> bool:
+        """Whether scale-in takes idle nodes of a queue: its own setting wins over the cluster's."""
+        own = {entry.queue_name: entry.enable_auto_shrink for entry in self.queues.queue_info}
+        setting = own.get(queue)
+        return self.enable_auto_shrink if setting is None else setting
 
 
 @dataclass(frozen=True, slots=True, config=TOLERANT)
@@ -273,6 +364,8 @@ class Instance(Wire):
     instance_network_type: str = ""
     vpc_attributes: _VpcAttributes = _VpcAttributes()
     operation_locks: _Locks = _Locks()
+    expired_time: str = ""
+    spot_strategy: str = ""
     tags: _Tags = _Tags()
 
     @property
@@ -294,6 +387,11 @@ class Instance(Wire):
         return self.status.lower() not in ("stopped", INSTANCE_STOPPING)
 
     @property
+    def spot(self) -> bool:
+        """Whether it is a spot instance, which ECS may take back."""
+        return self.spot_strategy not in ("", NO_SPOT)
+
+    @property
     def locks(self) -> list[str]:
         """Why the instance is locked (financial, security, …); empty where it isn't."""
         return [lock.lock_reason for lock in self.operation_locks.lock_reason if lock.lock_reason]
@@ -307,6 +405,15 @@ class Instance(Wire):
     def tag(self, key: str) -> str:
         """The value of a tag; empty where it isn't there."""
         return next((tag.tag_value for tag in self.tags.tag if tag.tag_key == key), "")
+
+
+@dataclass(frozen=True, slots=True, config=TOLERANT)
+class TaggedResource(Wire):
+    """An entry of ECS ListTagResources: one tag of one instance."""
+
+    resource_id: str
+    tag_key: str = ""
+    tag_value: str = ""
 
 
 @dataclass(frozen=True, slots=True, config=TOLERANT)

@@ -67,9 +67,27 @@ NEEDS = (
         True,
     ),
     Need(
+        "ListJobsWithFilters",
+        lambda c, i: c.list_jobs(i, ["none"]),
+        "the jobs of busy nodes aren't named",
+        True,
+    ),
+    Need(
+        "GetAutoScaleConfig",
+        lambda c, i: c.get_auto_scale_config(i),
+        "scale-in isn't checked",
+        True,
+    ),
+    Need(
         "DescribeInstances",
         lambda c, _: c.describe_instances([NO_INSTANCE]),
         "nothing can be attached",
+    ),
+    Need(
+        "ListTagResources",
+        lambda c, _: c.list_tags({f"{NAME_KEY}-doctor": ""}),
+        "a stack of 1,000 nodes can't attach more",
+        True,
     ),
     Need(
         "AddExistedNodes",

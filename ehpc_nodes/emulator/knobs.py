@@ -57,12 +57,15 @@ class Knobs:
 
     task_pace: when an E-HPC task ends; looks are ListTasks and ListNodes* calls.
     instance_pace: when an instance is stopped or started; looks are DescribeInstances calls.
+    scheduler_pace: when a node is active in the scheduler, from the end of its attach; looks are ListNodes* calls.
+    scale_in_releases: whether scale-in also releases instances that E-HPC didn't create.
     nodes_listed: whether node entries appear when AddExistedNodes is accepted or when it ends.
     instances_start: whether ECS starts an instance when AddExistedNodes is accepted or when it ends (it is Stopped
         until then, on its new image).
     task_listed: whether ListTasks knows the tasks of AddExistedNodes.
     task_type: the TaskType word of AddExistedNodes.
     task_result_names_instances: whether such a task's Result names its instances from the start.
+    task_texts_escaped_twice: whether Request and Result are escaped twice, as in the published sample.
     failed_word: the status of a task of which nothing succeeded.
     task_id_is_request_id: as in the published sample.
     list_lag: node and task lists show the world as it was; `{looks: n}` or `{seconds: s}`.
@@ -75,11 +78,14 @@ class Knobs:
 
     task_pace: Pace = field(default_factory=Pace)
     instance_pace: Pace = field(default_factory=Pace)
+    scheduler_pace: Pace = field(default_factory=Pace)
+    scale_in_releases: bool = False
     nodes_listed: Literal["at_acceptance", "at_end"] = "at_acceptance"
     instances_start: Literal["at_acceptance", "at_end"] = "at_acceptance"
     task_listed: bool = True
     task_type: str = "AddComputes"
     task_result_names_instances: bool = True
+    task_texts_escaped_twice: bool = False
     failed_word: Literal["Failed", "Fail"] = "Failed"
     task_id_is_request_id: bool = True
     list_lag: Pace | None = None

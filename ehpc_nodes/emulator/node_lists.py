@@ -65,6 +65,7 @@ def list_nodes_no_paging(state: State, args: Args) -> Body:
 def _look(state: State, args: Args) -> Cluster:
     cluster = state.cluster(args.text("ClusterId"))
     tasks.look(state, cluster.id)
+    state.look_at_nodes(cluster)
     return cluster
 
 
@@ -118,12 +119,12 @@ def _info(state: State, cluster: Cluster, node: Node) -> Body:
         "LockReason": node.lock_reason,
         "Location": cluster.location,
         "TotalResources": total([node.total]),
-        "UsedResources": total([node.used]),
+        "UsedResources": total([cluster.used(node)]),
         "RegionId": state.world.region,
         "ZoneId": _zone(state, cluster, instance),
         "VpcId": cluster.vpc_id,
         "VSwitchId": instance.vswitch_id if instance else cluster.vswitch_id,
-        "SpotStrategy": "NoSpot",
+        "SpotStrategy": instance.spot_strategy if instance else "NoSpot",
         "Version": "1.0.78",
     }
 

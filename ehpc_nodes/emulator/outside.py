@@ -10,7 +10,7 @@ from typing import Concatenate, ParamSpec
 from . import attach
 from .codec import WorldError
 from .state import State
-from .world import Cluster, Instance, Node
+from .world import Cluster, Instance, Job, Node
 
 _P = ParamSpec("_P")
 
@@ -83,8 +83,7 @@ class Outside:
     def remove_instance(self, instance_id: str) -> None:
         """Delete an ECS instance; a node of it stays in exception."""
         self._instance(instance_id)
-        del self._state.world.instances[instance_id]
-        self._state.world.moving.pop(instance_id, None)
+        self._state.world.remove_instance(instance_id)
         node = self._state.world.node(instance_id)
         if node is not None:
             node.status, node.state_in_sched = "exception", "down"
@@ -101,8 +100,43 @@ class Outside:
 
     @_alone
     def use(self, instance_id: str, cpu: int) -> None:
-        """Let jobs use so many cores of a node; 0 ends them."""
+        """Let so many cores of a node be used by what no list of jobs tells; 0 ends that."""
         self._node(instance_id).used.cpu = cpu
+
+    @_alone
+    def set_scheduler_state(self, instance_id: str, state: str) -> None:
+        """Force the scheduler's word of a node, such as drain."""
+        node = self._node(instance_id)
+        node.joins, node.state_in_sched = None, state
+        self._state.world.joining.pop(instance_id, None)
+
+    @_alone
+    def start_job(
+        self,
+        instance_id: str,
+        job_id: str = "",
+        owner: str = "",
+        cores: int = 1,
+        seconds: float | None = None,
+    ) -> None:
+        """Let a job run on a node, for so many seconds or until told: a new one, or one that is there."""
+        node = self._node(instance_id)
+        jobs = self._cluster(self._state.world.member_of[instance_id]).jobs
+        job_id = job_id or f"{len(jobs) + 1}.scheduler"
+        job = jobs.setdefault(job_id, Job(job_id, state="QUEUED"))
+        if job.state != "RUNNING":
+            job.host_names, job.cores, job.seconds = [], cores, seconds
+            job.since = self._state.clock.now()
+        job.host_names = sorted({*job.host_names, node.host_name})
+        job.owner, job.state = owner or job.owner, "RUNNING"
+
+    @_alone
+    def end_job(self, cluster_id: str, job_id: str) -> None:
+        """End a job."""
+        job = self._cluster(cluster_id).jobs.get(job_id)
+        if job is None:
+            raise WorldError(f"no job {job_id}")
+        job.state = "FINISHED"
 
     def _instance(self, instance_id: str) -> Instance:
         found = self._state.world.instances.get(instance_id)

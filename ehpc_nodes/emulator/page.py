@@ -52,6 +52,11 @@ def _switched(form: Form, *, off: bool) -> tuple[str, str, Any]:
     return "PATCH", "faults", {"number": named, "off": off}
 
 
+def _end_job(form: Form) -> tuple[str, str, Any]:
+    named = {"cluster_id": form.get("cluster", ""), "job_id": form.get("job", "")}
+    return "POST", "outside", {"do": "end_job", **named}
+
+
 # A form's `do` -> the section that it stands in, and the request to steering that it means.
 Act = Callable[[Form], tuple[str, str, Any]]
 _ACTS: dict[str, tuple[str, Act]] = {
@@ -64,6 +69,7 @@ _ACTS: dict[str, tuple[str, Act]] = {
     "switch-fault-on": ("faults", lambda form: _switched(form, off=False)),
     "clear-faults": ("faults", lambda _: ("DELETE", "faults", None)),
     "release": ("tasks", lambda form: ("POST", "tasks", {"release": form.get("task", "")})),
+    "end-job": ("clusters", _end_job),
     "pace": (
         "time",
         lambda form: ("PATCH", "knobs", {"task_pace": PACES.get(form.get("pace", ""), ("",))[0]}),

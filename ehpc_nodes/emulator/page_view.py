@@ -22,12 +22,14 @@ from .page_words import (
 )
 from .params import named_ids
 from .service import Emulator
-from .world import Cluster, Instance, Node, Task, World
+from .world import Cluster, Instance, Job, Node, Task, World
 
 MANY_NODES = 120
 MANY_CALLS = 60
 MANY_TASKS = 12
+MANY_JOBS = 12
 
+_JOB_STATES = ("RUNNING", "QUEUED", "FINISHED")
 _DOES = {"attach": "Attach", "detach": "Detach", "stop": "Stop", "start": "Start"}
 # What a line of the journal says besides the machines that the call names.
 _TELLING = (
@@ -63,6 +65,15 @@ class Group:
 
 
 @dataclass(frozen=True)
+class JobList:
+    """Jobs of a cluster; `hidden` says how many more there are than are shown."""
+
+    jobs: list[Job]
+    counts: str
+    hidden: int
+
+
+@dataclass(frozen=True)
 class Figure:
     """A number of the account of harm, and what it consists of."""
 
@@ -95,7 +106,8 @@ def view(emulator: Emulator) -> dict[str, Any]:
         "region": world.region,
         "time": clock_time(emulator.clock.now()),
         "clusters": [
-            (cluster, groups(world, harm, cluster)) for cluster in world.clusters.values()
+            (cluster, groups(world, harm, cluster), jobs(cluster))
+            for cluster in world.clusters.values()
         ],
         "spare": _spare(world, harm),
         "tasks": [(t, task_title(world, t), _failure(world, t)) for t in tasks[:MANY_TASKS]],
@@ -116,13 +128,26 @@ def groups(world: World, harm: Harm, cluster: Cluster) -> list[Group]:
     compute = [node for node in cluster.nodes.values() if node.is_compute]
     heads = [node for node in cluster.nodes.values() if not node.is_compute]
     lost = [node for node in compute if node.queue not in cluster.queues]
-    found = [_group("Manager and login nodes", [_node(world, harm, node) for node in heads])]
-    for queue in cluster.queues:
-        members = [_node(world, harm, node) for node in compute if node.queue == queue]
-        found.append(_group(f"Queue {queue}", members))
+
+    def group(name: str, nodes: list[Node]) -> Group:
+        return _group(name, [_node(world, harm, cluster, node) for node in nodes])
+
+    found = [group("Manager and login nodes", heads)]
+    found += [
+        group(f"Queue {queue}", [node for node in compute if node.queue == queue])
+        for queue in cluster.queues
+    ]
     if lost:
-        found.append(_group("In no queue of the cluster", [_node(world, harm, n) for n in lost]))
+        found.append(group("In no queue of the cluster", lost))
     return found
+
+
+def jobs(cluster: Cluster) -> JobList:
+    """Those that run first, then those that wait, then the latest that have ended."""
+    newest = list(cluster.jobs.values())[::-1]
+    found = sorted(newest, key=lambda job: _JOB_STATES.index(job.state))
+    words = counts(job.state for job in found)
+    return JobList(found[:MANY_JOBS], words, max(0, len(found) - MANY_JOBS))
 
 
 def _spare(world: World, harm: Harm) -> Group:
@@ -140,13 +165,18 @@ def _group(name: str, machines: list[Machine]) -> Group:
     return Group(name, counts(m.status for m in machines), shown, len(machines) - len(shown))
 
 
-def _node(world: World, harm: Harm, node: Node) -> Machine:
+def _node(world: World, harm: Harm, cluster: Cluster, node: Node) -> Machine:
     instance = world.instances.get(node.id)
     notes = [] if node.is_compute else [", ".join(node.roles)]
     if not node.listed:
         notes.append("not listed yet")
-    if node.used.cpu or node.used.gpu or node.used.memory:
+    running = cluster.jobs_on(node)
+    if running:
+        notes.append(f"runs {', '.join(job.id for job in running)}")
+    elif cluster.is_busy(node):
         notes.append("runs jobs")
+    if node.status == "running" and node.state_in_sched != "active":
+        notes.append(f"{node.state_in_sched} in the scheduler")
     notes += _notes(harm, instance, node.id)
     return Machine(node.id, node.host_name, node.status, node.ip, notes)
 
@@ -190,7 +220,7 @@ def journal_rows(world: World, entries: list[Entry]) -> list[Row]:
 
 
 def is_write(action: str) -> bool:
-    return not action.startswith(("List", "Describe"))
+    return not action.startswith(("List", "Describe", "Get"))
 
 
 def _alike(one: Entry, other: Entry) -> bool:
@@ -250,9 +280,15 @@ def _harmful(label: str, details: list[str]) -> Figure:
 
 def _goes_by_clock(world: World) -> bool:
     paces = [world.knobs.task_pace, world.knobs.instance_pace, world.knobs.list_lag]
+    paces += [world.knobs.scheduler_pace, *(node.joins for node in world.joining.values())]
     paces += [task.pace for task in world.open_tasks.values()]
     paces += [instance.pace for instance in world.moving.values()]
-    return any(pace is not None and pace.kind == "seconds" for pace in paces)
+    jobs = (job for cluster in world.clusters.values() for job in cluster.jobs.values())
+    return (
+        any(pace is not None and pace.kind == "seconds" for pace in paces)
+        or any(job.state == "RUNNING" and job.seconds is not None for job in jobs)
+        or any(cluster.scales_in for cluster in world.clusters.values())
+    )
 
 
 def news(emulator: Emulator) -> str:

@@ -16,7 +16,16 @@ MANY_NAMES = 4
 
 _TONES = {
     "good": ("running", "success", "available"),
-    "busy": ("uninit", "initing", "releasing", "pending", "starting", "stopping", "processing"),
+    "busy": (
+        "queued",
+        "uninit",
+        "initing",
+        "releasing",
+        "pending",
+        "starting",
+        "stopping",
+        "processing",
+    ),
     "bad": ("exception", "untracking", "fail", "failed", "partialfail"),
 }
 _TONE_OF = {word: tone for tone, words in _TONES.items() for word in words}

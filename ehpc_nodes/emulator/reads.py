@@ -106,10 +106,14 @@ def _task(state: State, task: Task) -> Body:
         "Status": task.status,
         "CurrentStep": task.current_step,
         "TotalSteps": task.total_steps,
-        "Request": json.dumps(request),
-        "Result": tasks.result(state.world, task),
+        "Request": _text(state, json.dumps(request)),
+        "Result": _text(state, tasks.result(state.world, task)),
         "Errors": tasks.errors(task),
     }
+
+
+def _text(state: State, text: str) -> str:
+    return json.dumps(text)[1:-1] if state.world.knobs.task_texts_escaped_twice else text
 
 
 def _queue(queue: Queue) -> Body:
@@ -199,7 +203,7 @@ def _simple(state: State, cluster: Cluster) -> Body:
         "Computes": _counts(computes),
         "Managers": _counts(_with_role(cluster, "Manager")),
         "TotalResources": total([node.total for node in computes]),
-        "UsedResources": total([node.used for node in computes]),
+        "UsedResources": total([cluster.used(node) for node in computes]),
         "NodePrefix": "",
         "NodeSuffix": "",
     }

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from . import attach, ecs, mishaps, node_lists, nodes, reads, tasks
+from . import attach, ecs, jobs, mishaps, node_lists, nodes, reads, scale_in, tasks
 from .answers import Answer, ApiError, Body, Dropped, invalid, throttled
 from .clock import Clock, SystemClock
 from .declared import ACTIONS, SERVICES
@@ -40,6 +40,8 @@ _HANDLERS: dict[str, Callable[[State, Args], Body]] = {
     "ListClusters": reads.list_clusters,
     "ListImages": reads.list_images,
     "ListCustomImages": reads.list_custom_images,
+    "ListJobsWithFilters": jobs.list_jobs_with_filters,
+    "GetAutoScaleConfig": scale_in.get_auto_scale_config,
     "DescribeInstances": ecs.describe_instances,
     "StopInstances": ecs.stop_instances,
     "TagResources": ecs.tag_resources,
@@ -135,10 +137,8 @@ class Emulator:
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and everything that goes by seconds with it."""
-        with self.lock:
+        with self.turn():
             self.clock.advance(seconds)
-            self.pass_time()
-            self._observe()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -152,6 +152,9 @@ class Emulator:
         """Bring the world up to the clock, and remember how lists looked, where they are to lag."""
         tasks.tick(self.state)
         self.state.tick_instances()
+        self.state.tick_nodes()
+        jobs.tick(self.state)
+        scale_in.tick(self.state)
         self._observe()
 
     def _answered(self, call: Call) -> Answer:

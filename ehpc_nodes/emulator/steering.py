@@ -46,6 +46,13 @@ DEEDS: dict[str, tuple[str, dict[str, type], dict[str, type]]] = {
     "set_status": ("set_node_status", {"instance_id": str, "status": str}, {}),
     "set_cluster_status": ("set_cluster_status", {"cluster_id": str, "status": str}, {}),
     "use": ("use", {"instance_id": str, "cpu": int}, {}),
+    "set_scheduler_state": ("set_scheduler_state", {"instance_id": str, "state": str}, {}),
+    "start_job": (
+        "start_job",
+        {"instance_id": str},
+        {"job_id": str, "owner": str, "cores": int, "seconds": float},
+    ),
+    "end_job": ("end_job", {"cluster_id": str, "job_id": str}, {}),
 }
 
 _PARAMETERS = {("journal", "GET"): "action", ("faults", "DELETE"): "number"}

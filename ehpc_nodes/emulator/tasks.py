@@ -56,6 +56,19 @@ def release(state: State, which: str) -> list[str]:
     return [task.id for task in chosen]
 
 
+def leave(state: State, instance_id: str, *, release: bool) -> None:
+    """End a membership; the instance is released, or stays as the world has it."""
+    world = state.world
+    world.remove_node(instance_id)
+    instance = world.instances.get(instance_id)
+    if instance is None:
+        return
+    if release:
+        world.remove_instance(instance_id)
+    elif instance.status != "Stopped" and world.knobs.detached_instance_status == "Stopped":
+        state.move(instance, "Stopping", "Stopped")
+
+
 def result(world: World, task: Task) -> str:
     """The Result text: which instances the task is about, where the world tells that."""
     if task.kind != "attach" or not task.names_instances:
@@ -137,8 +150,11 @@ def _attached(state: State, task: Task, node: Node) -> None:
         return
     node.listed = True
     node.status = outcome or "running"
-    node.state_in_sched = "down" if outcome else "active"
     node.queue = task.queue
+    if outcome:
+        node.state_in_sched = "down"
+    else:
+        state.join(node)
 
 
 def _detached(state: State, task: Task, node: Node) -> None:
@@ -146,15 +162,7 @@ def _detached(state: State, task: Task, node: Node) -> None:
     if outcome:
         node.status = "exception" if outcome == "exception" else "running"
         return
-    state.world.remove_node(node.id)
-    instance = state.world.instances.get(node.id)
-    if instance is None:
-        return
-    if task.release:
-        del state.world.instances[node.id]
-        state.world.moving.pop(node.id, None)
-    elif instance.status != "Stopped" and state.world.knobs.detached_instance_status == "Stopped":
-        state.move(instance, "Stopping", "Stopped")
+    leave(state, node.id, release=task.release)
 
 
 def _stopped(state: State, task: Task, node: Node) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,9 @@ from .knobs import INSTANT, Knobs, Pace
 
 TaskKind = Literal["attach", "detach", "stop", "start"]
 Outcome = Literal["exception", "absent"]
+
+#: What ECS says of instances that don't expire.
+NEVER = "2099-12-31T15:59Z"
 
 
 @dataclass
@@ -91,6 +94,8 @@ class Instance:
     memory: int = 4096
     gpu: int = 0
     creation_time: str = "2024-01-01T00:00Z"
+    expired_time: str = NEVER
+    spot_strategy: Literal["NoSpot", "SpotWithPriceLimit", "SpotAsPriceGo"] = "NoSpot"
     heading: str | None = None
     pace: Pace = INSTANT
     since: float = 0.0
@@ -108,7 +113,9 @@ class Resources:
 
 @dataclass
 class Node:
-    """A member of a cluster. `listed` is False for one that no list shows yet."""
+    """A member of a cluster. `listed` is False for one that no list shows yet; `state_in_sched` is the scheduler's
+    word (active, down, drain, …), `joins` how it gets to be active; `used` comes on top of what its jobs use.
+    """
 
     id: str
     host_name: str
@@ -127,6 +134,9 @@ class Node:
     total: Resources = field(default_factory=lambda: Resources(2, 0, 4096))
     used: Resources = field(default_factory=Resources)
     listed: bool = True
+    joins: Pace | None = None
+    since: float = 0.0
+    looks: int = 0
 
     @property
     def is_compute(self) -> bool:
@@ -135,13 +145,45 @@ class Node:
 
 @dataclass
 class Queue:
-    """A queue of the cluster's scheduler."""
+    """A queue of the cluster's scheduler; without `auto_shrink` it follows the cluster's `auto_scale`."""
 
     name: str
     auto_grow: bool = False
+    auto_shrink: bool | None = None
     type: Literal["Execution", "Router"] = "Execution"
     image_id: str = ""
     instance_types: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Job:
+    """Work of the scheduler, with so many cores on each of its nodes.
+
+    `seconds` says how long it runs; without, it runs until told. `since` is when it began: with the world, if that
+    doesn't say.
+    """
+
+    id: str
+    host_names: list[str] = field(default_factory=list)
+    name: str = "job"
+    owner: str = "test@scheduler"
+    state: Literal["RUNNING", "QUEUED", "FINISHED"] = "RUNNING"
+    queue: str = ""
+    cores: int = 1
+    seconds: float | None = None
+    since: float | None = None
+
+
+@dataclass
+class AutoScale:
+    """What GetAutoScaleConfig tells: with `shrink`, nodes that are idle for `idle_times` x `interval_minutes` go."""
+
+    grow: bool = False
+    shrink: bool = False
+    idle_times: int = 3
+    interval_minutes: int = 2
+    max_nodes: int = 500
+    exclude_nodes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -169,10 +211,51 @@ class Cluster:
     create_time: str = "2024-01-01T00:00:00.000Z"
     queues: dict[str, Queue] = field(default_factory=dict, metadata=keyed("name"))
     nodes: dict[str, Node] = field(default_factory=dict, metadata=keyed("id"))
+    jobs: dict[str, Job] = field(default_factory=dict, metadata=keyed("id"))
+    auto_scale: AutoScale = field(default_factory=AutoScale)
 
     def __post_init__(self) -> None:
         self.name = self.name or self.id
         self.default_queue = self.default_queue or next(iter(self.queues), "")
+        known = {node.host_name for node in self.nodes.values()}
+        for job in self.jobs.values():
+            absent = set(job.host_names) - known
+            if job.state == "RUNNING" and absent:
+                raise WorldError(
+                    f"job {job.id} runs on {min(absent)}, which is no node of {self.id}"
+                )
+
+    def shrinks(self, queue: Queue) -> bool:
+        """Whether scale-in takes idle nodes of a queue."""
+        return self.auto_scale.shrink if queue.auto_shrink is None else queue.auto_shrink
+
+    @property
+    def scales_in(self) -> bool:
+        """Whether it does of any."""
+        return any(self.shrinks(queue) for queue in self.queues.values())
+
+    def jobs_on(self, node: Node) -> list[Job]:
+        """The jobs that run on a node."""
+        return [
+            job
+            for job in self.jobs.values()
+            if job.state == "RUNNING" and node.host_name in job.host_names
+        ]
+
+    def end_jobs_on(self, node: Node) -> None:
+        """End them."""
+        for job in self.jobs_on(node):
+            job.state = "FINISHED"
+
+    def used(self, node: Node) -> Resources:
+        """What is used on a node, by its jobs and otherwise."""
+        running = self.jobs_on(node) if self.jobs else []
+        cores = sum(job.cores for job in running)
+        return replace(node.used, cpu=node.used.cpu + cores) if cores else node.used
+
+    def is_busy(self, node: Node) -> bool:
+        """Whether anything is used on it."""
+        return self.used(node) != Resources()
 
 
 @dataclass
@@ -206,10 +289,16 @@ class Task:
 
 @dataclass
 class World:
-    """Everything, of one region and one account."""
+    """Everything, of one region and one account.
+
+    `tags_per_instance` and `tag_filter_limit` are ECS's limits: how many tags an instance takes, and how many
+    instances DescribeInstances finds by tags.
+    """
 
     region: str = "cn-hangzhou"
     account_uid: str = "1609982529920000"
+    tags_per_instance: int = 20
+    tag_filter_limit: int = 1000
     access_keys: dict[str, AccessKey] = field(default_factory=dict, metadata=keyed("id"))
     images: dict[str, Image] = field(default_factory=dict, metadata=keyed("id"))
     clusters: dict[str, Cluster] = field(default_factory=dict, metadata=keyed("id"))
@@ -220,17 +309,20 @@ class World:
     member_of: dict[str, str] = field(init=False, repr=False)
     open_tasks: dict[str, Task] = field(init=False, repr=False)
     moving: dict[str, Instance] = field(init=False, repr=False)
+    joining: dict[str, Node] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.access_keys:
             default = AccessKey("emulator-access-key-id", "emulator-access-key-secret")
             self.access_keys[default.id] = default
-        self.member_of = {}
+        self.member_of, self.joining = {}, {}
         for cluster in self.clusters.values():
-            for node_id in cluster.nodes:
-                if node_id in self.member_of:
-                    raise WorldError(f"{node_id} is a node of two clusters")
-                self.member_of[node_id] = cluster.id
+            for node in cluster.nodes.values():
+                if node.id in self.member_of:
+                    raise WorldError(f"{node.id} is a node of two clusters")
+                self.member_of[node.id] = cluster.id
+                if node.joins:
+                    self.joining[node.id] = node
         self.open_tasks = {task.id: task for task in self.tasks.values() if task.is_open}
         self.moving = {item.id: item for item in self.instances.values() if item.heading}
 
@@ -273,9 +365,18 @@ class World:
         self.member_of[node.id] = cluster.id
 
     def remove_node(self, instance_id: str) -> Node | None:
-        """End a membership, if there is one."""
+        """End a membership, if there is one, and the jobs on the node."""
         cluster = self.clusters.get(self.member_of.pop(instance_id, ""))
-        return cluster.nodes.pop(instance_id, None) if cluster else None
+        node = cluster.nodes.pop(instance_id, None) if cluster else None
+        if cluster and node:
+            cluster.end_jobs_on(node)
+            self.joining.pop(instance_id, None)
+        return node
+
+    def remove_instance(self, instance_id: str) -> None:
+        """Delete an ECS instance."""
+        del self.instances[instance_id]
+        self.moving.pop(instance_id, None)
 
     def node(self, instance_id: str) -> Node | None:
         """The membership of an instance, if any."""

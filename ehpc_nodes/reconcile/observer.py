@@ -71,6 +71,7 @@ class Observer:
         saved: the state; None where there is none.
         reporting: nothing is written by what is found: an absence is reported sooner than it is acted upon.
         replaced: nodes that are as good as detached: a replacement detaches them first.
+        complete: whether the first look came to its end: the cluster exists, in this region.
         tags_read: whether all instances with this resource's name on their tags were read.
         claimed: instances that other resources of this run list.
         last_nodes: each node that this run is about, as last seen.
@@ -103,6 +104,7 @@ class Observer:
     nodes_ended: float = -math.inf
     last_nodes: dict[str, responses.Node] = field(default_factory=dict)
     tags_read: bool = True
+    complete: bool = False
     claimed: frozenset[str] = frozenset()
     replaced: frozenset[str] = frozenset()
     replaced_uid: str = ""

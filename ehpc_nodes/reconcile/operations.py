@@ -29,7 +29,6 @@ from ehpc_nodes.preflight.images import ImageFacts, facts_of
 from ehpc_nodes.preflight.snapshot import Changes, Desired, Snapshot, describe
 
 from .actuator import Actuator
-from .facts import Generation
 from .ledger import Ledger
 from .observer import FRESH, Identity, Observer, Wanted
 from .owner_tags import NAME_KEY, new_run, new_uid, reference_of
@@ -154,25 +153,33 @@ class Operations:
         self.reporter.status("reading the cluster")
         since = max(self.deadline.clock.now() - FRESH, self.reads.next_after_writes)
         snapshot = Snapshot(notes=observer.notes)
-        observer.begin_look()
         try:
             observer.read_cluster(since)
             snapshot.cluster = observer.cluster
             if snapshot.is_wrong_region(desired):
                 return snapshot  # its instances can't be asked for in the region that is set
-            observer.read_tasks(since)
-            observer.read_nodes(since)
+            self._read_all(observer, since)
         except ClusterNotFoundError as error:
             observer.notes.append(Finding("cluster_id", str(error)))
             return snapshot
-        former = observer.saved.owner if observer.saved else ""
-        observer.read_tagged(self.name, former, since=since)
-        missing = observer.known - observer.instances.keys()
-        observer.read_instances(missing | (observer.wanted.ids & observer.replaced), since)
         observer.spare_made()
-        observer.note_look(observer.known)
         self._read_for_findings(observer, desired, snapshot, since)
         return self._snapshot(observer, snapshot)
+
+    def _read_all(self, observer: Observer, since: float) -> None:
+        """Tasks, nodes, and the instances that this run is about.
+
+        Raises:
+            ClusterNotFoundError: there is no such cluster in the region.
+        """
+        observer.begin_look()
+        observer.read_tasks(since)
+        observer.read_nodes(since)
+        observer.read_tagged(self.name, observer.saved.owner if observer.saved else "", since=since)
+        missing = observer.known - observer.instances.keys()
+        observer.read_instances(missing | (observer.wanted.ids & observer.replaced), since)
+        observer.note_look(observer.known)
+        observer.complete = True
 
     def _read_for_findings(
         self, observer: Observer, desired: Desired, snapshot: Snapshot, since: float
@@ -200,6 +207,8 @@ class Operations:
 
     @staticmethod
     def _snapshot(observer: Observer, snapshot: Snapshot) -> Snapshot:
+        if not observer.complete:
+            return snapshot
         denied = observer.denied
         gone = observer.replaced
         snapshot.nodes = (
@@ -241,6 +250,8 @@ class Operations:
         reconciler.rules = Rules(
             self.grace, stop_running=desired.stop_running, detach_busy=desired.detach_busy
         )
+        if not observer.complete:
+            return self._planned(observer, Plan({}), snapshot, desired)
         reconciler.settle_absences()
         return self._planned(
             observer, reconciler.plan(), self._snapshot(observer, snapshot), desired
@@ -369,19 +380,21 @@ class Operations:
 
     def _untag(self, observer: Observer, reconciler: Reconciler, *, quietly: bool = False) -> None:
         """Remove the owner tags of what is free, after a look whose tags they are by now; that they stay is a warning."""
-        ids = [i for i, d in reconciler.decisions.items() if d.action is Action.UNTAG]
-        ids += [
+        under_way = {Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.STUCK}
+        ids = [
             i
             for i, d in reconciler.decisions.items()
-            if d.phase is Phase.FAILED and i in observer.ledger.tagged and i not in observer.nodes
+            if d.action is Action.UNTAG
+            or (
+                i in observer.ledger.tagged
+                and d.action is not Action.KEEP
+                and d.phase not in under_way
+            )
         ]
-        ids += sorted(observer.ledger.taken & observer.ledger.tagged - {*ids})
-        prepared = observer.ledger.tagged - {*ids}
-        ids += [i for i in prepared if (d := reconciler.decisions.get(i)) and is_unsent(d)]
         if not ids or quietly:
             return
         try:
-            reconciler.untag(sorted({*ids}))
+            reconciler.untag(ids)
         except EhpcError as error:
             self._tags_stay(ids, error)
 
@@ -420,19 +433,13 @@ class Operations:
         """
         observer = self._observer(saved.cluster_id, Wanted(queue=saved.job_queue), saved)
         observer.reporting = True
-        since = self.reads.next_after_writes
-        observer.begin_look()
         try:
-            observer.read_tasks(since)
-            observer.read_nodes(since)
+            self._read_all(observer, self.reads.next_after_writes)
         except ClusterNotFoundError as error:
             self._confirm_gone(saved, error)
             return None
         if "ListNodes" in observer.denied:
             raise observer.denied["ListNodes"]
-        observer.read_tagged(self.name, saved.owner, since=since)
-        observer.read_instances(observer.known - observer.instances.keys(), since)
-        observer.note_look(observer.known)
         reconciler = self._reconciler(observer, saved, lambda _: None)
         reconciler.settle_absences()
         for note in observer.notes:
@@ -520,13 +527,7 @@ class Operations:
             raise CancelledError(f"{error} {DESTROY_GOES_ON}.") from error
 
     def _destroy(self, observer: Observer, saved: State) -> None:
-        since = self.reads.next_after_writes
-        observer.begin_look()
-        observer.read_tasks(since)
-        observer.read_nodes(since)
-        observer.read_tagged(self.name, saved.owner, since=since)
-        observer.read_instances(observer.known - observer.instances.keys(), since)
-        observer.note_look(observer.known)
+        self._read_all(observer, self.reads.next_after_writes)
         reconciler = self._reconciler(
             observer, saved, lambda plan: refuse(observer, plan), destroy=True
         )
@@ -603,16 +604,6 @@ def highest_generation(observer: Observer) -> int:
     uid = observer.identity.uid
     found = [r.generation for r in seen if r and r.uid == uid]
     return max([*found, observer.saved.generation if observer.saved else 0])
-
-
-def is_unsent(decision: Decision) -> bool:
-    """Whether this run has tagged it for an attach, and did not send it."""
-    return decision.facts.generation is Generation.THIS_RUN and decision.phase in {
-        Phase.PREPARED,
-        Phase.RUNNING,
-        Phase.STOPPING,
-        Phase.STARTING,
-    }
 
 
 def list_images(cloud: Cloud, image_id: str, alias: str) -> dict[str, ImageFacts] | None:

@@ -21,7 +21,7 @@ from ehpc_nodes.errors import (
     listed,
 )
 
-from .actuator import Actuator, TroubleError
+from .actuator import Actuator, TroubleError, may_have_acted
 from .facts import Call, EcsIs, NodeIs, Tag, TaskIs, Verdict
 from .ledger import NODE_DISAPPEARED, Ledger
 from .observer import REPORTED_AFTER, Observer, is_awake
@@ -203,12 +203,11 @@ class Reconciler:
         if late:
             observer.read_queue()
             self.decisions |= {i: self._decide(i) for i in late}
+        decisions = {i: self.decisions[i] for i in self._active}
+        self._failed |= Plan(decisions).has_failed
         if observer.planned is not None:
-            settled = {i for i in self._active if self.decisions[i].action in SETTLED}
-            self._active -= settled
-        self._failed |= Plan(self.decisions).has_failed
-        ids = self._active if observer.planned is not None else self.decisions.keys()
-        decisions = {i: self.decisions[i] for i in ids}
+            decisions = {i: d for i, d in decisions.items() if d.action not in SETTLED}
+            self._active = {*decisions}
         return Plan(decisions, self._hosts(decisions), failed=self._failed)
 
     def _is_in_unknown_queue(self, instance_id: str) -> bool:
@@ -343,7 +342,10 @@ class Reconciler:
         except TroubleError as trouble:
             self._read_at = -math.inf
             self.reporter.status(f"trying again: {trouble.error}")
-            self.pacing.after(trouble.error)
+            if may_have_acted(trouble.error):
+                self.pacing.sleep(self.pacing.grown())
+            else:
+                self.pacing.after(trouble.error)
             return
         self.pacing.troubled.clear()
         self.pacing.restart()

@@ -40,6 +40,10 @@ def busy(cloud):
         call(it, "DeleteNodes", **{"Instance.1.Id": iid(2), "ReleaseInstance": "true"})
         call(it, "StopNodes", **{"Instance.1.Id": "i-bp1login"})
         emulator.advance(500)
+        emulator.outside.start_job(
+            iid(1), "8.scheduler", "test2@scheduler.with-a-long-name.internal"
+        )
+        emulator.outside.set_scheduler_state(iid(1), "drain")
         emulator.outside.set_node_status(iid(1), "exception")
         return it
 

@@ -99,6 +99,7 @@ def list_nodes(sdk):
     assert (node.id, node.host_name, node.ip_address) == (FIRST, "compute1", "192.168.0.21")
     assert (node.status, node.image_id, node.created_by_ehpc) == ("running", IMAGE, False)
     assert (node.roles.role, node.used_resources.cpu) == (["Compute"], 0)
+    assert (node.state_in_sched, node.spot_strategy) == ("active", "NoSpot")
     assert (body.total_count, body.page_number, body.page_size) == (1, 1, 10)
     return body
 
@@ -182,6 +183,41 @@ def list_custom_images(sdk):
     return body
 
 
+def list_jobs_with_filters(sdk):
+    sdk.attach(FIRST, SECOND, queue="gpu")
+    sdk.emulator.outside.start_job(FIRST, "8.scheduler", "test2@scheduler", cores=2)
+    sdk.emulator.outside.start_job(SECOND)
+    request = ehpc.ListJobsWithFiltersRequest(
+        cluster_id=CLUSTER,
+        job_status="notfinish",
+        nodes=["compute1", "compute9"],
+        queues=["gpu"],
+        users=["test2"],
+        async_=False,
+    )
+    body = sdk.ehpc.list_jobs_with_filters(request).body
+    (job,) = body.jobs
+    assert (job.id, job.owner, job.state) == ("8.scheduler", "test2@scheduler", "RUNNING")
+    assert (job.node_list, job.queue) == ('["compute1"]', "gpu")
+    assert (job.resources.cores, job.resources.nodes, body.total_count) == (2, 1, 1)
+    return body
+
+
+def get_auto_scale_config(sdk):
+    cluster = sdk.emulator.world.clusters[CLUSTER]
+    cluster.queues["gpu"].auto_shrink = True
+    cluster.auto_scale.exclude_nodes = [FIRST, SECOND]
+    request = ehpc.GetAutoScaleConfigRequest(cluster_id=CLUSTER)
+    body = sdk.ehpc.get_auto_scale_config(request).body
+    assert (body.enable_auto_shrink, body.exclude_nodes) == (False, f"{FIRST},{SECOND}")
+    assert (body.shrink_idle_times, body.shrink_interval_in_minutes) == (3, 2)
+    assert [(queue.queue_name, queue.enable_auto_shrink) for queue in body.queues.queue_info] == [
+        ("workq", False),
+        ("gpu", True),
+    ]
+    return body
+
+
 def stop_nodes(sdk):
     sdk.attach(FIRST)
     request = ehpc.StopNodesRequest(
@@ -215,6 +251,7 @@ def describe_instances(sdk):
     (row,) = body.instances.instance
     assert (row.instance_id, row.host_name, row.status) == (FIRST, "compute1", "Stopped")
     assert row.vpc_attributes.private_ip_address.ip_address == ["192.168.0.21"]
+    assert (row.expired_time, row.spot_strategy) == ("2099-12-31T15:59Z", "NoSpot")
     assert row.operation_locks.lock_reason[0].lock_reason == "financial"
     assert [(tag.tag_key, tag.tag_value) for tag in row.tags.tag] == [("ehpc-nodes", "a b+c")]
     assert body.total_count == 1
@@ -280,6 +317,8 @@ DEEDS = {
     "ListClusters": list_clusters,
     "ListImages": list_images,
     "ListCustomImages": list_custom_images,
+    "ListJobsWithFilters": list_jobs_with_filters,
+    "GetAutoScaleConfig": get_auto_scale_config,
     "StopNodes": stop_nodes,
     "StartNodes": start_nodes,
     "DescribeInstances": describe_instances,

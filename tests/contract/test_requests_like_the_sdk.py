@@ -248,6 +248,26 @@ CASES = [
         lambda sdk: sdk.ehpc.list_queues(ehpc.ListQueuesRequest(cluster_id=CLUSTER)),
     ),
     Case(
+        "list_jobs",
+        call(CLUSTER, ["compute0", NASTY]),
+        lambda sdk: sdk.ehpc.list_jobs_with_filters(
+            ehpc.ListJobsWithFiltersRequest(
+                cluster_id=CLUSTER,
+                job_status="notfinish",
+                nodes=["compute0", NASTY],
+                page_number=1,
+                page_size=50,
+            )
+        ),
+    ),
+    Case(
+        "get_auto_scale_config",
+        call(CLUSTER),
+        lambda sdk: sdk.ehpc.get_auto_scale_config(
+            ehpc.GetAutoScaleConfigRequest(cluster_id=CLUSTER)
+        ),
+    ),
+    Case(
         "list_running_tasks",
         call(CLUSTER),
         lambda sdk: sdk.ehpc.list_tasks(
@@ -347,6 +367,20 @@ CASES = [
                 region_id=REGION,
                 tag=[ecs.DescribeInstancesRequestTag(key="ehpc-nodes", value=NASTY)],
                 max_results=100,
+            )
+        ),
+    ),
+    Case(
+        "list_tags",
+        call({"ehpc-nodes": NASTY, "any": ""}),
+        lambda sdk: sdk.ecs.list_tag_resources(
+            ecs.ListTagResourcesRequest(
+                region_id=REGION,
+                resource_type="instance",
+                tag=[
+                    ecs.ListTagResourcesRequestTag(key="ehpc-nodes", value=NASTY),
+                    ecs.ListTagResourcesRequestTag(key="any"),
+                ],
             )
         ),
     ),
@@ -506,6 +540,22 @@ def test_the_next_token_is_given_back_in_the_same_way(server):
     Official(server).ecs.describe_instances(
         ecs.DescribeInstancesRequest(
             region_id=REGION, instance_ids='["i-1"]', max_results=100, next_token=NASTY
+        )
+    )
+    (official,) = server.take()
+    assert ours.query == official.query
+
+
+def test_the_next_token_of_tags_is_given_back_in_the_same_way(server):
+    server.answers += [{**SUCCESS, "NextToken": NASTY}, SUCCESS]
+    our_client(server).list_tags({"k": ""})
+    _, ours = server.take()
+    Official(server).ecs.list_tag_resources(
+        ecs.ListTagResourcesRequest(
+            region_id=REGION,
+            resource_type="instance",
+            tag=[ecs.ListTagResourcesRequestTag(key="k")],
+            next_token=NASTY,
         )
     )
     (official,) = server.take()

@@ -1,11 +1,14 @@
 """The client: what it sends, what it repeats."""
 
 import json
+from collections import Counter
 
 import pytest
 
 from ehpc_nodes.api.client import Client
 from ehpc_nodes.clock import Deadline
+from ehpc_nodes.emulator import Emulator, World
+from ehpc_nodes.emulator.world import Instance
 from ehpc_nodes.errors import (
     BackendError,
     CertificateError,
@@ -17,6 +20,8 @@ from ehpc_nodes.errors import (
     api_error,
 )
 from unit.fakes import FakeClock
+
+DEADLINE = Deadline.after(FakeClock(), 3600)
 
 
 class Answers:
@@ -118,6 +123,37 @@ def test_tags_go_fifty_at_a_time():
     assert "ResourceId.51" not in exchange.calls[0][1]
 
 
+def tagged_world(number):
+    world = World.demo()
+    world.instances = {
+        f"i-{n}": Instance(f"i-{n}", f"h{n}", "v", "i", tags={"k": "v", "other": str(n)})
+        for n in range(number)
+    }
+    return world
+
+
+@pytest.mark.parametrize(
+    ("number", "calls"),
+    [
+        (7, {"DescribeInstances": 1}),
+        (999, {"DescribeInstances": 10}),
+        # 2100 and 2002 tags in pages of 50; the instances beyond the first thousand, a hundred a call
+        (1050, {"DescribeInstances": 11, "ListTagResources": 42}),
+        (1001, {"DescribeInstances": 11, "ListTagResources": 41}),
+    ],
+)
+def test_all_instances_of_a_tag_are_found_beyond_what_its_filter_gives(number, calls):
+    emulator = Emulator(tagged_world(number))
+
+    def exchange(action, params):
+        return emulator.call(action, "2014-05-26", params).body
+
+    the_client = Client(exchange, exchange, region=emulator.world.region, deadline=DEADLINE)
+    found = [instance.instance_id for instance in the_client.instances_tagged({"k": "v"})]
+    assert found == list(emulator.world.instances)
+    assert Counter(entry.action for entry in emulator.journal.entries) == calls
+
+
 # -- lists ----------------------------------------------------------------------------------------
 
 
@@ -127,6 +163,20 @@ def test_tasks_are_a_flat_list():
     assert [t.task_id for t in the_client.list_running_tasks("c")] == ["T-1", "T-2"]
     assert the_client.get_task("c", "T-2").task_id == "T-2"
     assert the_client.get_task("c", "T-3") is None
+
+
+def test_jobs_of_many_nodes_are_asked_for_a_hundred_nodes_at_a_time_and_told_once():
+    both = {"Id": "8", "Name": "j", "State": "RUNNING"}
+    exchange = Answers(
+        {"Jobs": [both, {"Id": "9"}], "TotalCount": 2}, {"Jobs": [both], "TotalCount": 1}
+    )
+    hosts = [f"compute{n}" for n in range(150)]
+    assert [job.id for job in client(exchange)[0].list_jobs("c", hosts)] == ["8", "9"]
+    first, second = (params for _, params in exchange.calls)
+    assert (first["Nodes.100"], second["Nodes.1"]) == ("compute99", "compute100")
+    assert first["JobStatus"] == "notfinish"
+    assert "Nodes.101" not in first
+    assert client()[0].list_jobs("c", []) == []
 
 
 # -- repeats --------------------------------------------------------------------------------------
@@ -228,6 +278,16 @@ def test_a_conflict_is_repeated_until_the_deadline():
     with pytest.raises(ConflictError):
         the_client.set_queue("c", "q", ["h"])
     assert 1900 <= clock.time <= 1901
+
+
+def test_an_operation_that_e_hpc_calls_invalid_for_now_is_repeated_for_two_minutes():
+    exchange = Answers(error("InvalidOpt", 403), {"RequestId": "R"})
+    client(exchange)[0].set_queue("c", "q", ["h"])
+    assert len(exchange.calls) == 2
+    the_client, clock = client(Answers(error("InvalidOpt", 403)))
+    with pytest.raises(ConflictError):
+        the_client.set_queue("c", "q", ["h"])
+    assert 1120 <= clock.time <= 1140
 
 
 def test_a_certificate_error_is_not_repeated():

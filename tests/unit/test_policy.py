@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ehpc_nodes.api import client
 from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.reconcile.operations import IncompleteError
 from unit.emulated import CLUSTER, Bench, ids
@@ -14,6 +15,12 @@ PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
 (POLICY,) = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
 (STATEMENT,) = POLICY["Statement"]
 ALLOWED = STATEMENT["Action"]
+
+
+@pytest.fixture(autouse=True)
+def _every_search_reaches_its_limit(monkeypatch):
+    """As with a thousand instances of one tag."""
+    monkeypatch.setattr(client, "TAG_FILTER_LIMIT", 0)
 
 
 def everything(allowed):
@@ -43,6 +50,9 @@ def everything(allowed):
         attempt(lambda: bench.operations().destroy(state))
     system = {"image_id": "centos_7_02.vhd", "image_owner_alias": "system"}
     attempt(lambda: bench.up(4, **system))
+    cloud = bench.lifecycle().cloud
+    attempt(lambda: cloud.list_jobs(CLUSTER, ["compute1"]))
+    attempt(lambda: cloud.get_auto_scale_config(CLUSTER))
     return told, bench.said.warnings, bench
 
 

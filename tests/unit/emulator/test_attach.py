@@ -2,6 +2,7 @@
 
 import pytest
 
+from ehpc_nodes.emulator import World
 from ehpc_nodes.emulator.world import Image
 
 ADD = {"Instance": ["i-1"], "ImageId": "centos76", "ImageOwnerAlias": "system"}
@@ -156,3 +157,54 @@ def test_a_cluster_may_take_one_task_at_a_time(make):
     assert cloud.ehpc("DeleteNodes", Instance=["i-old"]).body["Code"] == "ConflictOpt"
     cloud.emulator.world.knobs.one_task_at_a_time = False
     assert cloud.add("i-2").ok
+
+
+# -- the scheduler --------------------------------------------------------------------------------
+
+
+def state(cloud, instance_id="i-1"):
+    return cloud.nodes()[instance_id]["StateInSched"]
+
+
+def test_a_node_is_active_in_the_scheduler_with_the_end_of_its_task(make):
+    cloud = make(task_pace="held")
+    cloud.add("i-1")
+    assert state(cloud) == "unknown"
+    cloud.release("all")
+    assert (cloud.statuses()["i-1"], state(cloud)) == ("running", "active")
+
+
+def test_the_scheduler_may_take_its_time(make):
+    cloud = make(scheduler_pace={"seconds": 30})
+    cloud.add("i-1")
+    assert (cloud.statuses()["i-1"], state(cloud)) == ("running", "unknown")
+    again = World.from_dict(cloud.world.to_dict())
+    assert list(again.joining) == ["i-1"]
+    cloud.emulator.advance(30)
+    assert state(cloud) == "active"
+    assert World.from_dict(cloud.world.to_dict()).joining == {}
+
+
+def test_the_scheduler_may_be_looked_at(make):
+    cloud = make(scheduler_pace={"looks": 3})
+    cloud.add("i-1")
+    assert [state(cloud) for _ in range(3)] == ["unknown", "unknown", "active"]
+
+
+def test_a_node_that_has_left_joins_no_more(make):
+    cloud = make(scheduler_pace={"seconds": 30})
+    cloud.add("i-1", "i-2")
+    cloud.emulator.outside.detach("i-1")
+    cloud.emulator.outside.stop("i-2")
+    cloud.emulator.advance(30)
+    assert state(cloud, "i-2") == "down"
+    assert cloud.world.joining == {}
+
+
+def test_the_scheduler_s_word_is_forced(make):
+    cloud = make(scheduler_pace="never")
+    cloud.add("i-1")
+    cloud.emulator.outside.set_scheduler_state("i-1", "active")
+    cloud.emulator.outside.set_scheduler_state("i-old", "drain")
+    assert (state(cloud), state(cloud, "i-old")) == ("active", "drain")
+    assert cloud.statuses()["i-old"] == "running"

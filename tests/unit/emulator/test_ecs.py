@@ -23,6 +23,16 @@ def test_an_instance_in_full(cloud):
     assert row["VpcAttributes"]["PrivateIpAddress"] == {"IpAddress": ["10.0.0.3"]}
     assert row["OperationLocks"] == {"LockReason": []}
     assert row["Tags"] == {"Tag": []}
+    assert (row["ExpiredTime"], row["SpotStrategy"]) == ("2099-12-31T15:59Z", "NoSpot")
+
+
+def test_a_spot_instance_that_expires(make):
+    spot = {"spot_strategy": "SpotAsPriceGo", "expired_time": "2026-12-01T04:00Z"}
+    cloud = make(lambda data: data["instances"][1].update(spot))
+    row = cloud.instance("i-1")
+    assert (row["ExpiredTime"], row["SpotStrategy"]) == ("2026-12-01T04:00Z", "SpotAsPriceGo")
+    cloud.add("i-1")
+    assert cloud.nodes()["i-1"]["SpotStrategy"] == "SpotAsPriceGo"
 
 
 def test_pages_by_token(cloud):
@@ -176,7 +186,34 @@ def test_what_tagging_refuses(cloud, params, code):
 def test_twenty_tags_are_enough(cloud):
     cloud.ecs("TagResources", **MARK, Tag={f"k{n}": "" for n in range(20)})
     answer = cloud.ecs("TagResources", **MARK, Tag={"one-more": ""})
-    assert answer.body["Code"] == "InvalidOperation.ExceedTagQuota"
+    assert answer.body["Code"] == "LimitExceeded.Tags"
+
+
+def test_too_many_tags_for_one_tag_none(make):
+    cloud = make(lambda data: data.update(tags_per_instance=2))
+    cloud.world.instances["i-2"].tags = {"a": "", "b": ""}
+    answer = cloud.ecs("TagResources", **MARK, Tag={"c": "1"})
+    assert answer.body["Code"] == "LimitExceeded.Tags"
+    assert cloud.world.instances["i-1"].tags == {}
+    assert cloud.ecs("TagResources", **MARK, Tag={"b": "new"}).ok  # no more tags than before
+
+
+def test_a_tag_filter_finds_so_many_and_no_more(make):
+    def tag(data):
+        data["tag_filter_limit"] = 3
+        for item in data["instances"]:
+            item["tags"] = {"k": "v"}
+
+    cloud = make(tag)
+    first = cloud.ecs("DescribeInstances", MaxResults="2", Tag={"k": "v"}).body
+    rest = cloud.ecs(
+        "DescribeInstances", MaxResults="2", Tag={"k": "v"}, NextToken=first["NextToken"]
+    )
+    assert len(first["Instances"]["Instance"]) + len(found(rest)) == 3
+    assert rest.body["NextToken"] == ""
+    assert len(found(cloud.ecs("DescribeInstances"))) == 6
+    rows = cloud.ecs("ListTagResources", ResourceType="instance", Tag={"k": "v"}).body
+    assert len(rows["TagResources"]["TagResource"]) == 6
 
 
 def test_tag_lists_have_pages_of_fifty(make):

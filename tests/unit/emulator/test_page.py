@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from ehpc_nodes.emulator import page_view
+from ehpc_nodes.emulator import Emulator, World, page_view
 from ehpc_nodes.emulator.faults import KINDS, Fault
 from ehpc_nodes.emulator.gateway import Gateway
 from ehpc_nodes.emulator.page_faults import KINDS as WORDS
@@ -219,6 +219,61 @@ def test_of_very_many_nodes_the_unusual_are_shown(make):
     assert 'id="node-i-n800"' not in page
 
 
+JOBS = [
+    {"id": "7.scheduler", "state": "FINISHED", "owner": "test1@scheduler"},
+    {"id": "8.scheduler", "name": "fluid", "owner": "test2@scheduler", "host_names": ["old"]},
+    {"id": "9.scheduler", "state": "QUEUED", "owner": "test3@scheduler"},
+]
+
+
+def test_jobs_and_the_scheduler_s_word(make):
+    cloud = make(lambda data: data["clusters"][0].update(jobs=JOBS))
+    visitor = Visitor(cloud)
+    text = visitor.text()
+    assert "old running i-old runs 8.scheduler" in " ".join(text.split())
+    assert (
+        "Jobs 1 RUNNING, 1 QUEUED, 1 FINISHED"
+        " 8.scheduler RUNNING fluid of test2@scheduler on old End it now"
+        " 9.scheduler QUEUED job of test3@scheduler End it now 7.scheduler FINISHED"
+    ) in text
+    cloud.emulator.outside.set_scheduler_state("i-old", "drain")
+    assert "runs 8.scheduler drain in the scheduler" in visitor.text()
+    assert visitor.does("end-job", cluster="ehpc-1", job="8.scheduler") == f"{PAGE}#clusters"
+    assert "8.scheduler FINISHED" in visitor.text()
+    refused = visitor.post("end-job", cluster="ehpc-1", job="99.scheduler")
+    assert (refused.status, "no job 99.scheduler" in refused.body.decode()) == (400, True)
+
+
+def test_of_many_jobs_the_latest_are_shown(make):
+    jobs = [{"id": f"{n}.scheduler", "state": "FINISHED"} for n in range(1, 101)]
+    text = Visitor(make(lambda data: data["clusters"][0].update(jobs=jobs))).text()
+    assert "Jobs 100 FINISHED 100.scheduler" in text
+    assert f"and {100 - page_view.MANY_JOBS} more" in text
+
+
+def test_owner_tags(make):
+    tags = {"ehpc-nodes": "shop/prod/nodes", "ehpc-nodes-ref": "ab12/ehpc-1/3/m-1"}
+    text = Visitor(make(lambda data: data["instances"][1].update(tags=tags))).text()
+    assert "ehpc-nodes=shop/prod/nodes ehpc-nodes-ref=ab12/ehpc-1/3/m-1" in text
+
+
+@pytest.mark.parametrize(
+    ("world", "expected"),
+    [
+        ({}, False),
+        ({"knobs": {"scheduler_pace": {"seconds": 5}}}, True),
+        ({"jobs": [{"id": "1", "seconds": 5}]}, True),
+        ({"jobs": [{"id": "1"}]}, False),
+        ({"auto_scale": {"shrink": True}}, True),
+    ],
+)
+def test_what_goes_by_the_clock(world, expected):
+    knobs = world.pop("knobs", {})
+    cluster = {"id": "c", "vpc_id": "v", "image_id": "i", "os_tag": "t", "queues": [{"name": "q"}]}
+    emulator = Emulator(World.from_dict({"clusters": [cluster | world], "knobs": knobs}))
+    assert page_view.view(emulator)["by_clock"] is expected
+
+
 def test_tasks_with_their_steps(make):
     cloud = make(task_pace={"seconds": 8})
     task = cloud.add("i-1", "i-2").body["TaskId"]
@@ -308,6 +363,8 @@ def test_names_from_a_world_file_are_text(make):
         cluster = data["clusters"][0]
         cluster |= {"name": HOSTILE, "status": HOSTILE, "scheduler": HOSTILE, "os_tag": HOSTILE}
         cluster["queues"].append({"name": HOSTILE})
+        hostile = dict.fromkeys(("id", "name", "owner"), HOSTILE)
+        cluster["jobs"] = [{**hostile, "state": "QUEUED", "host_names": [HOSTILE]}]
         cluster["nodes"].append(
             {
                 "id": f"i-{HOSTILE}",

@@ -160,6 +160,10 @@ def test_what_people_do(desk, cloud):
         {"do": "move", "instance_id": "i-2", "queue": "gpu"},
         {"do": "stop", "instance_id": "i-old"},
         {"do": "use", "instance_id": "i-2", "cpu": 1},
+        {"do": "start_job", "instance_id": "i-2", "owner": "test2@scheduler", "seconds": 60},
+        {"do": "start_job", "instance_id": "i-2", "job_id": "9.scheduler", "cores": 2},
+        {"do": "end_job", "cluster_id": "ehpc-1", "job_id": "1.scheduler"},
+        {"do": "set_scheduler_state", "instance_id": "i-2", "state": "drain"},
         {"do": "set_status", "instance_id": "i-1", "status": "exception"},
         {"do": "start", "instance_id": "i-5"},
         {"do": "remove_instance", "instance_id": "i-4"},
@@ -167,7 +171,12 @@ def test_what_people_do(desk, cloud):
     ):
         desk.said("POST", "outside", deed)
     assert cloud.statuses() == {"i-old": "stopped", "i-1": "exception", "i-2": "running"}
-    assert cloud.cluster.nodes["i-2"].used.cpu == 1
+    assert cloud.nodes()["i-2"]["UsedResources"]["Cpu"] == 3
+    assert cloud.nodes()["i-2"]["StateInSched"] == "drain"
+    assert {job.id: job.state for job in cloud.cluster.jobs.values()} == {
+        "1.scheduler": "FINISHED",
+        "9.scheduler": "RUNNING",
+    }
     assert cloud.cluster.nodes["i-2"].queue == "gpu"
     assert cloud.instance("i-5")["Status"] == "Running"
     assert "i-4" not in cloud.world.instances

@@ -20,6 +20,13 @@ def test_at_once(make):
     assert progress(cloud, cloud.add("i-1"), 1) == ["Success"]
 
 
+def test_texts_may_be_escaped_twice(make):
+    cloud = make(task_texts_escaped_twice=True)
+    row = cloud.task(cloud.add("i-1"))
+    assert row["Result"].startswith('{\\"Instances\\": [')
+    assert json.loads(json.loads(f'"{row["Request"]}"'))["clusterId"] == "ehpc-1"
+
+
 def test_after_looks_at_nodes_or_tasks(make):
     cloud = make(task_pace={"looks": 4})
     answer = cloud.add("i-1")
