@@ -585,7 +585,7 @@ def wanted_of(inputs: Inputs) -> Wanted:
     """What the inputs want of the instances."""
     return Wanted(
         frozenset(inputs.instance_ids),
-        frozenset(inputs.retain_ids) - {*inputs.instance_ids},
+        frozenset(inputs.retain_ids),
         inputs.take_ownership,
         inputs.job_queue,
     )
