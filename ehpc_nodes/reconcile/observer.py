@@ -418,8 +418,8 @@ class Observer:
     def facts(self, instance_id: str) -> Facts:
         """All that is known of the instance."""
         if instance_id in self.replaced:
-            wanted = instance_id in self.wanted.ids
-            return Facts(wanted=wanted, ecs=EcsIs.RUNNING, absence_counts=True)
+            ecs = self._ecs(instance_id, self.instances.get(instance_id))
+            return Facts(wanted=instance_id in self.wanted.ids, ecs=ecs, absence_counts=True)
         word = self.nodes[instance_id].status.lower() if instance_id in self.nodes else ""
         self._status.setdefault(instance_id, (word, self.nodes_ended))
         instance, node = self.instances.get(instance_id), self.nodes.get(instance_id)

@@ -218,7 +218,8 @@ class Operations:
         )
         snapshot.tasks = None if "ListTasks" in denied else observer.tasks
         snapshot.instances = None if "DescribeInstances" in denied else observer.instances
-        snapshot.in_queue, snapshot.elsewhere = observer.in_queue, observer.elsewhere
+        snapshot.in_queue = observer.in_queue
+        snapshot.elsewhere = {i: c for i, c in observer.elsewhere.items() if i not in gone}
         return snapshot
 
     # -- preview ---------------------------------------------------------------------------------------------------
