@@ -99,6 +99,7 @@ class Observer:
     instances: dict[str, responses.Instance] = field(default_factory=dict)
     elsewhere: dict[str, str] = field(default_factory=dict)
     unlisted: list[str] = field(default_factory=list)
+    queue_exists: bool = True
     in_queue: set[str] | None = None
     nodes_begun: float = -math.inf
     nodes_ended: float = -math.inf
@@ -309,6 +310,7 @@ class Observer:
             bool(self.wanted.queue)
             and new
             and own is None
+            and self.queue_exists
             and "ListNodesByQueue" not in self.denied
         )
 

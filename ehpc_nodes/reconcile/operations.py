@@ -192,8 +192,8 @@ class Operations:
         if desired.job_queue:
             snapshot.queues = observer.read("queues", "job_queue", cloud.list_queues)
             known = {q.queue_name for q in snapshot.queues or ()}
-            exists = snapshot.queues is None or desired.job_queue in known
-            if exists and observer.wanted.ids & observer.nodes.keys():
+            observer.queue_exists = snapshot.queues is None or desired.job_queue in known
+            if observer.queue_exists and observer.wanted.ids & observer.nodes.keys():
                 observer.read_queue(since)
         if new or desired.later:
             image = snapshot.image_of(desired)
