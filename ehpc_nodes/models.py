@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -214,7 +214,7 @@ class ResourceId:
         return f"{self.cluster_id}/{self.digest}"
 
 
-def check_form(known: Mapping[str, Any], unknown: Iterable[str]) -> tuple[Declared, list[Finding]]:
+def check_form(known: Mapping[str, Any], unknown: Collection[str]) -> tuple[Declared, list[Finding]]:
     """The declared arguments, and what is wrong with their form (those fields are then None).
 
     Args:
@@ -227,12 +227,20 @@ def check_form(known: Mapping[str, Any], unknown: Iterable[str]) -> tuple[Declar
         if known.get(name) is None and name not in unknown
     ]
     try:
-        return Declared.model_validate(known), findings
+        declared = Declared.model_validate(known)
     except ValidationError as error:
         problems = [(str(item["loc"][0]), item) for item in error.errors()]
         findings += [Finding(name, _say(item)) for name, item in problems]
         bad = {name for name, _ in problems}
-        return Declared.model_validate({k: v for k, v in known.items() if k not in bad}), findings
+        declared = Declared.model_validate({k: v for k, v in known.items() if k not in bad})
+    if declared.image_owner_alias and known.get("image_id") is None and "image_id" not in unknown:
+        text = "is given without image_id: name the image too"
+        findings.append(Finding("image_owner_alias", text))
+    twice = {*(declared.instance_ids or ())} & {*(declared.retain_ids or ())}
+    if twice:
+        text = f"{', '.join(sorted(twice)[:10])} is in retain_ids and in instance_ids: list it in one of them"
+        findings.append(Finding("retain_ids", text))
+    return declared, findings
 
 
 #: What each argument takes, for who gave something of another type.

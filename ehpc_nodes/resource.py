@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import Resource, ResourceProvider
 
-OUTPUTS = ("task_id", "request_id", "tasks", "nodes", "failed")
+OUTPUTS = ("task_id", "request_id", "tasks", "nodes", "failed", "owner", "generation")
 
 
 def provider() -> ResourceProvider:
@@ -63,7 +63,7 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
             replaces the resource: all nodes are detached and attached anew.
         image_owner_alias: ``system``, ``self``, ``others`` or ``marketplace``; ``system`` by default.
         job_queue: the queue that the nodes belong to; by default E-HPC chooses, and moves are left alone.
-        replace_system_disks: consent to the loss of the system disks of instances that are attached anew.
+        replace_system_disks: consent to the loss of the system disks of instances that are attached.
         stop_running: stop running instances before attaching instead of refusing them.
         detach_busy: detach nodes that run jobs instead of refusing.
         retain_ids: ids taken out of ``instance_ids`` that stay attached: they leave this resource, their owner tags are
@@ -89,9 +89,13 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
     tasks: pulumi.Output[Sequence[Mapping[str, Any]]]
     """Every write of the last operation: action, task_id, request_id, instance_ids, status, error."""
     nodes: pulumi.Output[Mapping[str, Mapping[str, str]]]
-    """By instance id: host_name, private_ip, status, queue, image_id, instance_type."""
+    """By instance id: host_name, private_ip, status, queue, image_id, instance_type, confirmed_at."""
     failed: pulumi.Output[Mapping[str, Mapping[str, str]]]
     """By instance id: code and reason."""
+    owner: pulumi.Output[str]
+    """The name on the nodes' owner tags: ``project/stack/name``."""
+    generation: pulumi.Output[int]
+    """Up to which numbered run of this resource the results are known."""
 
     def __init__(
         self,

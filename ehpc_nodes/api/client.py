@@ -102,11 +102,6 @@ class Client:
             self._read, "ListNodes", params, ("Nodes", "NodeInfo"), responses.Node, size=100
         )
 
-    def list_compute_nodes(self, cluster_id: str) -> list[responses.Node]:
-        """ListNodesNoPaging: the compute nodes, with host name, status and image only; one call."""
-        answer = self._read("ListNodesNoPaging", {"ClusterId": cluster_id})
-        return many("ListNodesNoPaging", responses.Node, answer, ("Nodes", "NodeInfo"))
-
     def list_queue_nodes(self, cluster_id: str, queue: str) -> list[responses.Node]:
         """ListNodesByQueue: the only way to learn a node's queue."""
         params = {"ClusterId": cluster_id, "QueueName": queue}

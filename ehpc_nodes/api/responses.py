@@ -100,7 +100,7 @@ class _Roles(Wire):
 
 @dataclass(frozen=True, slots=True, config=TOLERANT)
 class Node(Wire):
-    """An entry of ListNodes, ListNodesByQueue or ListNodesNoPaging (which send fewer fields)."""
+    """An entry of ListNodes or ListNodesByQueue (which sends fewer fields)."""
 
     id: str
     host_name: str = ""

@@ -117,7 +117,6 @@ class Settings:
         region: of the cluster and its instances.
         ehpc_endpoint, ecs_endpoint: base addresses, with scheme.
         credentials: called for each request; raises ConfigError where there are none.
-        ownership_tags: whether instances are marked with an ECS tag before they are attached.
         grace_seconds: for how long a lost answer is looked after before a write counts as not accepted.
         read_timeout_seconds: how long one answer is waited for.
         region_source, credentials_source: where they were found, for people.
@@ -128,7 +127,6 @@ class Settings:
     ehpc_endpoint: str
     ecs_endpoint: str
     credentials: Callable[[], Credentials]
-    ownership_tags: bool = True
     grace_seconds: float = GRACE_SECONDS
     read_timeout_seconds: float = READ_TIMEOUT_SECONDS
     region_source: str = ""
@@ -158,7 +156,6 @@ def resolve(get: ConfigGet, environ: Mapping[str, str], *, region: str = "") -> 
         ehpc_endpoint=ehpc or endpoints.ehpc(chosen),
         ecs_endpoint=ecs or endpoints.ecs(chosen),
         credentials=key,
-        ownership_tags=_boolean(get, "ehpc:ownershipTags", default=True),
         grace_seconds=_seconds(get, "ehpc:graceSeconds", GRACE_SECONDS),
         read_timeout_seconds=_seconds(get, "ehpc:readTimeoutSeconds", READ_TIMEOUT_SECONDS),
         region_source=region_source,
@@ -201,13 +198,6 @@ def _value(get: ConfigGet, environ: Mapping[str, str], name: str) -> str:
 
 def _text(get: ConfigGet, key: str) -> str:
     return _value(get, {}, key)
-
-
-def _boolean(get: ConfigGet, key: str, *, default: bool) -> bool:
-    value = _text(get, key).lower()
-    if value not in ("", "true", "false"):
-        raise ConfigError(f"{key} is {value!r}; it has to be true or false.")
-    return value == "true" if value else default
 
 
 def _seconds(get: ConfigGet, key: str, default: float) -> float:

@@ -51,7 +51,6 @@ NEEDS = (
     ),
     Need("ListNodes", lambda c, i: c.list_nodes(i), "nothing can be attached"),
     Need("ListTasks", lambda c, i: c.list_running_tasks(i), "nothing can be attached"),
-    Need("ListNodesNoPaging", lambda c, i: c.list_compute_nodes(i), "more calls are made", True),
     Need(
         "ListNodesByQueue",
         lambda c, i: c.list_queue_nodes(i, "workq"),
@@ -114,13 +113,12 @@ NEEDS = (
     Need(
         "TagResources",
         lambda c, _: c.tag_once([NO_INSTANCE], {NAME_KEY: "doctor"}),
-        "instances aren't marked",
-        True,
+        "nothing can be attached or adopted",
     ),
     Need(
         "UntagResources",
         lambda c, _: c.untag_once([NO_INSTANCE], NAME_KEY),
-        "marks stay",
+        "owner tags stay on detached instances",
         True,
     ),
 )

@@ -40,7 +40,7 @@ def wanted_of(properties: Properties, ids: Collection[str]) -> Wanted:
     retained = properties.get("retain_ids")
     return Wanted(
         frozenset(ids),
-        frozenset(retained if isinstance(retained, list) else ()) - {*ids},
+        frozenset(retained if isinstance(retained, list) else ()),
         properties.get("take_ownership") is not False,
         desired_from(properties).job_queue,
     )

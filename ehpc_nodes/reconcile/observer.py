@@ -99,6 +99,7 @@ class Observer:
     instances: dict[str, responses.Instance] = field(default_factory=dict)
     elsewhere: dict[str, str] = field(default_factory=dict)
     unlisted: list[str] = field(default_factory=list)
+    queue_exists: bool = True
     in_queue: set[str] | None = None
     nodes_begun: float = -math.inf
     nodes_ended: float = -math.inf
@@ -309,6 +310,7 @@ class Observer:
             bool(self.wanted.queue)
             and new
             and own is None
+            and self.queue_exists
             and "ListNodesByQueue" not in self.denied
         )
 
@@ -418,8 +420,8 @@ class Observer:
     def facts(self, instance_id: str) -> Facts:
         """All that is known of the instance."""
         if instance_id in self.replaced:
-            wanted = instance_id in self.wanted.ids
-            return Facts(wanted=wanted, ecs=EcsIs.RUNNING, absence_counts=True)
+            ecs = self._ecs(instance_id, self.instances.get(instance_id))
+            return Facts(wanted=instance_id in self.wanted.ids, ecs=ecs, absence_counts=True)
         word = self.nodes[instance_id].status.lower() if instance_id in self.nodes else ""
         self._status.setdefault(instance_id, (word, self.nodes_ended))
         instance, node = self.instances.get(instance_id), self.nodes.get(instance_id)

@@ -192,8 +192,8 @@ class Operations:
         if desired.job_queue:
             snapshot.queues = observer.read("queues", "job_queue", cloud.list_queues)
             known = {q.queue_name for q in snapshot.queues or ()}
-            exists = snapshot.queues is None or desired.job_queue in known
-            if exists and observer.wanted.ids & observer.nodes.keys():
+            observer.queue_exists = snapshot.queues is None or desired.job_queue in known
+            if observer.queue_exists and observer.wanted.ids & observer.nodes.keys():
                 observer.read_queue(since)
         if new or desired.later:
             image = snapshot.image_of(desired)
@@ -218,7 +218,8 @@ class Operations:
         )
         snapshot.tasks = None if "ListTasks" in denied else observer.tasks
         snapshot.instances = None if "DescribeInstances" in denied else observer.instances
-        snapshot.in_queue, snapshot.elsewhere = observer.in_queue, observer.elsewhere
+        snapshot.in_queue = observer.in_queue
+        snapshot.elsewhere = {i: c for i, c in observer.elsewhere.items() if i not in gone}
         return snapshot
 
     # -- preview ---------------------------------------------------------------------------------------------------
@@ -585,7 +586,7 @@ def wanted_of(inputs: Inputs) -> Wanted:
     """What the inputs want of the instances."""
     return Wanted(
         frozenset(inputs.instance_ids),
-        frozenset(inputs.retain_ids) - {*inputs.instance_ids},
+        frozenset(inputs.retain_ids),
         inputs.take_ownership,
         inputs.job_queue,
     )

@@ -227,13 +227,6 @@ CASES = [
         ),
     ),
     Case(
-        "list_compute_nodes",
-        call(CLUSTER),
-        lambda sdk: sdk.ehpc.list_nodes_no_paging(
-            ehpc.ListNodesNoPagingRequest(cluster_id=CLUSTER)
-        ),
-    ),
-    Case(
         "list_queue_nodes",
         call(CLUSTER, NASTY),
         lambda sdk: sdk.ehpc.list_nodes_by_queue(

@@ -19,7 +19,7 @@ from unit.emulated import CLUSTER, WRITES, ids, world
 NAMES = [
     *("cluster_id", "region", "instance_ids", "image_id", "image_owner_alias", "job_queue"),
     *("replace_system_disks", "stop_running", "detach_busy", "__provider", "task_id", "nodes"),
-    *("failed", "tasks", "request_id"),
+    *("failed", "tasks", "request_id", "retain_ids", "take_ownership", "owner", "generation"),
 ]
 ODD = st.one_of(
     st.none(),

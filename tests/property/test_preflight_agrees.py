@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from ehpc_nodes.emulator.world import Cluster, Image, Node
+from ehpc_nodes.models import NodeState, State
 from ehpc_nodes.preflight.snapshot import Desired
+from ehpc_nodes.reconcile.observer import Wanted
 from unit.emulated import CLUSTER, VPC, Bench, ids, iid
 
 INSTANCES = 4
@@ -115,7 +117,7 @@ WORLDS = st.builds(
     auto_grow=st.booleans(),
 )
 WANTED = st.sets(st.sampled_from([*ids(1, 2, 3, 4)] * 3 + ids(99)), min_size=1)
-WISHES = st.fixed_dictionaries(
+DESIRED = st.fixed_dictionaries(
     {},
     optional={
         "image": st.sampled_from(["m-1"] * 4 + ["m-own", "centos_7_02.vhd", "m-none"]).flatmap(
@@ -147,19 +149,19 @@ def stopped(bench, ids):
     )
 
 
-def accepted(bench, surveyed, queue):
-    """Whether the emulator takes the calls that this survey leads to."""
-    world, plan = bench.emulator.world, surveyed.plan
-    running = [i for i in plan.attach if i in world.instances]
-    if surveyed.wish.stop_running and not stopped(bench, running):
+def accepted(bench, planned, queue):
+    """Whether the emulator takes the calls that this plan leads to."""
+    world, changes = bench.emulator.world, planned.changes
+    running = [i for i in changes.attach if i in world.instances]
+    if planned.desired.stop_running and not stopped(bench, running):
         return False, "StopInstances"
-    for instance_id in plan.detach:
+    for instance_id in changes.detach:
         world.remove_node(instance_id)
     params = {
         "ClusterId": CLUSTER,
-        "ImageId": surveyed.wish.image_id,
-        "ImageOwnerAlias": surveyed.wish.image_owner_alias,
-        **{f"Instance.{n}.Id": i for n, i in enumerate(plan.attach, start=1)},
+        "ImageId": planned.desired.image_id,
+        "ImageOwnerAlias": planned.desired.image_owner_alias,
+        **{f"Instance.{n}.Id": i for n, i in enumerate(changes.attach, start=1)},
         **({"JobQueue": queue} if queue else {}),
     }
     answer = bench.emulator.call("AddExistedNodes", "2018-04-12", params)
@@ -178,18 +180,23 @@ def unknowable(warning):
 
 
 @settings(max_examples=700, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
-@given(flaws=WORLDS, wanted=WANTED, owned=st.sets(st.integers(1, INSTANCES)), wished=WISHES)
+@given(flaws=WORLDS, wanted=WANTED, owned=st.sets(st.integers(1, INSTANCES)), wished=DESIRED)
 def test_preflight_and_the_service_agree(flaws, wanted, owned, wished):
     bench = flaws.bench()
     more = {k: v for k, v in wished.items() if k != "image"} | wished.get("image", {})
-    wish = Desired(CLUSTER, "cn-hangzhou", **more, replace_system_disks=True)
-    surveyed = bench.operations().survey(wish, wanted, set(ids(*owned)) & bench.nodes.keys())
+    desired = Desired(CLUSTER, "cn-hangzhou", **more, replace_system_disks=True)
+    nodes = {i: NodeState(status="running", confirmed_at=1) for i in {*ids(*owned)} & {*bench.nodes}}
+    held = {"instance_ids": sorted(nodes), "nodes": nodes}
+    saved = State(cluster_id=CLUSTER, region="cn-hangzhou", **held)
+    planned = bench.operations().plan_changes(
+        desired, Wanted(frozenset(wanted), queue=desired.job_queue), saved
+    )
     assert bench.writes() == []
-    if not surveyed.plan.attach:
+    if not planned.changes.attach:
         return
-    errors = [f for f in surveyed.findings if not f.warning]
-    warnings = [f for f in surveyed.findings if f.warning]
-    ok, said = accepted(bench, surveyed, wish.job_queue)
+    errors = [f for f in planned.findings if not f.warning]
+    warnings = [f for f in planned.findings if f.warning]
+    ok, said = accepted(bench, planned, desired.job_queue)
     event(f"{'accepted' if ok else 'refused'}, {len(errors)} errors, {len(warnings)} warnings")
     if ok:
         assert errors == []

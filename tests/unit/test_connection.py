@@ -21,7 +21,7 @@ from ehpc_nodes.errors import (
     ThrottledError,
     TransportError,
 )
-from ehpc_nodes.operation import may_have_acted
+from ehpc_nodes.reconcile.actuator import may_have_acted
 from unit.fakes import FakeClock
 
 FOUND = b'{"Instances":{"Instance":[]},"Queues":{"QueueInfo":[]}}'

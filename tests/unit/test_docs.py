@@ -11,6 +11,7 @@ from ehpc_nodes import errors, resource
 from ehpc_nodes.api import settings
 from ehpc_nodes.emulator import __main__ as emulator_command
 from ehpc_nodes.models import NodeState, State, TaskRecord
+from ehpc_nodes.reconcile import ledger
 
 ROOT = Path(__file__).parents[2]
 PAGES = {
@@ -127,9 +128,9 @@ def test_codes_of_the_service():
 
 def test_codes_in_failed():
     documented = set(words(RECOVERY, "| code | meaning | what to do |"))
-    ours = re.findall(r'\bcode ?= ?"([A-Z]\w+)"|\.fail\([^"]*"([A-Z]\w+)"', SOURCES)
-    named = {code for pair in ours for code in pair if code}
-    assert named >= {"NotDetached", "OutcomeUnknown", "QueueNotSet", "Vanished"}
+    constants = {ledger.CHANGED_BY_OTHER, ledger.NODE_DISAPPEARED, ledger.STUCK}
+    named = {*re.findall(r'\.fail\(\s*\[\w+\],\s*"([A-Z]\w+)"', SOURCES), *constants}
+    assert named >= {"Busy", "NotCompute", "Unreadable"}
     assert named <= documented
 
 

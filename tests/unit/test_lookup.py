@@ -17,6 +17,7 @@ from ehpc_nodes.emulator import EmulatorServer
 from ehpc_nodes.emulator.world import Cluster, Image, Instance, Node
 from ehpc_nodes.errors import AuthError, ClusterNotFoundError, ConfigError, TransportError
 from ehpc_nodes.preflight.snapshot import Desired
+from ehpc_nodes.reconcile.observer import Wanted
 from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid
 
 PAGE = (Path(__file__).parents[2] / "docs" / "lookup.md").read_text()
@@ -152,6 +153,12 @@ def test_images_are_the_system_s_the_account_s_and_the_shared_ones(bench, client
     assert (found["m-shared"].family, found["m-shared"].version) == ("centos", "7.4")
 
 
+def previewed(bench, wanted, *image):
+    """What a preview of a create finds."""
+    desired = Desired(CLUSTER, "cn-hangzhou", *image, replace_system_disks=True)
+    return bench.operations().plan_changes(desired, Wanted(frozenset(wanted)), None).findings
+
+
 def test_images_that_fit_are_those_that_preview_takes(bench, client):
     images = bench.emulator.world.images
     images["m-win"] = Image("m-win", "WindowsServer_2016_64", "self", platform="windows")
@@ -159,9 +166,8 @@ def test_images_that_fit_are_those_that_preview_takes(bench, client):
     fitting = {image.image_id for image in lookup.images(CLUSTER, client=client)}
     assert fitting == {"centos_7_02.vhd", "centos_7_06.vhd", "m-bp1own"}
     for image in lookup.images(client=client):
-        wish = Desired(CLUSTER, "cn-hangzhou", image.image_id, image.owner_alias, "", True)
-        survey = bench.operations().survey(wish, set(ids(3)), set())
-        refused = any(not finding.warning for finding in survey.findings)
+        found = previewed(bench, ids(3), image.image_id, image.owner_alias)
+        refused = any(not finding.warning for finding in found)
         assert refused == (image.image_id not in fitting), image
 
 
@@ -252,10 +258,8 @@ def test_a_cluster_that_does_not_run_has_none(bench, find):
     assert set(reasons.values()) == {
         (f"cluster {CLUSTER} is stopped, not running: wait until it is",)
     }
-    survey = bench.operations().survey(
-        Desired(CLUSTER, "cn-hangzhou", replace_system_disks=True), set(ids(3)), set()
-    )
-    assert [f.reason for f in survey.findings if not f.warning] == list(reasons[iid(3)])
+    found = previewed(bench, ids(3))
+    assert [f.reason for f in found if not f.warning] == list(reasons[iid(3)])
 
 
 def test_all_candidates_can_be_attached_in_one_go(bench, find):
@@ -266,10 +270,7 @@ def test_all_candidates_can_be_attached_in_one_go(bench, find):
     world.instances["i-classic"] = Instance("i-classic", "x", VPC, IMAGE, network_type="classic")
     world.instances[iid(4)].tags["ehpc-nodes"] = "somebody/else/x"
     wanted = sorted(find())
-    survey = bench.operations().survey(
-        Desired(CLUSTER, "cn-hangzhou", replace_system_disks=True), set(wanted), set()
-    )
-    assert [f.reason for f in survey.findings] == []
+    assert previewed(bench, wanted) == []
     state = bench.operations().converge(bench.inputs(instance_ids=wanted))
     assert (state.instance_ids, state.failed) == (wanted, {})
     assert find() == {}

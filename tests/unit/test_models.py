@@ -108,7 +108,7 @@ def test_state_of_another_version_is_read():
 
 # -- values of another type -----------------------------------------------------------------------
 
-KINDS = {"a string": "yes", "a number": 7.0, "True": True, "a map": {"i-a": ""}, "a list": ["i-a"]}
+KINDS = {"a string": "yes", "a number": 7.0, "True": True, "a map": {"i-a": ""}, "a list": ["i-z"]}
 TAKEN = {
     "cluster_id": ("a string", "give a cluster id, like 'ehpc-hz-FYUr32abcd'"),
     "region": ("a string", "give a region, like 'cn-hangzhou'"),
@@ -116,11 +116,12 @@ TAKEN = {
         "a list",
         "give a list of instance ids, like ['i-bp16mxn6mt3t7ftkabcd'] (from config: require_object)",
     ),
+    "retain_ids": ("a list", "give a list of instance ids, like ['i-bp16mxn6mt3t7ftkabcd']"),
     "image_id": ("a string", "give an image id, like 'centos_7_06_64_20G.vhd' or 'm-bp1…'"),
     "image_owner_alias": ("", "give 'system', 'self', 'others' or 'marketplace'"),
     "job_queue": ("a string", "give a queue's name, like 'workq'"),
     **dict.fromkeys(
-        ("replace_system_disks", "stop_running", "detach_busy"),
+        ("replace_system_disks", "stop_running", "detach_busy", "take_ownership"),
         ("True", "give True or False (from config: get_bool)"),
     ),
 }

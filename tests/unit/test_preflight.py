@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from ehpc_nodes.emulator.world import Cluster, Node
-from ehpc_nodes.models import Finding, check_form
-from ehpc_nodes.sight import NOT_SEEN, Desired
+from ehpc_nodes.models import Finding, NodeState, State, check_form
+from ehpc_nodes.preflight.snapshot import Desired
+from ehpc_nodes.reconcile.observer import Wanted
 from unit.emulated import CLUSTER, IMAGE, OLD_IMAGE, VPC, Bench, ids
 
 ONE, TWO = ids(1, 2)
@@ -55,12 +56,10 @@ def attached(bench):
 
 
 def failed_node(bench):
-    bench.emulator.outside.attach(TWO, CLUSTER)
     bench.nodes[TWO].status = "exception"
 
 
 def busy(bench):
-    attached(bench)
     bench.nodes[TWO].used.cpu = 4
 
 
@@ -96,6 +95,12 @@ def another_cluster_unseen(bench):
     world = bench.emulator.world
     world.clusters["ehpc-hz-other"] = Cluster("ehpc-hz-other", VPC, IMAGE, "CentOS_7.6_64")
     bench.fault("error", "ListNodes", after=1, code="ManagerNotFound", status=400, times=None)
+
+
+def of_older_state(*instance_ids):
+    nodes = {i: NodeState(status="running") for i in instance_ids}
+    held = {"instance_ids": [*instance_ids], "nodes": nodes}
+    return State(cluster_id=CLUSTER, region="cn-hangzhou", **held)
 
 
 OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}
@@ -160,23 +165,27 @@ ROWS: dict[str, Any] = {
         "instance_ids",
         f"compute1 ({ONE}) is locked (financial, security): unlock it first",
     ),
-    "marked by another": (
+    "owned by another resource": (
         instance(1, tags={"ehpc-nodes": "other/prod/nodes"}),
         {},
         "instance_ids",
         (
-            f"compute1 ({ONE}) belongs to another resource, 'other/prod/nodes': remove it there first"
-            " (or its ECS tag 'ehpc-nodes', where that resource no longer exists)"
+            f"compute1 ({ONE}) belongs to another resource, 'other/prod/nodes'. To take it over, set"
+            " take_ownership=True here for one up, and retain_ids there if it still lists it; no disk is"
+            " replaced"
         ),
     ),
-    "marked by a resource of another name": (
-        instance(1, tags={"ehpc-nodes": "project/stack/old"}),
-        {},
-        "instance_ids",
+    "perhaps being attached by another resource": (
+        instance(
+            1,
+            tags={"ehpc-nodes": "other/prod/nodes", "ehpc-nodes-ref": f"other/{CLUSTER}/1-ab/m-1"},
+        ),
+        {"take_ownership": True},
+        "take_ownership",
         (
-            f"compute1 ({ONE}) belongs to another resource, 'project/stack/old': remove it there first, or"
-            " name it in this resource's aliases where it was renamed (or its ECS tag 'ehpc-nodes', where"
-            " that resource no longer exists)"
+            f"compute1 ({ONE}) may be being attached by resource 'other/prod/nodes'. Run pulumi up again when"
+            " it is a node; if the console shows no task for it, remove its ECS tags 'ehpc-nodes' and"
+            " 'ehpc-nodes-ref'"
         ),
     ),
     "a node of another cluster": (
@@ -189,7 +198,11 @@ ROWS: dict[str, Any] = {
         another_cluster_unseen,
         {},
         "instance_ids",
-        f"the nodes of ehpc-hz-other {NOT_SEEN}",
+        (
+            "the nodes of ehpc-hz-other in the same VPC cannot be listed, and an instance may already be a node"
+            " there. Run again when ehpc-nodes nodes works for it. If that cluster is permanently broken, delete"
+            " it."
+        ),
     ),
     "image of another architecture": (
         image(architecture="arm64"),
@@ -349,7 +362,7 @@ ROWS: dict[str, Any] = {
     ),
     "a login node that an older state holds": (
         None,
-        {"wanted": [], "owned": ["i-bp1login"]},
+        {"wanted": [], "saved": of_older_state("i-bp1login")},
         "instance_ids",
         (
             f"login0 (i-bp1login) is no compute node of {CLUSTER} but Login: it is never touched; take"
@@ -374,7 +387,7 @@ ROWS: dict[str, Any] = {
     ),
     "a busy node to detach": (
         busy,
-        {"wanted": [], "owned": [TWO]},
+        {"wanted": [], "has": [2]},
         "instance_ids",
         (
             f"compute2 ({TWO}) runs jobs (used: 4 CPU) and is to be detached: that will be refused until"
@@ -384,7 +397,7 @@ ROWS: dict[str, Any] = {
     ),
     "a node that has failed": (
         failed_node,
-        {"wanted": [TWO], "owned": [TWO]},
+        {"wanted": [TWO], "has": [2]},
         "instance_ids",
         (
             f"compute2 ({TWO}) has the status exception: pulumi up will fail until it is repaired, or taken out"
@@ -439,61 +452,74 @@ def test_many_instances_with_one_trouble_are_one_finding(kind):
     for n in range(1, 14):
         spoil(bench.emulator.world.instances[ids(n)[0]])
     wanted = [f"i-bp1none{n:04d}" for n in range(13)] if unknown else ids(*range(1, 14))
-    (found,) = survey(bench, wanted=wanted).findings
+    (found,) = plan(bench, wanted=wanted).findings
     assert found.reason.startswith("each of ")
     assert found.reason.endswith(f" and 3 more {said}")
-    assert len(survey(bench, wanted=wanted[:10]).findings) == 10
+    assert len(plan(bench, wanted=wanted[:10]).findings) == 10
 
 
-def survey(bench, wanted=(ONE,), owned=(), **changes):
-    wish = Desired(CLUSTER, "cn-hangzhou", replace_system_disks=True)
-    wish = Desired(**{**vars(wish), **changes})
-    return bench.operations().survey(wish, set(wanted), set(owned))
+def plan(bench, wanted=(ONE,), saved=None, **changes):
+    desired = Desired(CLUSTER, "cn-hangzhou", replace_system_disks=True)
+    desired = Desired(**{**vars(desired), **changes})
+    ids_ = Wanted(frozenset(wanted), frozenset(), desired.take_ownership, desired.job_queue)
+    return bench.operations().plan_changes(desired, ids_, saved)
+
+
+def planned_for(row):
+    """The plan in the world of a row, of which nothing was written."""
+    spoil, changes, *_ = ROWS[row]
+    changes = {**changes}
+    has = changes.pop("has", ())
+    bench = Bench(attached=has)
+    saved = bench.up(*has) if has else changes.pop("saved", None)
+    if spoil:
+        spoil(bench)
+    bench.emulator.journal.entries.clear()
+    planned = plan(bench, saved=saved, **changes)
+    assert bench.writes() == []
+    return planned
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_row(row):
-    spoil, changes, name, said, *warning = ROWS[row]
-    bench = Bench()
-    if spoil:
-        spoil(bench)
-    assert survey(bench, **changes).findings == [Finding(name, said, warning=bool(warning))]
-    assert bench.writes() == []
+    _, _, name, said, *warning = ROWS[row]
+    assert planned_for(row).findings == [Finding(name, said, warning=bool(warning))]
 
 
 @pytest.mark.parametrize(
     ("permission", "what"),
     [
-        ("ehpc:ListNodes", "nodes already"),
-        ("ehpc:ListTasks", "just being attached"),
-        ("ecs:DescribeInstances", "announced by an interrupted run"),
+        ("ehpc:ListNodes", "already nodes"),
+        ("ehpc:ListTasks", "being attached now"),
+        ("ecs:DescribeInstances", "possibly sent by an interrupted run"),
     ],
 )
 def test_what_has_to_be_seen_before_an_attach_is_an_error(permission, what):
     bench = Bench()
     forbidden(permission.partition(":")[2])(bench)
-    warning, error = survey(bench).findings
+    warning, error = plan(bench).findings
     assert (warning.property, warning.warning) == ("instance_ids", True)
-    assert f"not checked, for want of the permission {permission}" in warning.reason
+    assert f"not checked (permission {permission} is missing)" in warning.reason
     assert error == Finding(
         "instance_ids",
-        f"which of the instances are {what} can't be seen, and attaching one again would wipe it:"
-        f" give the access key's RAM user the permission {permission}",
+        f"cannot check which instances are {what}: permission {permission} is missing. Nothing is attached,"
+        " because a second attach would replace the system disk again. Give"
+        f" {permission} to the access key's RAM user",
     )
 
 
 def test_the_clusters_image_that_cannot_be_seen_has_to_be_named():
     bench = Bench()
     forbidden("DescribeCluster")(bench)
-    warning, error = survey(bench).findings
+    warning, error = plan(bench).findings
     assert (warning.property, warning.warning) == ("cluster_id", True)
     assert error == Finding(
         "image_id",
         "the cluster's image can't be seen: name an image and its owner alias, or give the access key's"
         " RAM user the permission ehpc:DescribeCluster",
     )
-    assert [f.warning for f in survey(bench, **OWN).findings] == [True]
-    assert [f.warning for f in survey(bench, image_known=False).findings] == [True]
+    assert [f.warning for f in plan(bench, **OWN).findings] == [True]
+    assert [f.warning for f in plan(bench, image_known=False).findings] == [True]
 
 
 def everything_wrong(bench):
@@ -514,7 +540,7 @@ def everything_wrong(bench):
 def test_a_program_with_many_mistakes_hears_of_all_at_once():
     bench = Bench()
     everything_wrong(bench)
-    found = survey(
+    found = plan(
         bench,
         [*ids(1, 2, 3, 4, 5, 6), NOWHERE, "i-bp1manager"],
         job_queue="gpux",
@@ -571,7 +597,7 @@ def test_a_program_with_many_mistakes_hears_of_all_at_once():
     assert bench.writes() == []
 
 
-def test_a_malformed_id_and_one_listed_twice_are_found_before_any_look():
+def test_a_malformed_id_and_one_listed_twice_are_found_before_any_read():
     """See test_provider.test_check_of_bad_input for the texts."""
     _, found = check_form({"cluster_id": CLUSTER, "instance_ids": ["compute1", "i-ä"]}, ())
     assert found == [
@@ -588,7 +614,7 @@ def test_a_malformed_id_and_one_listed_twice_are_found_before_any_look():
 
 
 def test_nothing_is_found_where_nothing_is_wrong():
-    assert survey(Bench(), [ONE, TWO], job_queue="gpu", **OWN).findings == []
+    assert plan(Bench(), [ONE, TWO], job_queue="gpu", **OWN).findings == []
 
 
 @pytest.mark.parametrize(
@@ -606,7 +632,7 @@ def test_an_image_with_the_clusters_tag_fits_however_its_platform_is_spelt(tag, 
     bench = Bench()
     cluster(os_tag=tag)(bench)
     image(os_tag=tag, platform=platform, version="")(bench)
-    assert survey(bench, **OWN).findings == []
+    assert plan(bench, **OWN).findings == []
 
 
 @pytest.mark.parametrize(
@@ -621,14 +647,14 @@ def test_a_platform_fits_the_clusters_tag_however_it_is_spelt(tag, platform, ver
     bench = Bench()
     cluster(os_tag=tag)(bench)
     image(os_tag="", platform=platform, version=version)(bench)
-    assert survey(bench, **OWN).findings == []
+    assert plan(bench, **OWN).findings == []
 
 
 @pytest.mark.parametrize("changes", [{"version": "", "os_tag": "CentOS"}, {"os_tag": "CentOS_64"}])
 def test_an_image_of_unknown_version_is_warned_of_once(changes):
     bench = Bench()
     image(**{"version": "", **changes})(bench)
-    (found,) = survey(bench, **OWN).findings
+    (found,) = plan(bench, **OWN).findings
     assert found.warning
     assert "its system or version isn't told" in found.reason
 
@@ -636,7 +662,7 @@ def test_an_image_of_unknown_version_is_warned_of_once(changes):
 def test_another_family_is_refused_though_its_version_is_unknown():
     bench = Bench()
     image(os_tag="Ubuntu", platform="Ubuntu", version="")(bench)
-    (found,) = survey(bench, **OWN).findings
+    (found,) = plan(bench, **OWN).findings
     assert found.reason.endswith("choose an image of centos")
     assert not found.warning
 
@@ -644,15 +670,17 @@ def test_another_family_is_refused_though_its_version_is_unknown():
 def test_the_clusters_own_image_is_not_compared_with_its_system():
     bench = Bench()
     own_image(os_tag="Ubuntu_20.04_64")(bench)
-    assert survey(bench).findings == []
-    assert survey(bench, **OWN).findings == []
+    assert plan(bench).findings == []
+    assert plan(bench, **OWN).findings == []
 
 
 def test_an_image_is_not_looked_up_where_nothing_is_attached():
     bench = Bench(attached=(1,))
     own_image(gone=True)(bench)
-    assert survey(bench, [ONE], [ONE]).findings == []
-    assert survey(bench, [], [ONE]).findings == []
+    saved = bench.up(1)
+    bench.emulator.journal.entries.clear()
+    assert plan(bench, [ONE], saved).findings == []
+    assert plan(bench, [], saved).findings == []
     assert bench.calls("ListImages", "ListCustomImages") == []
 
 
@@ -671,15 +699,15 @@ def test_an_image_is_not_looked_up_where_nothing_is_attached():
 def test_which_instances_have_arm_processors(instance_type, arm):
     bench = Bench()
     instance(1, instance_type=instance_type)(bench)
-    assert bool(survey(bench, **OWN).findings) is arm
+    assert bool(plan(bench, **OWN).findings) is arm
     image(architecture="arm64")(bench)
-    assert bool(survey(bench, **OWN).findings) is not arm
+    assert bool(plan(bench, **OWN).findings) is not arm
 
 
 def test_minor_versions_may_differ():
     bench = Bench()
     image(version="7.2", os_tag="CentOS_7.2_64")(bench)
-    assert survey(bench, **OWN).findings == []
+    assert plan(bench, **OWN).findings == []
 
 
 @pytest.mark.parametrize(
@@ -691,7 +719,7 @@ def test_only_a_hybrid_cluster_with_windows_takes_both(platform, version, said):
     bench = Bench()
     cluster(os_tag="WindowsServer_2016_64", multi_os=True)(bench)
     image(platform=platform, os_tag="", version=version)(bench)
-    assert survey(bench, **OWN).findings == [
+    assert plan(bench, **OWN).findings == [
         Finding(
             "image_id",
             f"image m-bp1own is {said}, the cluster's system is windows 2016: only a hybrid cluster of"
@@ -705,14 +733,14 @@ def test_windows_on_windows_is_fine():
     bench = Bench()
     cluster(os_tag="WindowsServer_2016_64")(bench)
     image(platform="windows", os_tag="", version="2016")(bench)
-    assert survey(bench, **OWN).findings == []
+    assert plan(bench, **OWN).findings == []
 
 
 def test_ubuntu_does_not_go_with_windows():
     bench = Bench()
     cluster(os_tag="WindowsServer_2016_64", multi_os=True)(bench)
     image(platform="Ubuntu", os_tag="", version="20.04")(bench)
-    assert survey(bench, **OWN).findings == [
+    assert plan(bench, **OWN).findings == [
         Finding(
             "image_id",
             "image m-bp1own is ubuntu, the cluster's system is windows: choose an image of windows",
@@ -721,7 +749,7 @@ def test_ubuntu_does_not_go_with_windows():
 
 
 def test_the_clusters_own_image_under_another_alias_is_not_found():
-    assert survey(Bench(), image_id=IMAGE, image_owner_alias="self").findings == [
+    assert plan(Bench(), image_id=IMAGE, image_owner_alias="self").findings == [
         Finding(
             "image_id",
             f"image {IMAGE} is not among the 'self' images: check the id and image_owner_alias",
@@ -732,13 +760,13 @@ def test_the_clusters_own_image_under_another_alias_is_not_found():
 def test_the_clusters_own_marketplace_image_needs_no_warning():
     bench = Bench()
     cluster(image_id="m-market", image_owner_alias="marketplace")(bench)
-    surveyed = survey(bench)
-    assert (surveyed.wish.image_id, surveyed.findings) == ("m-market", [])
+    planned = plan(bench)
+    assert (planned.desired.image_id, planned.findings) == ("m-market", [])
 
 
 def test_a_queue_that_is_not_there_is_found_for_members_too():
     bench = Bench(attached=(2,))
-    (found,) = survey(bench, [ONE, TWO], [TWO], job_queue="nosuch").findings
+    (found,) = plan(bench, [ONE, TWO], bench.up(2), job_queue="nosuch").findings
     assert found == Finding(
         "job_queue", f"queue 'nosuch' does not exist in {CLUSTER}: there is workq, gpu"
     )
@@ -748,7 +776,7 @@ def test_a_queue_that_is_not_there_is_found_for_members_too():
 def test_with_stop_running_an_instance_that_runs_or_stops_is_fine(status):
     bench = Bench()
     instance(1, status=status)(bench)
-    assert survey(bench, stop_running=True).findings == []
+    assert plan(bench, stop_running=True).findings == []
 
 
 @pytest.mark.parametrize("status", ["Pending", "Starting"])
@@ -756,14 +784,14 @@ def test_with_stop_running_an_instance_that_runs_or_stops_is_fine(status):
 def test_what_can_not_be_stopped_yet_is_waited_for(status, stop_running):
     bench = Bench()
     instance(1, status=status)(bench)
-    (found,) = survey(bench, stop_running=stop_running).findings
+    (found,) = plan(bench, stop_running=stop_running).findings
     assert f"is {status}, not Stopped, and can't be stopped yet: wait" in found.reason
     assert not found.warning
 
 
 def test_a_cluster_that_says_another_region():
     """Where an endpoint of one region answers for a cluster of another."""
-    (found,) = survey(Bench(), region="cn-beijing").findings
+    (found,) = plan(Bench(), region="cn-beijing").findings
     assert found == Finding(
         "region", f"cluster {CLUSTER} is in cn-hangzhou, not in cn-beijing: set the region"
     )

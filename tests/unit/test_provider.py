@@ -24,6 +24,7 @@ CHECKED: dict[str, Any] = {
     "replace_system_disks": True,
     "stop_running": False,
     "detach_busy": False,
+    "take_ownership": False,
 }
 
 
@@ -74,7 +75,7 @@ def rig():
 def test_check_resolves_defaults_and_names_the_hosts(rig, capsys):
     result = rig.check()
     assert result.failures == []
-    assert re.fullmatch("[0-9a-f]{12}", result.inputs.pop("__identity"))
+    assert re.fullmatch("[0-9a-f]{12}", result.inputs.pop("__uid"))
     assert result.inputs == CHECKED
     assert (
         f"attach 1 (system disk replaced by {IMAGE}): compute1; 1 call" in capsys.readouterr().out
@@ -172,6 +173,25 @@ def test_check_says_everything_that_is_wrong_with_the_form_at_once_and_looks_at_
             [("image_owner_alias", "is given without image_id: name the image too")],
         ),
         (
+            {"instance_ids": [ONE, TWO], "retain_ids": [TWO]},
+            [
+                (
+                    "retain_ids",
+                    f"{TWO} is in retain_ids and in instance_ids: list it in one of them",
+                )
+            ],
+        ),
+        (
+            {"retain_ids": TWO, "take_ownership": "yes"},
+            [
+                (
+                    "retain_ids",
+                    "give a list of instance ids, like ['i-bp16mxn6mt3t7ftkabcd']; got a string",
+                ),
+                ("take_ownership", "give True or False (from config: get_bool); got a string"),
+            ],
+        ),
+        (
             {"cluster_id": 1.5},
             [("cluster_id", "give a cluster id, like 'ehpc-hz-FYUr32abcd'; got a number")],
         ),
@@ -241,6 +261,11 @@ def test_a_consent_that_is_not_known_yet_is_no_refusal(rig):
     assert result.inputs["replace_system_disks"] is UNKNOWN
 
 
+@pytest.mark.parametrize("retained", [UNKNOWN, [UNKNOWN], [TWO, UNKNOWN]])
+def test_ids_to_retain_that_are_not_known_yet_are_no_refusal(rig, retained):
+    assert rig.failures(retain_ids=retained, take_ownership=UNKNOWN) == []
+
+
 def test_an_image_that_is_not_known_yet_is_not_said_to_be_the_clusters(rig, capsys):
     result = rig.check(image_id=UNKNOWN)
     assert result.failures == []
@@ -275,7 +300,7 @@ def test_a_replacement_is_told_once_though_the_engine_checks_it_twice(rig, capsy
     first = rig.check(olds, **news, stop_running=True)
     assert first.failures == []
     line = (
-        "first detach 1 (the instances stay): compute3; 1 call; then stop 1: compute3;"
+        "first detach 1 (the instances are kept): compute3; 1 call; then stop 1: compute3;"
         " attach 2 (system disk replaced by m-bp1own): compute1, compute3; 2 calls"
     )
     said = capsys.readouterr().out

@@ -21,6 +21,7 @@ NODE = {
     "queue": "workq",
     "image_id": "m-1",
     "instance_type": "ecs.c5.large",
+    "confirmed_at": 1_750_000_000,
 }
 #: What the provider gives out; in a preview, and after a create, the inputs come back too.
 OUTPUTS: dict[str, Any] = {
@@ -33,9 +34,13 @@ OUTPUTS: dict[str, Any] = {
     "tasks": [{"action": "AddExistedNodes", "task_id": "T-1", "status": "Success"}],
     "nodes": {"i-1": NODE},
     "failed": {"i-2": {"code": "PartialFail", "reason": "disk broken"}},
+    "owner": "proj/dev/nodes",
+    "generation": 3,
 }
 DECLARED: dict[str, Any] = {"cluster_id": CLUSTER, "instance_ids": ["i-2", "i-1"]}
-REFUSING = {"replace_system_disks": False, "stop_running": False, "detach_busy": False}
+REFUSING = dict.fromkeys(
+    ("replace_system_disks", "stop_running", "detach_busy", "take_ownership"), False
+)
 
 
 class Recorder(Mocks):
@@ -103,7 +108,7 @@ def test_what_is_not_given_is_left_out_and_consents_are_refused(mocks):
     assert mocks.inputs == {**DECLARED, **REFUSING}
 
 
-@pytest.mark.parametrize("name", ["image_id", "image_owner_alias", "job_queue", "region"])
+@pytest.mark.parametrize("name", ["image_id", "image_owner_alias", "job_queue", "retain_ids", "region"])
 def test_none_is_the_same_as_not_given(mocks, name):
     run(declared(**{name: None}))
     assert name not in mocks.inputs
@@ -117,6 +122,8 @@ def test_every_argument_arrives_under_its_name(mocks):
         "replace_system_disks": True,
         "stop_running": True,
         "detach_busy": True,
+        "retain_ids": ["i-3"],
+        "take_ownership": True,
         "region": "cn-shanghai",
     }
     run(declared(**arguments))
@@ -177,7 +184,7 @@ def test_an_import_is_refused_for_what_takes_its_place(mocks, of):
 
 READABLE = [
     *("cluster_id", "instance_ids", "region", "image_id", "image_owner_alias", "job_queue"),
-    *("task_id", "request_id", "tasks", "nodes", "failed"),
+    *("task_id", "request_id", "tasks", "nodes", "failed", "owner", "generation"),
 ]
 
 

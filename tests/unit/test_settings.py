@@ -273,13 +273,6 @@ def test_a_profile_of_the_default_chain_is_named_too(more, ini):
         )
 
 
-def test_ownership_tags_can_be_turned_off():
-    assert resolved().ownership_tags
-    assert not resolved({"ehpc:ownershipTags": "false"}, region="cn-x").ownership_tags
-    with pytest.raises(ConfigError, match="has to be true or false"):
-        resolved({"ehpc:ownershipTags": "maybe"}, region="cn-x")
-
-
 @pytest.mark.parametrize("value", ["-1", "0", "abc", "99999"])
 def test_seconds_have_to_be_some(value):
     with pytest.raises(ConfigError, match="ehpc:graceSeconds"):

@@ -1,4 +1,4 @@
-"""What an up would do, told from checked inputs; a replacement with what it detaches first."""
+"""What an up would do, from checked inputs; a replacement with what it detaches first."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from ehpc_nodes.emulator.world import Cluster
 from ehpc_nodes.errors import BackendError
 from ehpc_nodes.provider.preview import (
     NOT_KNOWN,
-    NOT_SEEN,
+    NOT_READ,
     NOT_STOPPED,
-    forecast,
-    forecast_replacement,
-    forecast_unseen,
-    forecast_without_cluster,
+    preview,
+    preview_replacement,
+    preview_unread,
+    preview_without_cluster,
 )
 from ehpc_nodes.provider.properties import known_ids
 from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid
@@ -33,6 +33,7 @@ def bag_of(*numbers, **more) -> dict[str, Any]:
         "replace_system_disks": True,
         "stop_running": False,
         "detach_busy": False,
+        "take_ownership": False,
         **more,
     }
 
@@ -48,27 +49,28 @@ class Regions:
         return self.bench.operations()
 
 
-def told(bench, bag, wanted, owned=()):
-    it = forecast(Regions(bench), bag, set(wanted), set(owned))
+def told(bench, bag, wanted, saved=None):
+    it = preview(Regions(bench), bag, set(wanted), saved)
     assert bench.writes() == []
     return it
 
 
 def replaced(bench, bag, olds, wanted=None):
     regions = Regions(bench)
-    it = forecast_replacement(
+    it = preview_replacement(
         regions, bag, set(bag["instance_ids"]) if wanted is None else wanted, olds
     )
     assert bench.writes() == []
     return it, regions
 
 
-@pytest.mark.parametrize("owned", [[], ids(1, 2)])
-def test_of_instances_that_are_not_known_yet_nothing_is_told_but_the_rest_is_checked(owned):
+@pytest.mark.parametrize("update", [False, True])
+def test_of_instances_that_are_not_known_yet_nothing_is_told_but_the_rest_is_checked(update):
     bench = Bench(attached=(1, 2))
+    saved = bench.up(1, 2) if update else None
     bench.nodes[ONE].used.cpu = 4
     bag = bag_of(instance_ids=UNKNOWN, job_queue="none", replace_system_disks=False)
-    it = forecast(Regions(bench), bag, None, set(owned))
+    it = preview(Regions(bench), bag, None, saved)
     assert it.line == NOT_KNOWN
     told = [(found.property, found.warning) for found in it.findings]
     assert told == [("job_queue", False), ("replace_system_disks", True)]
@@ -79,8 +81,8 @@ def test_of_instances_that_are_not_known_yet_nothing_is_told_but_the_rest_is_che
 def test_of_a_replacement_by_instances_that_are_not_known_yet_the_first_half_is_told():
     bag = bag_of(instance_ids=UNKNOWN, **OWN)
     bench = Bench(attached=(1, 2))
-    it = forecast_replacement(Regions(bench), bag, None, bag_of(1, 2))
-    detach = "first detach 2 (the instances stay): compute1, compute2; 1 call; then "
+    it = preview_replacement(Regions(bench), bag, None, bag_of(1, 2))
+    detach = "first detach 2 (the instances are kept): compute1, compute2; 1 call; then "
     assert (it.line, it.findings) == (detach + NOT_KNOWN, [])
 
 
@@ -90,9 +92,9 @@ def test_of_a_replacement_by_instances_that_are_not_known_yet_the_first_half_is_
 def test_of_an_update_the_line_and_what_was_resolved():
     bench = Bench(attached=(2, 3))
     bag = bag_of(1, 2)
-    it = told(bench, bag, ids(1, 2), ids(2, 3))
+    it = told(bench, bag, ids(1, 2), bench.up(2, 3))
     assert it.line == (
-        f"attach 1 (system disk replaced by {IMAGE}): compute1; keep 1; detach 1 (the instances stay):"
+        f"attach 1 (system disk replaced by {IMAGE}): compute1; keep 1; detach 1 (the instances are kept):"
         " compute3; 2 calls"
     )
     assert it.findings == []
@@ -127,7 +129,7 @@ def test_an_image_that_comes_later_is_not_filled_in():
 
 def test_it_looks_in_the_inputs_region():
     regions = Regions(Bench())
-    forecast(regions, bag_of(1), {ONE}, set())
+    preview(regions, bag_of(1), {ONE}, None)
     assert regions.asked == ["cn-hangzhou"]
 
 
@@ -146,7 +148,7 @@ def test_a_replacement_says_what_it_detaches_first():
     bag = bag_of(1, 3, **OWN, stop_running=True)
     it, regions = replaced(bench, bag, bag_of(3))
     assert it.line == (
-        "first detach 1 (the instances stay): compute3; 1 call; then stop 1: compute3; attach 2 (system disk"
+        "first detach 1 (the instances are kept): compute3; 1 call; then stop 1: compute3; attach 2 (system disk"
         " replaced by m-bp1own): compute1, compute3; 2 calls"
     )
     assert it.findings == []
@@ -160,7 +162,7 @@ def test_a_replacement_needs_to_stop_what_it_has_detached_and_says_so_once():
     assert it.findings == [NOT_STOPPED]
     assert (NOT_STOPPED.property, NOT_STOPPED.reason, NOT_STOPPED.warning) == (
         "stop_running",
-        "the nodes are detached and attached anew, and detached instances run: set stop_running=True",
+        "the nodes are detached and attached again, and detached instances run: set stop_running=True",
         False,
     )
     assert replaced(bench, bag_of(3, **OWN, stop_running=True), bag_of(3))[0].findings == []
@@ -170,7 +172,7 @@ def test_a_replacement_by_other_instances_needs_no_stop():
     it, _ = replaced(Bench(attached=(3,)), bag_of(4, **OWN), bag_of(3))
     assert it.findings == []
     assert it.line == (
-        "first detach 1 (the instances stay): compute3; 1 call; then attach 1 (system disk replaced by"
+        "first detach 1 (the instances are kept): compute3; 1 call; then attach 1 (system disk replaced by"
         " m-bp1own): compute4; 1 call"
     )
 
@@ -195,7 +197,7 @@ def test_the_nodes_of_another_cluster_are_detached_there():
     it, regions = replaced(bench, bag_of(1, stop_running=True), olds)
     assert it.findings == []
     assert it.line.startswith(
-        "first detach 1 (the instances stay): compute1; 1 call; then stop 1: "
+        "first detach 1 (the instances are kept): compute1; 1 call; then stop 1: "
     )
     assert regions.asked == ["cn-hangzhou", "cn-beijing"]
 
@@ -217,7 +219,7 @@ def test_nodes_that_may_not_be_listed_are_left_to_the_delete_too():
 
 def test_the_outputs_of_what_is_replaced_do_as_well():
     it, _ = replaced(Bench(attached=(3,)), bag_of(4), bag_of(3, instance_ids=ids(3)))
-    assert it.line.startswith("first detach 1 (the instances stay): compute3; ")
+    assert it.line.startswith("first detach 1 (the instances are kept): compute3; ")
 
 
 # -- where not all is known yet -----------------------------------------------------------------
@@ -232,15 +234,16 @@ def later(*numbers, **more):
 
 def test_an_instance_that_comes_later_is_told_as_one_whose_disk_is_replaced():
     bench = Bench(attached=(2, 3))
-    assert told(bench, later(1, 2), ids(1, 2), ids(2, 3)).line == (
+    assert told(bench, later(1, 2), ids(1, 2), bench.up(2, 3)).line == (
         f"attach 1 (system disk replaced by {IMAGE}): compute1; attach 1 not known yet (system disk replaced by"
-        f" {IMAGE}) unless nodes already; keep 1; detach 1, unless among those not known yet (the instances stay):"
+        f" {IMAGE}) unless nodes already; keep 1; detach 1, unless among those not known yet (the instances are kept):"
         " compute3"
     )
 
 
 def test_so_it_is_where_no_other_is_attached():
-    it = told(Bench(attached=(1,)), later(1), [ONE], [ONE])
+    bench = Bench(attached=(1,))
+    it = told(bench, later(1), [ONE], bench.up(1))
     assert it.line.startswith("attach 1 not known yet")
     assert "call" not in it.line
 
@@ -260,7 +263,7 @@ def test_a_replacement_tells_that_old_nodes_may_come_back():
         Bench(attached=(1, 2)), later(1, **OWN, stop_running=True), bag_of(1, 2), {ONE}
     )
     assert it.line == (
-        "first detach 2 (the instances stay): compute1, compute2; 1 call; then stop 1: compute1; attach 1 (system"
+        "first detach 2 (the instances are kept): compute1, compute2; 1 call; then stop 1: compute1; attach 1 (system"
         " disk replaced by m-bp1own): compute1; attach 1 not known yet (system disk replaced by m-bp1own) unless"
         " nodes already"
     )
@@ -268,7 +271,7 @@ def test_a_replacement_tells_that_old_nodes_may_come_back():
 
 def without_cluster(bench, bag):
     wanted = None if bag["instance_ids"] is UNKNOWN else known_ids(bag)
-    it = forecast_without_cluster(Regions(bench), bag, wanted)
+    it = preview_without_cluster(Regions(bench), bag, wanted)
     assert bench.writes() == []
     return it.line, [(found.property, found.reason, found.warning) for found in it.findings]
 
@@ -309,7 +312,7 @@ def test_where_neither_is_known_that_is_said():
 
 
 def unseen(bag, replaced, wanted=(ONE,)):
-    it = forecast_unseen(bag, wanted and set(wanted), replaced)
+    it = preview_unread(bag, wanted and set(wanted), replaced)
     return it.line, [(found.property, found.reason, found.warning) for found in it.findings]
 
 
@@ -319,22 +322,22 @@ def test_a_replacement_in_an_unknown_cluster_names_all_nodes_with_a_warning(unkn
     news = bag_of(1, stop_running=True, **{unknown: UNKNOWN})
     line, findings = unseen(news, olds)
     assert line == (
-        "first detach 2 (the instances stay): compute1, compute2; 1 call; then stop 1: compute1; attach 1"
+        "first detach 2 (the instances are kept): compute1, compute2; 1 call; then stop 1: compute1; attach 1"
         " (system disk replaced by the cluster's image): compute1; 2 calls"
     )
-    assert findings == [(unknown, NOT_SEEN, True)]
+    assert findings == [(unknown, NOT_READ, True)]
 
 
 def test_so_it_does_for_outputs_and_says_that_detached_nodes_run():
     olds = {"instance_ids": [ONE], "nodes": {ONE: {"host_name": "compute1"}}}
     line, findings = unseen(bag_of(1, cluster_id=UNKNOWN), olds)
-    assert line.startswith("first detach 1 (the instances stay): compute1; 1 call; then attach 1 (")
+    assert line.startswith("first detach 1 (the instances are kept): compute1; 1 call; then attach 1 (")
     assert findings[1:] == [(NOT_STOPPED.property, NOT_STOPPED.reason, True)]
 
 
 def test_and_for_instances_that_are_not_known_yet_either():
     line, findings = unseen(bag_of(instance_ids=UNKNOWN, cluster_id=UNKNOWN), bag_of(1), None)
-    assert line == f"first detach 1 (the instances stay): {ONE}; 1 call; then {NOT_KNOWN}"
+    assert line == f"first detach 1 (the instances are kept): {ONE}; 1 call; then {NOT_KNOWN}"
     assert len(findings) == 1
 
 
@@ -368,5 +371,25 @@ def test_of_an_image_that_is_not_known_yet_nothing_is_made_already():
     bag = bag_of(1, 2, image_id=UNKNOWN, stop_running=True)
     it, _ = replaced(bench, bag, bag_of(1, 2, image_id=IMAGE))
     assert it.line.startswith(
-        "first detach 2 (the instances stay): compute1, compute2; 1 call; then"
+        "first detach 2 (the instances are kept): compute1, compute2; 1 call; then"
     )
+
+
+def test_a_node_that_another_resource_gave_up_is_taken_over_where_the_program_says_so():
+    bench = Bench(attached=(1,))
+    bench.operations(name="project/stack/giver", uid="giver").converge(bench.inputs(1))
+    bench.emulator.journal.entries.clear()
+    (refused,) = told(bench, bag_of(1), [ONE]).findings
+    assert refused.reason.startswith(
+        f"compute1 ({ONE}) belongs to another resource, 'project/stack/giver'. To take it over, set"
+        " take_ownership=True here for one up, and retain_ids there"
+    )
+    it = told(bench, bag_of(1, take_ownership=True), [ONE])
+    assert (it.line, it.findings) == ("take ownership of 1: compute1; no call", [])
+
+
+def test_a_node_that_is_retained_leaves_without_a_call():
+    bench = Bench(attached=(1, 2))
+    it = told(bench, bag_of(1, retain_ids=[TWO]), [ONE], bench.up(1, 2))
+    assert it.findings == []
+    assert it.line == "keep 1; retain 1 (stay attached, leave this resource): compute2; no call"

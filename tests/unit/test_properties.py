@@ -1,27 +1,27 @@
-"""Property bags: what check keeps of a program's arguments, and what makes a difference."""
+"""Property maps: what check keeps of a program's arguments, and what makes a difference."""
 
 from typing import Any
 
 import pytest
 from pulumi.output import UNKNOWN
 
-from ehpc_nodes.models import Declared, NodeState, State, check_form
-from ehpc_nodes.models import ATTACHING
+from ehpc_nodes.models import ATTACHING, Declared, NodeState, State, check_form
+from ehpc_nodes.preflight.snapshot import Desired
 from ehpc_nodes.provider.properties import (
     changed,
     checked_inputs,
+    desired_from,
     hosts_of,
     ignored_set,
     inputs_of,
     is_replacement,
     known_ids,
-    name_of,
     needs_update,
+    resource_name,
+    saved_state,
     split_unknown,
     why_due,
-    wish_of,
 )
-from ehpc_nodes.preflight.snapshot import Desired
 
 CLUSTER, IMAGE = "ehpc-hz-a", "m-1"
 ONE, TWO = "i-a", "i-b"
@@ -35,6 +35,7 @@ CHECKED: dict[str, Any] = {
     "replace_system_disks": True,
     "stop_running": False,
     "detach_busy": False,
+    "take_ownership": False,
 }
 
 
@@ -46,7 +47,7 @@ def test_unknown_values_are_split_off_and_nothing_else_is():
             "job_queue": None,
             "stop_running": False,
             "__provider": "pickled",
-            "__identity": "0123456789ab",
+            "__uid": "0123456789ab",
         }
     )
     assert known == {"instance_ids": [ONE, TWO], "stop_running": False}
@@ -266,19 +267,19 @@ def test_without_inputs_of_before_the_state_gives_them():
 
 def test_the_name_in_a_urn():
     assert (
-        name_of("urn:pulumi:dev::project::pulumi-python:dynamic/ehpc:AttachedNodes::nodes")
+        resource_name("urn:pulumi:dev::project::pulumi-python:dynamic/ehpc:AttachedNodes::nodes")
         == "nodes"
     )
 
 
 def test_declared_is_what_the_arguments_are():
     """A new argument has to be thought of in `checked_inputs` too."""
-    assert set(Declared.model_fields) == {*CHECKED, "job_queue"}
+    assert set(Declared.model_fields) == {*CHECKED, "job_queue", "retain_ids"}
 
 
-def test_the_wish_of_checked_inputs():
+def test_what_checked_inputs_want():
     bag = {**CHECKED, "job_queue": "gpu", "stop_running": UNKNOWN}
-    assert wish_of(bag) == Desired(
+    assert desired_from(bag) == Desired(
         cluster_id=CLUSTER,
         region="cn-hangzhou",
         image_id=IMAGE,
@@ -289,9 +290,9 @@ def test_the_wish_of_checked_inputs():
     )
 
 
-def test_the_wish_of_what_is_not_known_yet():
+def test_what_is_wanted_of_what_is_not_known_yet():
     bag = {"cluster_id": CLUSTER, "image_id": UNKNOWN, "job_queue": UNKNOWN, "detach_busy": False}
-    assert wish_of(bag) == Desired(cluster_id=CLUSTER, image_known=False)
+    assert desired_from(bag) == Desired(cluster_id=CLUSTER, image_known=False)
 
 
 def test_hosts_of_a_mangled_state_are_left_out():
