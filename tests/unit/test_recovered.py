@@ -34,8 +34,8 @@ HIDDEN = {
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
 
 
-def hidden(how, mark=OWNER, **knobs):
-    return Bench(4, mark=mark, pace={"seconds": 300}, nodes_listed="at_end", **HIDDEN[how], **knobs)
+def hidden(how, **knobs):
+    return Bench(4, pace={"seconds": 300}, nodes_listed="at_end", **HIDDEN[how], **knobs)
 
 
 def interrupted(bench, *numbers, before=None):
@@ -45,10 +45,9 @@ def interrupted(bench, *numbers, before=None):
     return told.value.state
 
 
-@pytest.mark.parametrize("mark", [OWNER, ""])
 @pytest.mark.parametrize("how", HIDDEN)
-def test_a_refresh_keeps_what_is_still_being_attached(how, mark):
-    bench = hidden(how, mark)
+def test_a_refresh_keeps_what_is_still_being_attached(how):
+    bench = hidden(how)
     state = interrupted(bench, 1)
     seen = bench.operations().refresh(state)
     assert {i: n.status for i, n in seen.nodes.items()} == {iid(1): "attaching"}
@@ -59,27 +58,25 @@ def test_a_refresh_keeps_what_is_still_being_attached(how, mark):
 
 
 def test_a_refresh_drops_what_was_never_attached():
-    bench = hidden("unnamed", "")
+    bench = hidden("unnamed")
     bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1), status="absent")
     state = interrupted(bench, 1, 2)
     bench.emulator.advance(600)
     assert bench.operations().refresh(state).instance_ids == ids(2)
 
 
-@pytest.mark.parametrize("mark", [OWNER, ""])
 @pytest.mark.parametrize("how", HIDDEN)
-def test_a_destroy_waits_for_what_is_still_being_attached(how, mark):
-    bench = hidden(how, mark)
+def test_a_destroy_waits_for_what_is_still_being_attached(how):
+    bench = hidden(how)
     bench.operations().destroy(interrupted(bench, 1, 2))
     bench.emulator.advance(600)
     assert bench.nodes == {}
     assert bench.writes() == ["AddExistedNodes", "DeleteNodes"]
 
 
-@pytest.mark.parametrize("mark", [OWNER, ""])
 @pytest.mark.parametrize("how", HIDDEN)
-def test_an_update_detaches_what_is_still_being_attached_and_not_wanted_any_more(how, mark):
-    bench = hidden(how, mark)
+def test_an_update_detaches_what_is_still_being_attached_and_not_wanted_any_more(how):
+    bench = hidden(how)
     after = bench.up(2, before=interrupted(bench, 1, 2))
     assert after.instance_ids == sorted(bench.nodes) == ids(2)
 
@@ -151,9 +148,8 @@ def with_another_cluster(bench):
     return bench
 
 
-@pytest.mark.parametrize("mark", [OWNER, ""])
-def test_what_another_cluster_is_just_attaching_is_not_sent(mark):
-    bench = with_another_cluster(Bench(mark=mark, pace={"seconds": 300}, nodes_listed="at_end"))
+def test_what_another_cluster_is_just_attaching_is_not_sent():
+    bench = with_another_cluster(Bench(pace={"seconds": 300}, nodes_listed="at_end"))
     bench.operations().cloud.add_existed_nodes(OTHER, ids(1), image=(IMAGE, "system"), queue="")
     with pytest.raises(FindingsError, match=f"is in cluster {OTHER}, or on its way there"):
         bench.up(1, stop_running=True)
@@ -200,7 +196,7 @@ def test_a_node_that_has_become_another_resources_is_left_attached():
 
 
 def test_a_joined_task_that_fails_without_a_node_ends_the_wait():
-    bench = Bench(mark="", pace={"seconds": 300}, nodes_listed="at_end")
+    bench = Bench(pace={"seconds": 300}, nodes_listed="at_end")
     bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1), status="absent")
     bench.operations().cloud.add_existed_nodes(CLUSTER, ids(1), image=(IMAGE, "system"), queue="")
     began = bench.clock.now()
@@ -222,10 +218,9 @@ def test_a_second_killed_run_does_not_take_the_marks_of_what_the_first_one_sent(
     assert bench.harm.double_attach == []
 
 
-@pytest.mark.parametrize("mark", [OWNER, ""])
 @pytest.mark.parametrize("seconds", [2, 120])
-def test_what_somebody_attaches_while_others_are_being_stopped_is_not_sent(mark, seconds):
-    bench = Bench(3, mark=mark, instance_pace={"seconds": seconds})
+def test_what_somebody_attaches_while_others_are_being_stopped_is_not_sent(seconds):
+    bench = Bench(3, instance_pace={"seconds": seconds})
     bench.emulator.world.instances[iid(1)].status = "Running"
 
     def attached_by_somebody():
@@ -237,7 +232,7 @@ def test_what_somebody_attaches_while_others_are_being_stopped_is_not_sent(mark,
     ):
         bench.up(1, 2, 3, stop_running=True)
     assert told.value.state.instance_ids == ids(1, 3)
-    assert {i: f.code for i, f in told.value.state.failed.items()} == {iid(2): "Taken"}
+    assert {i: f.code for i, f in told.value.state.failed.items()} == {iid(2): "ChangedByOther"}
     assert f"{iid(2)}: was taken meanwhile by cluster {CLUSTER}" in told.value.reasons[0]
     assert bench.harm.double_attach == []
     assert iid(2) not in bench.owners
@@ -502,7 +497,7 @@ def test_what_a_create_joined_goes_where_the_program_drops_it_or_all():
 
 
 def test_without_marks_what_is_joined_again_stays_in_the_state():
-    bench = Bench(4, mark="", pace={"seconds": 300}, nodes_listed="at_end")
+    bench = Bench(4, pace={"seconds": 300}, nodes_listed="at_end")
     state = interrupted(bench, 1)
     state = interrupted(bench, 1, 3, before=state)
     bench.emulator.advance(600)
@@ -659,7 +654,7 @@ def test_without_marks_of_its_own_a_run_sees_what_a_killed_one_announced(why):
 
 def test_what_takes_longer_than_a_run_waits_to_detach_it_stays_in_the_state():
     """E-HPC lists nothing of it, and the program doesn't want it any more."""
-    bench = hidden("both", "")
+    bench = hidden("both")
     bench.emulator.world.knobs.task_pace = Pace.parse({"seconds": 3000})
     state = interrupted(bench, 1)
     bench.emulator.world.knobs.task_pace = Pace()
@@ -672,7 +667,7 @@ def test_what_takes_longer_than_a_run_waits_to_detach_it_stays_in_the_state():
 
 def test_without_marks_nobody_is_told_to_remove_a_tag():
     """A call whose answer was lost, and which failed; its instance runs."""
-    bench = hidden("both", "")
+    bench = hidden("both")
     bench.fault("lost", "AddExistedNodes", seconds=1)
     bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1), status="absent")
     state = interrupted(bench, 1)
@@ -734,9 +729,9 @@ def slow_disk(bench, *numbers, image_at=10, starts_at=90):
         it.status, it.heading, it.image_id = "Stopped", None, OLD_IMAGE
 
 
-def with_old_images(mark=OWNER, **knobs):
+def with_old_images(**knobs):
     """All that E-HPC may hide is hidden; the image of what is attached is another one then."""
-    bench = hidden("both", mark, **knobs)
+    bench = hidden("both", **knobs)
     for n in (1, 2):
         bench.emulator.world.instances[iid(n)].image_id = OLD_IMAGE
     return bench
@@ -787,13 +782,12 @@ def test_what_starts_while_another_instance_is_being_stopped_keeps_its_announcem
     assert_sent_once(bench, 1, 2)
 
 
-@pytest.mark.parametrize("mark", [OWNER, ""])
 @pytest.mark.parametrize("how", ["unnamed", "both"])
 def test_what_a_timed_out_run_sent_is_not_sent_again_while_its_disk_is_replaced(
-    how, mark, monkeypatch
+    how, monkeypatch
 ):
     """The state says that it is being attached; it has its new image, and is Stopped yet."""
-    bench = with_old_images(mark)
+    bench = with_old_images()
     bench.emulator.world.knobs.task_listed = how == "unnamed"
     accepted_slowly(bench, monkeypatch)
     with pytest.raises(IncompleteError) as told:
@@ -822,13 +816,12 @@ def test_the_refresh_before_an_update_forgets_nothing_whose_disk_is_being_replac
     assert_sent_once(bench, 1, 2, *others)
 
 
-@pytest.mark.parametrize("mark", [OWNER, ""])
 @pytest.mark.parametrize("verb", ["destroy", "up"])
 def test_what_is_in_mid_attach_when_a_refresh_looks_is_detached_where_it_is_not_wanted(
-    verb, mark, monkeypatch
+    verb, monkeypatch
 ):
     """Ctrl-C, a refresh, and a destroy, or the program as it was before."""
-    bench = with_old_images(mark)
+    bench = with_old_images()
     saved = bench.up(3)
     accepted_slowly(bench, monkeypatch)
     bench.clock.cancel_at(15 if mark else 45)
@@ -846,7 +839,7 @@ def test_what_is_in_mid_attach_when_a_refresh_looks_is_detached_where_it_is_not_
 
 def test_a_refresh_drops_what_shows_that_nothing_came_of_it():
     """Stopped on the image that it had, and without an announcement to look after."""
-    bench = with_old_images("")
+    bench = with_old_images()
     bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1), status="absent")
     bench.emulator.world.instances[iid(1)].image_id = OLD_IMAGE
     state = interrupted(bench, 1, 2)

@@ -150,13 +150,13 @@ def test_what_was_taken_for_a_moment_is_not_sent_in_the_same_run():
 def test_without_marks_of_its_own_a_run_leaves_what_carries_anothers():
     bench = Bench(3)
     bench.up(1)
-    unmarked = bench.operations(mark="")
+    unmarked = bench.operations()
     unmarked.name, unmarked.identity = SECOND, "second"
     with pytest.raises(EhpcError, match=f"belongs to another resource, '{OWNER}'"):
         unmarked.converge(bench.inputs(1))
     state = bench.up(1)
     bench.emulator.world.instances[iid(1)].tags = dict(THEIRS)
-    own = bench.operations(mark="")
+    own = bench.operations()
     own.name = OWNER
     own.remove(state)
     assert sorted(bench.nodes) == ids(1)
@@ -169,7 +169,7 @@ def test_what_a_killed_run_sent_and_another_resource_comes_to_list_is_in_its_sta
     bench.emulator.advance(120)
     other = Listing()
     bench.clock.at(30, lambda: other.ids.extend(ids(1)))
-    bench.identity = "second create"
+    bench.uid = "second create"
     lifecycle = bench.operations()
     lifecycle.others = other
     assert lifecycle.converge(bench.inputs(2, 3)).instance_ids == ids(2, 3)
@@ -184,9 +184,9 @@ def test_what_a_killed_run_sent_and_another_resource_comes_to_list_is_in_its_sta
 def test_what_a_namesake_in_another_backend_is_attaching_stays_its_own(listed, verb):
     bench = Bench(4, pace={"seconds": 300}, nodes_listed=listed)
     state = bench.up(2)
-    ours = bench.identity
+    ours = bench.uid
     killed(bench, 1, after="AddExistedNodes")  # the namesake, in the midst of its create
-    bench.identity = ours
+    bench.uid = ours
     if verb == "up":
         assert bench.up(2, 3, before=state).instance_ids == ids(2, 3)
     elif verb == "refresh":
@@ -201,9 +201,9 @@ def test_what_a_namesake_in_another_backend_is_attaching_stays_its_own(listed, v
 def test_what_a_namesake_is_attaching_and_this_program_lists_too_is_not_sent():
     bench = Bench(4, pace={"seconds": 300}, **HIDDEN)
     state = bench.up(2)
-    ours = bench.identity
+    ours = bench.uid
     killed(bench, 1, after="AddExistedNodes")
-    bench.identity = ours
+    bench.uid = ours
     with suppress(EhpcError):
         bench.up(1, 2, before=state, stop_running=True)
     assert bench.harm.double_attach == []
@@ -225,15 +225,14 @@ class Listing:
         return {*instance_ids} & {*self.ids}
 
 
-@pytest.mark.parametrize("mark", [OWNER, ""])
-def test_a_node_that_is_given_away_while_it_is_being_attached_is_not_sent_again(mark):
+def test_a_node_that_is_given_away_while_it_is_being_attached_is_not_sent_again():
     """The first resource's time was up; the program then lists the instance in another one."""
-    bench = Bench(4, mark=mark, pace={"seconds": 300}, **HIDDEN)
+    bench = Bench(4, pace={"seconds": 300}, **HIDDEN)
     with pytest.raises(IncompleteError) as told:
         bench.up(1, 2, seconds=60)
     first, second = bench.operations(), bench.operations(mark=mark and SECOND)
     first.others, second.others = Listing(2), Listing(1)
-    second.identity = "second"
+    second.uid = "second"
     with suppress(IncompleteError):
         first.converge(bench.inputs(1), told.value.state)
     with suppress(EhpcError):
@@ -342,9 +341,8 @@ def test_a_look_at_queues_from_before_the_nodes_were_ready_is_not_what_the_state
     assert_queues(state, bench, 1)
 
 
-@pytest.mark.parametrize("mark", [OWNER, ""])
-def test_nor_is_one_from_before_a_task_has_ended_that_a_killed_run_began(mark):
-    bench = Bench(4, attached=(3,), mark=mark, pace={"seconds": 300}, nodes_listed="at_end")
+def test_nor_is_one_from_before_a_task_has_ended_that_a_killed_run_began():
+    bench = Bench(4, attached=(3,), pace={"seconds": 300}, nodes_listed="at_end")
     killed(bench, 1, after="AddExistedNodes")
     first, second = two_that_share_looks(bench)
     bench.clock.at(60, lambda: second.converge(bench.inputs(3)))
