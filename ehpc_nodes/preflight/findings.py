@@ -350,7 +350,9 @@ def _of_host_names(snapshot: Snapshot, changes: Changes) -> Iterable[Finding]:
 
 
 def _of_members(snapshot: Snapshot, desired: Desired, changes: Changes) -> Iterable[Finding]:
-    for instance_id in (*changes.keep, *changes.adopt, *changes.detach):
+    there, new = {*changes.keep, *changes.adopt}, {*changes.adopt, *changes.wait}
+    detach = {*changes.detach}
+    for instance_id in (*changes.keep, *changes.adopt, *changes.wait, *changes.detach):
         node = (snapshot.nodes or {}).get(instance_id)
         if node is None:
             continue
@@ -362,14 +364,14 @@ def _of_members(snapshot: Snapshot, desired: Desired, changes: Changes) -> Itera
                 f"{name} is no compute node of {desired.cluster_id} but {roles}: it is never touched;"
                 " take it out of the list",
             )
-        elif instance_id not in changes.detach and node.in_status(responses.NODE_FAILED):
+        elif instance_id in there and node.in_status(responses.NODE_FAILED):
             yield Finding(
                 "instance_ids",
                 f"{name} has the status {node.status}: pulumi up will fail until it is repaired, or taken out"
                 " of the list and so detached",
                 warning=True,
             )
-        elif instance_id in changes.detach and node.busy and not desired.detach_busy:
+        elif instance_id in detach and node.busy and not desired.detach_busy:
             yield Finding(
                 "instance_ids",
                 f"{name} runs jobs (used: {node.used_resources}) and is to be detached: that will be"
@@ -377,7 +379,7 @@ def _of_members(snapshot: Snapshot, desired: Desired, changes: Changes) -> Itera
                 warning=True,
             )
         elif (
-            instance_id in changes.adopt
+            instance_id in new
             and desired.image_id
             and node.image_id not in ("", desired.image_id)
         ):

@@ -29,12 +29,12 @@ from ehpc_nodes.preflight.images import ImageFacts, facts_of
 from ehpc_nodes.preflight.snapshot import Changes, Desired, Snapshot, describe
 
 from .actuator import Actuator
-from .facts import Generation
+from .facts import Call, Generation
 from .ledger import Ledger
 from .observer import FRESH, Identity, Observer, Wanted
 from .owner_tags import NAME_KEY, new_run, new_uid, reference_of
 from .phases import Owner, Phase
-from .plan import Action, Decision, Plan, Rules
+from .plan import FREE, Action, Decision, Plan, Rules
 from .planning import changes_of, owner_findings
 from .ports import Cloud, NoOtherResources, OtherResources, Reporter
 from .reconciler import STUCK_UNWANTED, Reconciler, not_listed
@@ -315,6 +315,7 @@ class Operations:
         wanted = wanted_of(inputs)
         observer = self._observer(inputs.cluster_id, wanted, saved)
         snapshot = self._first_look(observer, desired)
+        first = frozenset(observer.nodes)
 
         def check(plan: Plan) -> None:
             planned = self._planned(observer, plan, snapshot, desired)
@@ -345,6 +346,7 @@ class Operations:
         state = self._state(reconciler, look=True)
         self._untag(observer, reconciler)
         self._report_left(observer, reconciler.decisions)
+        self._report_image(reconciler, first)
         if not state.failed:
             self.reporter.status(f"{counted(len(state.nodes), 'node')} attached")
             return state
@@ -406,6 +408,25 @@ class Operations:
                 )
             elif decision.owner is Owner.MINE and decision.phase is Phase.STUCK:
                 self.reporter.warning(f"{instance_id} {STUCK_UNWANTED}.")
+
+    def _report_image(self, reconciler: Reconciler, first: frozenset[str]) -> None:
+        """Say which nodes an interrupted run has attached meanwhile with another image.
+
+        Args:
+            first: the nodes that the preview saw, which has said so of them.
+        """
+        nodes, ledger = reconciler.observer.nodes, reconciler.ledger
+        image = reconciler.actuator.inputs.image_id
+        told = [
+            f"{i} (image {nodes[i].image_id})"
+            for i, d in sorted(reconciler.decisions.items())
+            if d.wanted and i in nodes.keys() - first and not ledger.latest("AddExistedNodes", i)
+            if nodes[i].image_id not in {"", image}
+        ]
+        if told:
+            self.reporter.warning(
+                f"Attached by an interrupted run, and not with image {image}: {listed(told)}."
+            )
 
     # -- read ------------------------------------------------------------------------------------------------------
 
@@ -606,13 +627,10 @@ def highest_generation(observer: Observer) -> int:
 
 
 def is_unsent(decision: Decision) -> bool:
-    """Whether this run has tagged it for an attach, and did not send it."""
-    return decision.facts.generation is Generation.THIS_RUN and decision.phase in {
-        Phase.PREPARED,
-        Phase.RUNNING,
-        Phase.STOPPING,
-        Phase.STARTING,
-    }
+    """Of what this run has tagged: whether it was for an attach, and nothing came of that."""
+    facts = decision.facts
+    unsent = facts.sent is Call.NONE or facts.generation is Generation.THIS_RUN
+    return decision.wanted and unsent and decision.phase in FREE
 
 
 def list_images(cloud: Cloud, image_id: str, alias: str) -> dict[str, ImageFacts] | None:
