@@ -7,7 +7,8 @@ import pytest
 from ehpc_nodes.api.cache import Looks
 from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.reconcile.operations import IncompleteError
-from unit.emulated import CLUSTER, IMAGE, OWNER, Bench, ids, iid, killed, right_after
+from ehpc_nodes.reconcile.ports import NoOtherResources
+from unit.emulated import CLUSTER, IMAGE, OWNER, Bench, ids, iid, killed, right_after, theirs
 
 HIDDEN = {
     "nodes_listed": "at_end",
@@ -15,7 +16,8 @@ HIDDEN = {
     "task_listed": False,
 }
 RIVAL = "project/other/nodes"
-THEIRS = {"ehpc-nodes": RIVAL, "ehpc-nodes-id": "theirs"}
+THEIRS = theirs(RIVAL)
+SENDING = theirs(RIVAL, pending=True)
 SECOND = "project/stack/second"
 
 
@@ -72,7 +74,7 @@ def test_a_stop_that_is_repeated_leaves_what_somebody_has_attached(fault, times)
 
     with (
         right_after(bench, "StopInstances", attached_by_somebody),
-        pytest.raises(IncompleteError, match=f"{iid(1)}: was taken meanwhile") as told,
+        pytest.raises(IncompleteError, match=f"{iid(1)}: not attached: since this run first read it") as told,
     ):
         bench.up(1, 2, stop_running=True)
     assert bench.nodes[iid(1)].status == "running"
@@ -97,7 +99,7 @@ def test_an_announcement_that_is_repeated_leaves_anothers_mark():
     bench.fault("throttle", "TagResources", times=2)
     with (
         right_after(bench, "TagResources", lambda: marked_and_sent_by_another(bench)),
-        pytest.raises(EhpcError, match=f"was taken meanwhile by resource '{RIVAL}'"),
+        pytest.raises(EhpcError, match=f"resource '{RIVAL}' set its owner tag"),
     ):
         bench.up(1)
     assert bench.owners == {iid(1): RIVAL}
@@ -112,7 +114,7 @@ def test_the_next_fifty_are_looked_at_where_the_first_took_several_announcements
     cloud = bench.operations().cloud
 
     def marked_and_sent():
-        cloud.tag_instances([iid(55)], {**THEIRS, "ehpc-nodes-attaching": CLUSTER})
+        cloud.tag_instances([iid(55)], SENDING)
         cloud.add_existed_nodes(CLUSTER, [iid(55)], image=(IMAGE, "system"), queue="")
 
     with (
@@ -145,21 +147,6 @@ def test_what_was_taken_for_a_moment_is_not_sent_in_the_same_run():
     with right_after(bench, "StopInstances", rival_marks), pytest.raises(IncompleteError) as told:
         bench.up(1, 2, stop_running=True)
     assert told.value.state.instance_ids == sorted(bench.nodes) == sorted(bench.owners) == ids(2)
-
-
-def test_without_marks_of_its_own_a_run_leaves_what_carries_anothers():
-    bench = Bench(3)
-    bench.up(1)
-    unmarked = bench.operations()
-    unmarked.name, unmarked.identity = SECOND, "second"
-    with pytest.raises(EhpcError, match=f"belongs to another resource, '{OWNER}'"):
-        unmarked.converge(bench.inputs(1))
-    state = bench.up(1)
-    bench.emulator.world.instances[iid(1)].tags = dict(THEIRS)
-    own = bench.operations()
-    own.name = OWNER
-    own.remove(state)
-    assert sorted(bench.nodes) == ids(1)
 
 
 def test_what_a_killed_run_sent_and_another_resource_comes_to_list_is_in_its_state_only():
@@ -209,20 +196,14 @@ def test_what_a_namesake_is_attaching_and_this_program_lists_too_is_not_sent():
     assert bench.harm.double_attach == []
 
 
-class Listing:
+class Listing(NoOtherResources):
     """Another resource of the run lists these."""
 
     def __init__(self, *numbers):
         self.ids = ids(*numbers)
 
-    def listed(self, _cluster_id):
+    def listed(self):
         return self.ids
-
-    def given_up(self, _cluster_id):
-        return ()
-
-    def let_go(self, _cluster_id, instance_ids):
-        return {*instance_ids} & {*self.ids}
 
 
 def test_a_node_that_is_given_away_while_it_is_being_attached_is_not_sent_again():
@@ -230,9 +211,8 @@ def test_a_node_that_is_given_away_while_it_is_being_attached_is_not_sent_again(
     bench = Bench(4, pace={"seconds": 300}, **HIDDEN)
     with pytest.raises(IncompleteError) as told:
         bench.up(1, 2, seconds=60)
-    first, second = bench.operations(), bench.operations(mark=mark and SECOND)
+    first, second = bench.operations(), bench.operations(name=SECOND, uid="second")
     first.others, second.others = Listing(2), Listing(1)
-    second.uid = "second"
     with suppress(IncompleteError):
         first.converge(bench.inputs(1), told.value.state)
     with suppress(EhpcError):
@@ -259,7 +239,7 @@ def during(bench, monkeypatch, deed, *, announcing):
 
 def marked_and_sent_by_another(bench):
     cloud = bench.operations().cloud
-    cloud.tag_instances(ids(1), {**THEIRS, "ehpc-nodes-attaching": CLUSTER})
+    cloud.tag_instances(ids(1), SENDING)
     cloud.add_existed_nodes(CLUSTER, ids(1), image=(IMAGE, "system"), queue="")
 
 
@@ -272,7 +252,7 @@ def test_what_another_stack_has_marked_and_sent_while_it_was_being_marked_is_not
     """Its status and its image tell: the other mark is replaced."""
     bench = Bench(3, pace={"seconds": 300}, instance_pace={"seconds": 5}, **knobs)
     during(bench, monkeypatch, lambda: marked_and_sent_by_another(bench), announcing=True)
-    with pytest.raises(IncompleteError, match=f"{iid(1)}: was taken meanwhile"):
+    with pytest.raises(IncompleteError, match=f"{iid(1)}: not attached: since this run first read it"):
         bench.up(1, 2)
     assert bench.harm.double_attach == []
     assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
@@ -290,7 +270,7 @@ def test_what_another_stack_has_marked_and_sent_while_it_was_tried_whether_marks
         marked_and_sent_by_another(bench)
 
     during(bench, monkeypatch, stopped_and_sent, announcing=False)
-    with pytest.raises(EhpcError, match=f"was taken meanwhile by resource '{RIVAL}'"):
+    with pytest.raises(EhpcError, match=f"resource '{RIVAL}' set its owner tag"):
         bench.up(1, stop_running=True)
     assert bench.writes() == ["AddExistedNodes"]
     assert bench.harm.double_attach == []
@@ -317,8 +297,8 @@ def test_what_another_stack_sent_at_the_same_moment_is_not_sent_by_the_next_run_
 
 
 def two_that_share_looks(bench):
-    first, second = bench.operations(), bench.operations(mark=bench.name and SECOND)
-    first.looks = second.looks = Looks()
+    first, second = bench.operations(), bench.operations(name=SECOND, uid="second")
+    first.reads = second.reads = Looks()
     return first, second
 
 
