@@ -323,6 +323,7 @@ class Operations:
             refuse(observer, plan)
             if planned.changes.stop:
                 self._probe_tags()
+                observer.forget_looks()
             resolved = planned.desired
             reconciler.actuator.inputs = inputs.model_copy(
                 update={
