@@ -331,11 +331,12 @@ def _of_types(snapshot: Snapshot, changes: Changes) -> Iterable[Finding]:
 
 
 def _of_host_names(snapshot: Snapshot, changes: Changes) -> Iterable[Finding]:
-    """Clashes with nodes that stay, and within the set. Nodes that are detached make room."""
+    """Clashes with nodes that stay, and within the set. Nodes that are being detached make room."""
+    going = {*changes.detach, *changes.leaving}
     taken = {
         node.host_name.lower(): f"node {node.id}"
         for node in (snapshot.nodes or {}).values()
-        if node.host_name and node.id not in changes.detach
+        if node.host_name and node.id not in going
     }
     for instance_id in changes.attach:
         instance = (snapshot.instances or {}).get(instance_id)
