@@ -214,7 +214,9 @@ class ResourceId:
         return f"{self.cluster_id}/{self.digest}"
 
 
-def check_form(known: Mapping[str, Any], unknown: Collection[str]) -> tuple[Declared, list[Finding]]:
+def check_form(
+    known: Mapping[str, Any], unknown: Collection[str]
+) -> tuple[Declared, list[Finding]]:
     """The declared arguments, and what is wrong with their form (those fields are then None).
 
     Args:

@@ -182,8 +182,10 @@ class Reconciler:
             self.observer.look(left)
             self.observer.begin_pass()
             left = [i for i in left if self._may_untag(i)]
+            hidden = [i for i in left if self._may_be_coming(i)]
             try:
-                self.actuator.untag(left)
+                self.actuator.disown([i for i in hidden if i not in self.actuator.untagged])
+                self.actuator.untag([i for i in left if i not in hidden])
             except TroubleError as trouble:
                 self.pacing.after(trouble.error)
             left = [i for i in left if i not in self.actuator.untagged]
@@ -193,6 +195,13 @@ class Reconciler:
         nothing = facts.node is NodeIs.ABSENT and facts.task is not TaskIs.RUNNING
         mine = facts.tag is Tag.MINE and not facts.claimed and facts.ecs is not EcsIs.NOT_FOUND
         return mine and (facts.retained or facts.verdict is Verdict.TAKEN or nothing)
+
+    def _may_be_coming(self, instance_id: str) -> bool:
+        """Whether somebody else's attach may be under way, though no list shows it yet."""
+        facts = self.observer.facts(instance_id)
+        listed_ = facts.node is not NodeIs.ABSENT or facts.task is TaskIs.RUNNING
+        changed = facts.woke or facts.image_changed
+        return facts.verdict is Verdict.TAKEN and changed and not listed_
 
     def plan(self) -> Plan:
         """Decide anew about all that isn't settled."""

@@ -11,9 +11,9 @@ from ehpc_nodes.errors import (
     OutcomeUnknownError,
     WaitTimeoutError,
 )
-from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.marks import ATTACHING_KEY, TAG_KEY, settle
-from unit.emulated import CLUSTER, IMAGE, OWNER, OLD_IMAGE, Bench, ids, iid, killed, right_after
+from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
+from unit.emulated import CLUSTER, IMAGE, OLD_IMAGE, OWNER, Bench, ids, iid, killed, right_after
 
 #: Neither nodes nor tasks show an attach before it has ended.
 HIDDEN = {"nodes_listed": "at_end", "task_listed": False}

@@ -4,8 +4,8 @@ import pytest
 
 from ehpc_nodes import errors
 from ehpc_nodes.errors import api_error, listed, permission
-from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.models import Finding, State
+from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 
 STATE = State(cluster_id="ehpc-hz-a", region="cn-hangzhou")
 

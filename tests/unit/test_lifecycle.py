@@ -3,8 +3,8 @@
 import pytest
 
 from ehpc_nodes.errors import RefusedError, WaitTimeoutError
-from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.preflight.snapshot import Desired
+from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from unit.emulated import CLUSTER, IMAGE, OWNER, Bench, ids, killed, right_after
 
 

@@ -5,7 +5,6 @@ import pytest
 from ehpc_nodes.api.cache import Looks
 from ehpc_nodes.api.responses import Accepted, Node
 from ehpc_nodes.errors import CancelledError, WaitTimeoutError
-from ehpc_nodes.reconcile.operations import IncompleteError
 from ehpc_nodes.models import Failure, NodeState, State
 from ehpc_nodes.outcome import (
     PENDING,
@@ -16,6 +15,7 @@ from ehpc_nodes.outcome import (
     reasons,
     state_after,
 )
+from ehpc_nodes.reconcile.operations import IncompleteError
 from unit.emulated import CLUSTER, Bench, ids, iid, right_after
 
 FORBIDDEN = {"status": 403, "code": "NotAuthorized", "message": "No.", "times": None}

@@ -108,7 +108,9 @@ def test_what_is_not_given_is_left_out_and_consents_are_refused(mocks):
     assert mocks.inputs == {**DECLARED, **REFUSING}
 
 
-@pytest.mark.parametrize("name", ["image_id", "image_owner_alias", "job_queue", "retain_ids", "region"])
+@pytest.mark.parametrize(
+    "name", ["image_id", "image_owner_alias", "job_queue", "retain_ids", "region"]
+)
 def test_none_is_the_same_as_not_given(mocks, name):
     run(declared(**{name: None}))
     assert name not in mocks.inputs
