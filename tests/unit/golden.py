@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ehpc_nodes.reconcile import plan
 from ehpc_nodes.reconcile.facts import (
     Call,
     EcsIs,
@@ -15,7 +16,7 @@ from ehpc_nodes.reconcile.facts import (
     TaskIs,
     Verdict,
 )
-from ehpc_nodes.reconcile.plan import Rules, decide, guard, kept_as
+from ehpc_nodes.reconcile.plan import Rules
 
 G = Generation
 MINE = {"tag": Tag.MINE, "generation": G.CONFIRMED, "saved": Saved.NODE}
@@ -234,10 +235,89 @@ CASES: tuple[Case, ...] = (
 )  # fmt: skip
 
 
+RULES = ("destroy", "stop_running", "detach_busy")
+
+
+def decided(facts: dict[str, Any]) -> plan.Decision:
+    """The decision about these facts, with the rules among them."""
+    rules = {k: v for k, v in facts.items() if k in RULES}
+    about = Facts(**{k: v for k, v in facts.items() if k not in RULES})
+    return plan.decide(about, Rules(30.0, **rules))
+
+
 def said_of(facts: dict[str, Any]) -> str:
     """What the tables say of these facts."""
-    rules = {k: v for k, v in facts.items() if k in {"destroy", "stop_running", "detach_busy"}}
-    about = Facts(**{k: v for k, v in facts.items() if k not in rules})
-    decision = decide(about, Rules(30.0, **rules))
-    words = [decision.owner, decision.phase, decision.action, kept_as(decision), guard(decision)]
-    return " ".join(word.name for word in words if word)
+    decision = decided(facts)
+    words = [decision.owner, decision.phase, decision.action, plan.kept_as(decision)]
+    guard = plan.guard(decision)
+    return " ".join(word.name for word in [*words, *filter(None, [guard])])
+
+
+# -- what comes next ---------------------------------------------------------------------------------------------
+
+ADOPTED = {**READY}
+RENEWED = {**MINE, **READY, "former_name": True}
+GOES = {**MINE, **READY, **UNWANTED}
+PENDING_GOES = {**PENDING, **READY, **UNWANTED}
+LEAVES = {**MINE, **RELEASING, **UNWANTED}
+WANTED_LEAVES = {**MINE, **RELEASING}
+UNKNOWN = {**PENDING, **STOPPED}
+UNKNOWN_GOES = {**PENDING, **STOPPED, **UNWANTED}
+TO_STOP = {**RUNS, "stop_running": True}
+STOPS = {"ecs": EcsIs.STOPPING}
+ABSENT = {**MINE, **STOPPED, "absence_counts": False}
+ABSENT_GOES = {**ABSENT, **UNWANTED}
+TO_PREPARE = {**STOPPED}
+COMES = {**PENDING, **INITIAL}
+COMES_GOES = {**COMES, **UNWANTED}
+TO_MOVE = {**MINE, **READY, "misplaced": True}
+KEPT = {**MINE, **READY}
+FAILED = {**MINE, **STOPPED, "verdict": Verdict.FAILED}
+FAILED_GOES = {**MINE, **READY, **UNWANTED, "verdict": Verdict.FAILED}
+BROKEN_NODE = {**MINE, **BROKEN}
+BROKEN_BY_US = {**THIS_RUN, **BROKEN, "sent": Call.OVER}
+FREE_GOES = {**MINE, **STOPPED, **UNWANTED}
+REFUSED_BOUND = {**OTHERS, **STOPPED}
+
+#: The next step and its instances, and the instances of the plan. What ends in ``@`` and a name has this host name.
+PLANS: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
+    ("", {"a": KEPT, "b": FREE_GOES, "c": FAILED}),
+    ("ADOPT a b", {"b": ADOPTED, "a": RENEWED, "c@x": PENDING_GOES, "d@x": PREPARED}),
+    ("SETTLE b", {"a": GOES, "b": PENDING_GOES, "c": PREPARED}),
+    ("SETTLE b", {"a": KEPT, "b": PENDING_GOES}),
+    ("CLEAR a", {"a@x": GOES, "b@x": PREPARED, "c@y": GOES}),
+    ("CLEAR a", {"a@x": GOES, "b@x": TO_STOP, "c": UNKNOWN}),
+    ("CLEAR a", {"a@x": GOES, "b@x": WANTED_LEAVES}),
+    ("ATTACH b", {"a@x": GOES, "b@y": PREPARED}),
+    ("ATTACH b", {"a@": GOES, "b@": PREPARED}),
+    ("DETACH a", {"a@x": GOES, "b@x": KEPT}),
+    ("DETACH a", {"a@x": GOES, "b@x": REFUSED_BOUND}),
+    ("CLEARED a", {"a@x": LEAVES, "b@x": PREPARED, "c@y": LEAVES}),
+    ("CLEARED a c", {"a": WANTED_LEAVES, "b": TO_STOP, "c": UNKNOWN}),
+    ("CLEARED a", {"a": UNKNOWN_GOES, "b": PREPARED}),
+    ("CLEARED b", {"a": WANTED_LEAVES | {"tag": Tag.OTHER}, "b": UNKNOWN}),
+    ("STOP a", {"a": TO_STOP, "b": STOPS, "c": TO_PREPARE, "d": PREPARED, "e": COMES}),
+    ("STOPPED a b", {"a": ABSENT, "b": STOPS, "c": TO_PREPARE, "d": PREPARED}),
+    ("STOPPED a", {"a": ABSENT_GOES, "b": PREPARED}),
+    ("PREPARE a", {"a": TO_PREPARE, "b": PREPARED, "c": COMES, "d": LEAVES}),
+    ("ATTACH a", {"a": PREPARED, "b": COMES, "c": TO_MOVE, "d": GOES}),
+    ("ATTACHED a c d", {"a": COMES, "b": TO_MOVE, "c": COMES_GOES, "d": ABSENT_GOES, "e": GOES}),
+    ("ATTACHED a", {"a": UNKNOWN_GOES, "b": GOES}),
+    ("ATTACHED a", {"a": COMES, "b": FAILED, "c": GOES}),
+    ("MOVE a", {"a": TO_MOVE, "b": GOES, "c": LEAVES}),
+    ("DETACH a", {"a": GOES, "b": LEAVES, "c": KEPT}),
+    ("DETACHED a", {"a": LEAVES, "b": KEPT}),
+    ("DETACH b", {"a": BROKEN_NODE, "b": GOES}),
+    ("DETACH b", {"a": FAILED_GOES, "b": GOES}),
+    ("", {"a": BROKEN_BY_US, "b": GOES, "c": LEAVES, "d": TO_MOVE}),
+    ("", {"a": FAILED, "b": GOES, "c": LEAVES, "d": TO_MOVE}),
+    ("CLEAR b", {"a": FAILED, "b@x": GOES, "c@x": PREPARED}),
+)
+
+
+def next_of(instances: dict[str, dict[str, Any]], *, failed: bool = False) -> str:
+    """The next step of a plan and its instances."""
+    hosts = {name.partition("@")[0]: name.partition("@")[2] for name in instances}
+    decisions = {name.partition("@")[0]: decided(facts) for name, facts in instances.items()}
+    following = plan.next_step(plan.Plan(decisions, hosts, failed=failed))
+    return f"{following.step.name} {' '.join(following.ids)}" if following else ""
