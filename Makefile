@@ -15,7 +15,7 @@ WORKERS ?= $(shell expr 2 '*' $(CORES))
 # What tests import is compiled once, and not by each worker and each run of the CLI.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-lowest engine demo lint check quick test test-long docs pictures page-pictures shown reliability bench chaos audit constraints clean
+.PHONY: help venv venv-lowest engine demo lint check quick test test-long docs pictures page-pictures shown reliability tables bench chaos audit constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -99,6 +99,9 @@ shown: venv engine ## write what the docs show of runs anew, by running them
 
 reliability: venv ## write the table of docs/reliability.md anew, by running every cell of it
 	@PYTHONPATH=tests $(BIN)/python -m unit.matrix
+
+tables: venv ## write the tables of docs/how-it-works.md anew, from the code
+	@$(BIN)/python tools/tables.py
 
 chaos: venv engine ## random histories for MINUTES (10), in process and on the real CLI, and their figures
 	@$(BIN)/python tools/chaos.py $(or $(MINUTES),10)
