@@ -600,7 +600,8 @@ class Observer:
         if instance_id not in self.nodes:
             return bool({"ListTasks", "DescribeInstances"} & self.denied.keys())
         no_tags = "DescribeInstances" in self.denied and instance_id not in self.instances
-        return no_tags and not (wanted and saved is not Saved.NO) and not self.reporting
+        refresh = self.reporting and not self.wanted.ids  # keeps a node, whatever its tags say
+        return no_tags and not (wanted and saved is not Saved.NO) and not refresh
 
 
 def is_awake(instance: responses.Instance | None) -> bool:
