@@ -163,8 +163,8 @@ def our_client(server: Server, token: str = "") -> Client:
     nodes_provider = dynamic.AttachedNodesProvider()
     nodes_provider.configure(ConfigureRequest(StackConfig(config, "project")))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dynamic, "Lifecycle", lambda cloud, *_: cloud)
-        made: object = nodes_provider._lifecycle(EngineCall(), REGION, 30.0)
+        patch.setattr(dynamic, "Operations", lambda cloud, *_: cloud)
+        made: object = nodes_provider._operations(EngineCall(), REGION, 30.0)
     assert isinstance(made, Client)
     return made
 
