@@ -1,17 +1,21 @@
-# What people and CI call. Everything that is made stands in ignored folders: .venv, .venv-lowest, .engine.
+# What people and CI call. Everything that is made stands in ignored folders: .venv, .venv-lowest, .venv-demo, .engine.
 # PYTHON=… chooses the interpreter of the virtualenv: 3.11 or later, as constraints.txt needs (users: 3.10).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOWEST := .venv-lowest
+DEMO := .venv-demo
 # The lowest Pulumi SDK that is supported: the lower bound in pyproject.toml.
 LOWEST_PULUMI := $(shell sed -n 's/^ *"pulumi>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 PYTEST_ARGS ?=
 # Tests on the real engine wait as much as they compute: two for each core keep it busy.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
+WORKERS ?= $(shell expr 2 '*' $(CORES))
+# What tests import is compiled once, and not by each worker and each run of the CLI.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-lowest engine demo lint check test docs pictures page-pictures shown reliability bench chaos audit constraints clean
+.PHONY: help venv venv-lowest engine demo lint check quick test test-long docs pictures page-pictures shown reliability tables bench chaos audit constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -38,8 +42,17 @@ $(LOWEST)/.installed: pyproject.toml constraints.txt
 engine: venv ## get the Pulumi engine if need be; the last line on stdout is the path of `pulumi`
 	@$(BIN)/python tools/engine/get.py
 
-demo: venv ## attach, change and detach nodes of an emulated cluster with a real `pulumi up`
-	@$(BIN)/python tools/demo.py
+demo: $(DEMO)/.installed ## attach, change and detach nodes of an emulated cluster with a real `pulumi up`
+	@$(DEMO)/bin/python tools/demo.py
+
+# the engine is built while pip runs; the official installer, where it is needed, comes with what pip brings
+$(DEMO)/.installed: pyproject.toml
+	@test -x $(DEMO)/bin/python || { echo "making the virtualenv $(DEMO)"; $(PYTHON) -m venv $(DEMO); } >&2
+	@echo "installing the package, the Pulumi SDK and the emulator's packages into $(DEMO); meanwhile the engine" >&2
+	@$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[emulator]' >&2 & \
+	pip=$$!; $(DEMO)/bin/python tools/engine/get.py --before-pip >/dev/null; \
+	echo "waiting for pip" >&2; wait $$pip
+	@touch $@
 
 lint: venv ## lint, format, types, layers
 	$(BIN)/ruff check .
@@ -47,14 +60,29 @@ lint: venv ## lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-check: lint ## the same, unit tests and the docs' site: in less than 30 seconds
-	$(BIN)/python -m pytest -q tests/unit tests/docs/test_site.py tests/docs/test_pictures.py $(PYTEST_ARGS)
+check: venv ## the same, the quick unit tests and the docs' site
+	@$(MAKE) --no-print-directory -j2 lint quick
 
-test: venv venv-lowest engine ## all tests, the seam's also with the lowest supported Pulumi SDK
+quick: venv
+	$(BIN)/python -m pytest -q -n $(CORES) tests/unit tests/docs/test_site.py tests/docs/test_pictures.py \
+		-m 'not slow and not long' $(PYTEST_ARGS)
+
+SEAM = $(LOWEST)/bin/python -m pytest -q -n $(WORKERS) tests/engine -m 'seam and not long' $(PYTEST_ARGS)
+SPREAD = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+test: venv venv-lowest engine ## every promise, on the real engine too; the seam also with the lowest Pulumi SDK
 	@echo '== the seam, with pulumi $(LOWEST_PULUMI)'
-	$(LOWEST)/bin/python -m pytest -q -n $(WORKERS) tests/engine -m seam $(PYTEST_ARGS)
-	@echo '== everything, with pulumi '"$$($(BIN)/python -c 'import importlib.metadata as m; print(m.version("pulumi"))')"
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	$(SEAM)
+	@echo '== the tests, with the newest pulumi'
+	$(SPREAD) -m 'not long'
+
+test-long: venv venv-lowest engine ## the same with all histories and shown runs, before a release
+	@echo '== the seam, with pulumi $(LOWEST_PULUMI)'
+	$(SEAM)
+	@echo '== all tests, with the newest pulumi'
+	EHPC_HISTORIES=300 $(SPREAD) -m 'not alone'
+	@echo '== those that take long, one after another'
+	$(BIN)/python -m pytest -m alone $(PYTEST_ARGS)
 
 docs: venv ## build the documentation's site into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -72,6 +100,9 @@ shown: venv engine ## write what the docs show of runs anew, by running them
 reliability: venv ## write the table of docs/reliability.md anew, by running every cell of it
 	@PYTHONPATH=tests $(BIN)/python -m unit.matrix
 
+tables: venv ## write the tables of docs/how-it-works.md anew, from the code
+	@$(BIN)/python tools/tables.py
+
 chaos: venv engine ## random histories for MINUTES (10), in process and on the real CLI, and their figures
 	@$(BIN)/python tools/chaos.py $(or $(MINUTES),10)
 
@@ -85,5 +116,5 @@ constraints: ## write constraints.txt anew: the newest versions of everything, f
 	@tools/constraints.sh $(PYTHON)
 
 clean: ## take away all that make has made
-	rm -rf $(VENV) $(LOWEST) .engine .demo dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis Pulumi.demo.yaml
+	rm -rf $(VENV) $(LOWEST) $(DEMO) .engine .demo dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis Pulumi.demo.yaml
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

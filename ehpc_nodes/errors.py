@@ -6,16 +6,16 @@ EhpcError
 │  └─ NoCredentialsError   … there are no credentials, or none in the profile
 ├─ CancelledError          the user stopped the run: nothing more is started
 ├─ TransportError          no usable answer came: whether the call had an effect is not known
-│  ├─ NotSentError         … but the request never reached the service (refused, no such host)
-│  ├─ CertificateError     … because the server's certificate can't be trusted
-│  └─ NoTlsError           … because what answered speaks no TLS
+│  ├─ NotSentError         … but the request never reached the service (refused, timed out)
+│  │  └─ LastingError      … and won't before a setting is mended (proxy, unknown host): never repeated
+│  │     └─ CertificateError … the server's certificate, or the file of authorities
+│  └─ NotTheServiceError   … because something else answered: no TLS, a redirect, a page
 ├─ ApiError                the service answered with an error: code, message, action, status, request id
 │  ├─ ThrottledError       too many calls; nothing was done
 │  ├─ ConflictError        another operation is running; nothing was done
 │  ├─ BackendError         the service failed inside: a write may have had an effect
 │  ├─ AuthError            the access key, its signature or its permission
 │  └─ ClusterNotFoundError the cluster does not exist (any more)
-├─ OutcomeUnknownError     looking could not tell whether a write had an effect
 ├─ RefusedError            a safety rule of this package forbids the write
 └─ WaitTimeoutError        the time was up before everything was as wanted
 
@@ -102,12 +102,16 @@ class NotSentError(TransportError):
     """The request can't have reached the service: the connection was never made."""
 
 
-class CertificateError(TransportError):
-    """The endpoint's certificate could not be verified; the request was not sent."""
+class LastingError(NotSentError):
+    """As the settings are, no connection can be made: the text names the one to mend. Repeating is in vain."""
 
 
-class NoTlsError(TransportError):
-    """What came is no TLS: the endpoint speaks none, or somebody broke into a connection that had carried a request."""
+class CertificateError(LastingError):
+    """The server's certificate could not be verified, or the file of authorities can't be read."""
+
+
+class NotTheServiceError(TransportError):
+    """Something else answered: an endpoint without TLS, a redirect, a page; perhaps after the request was read."""
 
 
 class ApiError(EhpcError):
@@ -160,26 +164,6 @@ class ClusterNotFoundError(ApiError):
     """The cluster does not exist: the one positive answer that it is gone."""
 
 
-class OutcomeUnknownError(EhpcError):
-    """A write got no answer, and looking at nodes, tasks and instances didn't tell its outcome.
-
-    Attributes:
-        code: always ``OutcomeUnknown``.
-        instance_ids: the instances that the call named.
-    """
-
-    code = "OutcomeUnknown"
-
-    def __init__(self, action: str, instance_ids: list[str], why: str) -> None:
-        self.action = action
-        self.instance_ids = instance_ids
-        super().__init__(
-            f"{action} for {listed(instance_ids)} got no answer and its outcome could not be found out"
-            f" ({why.rstrip('.')}). Look at the cluster's nodes and tasks in the console, then run pulumi up again:"
-            " it looks first and sends nothing twice."
-        )
-
-
 class RefusedError(EhpcError):
     """A safety rule forbids the write: nothing was sent.
 
@@ -192,11 +176,14 @@ class RefusedError(EhpcError):
         super().__init__(reason)
 
 
-#: What becomes of what was sent, and what to do, when the time of a run is up.
-GOES_ON = "The work goes on in E-HPC; pulumi up will go on from there"
-NOTHING_SENT = "Nothing of it was sent; pulumi up tries again"
+#: What to do when the time of a run is up.
+CONTINUES = "What was sent continues in the cloud. Run pulumi up again: it continues from there and sends nothing twice."
+NOTHING_SENT = "Nothing of it was sent; the next pulumi up tries again."
 #: The state still holds the nodes, so an up sees no change.
-DESTROY_GOES_ON = "What was sent goes on in E-HPC; the same command goes on from there. To keep the nodes instead: pulumi up --refresh"
+DESTROY_CONTINUES = (
+    "What was sent continues in E-HPC. Run the same command again to finish. To keep the nodes, run pulumi up --refresh"
+    " with the resource in the program: it attaches detached instances again and replaces their system disks."
+)
 
 
 class WaitTimeoutError(EhpcError):
@@ -207,11 +194,11 @@ class WaitTimeoutError(EhpcError):
         elapsed: seconds.
     """
 
-    def __init__(self, what: str, elapsed: float, then: str = GOES_ON) -> None:
+    def __init__(self, what: str, elapsed: float, then: str = CONTINUES) -> None:
         self.what = what
         self.elapsed = elapsed
         super().__init__(
-            f"Not done after {elapsed:.0f} s: {what}. {then} (more time: customTimeouts)."
+            f"Timed out after {elapsed:.0f} s: {what}. {then} To wait longer, set custom_timeouts."
         )
 
 

@@ -39,6 +39,7 @@ class Finding:
 
 def _form(pattern: str, what: str, example: str) -> AfterValidator:
     def check(value: str) -> str:
+        value = value.strip()  # what files and shells leave around it
         if not re.fullmatch(pattern, value):
             raise ValueError(f"{value[:80]!r} is not {what} (such as {example})")
         return value
@@ -206,14 +207,16 @@ class ResourceId:
 
     @classmethod
     def parse(cls, text: str) -> ResourceId:
-        cluster_id, _, digest = text.partition("/")
+        cluster_id, _, digest = text.strip().partition("/")
         return cls(cluster_id, digest)
 
     def __str__(self) -> str:
         return f"{self.cluster_id}/{self.digest}"
 
 
-def check_form(known: Mapping[str, Any], unknown: Collection[str]) -> tuple[Declared, list[Finding]]:
+def check_form(
+    known: Mapping[str, Any], unknown: Collection[str]
+) -> tuple[Declared, list[Finding]]:
     """The declared arguments, and what is wrong with their form (those fields are then None).
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -26,6 +27,25 @@ class ProviderByName(ResourceProvider):
 
     def __reduce__(self) -> Any:
         return provider, ()
+
+
+def _without_effect(opts: pulumi.ResourceOptions) -> Iterator[str]:
+    """What the options ask for in vain: the engine compares lists and maps, and is told no single changes."""
+    for path in opts.ignore_changes or ():
+        if re.match(r"""(?:\[["'])?instance_ids(?:["']\])?[.\[]""", path):
+            yield (
+                f"ignore_changes: {path} has no effect, as a part of instance_ids. Name instance_ids as a whole, or"
+                " keep the instance in the list."
+            )
+    if opts.replace_on_changes:
+        from .provider.properties import REPLACING
+
+        for path in opts.replace_on_changes:
+            if path not in REPLACING:
+                yield (
+                    f"replace_on_changes: {path} has no effect: only changes of {', '.join(REPLACING)} replace this"
+                    " resource. To replace it now, run pulumi up --replace with its URN."
+                )
 
 
 class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
@@ -116,6 +136,8 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
             **dict.fromkeys(OUTPUTS),
         }
         super().__init__(ProviderByName(), resource_name, props, opts)
+        for text in _without_effect(opts) if opts else ():
+            pulumi.log.warn(text, self)
 
     @property
     def instance_ids(self) -> pulumi.Output[Sequence[str]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,13 +24,15 @@ SCRUBBED = re.compile(
 GET = Path(__file__).parent.parent / "tools" / "engine" / "get.py"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long ones out where EHPC_TESTS=short says so, as CI does, which has 20 minutes; pytest counts them."""
-    if os.environ.get("EHPC_TESTS") != "short":
-        return
-    long = [item for item in items if item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=long)
-    items[:] = [item for item in items if not item.get_closest_marker("long")]
+def pytest_sessionstart() -> None:
+    """What tests start and interrupt hears it: whoever runs in the background may ignore it, and so would they."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_runtest_setup() -> None:
+    """The same jitter each time."""
+    random.seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

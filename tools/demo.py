@@ -48,7 +48,7 @@ class Demo:
         self.env = {
             **{k: v for k, v in os.environ.items() if not SCRUBBED.fullmatch(k)},
             "PULUMI_HOME": str(DEMO / "home"),
-            "PULUMI_BACKEND_URL": f"file://{DEMO / 'backend'}",
+            "PULUMI_BACKEND_URL": (DEMO / "backend").as_uri(),
             "PULUMI_CONFIG_PASSPHRASE": "demo",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "ALIBABA_CLOUD_ACCESS_KEY_ID": emulator["access_key_id"],
@@ -132,7 +132,7 @@ def ended(process: subprocess.Popen[Any], patience: float = 0.0) -> Iterator[sub
             if process.poll() is None:
                 end(signal.SIGINT)
                 try:
-                    process.wait(20)
+                    process.wait(100)  # a busy machine takes its time
                 except subprocess.TimeoutExpired:
                     continue
 

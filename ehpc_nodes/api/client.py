@@ -15,12 +15,14 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 
 from ehpc_nodes.clock import Deadline
 from ehpc_nodes.errors import (
+    ApiError,
     BackendError,
     CertificateError,
     ConflictError,
     EhpcError,
-    NoTlsError,
+    LastingError,
     NotSentError,
+    NotTheServiceError,
     ThrottledError,
     TransportError,
 )
@@ -35,8 +37,8 @@ log = logging.getLogger("ehpc_nodes.api.client")
 PATIENCE = 120.0
 #: The same where the service can't be reached at all.
 UNREACHABLE = 20.0
-#: The same where what answers speaks no TLS: mostly, only another setting helps.
-NO_TLS = 4.0
+#: The same where what answers isn't the service: mostly, only another setting helps.
+STRANGER = 8.0
 
 REPEAT_READ = (ThrottledError, ConflictError, BackendError, TransportError)
 #: The code of a conflict that may be none: «The specified operation is invalid. Please try again later.»
@@ -79,6 +81,7 @@ class Client:
         self._region = region
         self._deadline = deadline
         self._notice = notice
+        self._answered: set[Exchange] = set()
 
     # -- E-HPC: reading -------------------------------------------------------------------------
 
@@ -162,7 +165,7 @@ class Client:
     ) -> responses.Accepted:
         """AddExistedNodes: replaces the instances' system disks and attaches them; at most 100.
 
-        Sent once: to be repeated in `attempts`, each after a look at what has changed meanwhile.
+        Sent once: to be repeated only after a look at what has changed meanwhile.
 
         Args:
             image: image id and its owner alias.
@@ -252,7 +255,7 @@ class Client:
             self._repeating(REPEAT_READ)(self.tag_once, ids, tags)
 
     def tag_once(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None:
-        """TagResources on at most 50 instances; sent once, for who looks before each repeat (see `attempts`)."""
+        """TagResources on at most 50 instances; sent once, for who looks before each repeat."""
         pairs = numbered("Tag.{}.Key", tags) | numbered("Tag.{}.Value", tags.values())
         params = {**self._resources(instance_ids), **pairs}
         self._once(self._ecs, "TagResources", params)
@@ -281,9 +284,22 @@ class Client:
         return self._repeat(self._ehpc, action, params, REPEAT_READ)
 
     def _once(self, exchange: Exchange, action: str, params: Mapping[str, str]) -> dict[str, Any]:
-        """A call, unless the user has stopped the run: nothing is written after that."""
+        """A call, unless the user has stopped the run: nothing is written after that.
+
+        What has worked in this operation, such as a host's name, isn't wrong for good: it may be repeated.
+        """
         self._deadline.clock.sleep(0)
-        return exchange(action, params)
+        try:
+            answer = exchange(action, params)
+        except ApiError:
+            self._answered.add(exchange)
+            raise
+        except LastingError as error:
+            if exchange in self._answered and not isinstance(error, CertificateError):
+                raise NotSentError(action, error.reason) from error
+            raise
+        self._answered.add(exchange)
+        return answer
 
     def _repeat(
         self,
@@ -293,14 +309,6 @@ class Client:
         on: tuple[type[EhpcError], ...],
     ) -> dict[str, Any]:
         return self._repeating(on)(self._once, exchange, action, params)
-
-    def attempts(self, *, harmless: bool = False) -> Retrying:
-        """Attempts of a write that had no effect where it failed: ``for attempt in …: with attempt: …``.
-
-        Args:
-            harmless: whatever effect it had, it may be sent again.
-        """
-        return self._repeating(REPEAT_READ if harmless else REPEAT_WRITE)
 
     def _repeating(self, on: tuple[type[EhpcError], ...]) -> Retrying:
         """Call, and call again after such errors; a conflict until the deadline, others for PATIENCE (InvalidOpt too).
@@ -312,7 +320,7 @@ class Client:
 
         def give_up(state: RetryCallState) -> bool:
             error = _error(state)
-            if isinstance(error, CertificateError):
+            if isinstance(error, LastingError):
                 return True
             if isinstance(error, ConflictError) and error.code != MAYBE_CONFLICT:
                 limits.clear()
@@ -358,8 +366,8 @@ def _wanted(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def _patience(error: BaseException | None) -> float:
-    if isinstance(error, NoTlsError):
-        return NO_TLS
+    if isinstance(error, NotTheServiceError):
+        return STRANGER
     return UNREACHABLE if isinstance(error, NotSentError) else PATIENCE
 
 

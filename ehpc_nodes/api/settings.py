@@ -2,25 +2,28 @@
 
 In this order, the first that is set wins (per setting; a key and its secret always from one place):
 stack config ``ehpc:*``, stack config ``alicloud:*`` (Pulumi's alicloud provider), environment variables
-(three families of names), the default chain of ``alibabacloud-credentials``.
+(three families of names), the default chain of ``alibabacloud-credentials``. Blanks and line ends around a value
+are left off.
 """
 
 from __future__ import annotations
 
-import logging
-import os
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from ehpc_nodes.errors import ConfigError, NoCredentialsError, NoRegionError
+from ehpc_nodes.errors import ConfigError, NoRegionError
 
-from . import endpoints
+from . import credentials, endpoints
+from .credentials import Place
 from .signing import Credentials
 
-log = logging.getLogger("ehpc_nodes.api.settings")
 ConfigGet = Callable[[str], Any]
+#: A setting by its name, a config key or a variable; empty where it isn't set.
+Value = Callable[[str], str]
 
 REGION_VARIABLES = (
     *("ALIBABA_CLOUD_REGION_ID", "ALIBABA_CLOUD_REGION", "ALIBABACLOUD_REGION_ID"),
@@ -51,11 +54,57 @@ KEY_CONFIG = (
     ("ehpc:accessKeyId", "ehpc:accessKeySecret", "ehpc:securityToken"),
     ("alicloud:accessKey", "alicloud:secretKey", "alicloud:securityToken"),
 )
-#: Where the official library looks for profiles, for people.
-CLI_FILE, INI_FILE = "~/.aliyun/config.json", "~/.alibabacloud/credentials.ini"
-PROFILE_CONFIG = ("ehpc:profile", "alicloud:profile")
-#: What a header can hold of a key: printable ASCII, no blanks.
-SENDABLE = re.compile(r"[!-~]*")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Settings of one place that name a key, in the order in which they count."""
+
+    keys: tuple[tuple[str, str, str], ...]
+    profile: str
+    file: str = ""
+    uri: str = ""
+    instance_role: str = ""
+    oidc: str = ""
+
+
+OWN = Family(KEY_CONFIG[:1], "ehpc:profile")
+#: As Pulumi's alicloud provider has them.
+ALICLOUD = Family(
+    KEY_CONFIG[1:],
+    "alicloud:profile",
+    "alicloud:sharedCredentialsFile",
+    "alicloud:credentialsUri",
+    "alicloud:ecsRoleName",
+    "alicloud:assumeRoleWithOidc",
+)
+ENVIRONMENT = Family(
+    KEY_VARIABLES,
+    "ALICLOUD_PROFILE",
+    "ALICLOUD_SHARED_CREDENTIALS_FILE",
+    "ALICLOUD_CREDENTIALS_URI",
+    "ALICLOUD_ECS_ROLE_NAME",
+)
+#: What names the profile of a file that is set without one.
+ANY_PROFILE = ("ALICLOUD_PROFILE", "ALIBABA_CLOUD_PROFILE")
+ROLE = "alicloud:assumeRole"
+#: Fields of the two roles: as the library names them, and the variables that stand in for them.
+ROLE_FIELDS = {
+    "roleArn": ("role_arn", "ALICLOUD_ASSUME_ROLE_ARN"),
+    "sessionName": ("role_session_name", "ALICLOUD_ASSUME_ROLE_SESSION_NAME"),
+    "sessionExpiration": ("duration_seconds", "ALICLOUD_ASSUME_ROLE_SESSION_EXPIRATION"),
+    "policy": ("policy", ""),
+    "externalId": ("external_id", ""),
+}
+#: The library has variables of its own for these.
+OIDC_FIELDS = {
+    "roleArn": ("role_arn", ""),
+    "oidcProviderArn": ("oidc_provider_arn", ""),
+    "oidcTokenFile": ("oidc_token_file_path", ""),
+    "roleSessionName": ("role_session_name", ""),
+    "sessionExpiration": ("duration_seconds", ""),
+    "policy": ("policy", ""),
+}
 GRACE_SECONDS = 30.0
 READ_TIMEOUT_SECONDS = 30.0
 
@@ -97,19 +146,20 @@ def resolve(get: ConfigGet, environ: Mapping[str, str], *, region: str = "") -> 
         ConfigError: no region; an endpoint or a value that can't be used; half a key, or one that can't be
             sent.
     """
-    chosen, region_source = (_checked(region), "given") if region else find_region(get, environ)
-    credentials, credentials_source = _credentials(get, environ)
+    given = region.strip()
+    chosen, region_source = (_checked(given), "given") if given else find_region(get, environ)
+    key, key_source = _credentials(partial(_value, get, environ))
     ehpc, ehpc_source = _endpoint(get, environ, "ehpc:endpoint")
     ecs, ecs_source = _endpoint(get, environ, "ehpc:ecsEndpoint")
     return Settings(
         region=chosen,
         ehpc_endpoint=ehpc or endpoints.ehpc(chosen),
         ecs_endpoint=ecs or endpoints.ecs(chosen),
-        credentials=credentials,
+        credentials=key,
         grace_seconds=_seconds(get, "ehpc:graceSeconds", GRACE_SECONDS),
         read_timeout_seconds=_seconds(get, "ehpc:readTimeoutSeconds", READ_TIMEOUT_SECONDS),
         region_source=region_source,
-        credentials_source=credentials_source,
+        credentials_source=key_source,
         ehpc_endpoint_source=ehpc_source,
         ecs_endpoint_source=ecs_source,
     )
@@ -122,8 +172,8 @@ def resolve_region(get: ConfigGet, environ: Mapping[str, str]) -> str:
 
 def find_region(get: ConfigGet, environ: Mapping[str, str]) -> tuple[str, str]:
     """The region that holds where a resource names none, and the name of the setting that says so."""
-    places = [(key, _text(get, key)) for key in ("ehpc:region", "alicloud:region")]
-    places += [(name, environ.get(name, "")) for name in REGION_VARIABLES]
+    names = ("ehpc:region", "alicloud:region", *REGION_VARIABLES)
+    places = [(name, _value(get, environ, name)) for name in names]
     source, found = next(((name, value) for name, value in places if value), ("", ""))
     if not found:
         raise NoRegionError(
@@ -139,9 +189,15 @@ def _checked(region: str) -> str:
     return region
 
 
+def _value(get: ConfigGet, environ: Mapping[str, str], name: str) -> str:
+    """The value of a config key or of a variable, without the blanks around it that a file or a shell left."""
+    value = get(name) if ":" in name else environ.get(name)
+    text = json.dumps(value) if isinstance(value, (dict, list)) else str(value)
+    return "" if value is None else text.strip()
+
+
 def _text(get: ConfigGet, key: str) -> str:
-    value = get(key)
-    return "" if value is None else str(value)
+    return _value(get, {}, key)
 
 
 def _seconds(get: ConfigGet, key: str, default: float) -> float:
@@ -157,137 +213,106 @@ def _seconds(get: ConfigGet, key: str, default: float) -> float:
 
 def _endpoint(get: ConfigGet, environ: Mapping[str, str], key: str) -> tuple[str, str]:
     """The address that is set, and the name of the setting that says so; both empty where none is."""
-    variable = ENDPOINT_VARIABLES[key]
-    for name, value in ((key, _text(get, key)), (variable, environ.get(variable, ""))):
+    for name in (key, ENDPOINT_VARIABLES[key]):
+        value = _value(get, environ, name)
         if value:
             return endpoints.address(value, name), name
     return "", ""
 
 
-def _credentials(
-    get: ConfigGet, environ: Mapping[str, str]
-) -> tuple[Callable[[], Credentials], str]:
-    """What gives the credentials, and where they are set, for people."""
-    for names, profile_key in zip(KEY_CONFIG, PROFILE_CONFIG, strict=True):
-        key = _key(*((name, _text(get, name)) for name in names))
-        if key:
-            return _always(key), names[0]
-        profile = _text(get, profile_key)
-        if profile:
-            return _from_library(profile, profile_key)
-    for names in KEY_VARIABLES:
-        key = _key(*((name, environ.get(name, "")) for name in names))
-        if key:
-            return _always(key), names[0]
-    profile = environ.get("ALICLOUD_PROFILE", "")
-    if profile:
-        return _from_library(profile, "ALICLOUD_PROFILE")
-    return _from_chain(environ)
+def _credentials(value: Value) -> tuple[credentials.Get, str]:
+    """What gives the key, and where it is set, for people.
+
+    A key of ``ehpc:`` is used as it is; with any other the role is assumed that alicloud's settings name.
+
+    Raises:
+        ConfigError: half a key; a setting that can't be used, whose key may have been meant.
+    """
+    own = _of_family(OWN, value)
+    if own:
+        return own
+    base, source = (
+        _of_family(ALICLOUD, value)
+        or _of_family(ENVIRONMENT, value)
+        or (credentials.of_default_chain(value), "default chain")
+    )
+    role = _fields(ROLE, ROLE_FIELDS, value)
+    arn = str(role.pop("role_arn", ""))
+    if not arn:
+        return base, source
+    told = f"role {arn!r} ({ROLE}), assumed with the key of: {source}"
+    return credentials.of_role(told, base, {"role_session_name": "ehpc-nodes", **role}, arn), told
 
 
-def _always(key: Credentials) -> Callable[[], Credentials]:
+def _of_family(family: Family, value: Value) -> tuple[credentials.Get, str] | None:
+    for names in family.keys:
+        key = _key(*((name, value(name)) for name in names))
+        if key:
+            return _always(key), names[0]
+    place = _place(family, value)
+    return (credentials.of(place), place.name) if place else None
+
+
+def _place(family: Family, value: Value) -> Place | None:
+    file = value(family.file) if family.file else ""
+    names = (family.profile, *(ANY_PROFILE if file else ()))
+    source = next((name for name in names if value(name)), "")
+    if source:
+        if family is ALICLOUD:
+            file = file or value(ENVIRONMENT.file)
+        return credentials.profile(value(source), source, file)
+    if file:
+        raise ConfigError(
+            f"{family.file} is set, but no profile of it is named: set {family.profile}."
+        )
+    if value(family.uri):
+        return credentials.uri(value(family.uri), family.uri)
+    if value(family.instance_role):
+        return credentials.instance_role(value(family.instance_role), family.instance_role)
+    oidc = _fields(family.oidc, OIDC_FIELDS, value) if value(family.oidc) else {}
+    return credentials.oidc(oidc, family.oidc) if oidc else None
+
+
+def _fields(name: str, fields: Mapping[str, tuple[str, str]], value: Value) -> dict[str, Any]:
+    """What a setting that is an object holds, by the library's names; else what its variables hold."""
+    given = _object(name, fields, value)
+    found = {ours: given.get(field) or value(other) for field, (ours, other) in fields.items()}
+    if isinstance(found["policy"], dict):
+        found["policy"] = json.dumps(found["policy"])
+    seconds = str(found.get("duration_seconds") or "")
+    if seconds and not (seconds.isdecimal() and 900 <= int(seconds) <= 43200):
+        raise ConfigError(f"{name} has sessionExpiration {seconds!r}: give seconds, 900 to 43200.")
+    found["duration_seconds"] = int(seconds) if seconds else None
+    return {ours: held for ours, held in found.items() if held}
+
+
+def _object(name: str, fields: Collection[str], value: Value) -> dict[str, Any]:
+    try:
+        held = json.loads(value(name) or "{}")
+    except ValueError:
+        held = None
+    if not isinstance(held, dict):
+        raise ConfigError(
+            f"{name} is no JSON object. Set it anew: pulumi config set --path '{name}.roleArn' ARN."
+        )
+    unknown = sorted(held.keys() - fields)
+    if unknown:
+        raise ConfigError(
+            f"{name} has {unknown[0]!r}, which can't be taken: it has {', '.join(fields)}."
+        )
+    return held
+
+
+def _always(key: Credentials) -> credentials.Get:
     return lambda: key
 
 
 def _key(*parts: tuple[str, str]) -> Credentials | None:
     """A key of its three named parts; None where neither id nor secret is set."""
-    # keys that come from files often end in a line end
-    parts = tuple((name, text.strip()) for name, text in parts)
     (id_name, key_id), (secret_name, secret), _ = parts
     if not key_id and not secret:
         return None
     if not key_id or not secret:
         missing, present = (id_name, secret_name) if not key_id else (secret_name, id_name)
         raise ConfigError(f"{present} is set, but {missing} is not: set both.")
-    return _sendable(*parts)
-
-
-def _sendable(*parts: tuple[str, str]) -> Credentials:
-    """Credentials of their three named parts; what no header can hold is refused, and never told."""
-    for name, text in parts:
-        if not SENDABLE.fullmatch(text):
-            raise ConfigError(
-                f"{name} holds a blank, a line end or a character outside ASCII, which no key has:"
-                " set it again, as Alibaba Cloud gave it out."
-            )
-    return Credentials(*(text for _, text in parts))
-
-
-def _from_library(profile: str, source: str) -> tuple[Callable[[], Credentials], str]:
-    """Credentials of a profile of the aliyun command line tool."""
-
-    def why(error: Exception) -> str:
-        return f"No usable profile {profile!r} ({source}) in {CLI_FILE}: {_first_line(error)}"
-
-    def make(library: Any) -> Any:
-        return library.CLIProfileCredentialsProvider(profile_name=profile)
-
-    told = f"profile {profile!r} ({source})"
-    return _asking(make, why, told), told
-
-
-def _from_chain(environ: Mapping[str, str]) -> tuple[Callable[[], Credentials], str]:
-    """Credentials of the official library's default chain."""
-
-    def why(_: Exception) -> str:
-        profile = environ.get("ALIBABA_CLOUD_PROFILE", "")
-        if profile:
-            own = environ.get("ALIBABA_CLOUD_CREDENTIALS_FILE", "") or INI_FILE
-            return (
-                f"No usable profile {profile!r} (ALIBABA_CLOUD_PROFILE) in {CLI_FILE} or {own},"
-                " and no other credentials."
-            )
-        return (
-            "No credentials in the stack config, the environment, a profile or the instance's role."
-        )
-
-    told = "default chain"
-    return _asking(lambda library: library.DefaultCredentialsProvider(), why, told), told
-
-
-def _asking(
-    make: Callable[[Any], Any], why: Callable[[Exception], str], source: str
-) -> Callable[[], Credentials]:
-    """Credentials by a provider of the official library, which is imported when used."""
-    provider: Any = None
-
-    def get() -> Credentials:
-        nonlocal provider
-        try:
-            provider = provider or make(_library())
-            found = provider.get_credentials()
-        except Exception as error:  # noqa: BLE001 - whatever the library raises
-            hides = _proxy_may_be_secret()
-            log.debug("credentials: %s", type(error).__name__ if hides else error)
-            raise NoCredentialsError(
-                f"{why(error)} Set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET,"
-                " or run: aliyun configure."
-            ) from (None if hides else error)
-        parts = {
-            "access key id": found.get_access_key_id(),
-            "access key secret": found.get_access_key_secret(),
-            "security token": found.get_security_token(),
-        }
-        return _sendable(*((f"The {n} ({source})", (t or "").strip()) for n, t in parts.items()))
-
-    return get
-
-
-def _library() -> Any:
-    from alibabacloud_credentials import provider
-
-    logging.getLogger("credentials").setLevel(logging.CRITICAL)  # it prints tracebacks on stderr
-    return provider
-
-
-def _proxy_may_be_secret() -> bool:
-    """Whether a proxy's password may stand in the words of the library, which takes the environment's proxies."""
-    proxies = (value for name, value in os.environ.items() if name.lower().endswith("_proxy"))
-    return endpoints.hold_password(proxies)
-
-
-def _first_line(error: Exception) -> str:
-    if _proxy_may_be_secret():
-        return f"{type(error).__name__} (through the proxy that HTTPS_PROXY names, perhaps)."
-    line = (str(error) or type(error).__name__).splitlines()[0][:200].rstrip(".")
-    return f"{line}."
+    return credentials.sendable(*parts)

@@ -4,32 +4,43 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import socket
 import ssl
 import uuid
 from calendar import timegm
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate
+from importlib.util import find_spec
+from pathlib import Path
 from time import time
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from requests.utils import select_proxy
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
+from urllib3.util import parse_url
 
-from ehpc_nodes.errors import CertificateError, NoTlsError, NotSentError, TransportError, api_error
+from ehpc_nodes.errors import (
+    CertificateError,
+    LastingError,
+    NotSentError,
+    NotTheServiceError,
+    TransportError,
+    api_error,
+)
 
-from .endpoints import hold_password, is_loopback
+from .endpoints import FORM, hold_password, is_loopback
 from .signing import Credentials, canonical_query, signed_headers
 
 log = logging.getLogger("ehpc_nodes.api.transport")
 
 CONNECT_TIMEOUT = 10.0
 LONGEST_MESSAGE = 300
-UNUSABLE = (
-    "a header can't be sent, or an address can't be read: the proxy's (HTTPS_PROXY) or a redirect's"
-)
+UNUSABLE = "a header can't be sent, or one that came can't be read"
 SECRET_NAME = re.compile(r"secret|token|password|signature|accesskey", re.IGNORECASE)
 
 
@@ -40,13 +51,14 @@ class Exchange(Protocol):
         """The answer's JSON object; raises ApiError or TransportError."""
 
 
-#: How http.client says that a proxy refused to reach the endpoint.
-NO_TUNNEL = "Tunnel connection failed"
-PROXIED = "(through the proxy that HTTPS_PROXY names)"
-NO_AUTHORITIES = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names no file"
+#: How http.client says that a proxy refused to reach the endpoint, and with which status.
+NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
+PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+PYSOCKS = "needs PySocks, which is not installed. Run: pip install 'requests[socks]'"
+#: How the resolver says that there is no such host; other errors of it pass.
+UNKNOWN_HOST = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 #: How OpenSSL calls what comes of a server that speaks plain HTTP.
 NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL"})
-UNTRUSTED = "the endpoint's certificate isn't trusted"
 TRUST = " (REQUESTS_CA_BUNDLE names the file of an authority of your own)"
 
 
@@ -97,13 +109,9 @@ class HttpExchange:
         log.debug("%s %s", action, redacted(params))
         try:
             answer = self._send(action, canonical_query(params), credentials)
-        except (ValueError, TypeError):
-            # a secret header, which it may tell; after the answer; TypeError: a proxy's address without a host
-            raise TransportError(action, UNUSABLE) from None
-        except OSError as error:
-            hides = _proxy_may_be_secret(self._session, self._endpoint)
-            failed = _transport_error(action, error, self._endpoint, self._where, hides=hides)
-            raise failed from (None if hides else error)
+        except (OSError, ValueError, TypeError) as error:
+            way = _Way(self._session, self._endpoint, self._where)
+            raise way.failed(action, error) from (None if way.hides(error) else error)
         log.debug("%s: HTTP %s", action, answer.status_code)
         body = hidden(answer.content, credentials)
         return read_answer(action, answer.status_code, body, answer.headers)
@@ -122,9 +130,11 @@ class HttpExchange:
         url = f"{self._endpoint}/?{query}" if query else f"{self._endpoint}/"
         request.prepare(self._method, url, {**self._session.headers, **headers})
         environment = self._session.merge_environment_settings(url, {}, None, None, None)
-        return self._session.send(
-            request, timeout=self._timeout, allow_redirects=False, **environment
-        )
+        # not by the session, which reads where a redirect leads to
+        adapter: Any = self._session.get_adapter(url)
+        answer: requests.Response = adapter.send(request, timeout=self._timeout, **environment)
+        _ = answer.content  # read, as long as its errors are seen to
+        return answer
 
     def close(self) -> None:
         """Begin nothing more; a call whose connection is being made, or that was sent already, goes on."""
@@ -142,12 +152,9 @@ def clock_skew(endpoint: str, timeout: float = CONNECT_TIMEOUT) -> float | None:
         session.trust_env = not endpoint.startswith("http://")
         try:
             answer = session.get(f"{endpoint}/", timeout=timeout, allow_redirects=False)
-        except (ValueError, TypeError):
-            raise TransportError("GET", UNUSABLE) from None
-        except OSError as error:
-            hides = _proxy_may_be_secret(session, endpoint)
-            failed = _transport_error("GET", error, endpoint, hides=hides)
-            raise failed from (None if hides else error)
+        except (OSError, ValueError, TypeError) as error:
+            way = _Way(session, endpoint)
+            raise way.failed("GET", error) from (None if way.hides(error) else error)
     told = parsedate(answer.headers.get("date", ""))
     return None if told is None else time() - timegm(told)
 
@@ -175,10 +182,12 @@ def read_answer(
         TransportError: a redirect (not followed), or a body that is neither.
     """
     if 300 <= status < 400:
-        raise TransportError(action, f"redirected to {headers.get('location', '?')}, not followed")
+        place = headers.get("location", "?")
+        raise NotTheServiceError(action, f"redirected to {place}, not followed")
     parsed = _parse(body)
     if parsed is None:
-        raise TransportError(action, f"HTTP {status} with a body that can't be read")
+        kind = NotTheServiceError if status < 500 else TransportError
+        raise kind(action, f"HTTP {status} with a body that can't be read")
     if status < 400:
         return parsed
     code = str(parsed.get("Code") or "")
@@ -220,55 +229,146 @@ def _parse_xml(body: bytes) -> dict[str, Any] | None:
     return {child.tag: child.text or "" for child in root} if root.tag == "Error" else None
 
 
-def _proxy_may_be_secret(session: requests.Session, endpoint: str) -> bool:
-    """Whether the way to an endpoint leads through a proxy with a password in its address.
-
-    If it was misspelt (an unescaped # or /), a part of it is taken for the proxy's host, and told.
-    """
-    proxies = session.merge_environment_settings(endpoint, {}, None, None, None)["proxies"]
-    return hold_password(proxies.values())
-
-
-def _transport_error(
-    action: str, error: OSError, endpoint: str, where: str = "", *, hides: bool = False
-) -> TransportError:
-    """What an error of the connection means.
+class _Way:
+    """How requests get to an endpoint: through which proxy, trusting whom; and what it means where they don't.
 
     Args:
-        hides: leave out the error's own words, which may repeat a part of a proxy's password.
+        where: the endpoint, for people.
     """
-    root = _kind(error) if hides else _root(error)
-    if not isinstance(error, requests.RequestException):
-        return CertificateError(action, NO_AUTHORITIES if hides else root)
-    if _has(error, ssl.SSLCertVerificationError):
-        return CertificateError(action, f"{UNTRUSTED}; no connection{where}: {root}{TRUST}")
-    if isinstance(error, requests.exceptions.ReadTimeout):
-        return TransportError(action, "no answer within the read timeout")
-    if _never_connected(error):
-        return NotSentError(action, f"no connection{where}: {root}")
-    if any(getattr(cause, "reason", None) in NO_TLS for cause in _causes(error)):
-        return NoTlsError(action, _no_tls(endpoint, where.removeprefix(" to "), root))
-    broken = isinstance(error, requests.exceptions.SSLError)
-    return TransportError(action, root + (f", connected{where}" if broken else ""))
+
+    def __init__(self, session: requests.Session, endpoint: str, where: str = "") -> None:
+        environment = session.merge_environment_settings(endpoint, {}, None, None, None)
+        self._endpoint, self._where = endpoint, where
+        self._proxy = select_proxy(endpoint, environment["proxies"]) or ""
+        self._authorities = environment["verify"]
+
+    def hides(self, error: BaseException) -> bool:
+        """Whether the error's own words may repeat a secret.
+
+        If a proxy's password was misspelt (an unescaped # or /), a part of it is taken for the host.
+        """
+        return not isinstance(error, OSError) or self._is_secret
+
+    @property
+    def _is_secret(self) -> bool:
+        return hold_password([self._proxy])
+
+    def failed(self, action: str, error: Exception) -> TransportError:
+        """What an error of requests means."""
+        if isinstance(error, (ValueError, TypeError)):  # some are RequestExceptions, too
+            unusable = self._unusable_proxy()
+            return LastingError(action, unusable) if unusable else TransportError(action, UNUSABLE)
+        tls = isinstance(error, requests.exceptions.SSLError)
+        if tls or not isinstance(error, requests.RequestException):
+            untrusting = _unusable_authorities(self._authorities)
+            if untrusting:
+                return CertificateError(action, untrusting)
+        if _has(error, ssl.SSLCertVerificationError):
+            return CertificateError(action, self._untrusted(error))
+        if isinstance(error, requests.exceptions.ReadTimeout):
+            return TransportError(action, "no answer within the read timeout")
+        if _status_of_tunnel(error) or _has(error, ConnectTimeoutError, NewConnectionError):
+            return self._not_connected(action, error)
+        if any(getattr(cause, "reason", None) in NO_TLS for cause in _causes(error)):
+            return NotTheServiceError(action, self._no_tls(error))
+        return TransportError(action, self._root(error) + (f", connected{self._where}" * tls))
+
+    def _unusable_proxy(self) -> str:
+        """Why no connection can even be begun through this proxy; empty: there is no such reason."""
+        if not self._proxy:
+            return ""
+        scheme, colon, _ = self._proxy.partition("://")
+        scheme = scheme.lower() if colon else "http"
+        try:
+            host = parse_url(self._proxy if colon else f"http://{self._proxy}").host or ""
+            usable = scheme in PROXY_SCHEMES and bool(host.encode("idna"))
+        except ValueError:
+            usable = False
+        if not usable:
+            return f"{_variable(self._proxy)} has not the form of a proxy, such as http://host:3128"
+        lacks_socks = scheme.startswith("socks") and find_spec("socks") is None
+        return f"{self._called()} {PYSOCKS}" if lacks_socks else ""
+
+    def _not_connected(self, action: str, error: BaseException) -> NotSentError:
+        """That a connection, or a proxy's tunnel, could not even be made."""
+        status = _status_of_tunnel(error)
+        if status:
+            kind = LastingError if status < 500 else NotSentError
+            refused = f"{self._called()} answers HTTP {status}"
+            return kind(action, f"no connection{self._where}: {refused}")
+        place = f" to {self._called()}" if self._proxy else self._where
+        unknown = any(
+            isinstance(cause, socket.gaierror) and cause.errno in UNKNOWN_HOST
+            for cause in _causes(error)
+        )
+        kind = LastingError if unknown else NotSentError
+        return kind(action, f"no connection{place}: {_system_words(error)}")
+
+    def _untrusted(self, error: BaseException) -> str:
+        server = self._called() if _has(error, ProxyError) else "the endpoint"
+        untrusted = f"{server}'s certificate isn't trusted"
+        return f"{untrusted}; no connection{self._where}: {self._root(error)}{TRUST}"
+
+    def _no_tls(self, error: BaseException) -> str:
+        """That an endpoint of this machine speaks no TLS; of another, what came may be a middlebox's."""
+        address, place = urlsplit(self._endpoint), self._where.removeprefix(" to ")
+        if is_loopback(address.hostname or ""):
+            http = f"http://{address.netloc.rpartition('@')[2]}"
+            return f"{place or 'it'} speaks no TLS: for the emulator write {http}"
+        through = f" (through {self._called()})" if self._proxy else ""
+        return f"what came from {place or 'it'}{through} is no TLS: {self._root(error)}"
+
+    def _root(self, error: BaseException) -> str:
+        return type(_innermost(error)).__name__ if self._is_secret else _root(error)
+
+    def _called(self) -> str:
+        """The proxy and the variable that names it, for people: never with a user or password."""
+        place = self._proxy.rpartition("@")[2]
+        if place == self._proxy:
+            place = "" if "@" in unquote(place) else place.rpartition("://")[2]
+        name = _variable(self._proxy)
+        return f"the proxy {place} ({name})" if FORM.fullmatch(place) else f"the proxy of {name}"
 
 
-def _no_tls(endpoint: str, place: str, root: str) -> str:
-    """That an endpoint of this machine speaks no TLS; of another, what came may be a middlebox's."""
-    address = urlsplit(endpoint)
-    if is_loopback(address.hostname or ""):
-        http = f"http://{address.netloc.rpartition('@')[2]}"
-        return f"{place or 'it'} speaks no TLS: for the emulator write {http}"
-    return f"what came from {place or 'it'} is no TLS: {root}"
+def _variable(proxy: str) -> str:
+    """The environment variable that a proxy was taken from."""
+    names = ("https_proxy", "all_proxy")
+    found = [n for n, value in os.environ.items() if value == proxy and n.lower() in names]
+    return min(found, key=lambda n: names.index(n.lower()), default="the system's settings")
 
 
-def _never_connected(error: BaseException) -> bool:
-    """Whether a connection, or a proxy's tunnel, could not even be made.
+def _unusable_authorities(path: bool | str | None) -> str:  # noqa: FBT001 - requests' own
+    """What is wrong with the authorities that the environment names; empty: nothing."""
+    if not isinstance(path, str):
+        return ""
+    ours = os.environ.get("REQUESTS_CA_BUNDLE") == path
+    name = "REQUESTS_CA_BUNDLE" if ours else "CURL_CA_BUNDLE"
+    place = "capath" if Path(path).is_dir() else "cafile"
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(**{place: path})
+    except FileNotFoundError:
+        return f"{name} names {path}, and there is no such file"
+    except OSError:
+        return f"{name} names {path}, which is no file of certificates (PEM) that can be read"
+    return ""
+
+
+def _status_of_tunnel(error: BaseException) -> int:
+    """The status with which a proxy refused to connect to the endpoint; 0: it didn't.
 
     A proxy's error proves nothing by itself: urllib3 names so whatever breaks a connection that goes through one.
     """
-    if _has(error, ConnectTimeoutError, NewConnectionError):
-        return True
-    return any(str(cause).startswith(NO_TUNNEL) for cause in _causes(error))
+    found = (NO_TUNNEL.match(str(cause)) for cause in _causes(error))
+    return next((int(match[1]) for match in found if match), 0)
+
+
+def _system_words(error: BaseException) -> str:
+    """Why there is no connection, as the system says it: without addresses, which may hold a secret."""
+    said = [c.strerror for c in _causes(error) if isinstance(c, OSError) and c.strerror]
+    if said:
+        return said[-1]
+    timed_out = _has(error, ConnectTimeoutError) and not _has(error, NewConnectionError)
+    return "timed out" if timed_out else type(_innermost(error)).__name__
 
 
 def _has(error: BaseException, *kinds: type[BaseException]) -> bool:
@@ -276,19 +376,15 @@ def _has(error: BaseException, *kinds: type[BaseException]) -> bool:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it wraps, as requests, urllib3 and ssl do: in its arguments, or as its reason."""
-    inside = (*error.args, getattr(error, "reason", None), getattr(error, "original_error", None))
+    """The error and what it wraps, as requests, urllib3 and ssl do: in its arguments, as its reason or its cause."""
+    inside = (
+        *(*error.args, getattr(error, "reason", None), getattr(error, "original_error", None)),
+        error.__cause__,
+    )
     yield error
     for cause in inside:
         if isinstance(cause, BaseException):
             yield from _causes(cause)
-
-
-def _kind(error: BaseException) -> str:
-    """The innermost reason by its name alone, or the status by which a proxy refused."""
-    told = (re.match(rf"{NO_TUNNEL}: (\d{{3}})\b", str(cause)) for cause in _causes(error))
-    status = next((f"HTTP {found[1]}" for found in told if found), "")
-    return f"{status or type(_innermost(error)).__name__} {PROXIED}"
 
 
 def _root(error: BaseException) -> str:

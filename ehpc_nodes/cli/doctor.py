@@ -77,9 +77,9 @@ def checks(region: str, stack: str) -> Iterator[Check]:
 
 def _show(check: Check) -> None:
     line = Text(f"{check.level:<8}", COLOURS.get(check.level, "bold red"))
-    line.append(f" {check.what}: {printable(check.found)}", "default")
-    if check.mend:
-        line.append(f"\n         → {check.mend}", "default")
+    first, *others = (printable(part) for part in check.found.splitlines())
+    more = [*others, f"→ {check.mend}"] if check.mend else others
+    line.append("".join([f" {check.what}: {first}", *(f"\n         {m}" for m in more)]), "default")
     show_plain(console(), line)
     sys.stdout.flush()
 
@@ -107,7 +107,7 @@ def _endpoints(settings: Settings) -> Iterator[Check]:
                 "failed",
                 f"{what} endpoint",
                 f"{endpoint} can't be reached: {error.reason}",
-                f"check {source or 'the region'}, the network and its proxy (HTTPS_PROXY)",
+                f"check {source or 'the region'}, the network, and the proxy if one is named",
             )
             continue
         yield Check("ok", f"{what} endpoint", f"{endpoint} answers")

@@ -30,10 +30,11 @@ def _typed(context: typer.Context, option: str) -> str:
 
 
 def _named(context: typer.Context, value: str) -> str:
-    """Refuse an empty id: a shell's variable that isn't set, most likely."""
-    if not context.resilient_parsing and not (value or "").strip():
+    """Refuse an empty id: a shell's variable that isn't set, most likely. Blanks and line ends around it are left off."""
+    named = (value or "").strip()
+    if not context.resilient_parsing and not named:
         raise typer.BadParameter("it is empty; `ehpc-nodes clusters` shows the ids there are")
-    return value
+    return named
 
 
 ClusterId = Annotated[

@@ -74,11 +74,13 @@ def _for_people(function: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        given = known.bind(*args, **kwargs).arguments
+        bound = known.bind(*args, **kwargs)
+        given = bound.arguments
         try:
             for name, value in given.items():
                 _refuse_unusable(function.__name__, known.parameters[name], value)
-            return function(*args, **kwargs)
+            given.update({n: v.strip() for n, v in given.items() if isinstance(v, str)})
+            return function(*bound.args, **bound.kwargs)
         except EhpcError as error:
             pulumi = _pulumi()
             if pulumi is not None:

@@ -331,11 +331,12 @@ def _of_types(snapshot: Snapshot, changes: Changes) -> Iterable[Finding]:
 
 
 def _of_host_names(snapshot: Snapshot, changes: Changes) -> Iterable[Finding]:
-    """Clashes with nodes that stay, and within the set. Nodes that are (being) detached make room."""
+    """Clashes with nodes that stay, and within the set. Nodes that are being detached make room."""
+    going = {*changes.detach, *changes.leaving}
     taken = {
         node.host_name.lower(): f"node {node.id}"
         for node in (snapshot.nodes or {}).values()
-        if node.host_name and node.id not in {*changes.detach, *changes.leaving}
+        if node.host_name and node.id not in going
     }
     for instance_id in changes.attach:
         instance = (snapshot.instances or {}).get(instance_id)
@@ -350,7 +351,9 @@ def _of_host_names(snapshot: Snapshot, changes: Changes) -> Iterable[Finding]:
 
 
 def _of_members(snapshot: Snapshot, desired: Desired, changes: Changes) -> Iterable[Finding]:
-    for instance_id in (*changes.keep, *changes.adopt, *changes.detach):
+    there, new = {*changes.keep, *changes.adopt}, {*changes.adopt, *changes.wait}
+    detach = {*changes.detach}
+    for instance_id in (*changes.keep, *changes.adopt, *changes.wait, *changes.detach):
         node = (snapshot.nodes or {}).get(instance_id)
         if node is None:
             continue
@@ -362,14 +365,14 @@ def _of_members(snapshot: Snapshot, desired: Desired, changes: Changes) -> Itera
                 f"{name} is no compute node of {desired.cluster_id} but {roles}: it is never touched;"
                 " take it out of the list",
             )
-        elif instance_id not in changes.detach and node.in_status(responses.NODE_FAILED):
+        elif instance_id in there and node.in_status(responses.NODE_FAILED):
             yield Finding(
                 "instance_ids",
                 f"{name} has the status {node.status}: pulumi up will fail until it is repaired, or taken out"
                 " of the list and so detached",
                 warning=True,
             )
-        elif instance_id in changes.detach and node.busy and not desired.detach_busy:
+        elif instance_id in detach and node.busy and not desired.detach_busy:
             yield Finding(
                 "instance_ids",
                 f"{name} runs jobs (used: {node.used_resources}) and is to be detached: that will be"
@@ -377,9 +380,7 @@ def _of_members(snapshot: Snapshot, desired: Desired, changes: Changes) -> Itera
                 warning=True,
             )
         elif (
-            instance_id in changes.adopt
-            and desired.image_id
-            and node.image_id not in ("", desired.image_id)
+            instance_id in new and desired.image_id and node.image_id not in ("", desired.image_id)
         ):
             yield Finding(
                 "image_id",

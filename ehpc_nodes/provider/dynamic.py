@@ -122,7 +122,9 @@ class AttachedNodesProvider(ResourceProvider):
             findings += self._listed_twice(call.urn, checked)
             if not findings:
                 findings = self._preflight(call, checked, _olds)
-            if not all(finding.warning for finding in findings):
+            if all(finding.warning for finding in findings):
+                self._registry.accept(call.urn)
+            else:
                 self._registry.withdraw(call.urn)
             for finding in findings:
                 if finding.warning:

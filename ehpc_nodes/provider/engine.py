@@ -34,10 +34,15 @@ GRPC_UNKNOWN = 2
 #: Calls served at a time by one plugin process; the engine's --parallel is the limit then.
 THREADS = 64
 LONGEST_MESSAGE = 30_000
+DEAF = (
+    "a first Ctrl-C will not be heard: this version of the Pulumi SDK is not known to ehpc-nodes."
+    " A second one ends the run, and the next pulumi up goes on from there."
+)
 
 _running: weakref.WeakSet[threading.Event] = weakref.WeakSet()
 _channels: dict[str, grpc.Channel] = {}
 _channels_lock = threading.Lock()
+_told_of_deafness = threading.Event()
 
 
 class CallFailedError(Exception):
@@ -170,7 +175,9 @@ def current_call() -> EngineCall:
         _request=request,
     )
     _running.add(call.cancelled)
-    _listen_for_cancel(servicer)
+    if not _listens_for_cancel(servicer) and not _told_of_deafness.is_set():
+        _told_of_deafness.set()
+        call.warning(DEAF)
     if not context.add_callback(call.cancelled.set):
         call.cancelled.set()
     return call
@@ -192,16 +199,20 @@ def _cancel(_self: Any, _request: Any, _context: Any) -> Any:
     return empty_pb2.Empty()
 
 
-def _listen_for_cancel(servicer: Any) -> None:
+def _listens_for_cancel(servicer: Any) -> bool:
     """Hear the engine's Cancel, which the SDK's servicer answers without telling the providers.
 
     The server is running and holds the method bound, so neither class nor instance can be changed any
-    more; the function's code can.
+    more; the function's code can, unless it is a wrapper's (which holds what it wraps as a free variable).
     """
+    if servicer is None:
+        return True  # nobody's call that could be cancelled
     method = getattr(type(servicer), "Cancel", None)
     code = getattr(method, "__code__", None)
-    if code is not None and code is not _cancel.__code__ and not code.co_freevars:
-        method.__code__ = _cancel.__code__  # type: ignore[union-attr]  # a function, since it has code
+    if code is None or code.co_freevars:
+        return False
+    method.__code__ = _cancel.__code__  # type: ignore[union-attr]  # a function, since it has code
+    return True
 
 
 def _frames() -> Iterator[FrameType]:

@@ -36,6 +36,7 @@ class RunRegistry:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._listed: dict[str, str] = {}  # instance id to URN
+        self._accepted: set[str] = set()  # URNs whose check found nothing wrong
         self._hosts: dict[tuple[str, str], tuple[str, str]] = {}  # cluster, host to URN, instance
         self._detached: dict[str, str] = {}  # instance id to URN
         self._replacements: dict[str, Replacement] = {}
@@ -80,14 +81,21 @@ class RunRegistry:
         with self._lock:
             self._forget(urn)
 
+    def accept(self, urn: str) -> None:
+        """Note that nothing is wrong with what the program lists in this resource: it may take what it lists."""
+        with self._lock:
+            self._accepted.add(urn)
+
     def _forget(self, urn: str) -> None:
         self._listed = {i: owner for i, owner in self._listed.items() if owner != urn}
         self._hosts = {key: owner for key, owner in self._hosts.items() if owner[0] != urn}
+        self._accepted.discard(urn)
 
     def listed_by_others(self, urn: str) -> set[str]:
-        """The instances that the program lists in other resources, as far as it has come."""
+        """The instances that the program lists in other resources, as far as these were checked and accepted."""
         with self._lock:
-            return {i for i, owner in self._listed.items() if urn and owner != urn}
+            others = self._accepted - {urn} if urn else ()
+            return {i for i, owner in self._listed.items() if owner in others}
 
     # -- what was detached -----------------------------------------------------------------------------------------
 

@@ -18,10 +18,10 @@ from ehpc_nodes.errors import (
     ApiError,
     AuthError,
     BackendError,
-    CertificateError,
     ClusterNotFoundError,
     ConflictError,
     EhpcError,
+    LastingError,
     NotSentError,
     ThrottledError,
     TransportError,
@@ -33,7 +33,7 @@ from ehpc_nodes.models import Inputs
 
 from .ledger import Write
 from .observer import Observer
-from .owner_tags import LEAVING, NAME_KEY, REFERENCE_KEY, Reference, reference_of
+from .owner_tags import LEAVING, NAME_KEY, REFERENCE_KEY, UNKNOWN, Reference, reference_of
 from .plan import TRIES, Step
 from .ports import Cloud, OtherResources, Reporter
 
@@ -43,8 +43,8 @@ HARMLESS = (ThrottledError, ConflictError, NotSentError)
 
 def may_have_acted(error: EhpcError) -> bool:
     """Whether a write that ended with this error may have had an effect."""
-    unsent = isinstance(error, (NotSentError, CertificateError))
-    return isinstance(error, (TransportError, BackendError)) and not unsent
+    sent = not isinstance(error, NotSentError)
+    return isinstance(error, (TransportError, BackendError)) and sent
 
 
 class TroubleError(Exception):
@@ -123,7 +123,7 @@ class Actuator:
             except EhpcError as error:
                 self.observer.written(batch)
                 self.observer.forget_looks()
-                if isinstance(error, HARMLESS):
+                if isinstance(error, HARMLESS) and not isinstance(error, LastingError):
                     raise TroubleError(error) from error
                 if not may_have_acted(error):
                     raise
@@ -196,6 +196,18 @@ class Actuator:
             )
 
         self._tag(ids, reference, seen=False)
+
+    def disown(self, ids: Sequence[str]) -> None:
+        """Let the reference say that somebody may have sent these, and that it was none of this resource's runs: the
+        next run waits for them where they are wanted, and leaves them alone where not.
+
+        Raises:
+            TroubleError, EhpcError: the tags stay as they are.
+        """
+        identity = self.observer.identity
+        reference = Reference(UNKNOWN, identity.cluster_id, self.generation, identity.run)
+        self._tag(ids, lambda _: str(reference))
+        self.untagged.update(ids)
 
     def untag(self, ids: Sequence[str]) -> None:
         """Remove both owner tags; looked at right before.

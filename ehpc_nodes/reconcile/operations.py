@@ -10,7 +10,7 @@ from ehpc_nodes.api import responses
 from ehpc_nodes.api.cache import Looks
 from ehpc_nodes.clock import Deadline
 from ehpc_nodes.errors import (
-    DESTROY_GOES_ON,
+    DESTROY_CONTINUES,
     ApiError,
     AuthError,
     CancelledError,
@@ -327,6 +327,7 @@ class Operations:
         wanted = wanted_of(inputs)
         observer = self._observer(inputs.cluster_id, wanted, saved)
         snapshot = self._first_look(observer, desired)
+        first = frozenset(observer.nodes)
 
         def check(plan: Plan) -> None:
             planned = self._planned(observer, plan, snapshot, desired)
@@ -334,6 +335,7 @@ class Operations:
             refuse(observer, plan)
             if planned.changes.stop:
                 self._probe_tags()
+                observer.forget_looks()
             resolved = planned.desired
             reconciler.actuator.inputs = inputs.model_copy(
                 update={
@@ -357,6 +359,7 @@ class Operations:
         state = self._state(reconciler, look=True)
         self._untag(observer, reconciler)
         self._report_left(observer, reconciler.decisions)
+        self._report_image(reconciler, first)
         if not state.failed:
             self.reporter.status(f"{counted(len(state.nodes), 'node')} attached")
             return state
@@ -420,6 +423,25 @@ class Operations:
                 )
             elif decision.owner is Owner.MINE and decision.phase is Phase.STUCK:
                 self.reporter.warning(f"{instance_id} {STUCK_UNWANTED}.")
+
+    def _report_image(self, reconciler: Reconciler, first: frozenset[str]) -> None:
+        """Say which nodes an interrupted run has attached meanwhile with another image.
+
+        Args:
+            first: the nodes that the preview saw, which has said so of them.
+        """
+        nodes, ledger = reconciler.observer.nodes, reconciler.ledger
+        image = reconciler.actuator.inputs.image_id
+        told = [
+            f"{i} (image {nodes[i].image_id})"
+            for i, d in sorted(reconciler.decisions.items())
+            if d.wanted and i in nodes.keys() - first and not ledger.latest("AddExistedNodes", i)
+            if nodes[i].image_id not in {"", image}
+        ]
+        if told:
+            self.reporter.warning(
+                f"Attached by an interrupted run, and not with image {image}: {listed(told)}."
+            )
 
     # -- read ------------------------------------------------------------------------------------------------------
 
@@ -523,9 +545,9 @@ class Operations:
         except ClusterNotFoundError as error:
             self._confirm_gone(saved, error)
         except WaitTimeoutError as error:
-            raise WaitTimeoutError(error.what, error.elapsed, DESTROY_GOES_ON) from error
+            raise WaitTimeoutError(error.what, error.elapsed, DESTROY_CONTINUES) from error
         except CancelledError as error:
-            raise CancelledError(f"{error} {DESTROY_GOES_ON}.") from error
+            raise CancelledError(f"{error} {DESTROY_CONTINUES}") from error
 
     def _destroy(self, observer: Observer, saved: State) -> None:
         self._read_all(observer, self.reads.next_after_writes)

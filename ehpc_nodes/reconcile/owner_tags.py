@@ -19,6 +19,8 @@ REFERENCE_KEY = "ehpc-nodes-ref"
 LONGEST = 128
 #: In the generation's place: written before a detach.
 LEAVING = "leaving"
+#: In the uid's place: somebody attaches the instance, nobody knows who.
+UNKNOWN = "unknown"
 
 
 def name_of(urn: str) -> str:

@@ -122,7 +122,8 @@ def _is_final(f: Facts, grace: float) -> bool:
 
 
 def _is_gone_for_good(f: Facts, grace: float) -> bool:
-    return f.node is NodeIs.ABSENT and _task_is_over(f) and f.absence_counts and f.steady >= grace
+    absent = f.node is NodeIs.ABSENT and f.absence_counts and f.steady >= grace
+    return absent and _task_is_over(f) and f.detached is Call.NONE
 
 
 def _result_is_unknown(f: Facts, grace: float) -> bool:
@@ -136,7 +137,7 @@ def _result_is_unknown(f: Facts, grace: float) -> bool:
 PHASES: tuple[PhaseRow, ...] = (
     (
         Phase.FAILED,
-        "this run has concluded so; or it is no node, its task has ended, and it has been absent for the grace period",
+        "this run has concluded so; or it is no node though its task has ended and nobody detached it here, for the grace period",
         lambda f, grace: f.verdict is not Verdict.NONE or _is_gone_for_good(f, grace),
     ),
     (

@@ -195,7 +195,7 @@ def guard(decision: Decision) -> Guard | None:
 def _changed(f: Facts) -> bool:
     """Whether a planned instance that nobody had sent is not as it was."""
     new_node = f.node not in {NodeIs.ABSENT, NodeIs.RELEASING}
-    new_node = new_node and not f.seen_node and f.saved is Saved.NO
+    new_node = new_node and f.saved is Saved.NO
     return new_node or f.task is TaskIs.RUNNING or f.woke or f.image_changed
 
 

@@ -7,14 +7,15 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from ehpc_nodes.api import responses
+from ehpc_nodes.api.client import MAYBE_CONFLICT
 from ehpc_nodes.clock import FIRST_PAUSE, LONGEST_PAUSE, Deadline, jittered
 from ehpc_nodes.errors import (
     NOTHING_SENT,
     BackendError,
     ConflictError,
     EhpcError,
-    NoTlsError,
     NotSentError,
+    NotTheServiceError,
     ThrottledError,
     TransportError,
     WaitTimeoutError,
@@ -35,7 +36,7 @@ UNREAD = (TransportError, BackendError, ThrottledError)
 #: Seconds for which a write that had no effect is tried again, by the kind of error; a conflict: until the deadline.
 PATIENCE: tuple[tuple[type[EhpcError], float], ...] = (
     (ConflictError, math.inf),
-    (NoTlsError, 4.0),
+    (NotTheServiceError, 4.0),
     (NotSentError, 20.0),
     (EhpcError, 120.0),
 )
@@ -97,6 +98,8 @@ class Pacing:
             EhpcError: the error, where patience is over.
         """
         kind, patience = next((k, s) for k, s in PATIENCE if isinstance(error, k))
+        if isinstance(error, ConflictError) and error.code == MAYBE_CONFLICT:
+            kind, patience = PATIENCE[-1]
         now = self.deadline.clock.now()
         if kind is ConflictError:
             self.troubled.clear()
@@ -179,8 +182,10 @@ class Reconciler:
             self.observer.look(left)
             self.observer.begin_pass()
             left = [i for i in left if self._may_untag(i)]
+            hidden = [i for i in left if self._may_be_coming(i)]
             try:
-                self.actuator.untag(left)
+                self.actuator.disown([i for i in hidden if i not in self.actuator.untagged])
+                self.actuator.untag([i for i in left if i not in hidden])
             except TroubleError as trouble:
                 self.pacing.after(trouble.error)
             left = [i for i in left if i not in self.actuator.untagged]
@@ -190,6 +195,13 @@ class Reconciler:
         nothing = facts.node is NodeIs.ABSENT and facts.task is not TaskIs.RUNNING
         mine = facts.tag is Tag.MINE and not facts.claimed and facts.ecs is not EcsIs.NOT_FOUND
         return mine and (facts.retained or facts.verdict is Verdict.TAKEN or nothing)
+
+    def _may_be_coming(self, instance_id: str) -> bool:
+        """Whether somebody else's attach may be under way, though no list shows it yet."""
+        facts = self.observer.facts(instance_id)
+        listed_ = facts.node is not NodeIs.ABSENT or facts.task is TaskIs.RUNNING
+        changed = facts.woke or facts.image_changed
+        return facts.verdict is Verdict.TAKEN and changed and not listed_
 
     def plan(self) -> Plan:
         """Decide anew about all that isn't settled."""

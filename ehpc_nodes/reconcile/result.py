@@ -8,7 +8,7 @@ from ehpc_nodes.api import responses
 from ehpc_nodes.errors import ApiError, EhpcError, TransportError, counted, listed
 from ehpc_nodes.models import ATTACHING, Failure, Inputs, NodeState, State
 
-from .facts import Saved
+from .facts import Saved, Tag
 from .observer import Observer
 from .owner_tags import reference_of
 from .phases import Phase
@@ -17,6 +17,8 @@ from .ports import Reporter
 
 #: More failed nodes than this are reported in groups.
 BULLETS = 10
+#: What these tags are on, no run of this resource has sent: its outcome is none of this resource's generations.
+_OF_OTHERS = frozenset({Tag.SAME_NAME, Tag.OTHER})
 
 
 def build_state(
@@ -65,7 +67,8 @@ def is_resolved(observer: Observer, decisions: Mapping[str, Decision]) -> bool:
         "DescribeInstances",
     }:
         return False
-    return all(_is_resolved(d) for d in decisions.values() if d.facts.pending)
+    sent = (d for d in decisions.values() if d.facts.pending and d.facts.tag not in _OF_OTHERS)
+    return all(_is_resolved(d) for d in sent)
 
 
 def _is_resolved(decision: Decision) -> bool:

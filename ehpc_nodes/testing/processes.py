@@ -82,7 +82,7 @@ class Running:
     def text(self) -> str:
         return "".join(file.read_text(errors="replace") for file in self._files)
 
-    def wait_until(self, condition: str | Callable[[], object], timeout: float = 30.0) -> None:
+    def wait_until(self, condition: str | Callable[[], object], timeout: float = 100.0) -> None:
         """Wait for a text in the output, or for a condition to hold, while it runs."""
         holds = condition if callable(condition) else lambda: condition in self.text
         deadline = time.monotonic() + timeout

@@ -69,7 +69,7 @@ class PulumiStack:
                 f"{program!r} is a folder: give it as a Path; a text is a program's own"
             )
         self.engine = str(engine)
-        self.directory = directory
+        self.directory = directory = directory.absolute()  # commands run elsewhere
         self.timeout = timeout
         self.started: list[Running] = []
         own = directory / ".own"  # the CLI's things, out of the way of the program's
@@ -228,7 +228,7 @@ def _environment(engine: str, own: Path) -> dict[str, str]:
             (own / "home" / "plugins").symlink_to(theirs, target_is_directory=True)
     return {
         "PULUMI_HOME": str(own / "home"),
-        "PULUMI_BACKEND_URL": f"file://{own / 'backend'}",
+        "PULUMI_BACKEND_URL": (own / "backend").as_uri(),  # with # % ? escaped
         "PULUMI_CONFIG_PASSPHRASE": secrets.token_hex(),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

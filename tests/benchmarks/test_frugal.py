@@ -17,6 +17,13 @@ from unit.emulated import CLUSTER, WRITES, Bench, ids, world
 ROOT = Path(__file__).parents[2]
 
 
+def alone(test):
+    """Nothing runs beside it, which would falsify what it measures; and no clock ends it."""
+    for mark in (pytest.mark.alone, pytest.mark.long, pytest.mark.timeout(0)):
+        test = mark(test)
+    return test
+
+
 def test_attaching_a_thousand_to_a_thousand_takes_ten_writes_and_few_looks():
     calls = attach_a_thousand()
     assert calls["AddExistedNodes"] == sum(calls[action] for action in WRITES) == 10
@@ -60,7 +67,7 @@ def test_a_tasks_end_is_noticed_within_a_twentieth_of_the_wait_or_two_seconds(wa
     assert max(lateness(wait + 0.37 * n) for n in range(5)) <= max(2.0, 0.05 * wait)
 
 
-@pytest.mark.slow
+@alone
 def test_twenty_resources_of_a_cluster_poll_like_one():
     # not shared it is 20 times; on a busy machine the ends of the tasks are spread, and so are the looks
     assert polls_of(20) <= 3 * polls_of(1)
@@ -98,7 +105,7 @@ def config_of(server):
     }
 
 
-@pytest.mark.slow
+@alone
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 def test_a_plugin_that_attaches_ten_thousand_nodes_takes_120_mb_at_most():
     with EmulatorServer(Emulator(world(10_000, queues=("workq",)))) as server:

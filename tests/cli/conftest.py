@@ -59,7 +59,7 @@ def run(environment: dict[str, str], tmp_path: Path, server: EmulatorServer) -> 
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=100,
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr

@@ -124,6 +124,23 @@ def test_no_key(examine):
     assert "aliyun configure" in checks["credentials"]["found"]
 
 
+def test_why_no_place_has_a_key_is_told_in_a_line_each(run, pulumi, tmp_path):
+    home = tmp_path / "home"
+    (home / ".aliyun").mkdir(parents=True)
+    (home / ".aliyun" / "config.json").write_text('{"current": "gone", "profiles": []}')
+    no_key = dict.fromkeys(("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"), "")
+    text = run("doctor", code=1, HOME=str(home), **no_key).stdout
+    lines = [line.strip() for line in text.splitlines()]
+    heading = next(
+        n for n, line in enumerate(lines) if line.startswith("failed   credentials: No key")
+    )
+    assert lines[heading + 1 : heading + 4] == [
+        "- ~/.aliyun/config.json: it has no profile 'gone', which it names as current.",
+        "- ~/.alibabacloud/credentials.ini: there is no such file.",
+        "- the instance's RAM role: turned off (ALIBABA_CLOUD_ECS_METADATA_DISABLED).",
+    ]
+
+
 def test_no_region(examine):
     checks = examine(code=1, ALIBABA_CLOUD_REGION_ID="")
     assert levels(checks) == {"settings": "failed"}

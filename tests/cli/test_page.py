@@ -63,9 +63,9 @@ def said(command, environment, folder):
         assert process.stdout
         text = "".join(process.stdout.readline() for _ in range(9))
         process.send_signal(signal.SIGINT)
-        text += process.communicate(timeout=20)[0]
+        text += process.communicate(timeout=100)[0]
     else:
-        text = process.communicate(timeout=60)[0]
+        text = process.communicate(timeout=100)[0]
     for pattern, steady in STEADY.items():
         text = re.sub(pattern, steady, text)
     return text

@@ -19,7 +19,7 @@ def failing(*arguments, **options):
         check=False,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
         **options,
     )
     assert (done.returncode, done.stdout) == (1, "")
@@ -55,10 +55,10 @@ def test_it_serves_until_told_to_stop(running, number):
     assert set(said) == {"url", "access_key_id", "access_key_secret", "region", "page"}
     assert said["page"] == f"{said['url']}/_emulator/"
     with requests.Session() as session:
-        world = session.get(f"{said['url']}/_emulator/world", timeout=5).json()
+        world = session.get(f"{said['url']}/_emulator/world", timeout=100).json()
         assert world["access_keys"][0]["secret"] == said["access_key_secret"]
         process.send_signal(number)  # while a connection is open
-        rest, errors = process.communicate(timeout=5)
+        rest, errors = process.communicate(timeout=100)
     assert (process.returncode, rest, errors) == (0, "", "")
 
 
@@ -85,7 +85,7 @@ def test_the_port_is_taken():
 @pytest.mark.parametrize("port", ["99999", "-1", "web"])
 def test_a_port_that_is_none_is_a_wrong_call(port):
     done = subprocess.run(
-        [*COMMAND, "--port", port], check=False, capture_output=True, text=True, timeout=30
+        [*COMMAND, "--port", port], check=False, capture_output=True, text=True, timeout=100
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "argument --port: " in done.stderr
@@ -124,9 +124,9 @@ def test_no_page_is_offered_where_it_can_t_be_shown(running, tmp_path):
     (tmp_path / "jinja2.py").write_text("raise ModuleNotFoundError(\"No module named 'jinja2'\")")
     said, process = running(env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert said["page"] == ""
-    assert requests.get(f"{said['url']}/_emulator/world", timeout=5).status_code == 200
+    assert requests.get(f"{said['url']}/_emulator/world", timeout=100).status_code == 200
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=5)
+    _, errors = process.communicate(timeout=100)
     assert process.returncode == 0
     assert errors == (
         "ehpc_nodes.emulator: the page needs another package: No module named 'jinja2': "
@@ -147,6 +147,6 @@ def test_in_process_it_needs_nothing_of_the_extra(tmp_path):
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
     )
     assert done.stdout.startswith("http://127.0.0.1:"), done.stderr

@@ -165,7 +165,7 @@ def test_a_nonce_that_was_used(call):
 
 def test_nobody(server):
     answer = requests.get(
-        server.url, params={"Action": "ListQueues", "Version": "2018-04-12"}, timeout=5
+        server.url, params={"Action": "ListQueues", "Version": "2018-04-12"}, timeout=100
     )
     assert (answer.status_code, answer.json()["Code"]) == (400, "MissingParameter")
 

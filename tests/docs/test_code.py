@@ -111,6 +111,8 @@ def documented():
             "ehpc:accessKeyId": server.access_key_id,
             "ehpc:accessKeySecret": server.access_key_secret,
             "docs:cluster": "ehpc-hz-FYUr32abcd",
+            "docs:otherKeyId": "fake-other-id",
+            "docs:otherKeySecret": "fake-other-secret",
             "docs:instances": '["i-bp1one", "i-bp1two"]',
         }
 
@@ -272,7 +274,10 @@ output "instance_ids" {
 
 @pytest.mark.engine
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", WALKS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n == "stop-and-attach" else [pytest.mark.long]) for n in WALKS],
+)
 def test_the_pages_of_examples_work_as_written(name, shell, tmp_path):
     """With the two blocks of the examples' first page: credentials, and the emulator once there is a stack."""
     if name == "terraform" and not shutil.which("terraform"):

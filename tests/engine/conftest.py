@@ -34,7 +34,8 @@ def stack_on(pulumi_stack: Callable[..., PulumiStack]) -> Callable[..., PulumiSt
 
     def make(cloud: EmulatedCloud, program: str = PROGRAM, **config: Any) -> PulumiStack:
         stack = pulumi_stack(program)
-        cloud.configure(stack, **config)
+        # the secret stands in the file as it is: to have the CLI encrypt it takes a run of its own
+        stack.configure({**cloud.config, **cloud.secrets, **config})
         return stack
 
     return make

@@ -2,7 +2,7 @@
 
 from ehpc_nodes.testing.worlds import CLUSTER, ids
 
-MARK_OF_STACK = "project/dev/nodes"
+OWNER_OF_STACK = "project/dev/nodes"
 PROGRAM = """
 import json, os
 import pulumi

@@ -6,7 +6,7 @@ A newer engine that does ask makes these tests fail, and the warnings (docs/limi
 import pytest
 
 from ehpc_nodes.testing.worlds import CLUSTER, ids
-from engine.program import MARK_OF_STACK, PROGRAM, declare
+from engine.program import OWNER_OF_STACK, PROGRAM, declare
 from engine.test_interrupted import killed_at
 
 pytestmark = pytest.mark.long
@@ -40,7 +40,7 @@ def test_after_a_killed_create_a_destroy_or_a_removal_detaches_nothing_and_an_up
         stack.up()
     assert stack.resources() == {}
     assert sorted(it.nodes) == ids(1, 2)
-    assert {it.world.instances[i].tags["ehpc-nodes"] for i in it.nodes} == {MARK_OF_STACK}
+    assert {it.world.instances[i].tags["ehpc-nodes"] for i in it.nodes} == {OWNER_OF_STACK}
     assert it.calls() == []
 
     stack.write(PROGRAM)

@@ -14,7 +14,7 @@ from property.tally import note
 
 SEED = int(os.environ.get("EHPC_CHAOS_SEED", "0"))
 HISTORIES = int(os.environ.get("EHPC_CHAOS_HISTORIES", "25"))
-SHORT = 8
+SHORT = 3
 STEPS = 5
 SIZE = 5
 ACTIONS = [
@@ -89,10 +89,10 @@ class History:
     def up_killed(self):
         self.declare_some()
         rule = self.it.emulator.faults.add(
-            {"kind": "slow", "action": "*", "after": self.chance.randint(0, 25), "seconds": 20}
+            {"kind": "slow", "action": "*", "after": self.chance.randint(0, 25), "seconds": 1000}
         )
         running = self.stack.start("up", "--yes", "--skip-preview")
-        running.wait_until(lambda: rule.fired or running.process.poll() is not None, 60)
+        running.wait_until(lambda: rule.fired or running.process.poll() is not None)
         running.kill_all()
         self.kills += 1
         self.it.emulator.faults.rules.remove(rule)
@@ -143,7 +143,7 @@ class History:
         self.it.emulator.advance(600)
         self.declare(1, 2, job_queue="workq")
         for instance in self.it.emulator.world.instances.values():
-            if "ehpc-nodes-attaching" in instance.tags and instance.id not in self.it.nodes:
+            if "ehpc-nodes-ref" in instance.tags and instance.id not in self.it.nodes:
                 self.it.emulator.outside.stop(instance.id)
         # an up to what the state holds already has nothing to do, and looks at nothing
         self.stack.up(*(["--refresh"] if self.state_ids() == ids(1, 2) else []))

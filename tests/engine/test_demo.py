@@ -16,7 +16,7 @@ from ehpc_nodes.testing.processes import processes_of_session, scrubbed
 ROOT = Path(__file__).parents[2]
 
 # its folder is one, and a busy machine needs minutes for it
-pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(1200)]
 
 
 def start(tmp_path, pulumi_engine):
@@ -32,7 +32,11 @@ def start(tmp_path, pulumi_engine):
         )
 
 
-def assert_emulator_has_ended(text):
+def assert_all_has_ended(process, text):
+    deadline = time.monotonic() + 100
+    while left := list(processes_of_session(process.pid)):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
     (port,) = re.findall(r"at http://127\.0\.0\.1:(\d+)", text)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(port)), timeout=5)
@@ -40,7 +44,7 @@ def assert_emulator_has_ended(text):
 
 def test_it_attaches_changes_and_destroys(tmp_path, pulumi_engine):
     process = start(tmp_path, pulumi_engine)
-    assert process.wait(350) == 0, (tmp_path / "out").read_text()
+    assert process.wait(1000) == 0, (tmp_path / "out").read_text()
     text = (tmp_path / "out").read_text()
     assert "+ i-bp1demo00000000004" in text
     assert "- i-bp1demo00000000001" in text
@@ -48,19 +52,17 @@ def test_it_attaches_changes_and_destroys(tmp_path, pulumi_engine):
     assert text.count("instances released: 0") == 2
     assert "request_id:" in text
     assert text.rstrip().endswith("Done; all that was started has ended")
-    assert list(processes_of_session(process.pid)) == []
-    assert_emulator_has_ended((tmp_path / "out").read_text())
+    assert_all_has_ended(process, (tmp_path / "out").read_text())
 
 
 def test_an_interrupt_ends_all_of_it(tmp_path, pulumi_engine):
     process = start(tmp_path, pulumi_engine)
-    deadline = time.monotonic() + 150
-    while "nodes settled" not in (tmp_path / "out").read_text():
+    deadline = time.monotonic() + 1000
+    while "nodes done" not in (tmp_path / "out").read_text():
         assert process.poll() is None, (tmp_path / "out").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert process.wait(120) == 130, (tmp_path / "out").read_text()
+    assert process.wait(1000) == 130, (tmp_path / "out").read_text()
     assert "Traceback" not in (tmp_path / "out").read_text()
-    assert list(processes_of_session(process.pid)) == []
-    assert_emulator_has_ended((tmp_path / "out").read_text())
+    assert_all_has_ended(process, (tmp_path / "out").read_text())

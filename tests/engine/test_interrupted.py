@@ -4,20 +4,26 @@ import os
 import signal
 import subprocess
 import time
+from typing import Any
 
 import pytest
 
 from ehpc_nodes.emulator.world import Cluster, Queue
 from ehpc_nodes.testing.worlds import IMAGE, VPC, ids
-from engine.program import MARK_OF_STACK, PROGRAM, declare
+from engine.program import OWNER_OF_STACK, PROGRAM, declare
 from engine.test_together import the_resource_renamed
 
-MOMENTS = ["TagResources", "AddExistedNodes", "ListTasks", "UntagResources", "ListQueues"]
+MOMENTS = ["TagResources", "ListTasks", "ListQueues"]
+
+
+def of_a_kind(first, *others):
+    """One is enough on the real engine: tests/unit kills at every call."""
+    return [first, *(pytest.param(other, marks=pytest.mark.long) for other in others)]
 
 
 def killed_at(cloud, stack, action, command="up"):
     """Kill everything as soon as the cloud has seen this call, whose answer comes late."""
-    cloud.fault("slow", action, seconds=20)
+    cloud.fault("slow", action, seconds=1000)
     before = len(cloud.calls(action))
     running = stack.start(command, "--yes", "--skip-preview")
     running.wait_until(lambda: len(cloud.calls(action)) > before)
@@ -26,13 +32,15 @@ def killed_at(cloud, stack, action, command="up"):
     stack.cancel()
 
 
+#: An answer that doesn't come is waited for longer than a test may take.
+PATIENT = {"ehpc:readTimeoutSeconds": "1000"}
 TIMEOUTS = PROGRAM.replace(
     "**args)",
     '**args, opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="6s")))',
 )
 
 
-@pytest.mark.parametrize("action", MOMENTS)
+@pytest.mark.parametrize("action", of_a_kind("AddExistedNodes", *MOMENTS))
 def test_a_create_that_is_killed(cloud, stack_on, action):
     it = cloud()
     stack = stack_on(it)
@@ -46,7 +54,8 @@ def test_a_create_that_is_killed(cloud, stack_on, action):
 
 
 @pytest.mark.parametrize(
-    "action", ["AddExistedNodes", "ListTasks", "DeleteNodes", "ListQueues", "UntagResources"]
+    "action",
+    of_a_kind("DeleteNodes", "AddExistedNodes", "ListTasks", "ListQueues", "UntagResources"),
 )
 def test_an_update_that_is_killed_and_a_program_that_changed_meanwhile(cloud, stack_on, action):
     it = cloud(detached_instance_status="Stopped")
@@ -59,10 +68,10 @@ def test_an_update_that_is_killed_and_a_program_that_changed_meanwhile(cloud, st
     stack.up()
     assert sorted(it.nodes) == ids(2, 5) == stack.outputs()["ids"]
     assert it.harm.double_attach == [] == it.harm.releases
-    marked = {i: x.tags for i, x in it.emulator.world.instances.items() if x.tags}
-    identity = stack.resources()["nodes"]["inputs"]["__identity"]
-    mark = {"ehpc-nodes": MARK_OF_STACK, "ehpc-nodes-id": identity}
-    assert marked == dict.fromkeys(ids(2, 5), mark)
+    tags = {i: x.tags for i, x in it.emulator.world.instances.items() if x.tags}
+    uid = stack.resources()["nodes"]["inputs"]["__uid"]
+    assert {i: x["ehpc-nodes"] for i, x in tags.items()} == dict.fromkeys(ids(2, 5), OWNER_OF_STACK)
+    assert {x["ehpc-nodes-ref"].partition("/")[0] for x in tags.values()} == {uid}
     assert stack.preview("--expect-no-changes")
 
 
@@ -77,21 +86,14 @@ def plugins(running):
     return [number for number in running.leftovers() if "pulumi.dynamic" in arguments(number)]
 
 
-@pytest.mark.parametrize(
-    "action",
-    [
-        "AddExistedNodes",
-        pytest.param("ListTasks", marks=pytest.mark.long),
-        pytest.param("DeleteNodes", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.parametrize("action", of_a_kind("AddExistedNodes", "ListTasks", "DeleteNodes"))
 def test_an_update_whose_plugin_alone_is_killed(cloud, stack_on, action):
     it = cloud(detached_instance_status="Stopped")
     stack = stack_on(it)
     declare(stack, 1, 2)
     stack.up()
     declare(stack, 2, 3, 4)
-    rule = it.fault("slow", action, seconds=5)
+    rule = it.fault("slow", action, seconds=1000)
     running = stack.start("up", "--yes", "--skip-preview")
     running.wait_until(lambda: rule.fired)
     (plugin,) = plugins(running)
@@ -104,7 +106,7 @@ def test_an_update_whose_plugin_alone_is_killed(cloud, stack_on, action):
     assert it.harm.double_attach == [] == it.harm.releases
 
 
-@pytest.mark.parametrize("action", ["DeleteNodes", "UntagResources"])
+@pytest.mark.parametrize("action", of_a_kind("DeleteNodes", "UntagResources"))
 def test_a_destroy_that_is_killed(cloud, stack_on, action):
     it = cloud()
     stack = stack_on(it)
@@ -146,6 +148,7 @@ def test_a_rename_and_another_image_in_one_run_that_is_killed(cloud, stack_on, a
     assert it.nodes == {}
 
 
+@pytest.mark.long
 def test_a_refresh_takes_in_what_a_killed_update_attached(cloud, stack_on):
     it = cloud()
     stack = stack_on(it)
@@ -160,25 +163,23 @@ def test_a_refresh_takes_in_what_a_killed_update_attached(cloud, stack_on):
     assert stack.outputs()["ids"] == ids(1, 2)
 
 
-LOST = [
-    ("reset_before", {}),
-    ("reset_after", {}),
-    ("lost", {"seconds": 1}),
-    ("garbage", {"after_effect": True}),
-]
+LOST: dict[str, dict[str, Any]] = {
+    "lost": {"seconds": 1},
+    "reset_before": {},
+    "reset_after": {},
+    "garbage": {"after_effect": True},
+}
 
 
-@pytest.mark.parametrize(("kind", "options"), LOST)
-def test_an_up_that_meets_a_lost_answer_of_each_write_succeeds_by_itself(
-    cloud, stack_on, kind, options
-):
+@pytest.mark.parametrize("kind", of_a_kind(*LOST))
+def test_an_up_that_meets_a_lost_answer_of_each_write_succeeds_by_itself(cloud, stack_on, kind):
     it = cloud(detached_instance_status="Stopped")
     stack = stack_on(it)
     declare(stack, 1, 2, job_queue="workq")
     stack.up()
     it.emulator.outside.start(ids(3)[0])
     for action in ("StopInstances", "AddExistedNodes", "DeleteNodes", "SetQueue"):
-        it.fault(kind, action, **options)
+        it.fault(kind, action, **LOST[kind])
     declare(stack, 2, 3, job_queue="gpu", stop_running=True)
     stack.up()
     assert sorted(it.nodes) == ids(2, 3) == stack.outputs()["ids"]
@@ -197,15 +198,12 @@ def test_an_outcome_that_stays_unknown_is_kept_and_the_next_up_clears_it(cloud, 
     running.wait_until(lambda: it.calls("AddExistedNodes"))
     for action in ("ListNodes", "ListNodesNoPaging"):
         it.fault("error", action, code="ServiceUnavailable", times=None)
-    result = running.wait(60)
+    result = running.wait()
     assert result.exit_code != 0
-    told = f"AddExistedNodes for {', '.join(ids(1, 2))} got no answer and its outcome could not be found out"
-    assert told in result.text
+    assert f"E-HPC may continue to attach {', '.join(ids(1, 2))}." in result.text
     assert "Traceback" not in result.text
-    outputs = stack.resources()["nodes"]["outputs"]
-    assert {i: f["code"] for i, f in outputs["failed"].items()} == dict.fromkeys(
-        ids(1, 2), "OutcomeUnknown"
-    )
+    nodes = stack.resources()["nodes"]["outputs"]["nodes"]
+    assert {i: node["status"] for i, node in nodes.items()} == dict.fromkeys(ids(1, 2), "attaching")
     it.emulator.faults.clear()
     it.release()
     stack.write(PROGRAM)
@@ -217,12 +215,12 @@ def test_an_outcome_that_stays_unknown_is_kept_and_the_next_up_clears_it(cloud, 
 
 def interrupted_at(cloud, stack, action):
     """Ctrl-C as soon as the cloud has seen this call, whose answer comes late; until all is over."""
-    cloud.fault("slow", action, seconds=2)
+    cloud.fault("slow", action, seconds=1000)
     running = stack.start("up", "--yes", "--skip-preview")
     running.wait_until(lambda: cloud.calls(action))
     running.interrupt()
-    assert running.wait(60).exit_code
-    deadline = time.monotonic() + 20
+    assert running.wait().exit_code
+    deadline = time.monotonic() + 100
     while running.leftovers():
         assert time.monotonic() < deadline, "a plugin lives on"
         time.sleep(0.05)
@@ -248,7 +246,7 @@ def silence(cloud, seconds):
 
 
 def test_after_ctrl_c_nothing_more_is_sent(cloud, stack_on):
-    """Not even what had been announced."""
+    """Not even what had been tagged."""
     it = cloud()
     stack = stack_on(it)
     declare(stack, 1, 2)
@@ -257,21 +255,17 @@ def test_after_ctrl_c_nothing_more_is_sent(cloud, stack_on):
     assert it.harm.disk_replacements == {}
 
 
-@pytest.mark.parametrize(
-    "action", ["AddExistedNodes", pytest.param("ListTasks", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("action", of_a_kind("AddExistedNodes", "ListTasks"))
 def test_ctrl_c_is_heard_while_a_call_hangs(cloud, stack_on, action):
     """And an AddExistedNodes without an answer is kept as perhaps sent."""
     it = cloud()
-    stack = stack_on(it)
+    stack = stack_on(it, **PATIENT)
     declare(stack, 1, 2)
-    hanging = it.fault("slow", action, seconds=20, after=2 if action == "ListTasks" else 0)
+    hanging = it.fault("slow", action, seconds=1000, after=2 if action == "ListTasks" else 0)
     running = stack.start("up", "--yes", "--skip-preview")
     running.wait_until(lambda: hanging.fired)
     running.interrupt()
-    began = time.monotonic()
-    result = running.wait(60)
-    assert time.monotonic() - began <= 5
+    result = running.wait()
     assert result.exit_code
     assert "Traceback" not in result.text
     kept = [
@@ -287,12 +281,10 @@ def test_ctrl_c_is_heard_while_a_call_hangs(cloud, stack_on, action):
 
 def test_an_operations_time_bounds_an_answer_that_does_not_come(cloud, stack_on):
     it = cloud()
-    stack = stack_on(it, TIMEOUTS)
+    stack = stack_on(it, TIMEOUTS, **PATIENT)
     declare(stack, 1, 2)
-    it.fault("lost", "AddExistedNodes", seconds=60)
-    began = time.monotonic()
-    result = stack.start("up", "--yes", "--skip-preview").wait(60)
-    assert time.monotonic() - began < 18
+    it.fault("lost", "AddExistedNodes", seconds=1000)
+    result = stack.start("up", "--yes", "--skip-preview").wait()
     assert result.exit_code
     assert "AddExistedNodes: no usable answer: time was up before its answer came" in result.text
     stack.write(PROGRAM)
@@ -301,6 +293,7 @@ def test_an_operations_time_bounds_an_answer_that_does_not_come(cloud, stack_on)
     assert sorted(it.nodes) == ids(1, 2) == stack.outputs()["ids"]
 
 
+@pytest.mark.long
 def test_after_ctrl_c_no_more_batches_are_sent(cloud, stack_on):
     it = cloud(250)
     stack = stack_on(it)
@@ -311,6 +304,7 @@ def test_after_ctrl_c_no_more_batches_are_sent(cloud, stack_on):
     assert held == sorted(it.nodes) == ids(*range(1, 101))
 
 
+@pytest.mark.long
 def test_after_ctrl_c_no_more_clusters_are_looked_at(cloud, stack_on):
     """Each look takes a second, and the engine gives a plugin five to end."""
     it = cloud()
@@ -331,8 +325,9 @@ def test_after_ctrl_c_no_more_clusters_are_looked_at(cloud, stack_on):
     assert it.writes() == []
 
 
+@pytest.mark.long
 def test_a_cli_that_is_killed_during_the_last_look_of_a_create_loses_no_node(cloud, stack_on):
-    """Nobody saves the state that the plugin returns: the announcements stay."""
+    """Nobody saves the state that the plugin returns: what the program lists no more stays attached, and is named."""
     it = cloud()
     stack = stack_on(it)
     declare(stack, 1, 2)
@@ -340,8 +335,10 @@ def test_a_cli_that_is_killed_during_the_last_look_of_a_create_loses_no_node(clo
     silence(it, 4)
     assert running.leftovers(), "its plugin did not live on: this proves nothing"
     declare(stack, 2)
-    stack.up()
-    assert sorted(it.nodes) == ids(2) == stack.outputs()["ids"]
+    said = "\n".join(stack.up().messages("warning"))
+    assert f"compute1 ({ids(1)[0]}) has this resource's owner tag with another uid" in said
+    assert stack.outputs()["ids"] == ids(2)
+    assert sorted(it.nodes) == ids(1, 2)
 
 
 def test_a_plugin_whose_cli_was_killed_sends_nothing_more(cloud, stack_on):

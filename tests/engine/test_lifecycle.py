@@ -100,6 +100,7 @@ pulumi.export("queues", seen.nodes.apply(lambda nodes: sorted(n["queue"] for n i
     assert sorted(it.nodes) == ids(1, 2, 3)
 
 
+@pytest.mark.long
 def test_adopting_needs_no_consent_and_no_write(cloud, stack_on):
     it = cloud(attached=(1, 2))
     stack = stack_on(it)
@@ -111,6 +112,7 @@ def test_adopting_needs_no_consent_and_no_write(cloud, stack_on):
     assert stack.outputs()["task_id"] == ""
 
 
+@pytest.mark.long
 def test_another_cluster_replaces_and_detaches_first(cloud, stack_on):
     it = cloud(attached=())
     world = it.emulator.world
@@ -137,6 +139,7 @@ def test_another_cluster_replaces_and_detaches_first(cloud, stack_on):
     assert it.harm.releases == [] == it.harm.double_attach
 
 
+@pytest.mark.long
 def test_250_instances_go_in_three_calls(cloud, stack_on):
     it = cloud(250)
     stack = stack_on(it)
@@ -146,6 +149,7 @@ def test_250_instances_go_in_three_calls(cloud, stack_on):
     assert len(stack.outputs()["ids"]) == 250
 
 
+@pytest.mark.long
 def test_a_failed_create_keeps_its_state_and_the_next_up_finishes(cloud, stack_on):
     it = cloud()
     it.fault("fail_nodes", "AddExistedNodes", instances=ids(2), errors='["the disk is broken"]')
@@ -171,6 +175,7 @@ def test_a_failed_create_keeps_its_state_and_the_next_up_finishes(cloud, stack_o
     assert stack.preview("--expect-no-changes")
 
 
+@pytest.mark.long
 def test_after_a_failed_batch_the_preview_says_what_is_left(cloud, stack_on):
     it = cloud(120)
     it.fault("error", "AddExistedNodes", after=1, status=400, code="TooManyNodes", message="Quota.")
@@ -190,6 +195,7 @@ def test_after_a_failed_batch_the_preview_says_what_is_left(cloud, stack_on):
     assert it.harm.disk_replacements == dict.fromkeys(ids(*range(1, 121)), 1)
 
 
+@pytest.mark.long
 def test_after_a_failed_detaching_the_preview_says_what_is_left(cloud, stack_on):
     """Though others were attached in the same run, and the program has changed since."""
     it = cloud()
@@ -207,6 +213,7 @@ def test_after_a_failed_detaching_the_preview_says_what_is_left(cloud, stack_on)
     assert sorted(it.nodes) == ids(2, 3, 4) == stack.outputs()["ids"]
 
 
+@pytest.mark.long
 def test_a_node_that_is_gone_when_a_detach_conflicted_is_told(cloud, stack_on, monkeypatch):
     """It was to be moved."""
     it = cloud(detached_instance_status="Stopped")
@@ -320,7 +327,7 @@ def test_changes_of_the_set_can_be_ignored(cloud, stack_on):
     assert sorted(it.nodes) == ids(1, 2) == sorted(stack.outputs()["nodes"])
 
 
-@pytest.mark.parametrize("time", ["-1s", "1ms"])
+@pytest.mark.parametrize("time", ["-1s", pytest.param("1ms", marks=pytest.mark.long)])
 def test_a_time_in_which_nothing_can_be_done_is_refused_before_the_first_call(
     cloud, stack_on, time
 ):
@@ -355,13 +362,14 @@ def test_a_time_in_which_nothing_can_be_done_is_refused_before_the_first_call(
     assert it.nodes == {}
 
 
+@pytest.mark.long
 def test_all_changes_can_be_ignored(cloud, stack_on):
     it = cloud()
     ignoring = '**args, opts=pulumi.ResourceOptions(ignore_changes=["*"]))'
     stack = stack_on(it, PROGRAM.replace("**args)", ignoring))
     declare(stack, 1, 2)
     stack.up()
-    identity = stack.resources()["nodes"]["inputs"]["__identity"]
+    identity = stack.resources()["nodes"]["inputs"]["__uid"]
     it.forget()
     declare(stack, 1, 3, job_queue="gpu", image_id="m-bp1own", image_owner_alias="self")
     assert stack.preview("--expect-no-changes")
@@ -370,4 +378,4 @@ def test_all_changes_can_be_ignored(cloud, stack_on):
     it.outside.detach(ids(2)[0])
     stack.up("--refresh")
     assert sorted(it.nodes) == sorted(stack.outputs()["nodes"])
-    assert stack.resources()["nodes"]["inputs"]["__identity"] == identity
+    assert stack.resources()["nodes"]["inputs"]["__uid"] == identity

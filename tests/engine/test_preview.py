@@ -336,6 +336,7 @@ def test_instances_made_in_the_same_program(cloud, stack_on):
     assert stack.preview("--expect-no-changes")
 
 
+@pytest.mark.long
 def test_an_instance_made_in_the_same_program_is_checked_when_it_is_known(cloud, stack_on):
     it = cloud()
     it.emulator.outside.start(ids(2)[0])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-import time
 import venv
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,7 +35,7 @@ class NothingProvider(ResourceProvider):
     def create(self, props):
         if slow := os.environ.get("SLOW"):
             pathlib.Path(slow).touch()
-            time.sleep(30)
+            time.sleep(1000)
         return CreateResult("the-id", {**props, "secret_seen": self.secret == "hush", "pid": os.getpid()})
 
     def update(self, id, olds, news):
@@ -158,8 +158,12 @@ SyntaxError: invalid syntax""",
 }
 
 
-@pytest.mark.parametrize(("program", "message"), FAILING.values(), ids=FAILING)
-def test_a_failing_program_shows_one_clean_error(pulumi_stack, program, message):
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param(n, marks=[pytest.mark.long] if n != "in the program" else []) for n in FAILING],
+)
+def test_a_failing_program_shows_one_clean_error(pulumi_stack, how):
+    program, message = FAILING[how]
     stack = pulumi_stack(program)
     up = stack.up(expect_failure=True)
     (error,) = up.errors
@@ -170,6 +174,7 @@ def test_a_failing_program_shows_one_clean_error(pulumi_stack, program, message)
     assert lines == [line for line in expected.splitlines() if not set(line) <= set(" ^~")]
 
 
+@pytest.mark.long
 def test_a_folder_without_a_program(pulumi_stack):
     stack = pulumi_stack()
     stack.program.unlink()
@@ -191,6 +196,7 @@ def test_the_program_finds_its_neighbours_and_its_folder(pulumi_stack):
     assert stack.outputs() == {"x": [1, 2], "cwd": str(stack.program.parent)}
 
 
+@pytest.mark.long
 def test_the_preview_and_the_update_after_it_run_the_program_afresh(pulumi_stack):
     """The engine keeps one language host for both."""
     stack = pulumi_stack("import neighbour")
@@ -280,7 +286,7 @@ def test_other_commands_work(pulumi_stack):
 
 @pytest.fixture
 def creating(nothing, tmp_path):
-    """A stack and an `up` that is in the middle of a create of 30 s."""
+    """A stack and an `up` that is in the middle of a create that takes long."""
     slow = tmp_path / "slow"
     stack = nothing(env={"SLOW": str(slow)})
     running = stack.start("up", "--yes", "--skip-preview")
@@ -292,14 +298,12 @@ def creating(nothing, tmp_path):
 def test_an_interrupt_ends_a_program_that_is_waiting(pulumi_stack, tmp_path):
     mark = tmp_path / "mark"
     stack = pulumi_stack(
-        f"import pathlib, time\npathlib.Path({str(mark)!r}).touch()\ntime.sleep(60)"
+        f"import pathlib, time\npathlib.Path({str(mark)!r}).touch()\ntime.sleep(1000)"
     )
     running = stack.start("up", "--yes", "--skip-preview")
     running.wait_until(mark.exists)
-    begun = time.monotonic()
     running.interrupt()
-    result = running.wait(20)
-    assert time.monotonic() - begun < 15
+    result = running.wait()
     assert result.exit_code != 0
     assert "cancelling" in result.text
     assert "Traceback" not in result.text
@@ -338,3 +342,22 @@ def test_nothing_of_the_callers_account_reaches_the_cli():
     assert kept.pop("PATH") == "kept"
     assert not set(mine) & set(kept)
     assert kept["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] == "true"
+
+
+@pytest.mark.parametrize("name", ["job#12", "feature%2Flogin 100%", "why?"])
+def test_a_folder_of_any_name_holds_all_that_is_written(pulumi_engine, tmp_path, monkeypatch, name):
+    """CI names folders after branches and jobs; and a folder may be given from where the test runs."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name.partition("#")[0].partition("?")[0].replace("%2F", "/")).mkdir(
+        parents=True, exist_ok=True
+    )
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.chdir(tmp_path)
+    stack = PulumiStack(pulumi_engine, Path(name), program="import pulumi\n")
+    try:
+        stack.up()
+    finally:
+        stack.close()
+    written = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    assert {path.relative_to(tmp_path).parts[0] for path in written} == {name}
+    assert any(".own/backend/.pulumi/stacks" in str(path) for path in written)

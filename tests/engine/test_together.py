@@ -12,11 +12,15 @@ TWO = f"""
 import pulumi
 from ehpc_nodes import AttachedNodes
 FIRST, SECOND = FIRST_IDS, SECOND_IDS
+WORDS = WORDS_OF
 for name, numbers in (("first", FIRST), ("second", SECOND)):
     if numbers:
+        words = WORDS.get(name, {{}})
+        if "retain_ids" in words:
+            words["retain_ids"] = [f"i-bp1test{{n:04d}}" for n in words["retain_ids"]]
         AttachedNodes(
             name, cluster_id="{CLUSTER}", replace_system_disks=True, stop_running=True,
-            instance_ids=[f"i-bp1test{{n:04d}}" for n in numbers],
+            instance_ids=[f"i-bp1test{{n:04d}}" for n in numbers], **words,
         )
 """
 TWENTY = f"""
@@ -34,30 +38,26 @@ DEPENDING = (
         "stop_running=True,",
         "stop_running=True, opts=pulumi.ResourceOptions(depends_on=[last] if name == 'second' else []),",
     )
-    .replace("for name", "last = None\nfor name")
+    .replace("for name, numbers", "last = None\nfor name, numbers")
+    .replace("if name == 'second' else []", "if last else []")
 )
 
 
-#: The first resource replaces its nodes by those of another image.
-REPLACING = TWO.replace(
-    "stop_running=True,",
-    "stop_running=True, **(dict(image_id='m-bp1own', image_owner_alias='self') if name == 'first' else {}),",
-)
+def two(first, second, program=TWO, **words):
+    """The program; `first` and `second` are the instances' numbers, `words` more arguments of each."""
+    program = program.replace("FIRST_IDS", str(first)).replace("SECOND_IDS", str(second))
+    return program.replace("WORDS_OF", repr(words))
 
 
-def two(first, second, program=TWO):
-    return program.replace("FIRST_IDS", str(first)).replace("SECOND_IDS", str(second))
+def handing(program=TWO):
+    """The first resource hands instance 2 to the second one."""
+    words = {"first": {"retain_ids": [2]}, "second": {"take_ownership": True}}
+    return two([1], [2, 3], program, **words)
 
 
 def held(stack):
     """What the state says of each resource."""
     return {name: r.get("outputs", {}).get("instance_ids") for name, r in stack.resources().items()}
-
-
-def up_at_last(stack, *args):
-    """A run may refuse what is right after it; the third at the latest succeeds."""
-    runs = (stack.start("up", "--yes", "--skip-preview", *args).wait(100) for _ in range(3))
-    assert any(run.exit_code == 0 for run in runs)
 
 
 def test_two_resources_share_a_cluster(cloud, stack_on):
@@ -96,180 +96,122 @@ def test_two_instances_of_one_host_name_in_two_resources_are_refused(cloud, stac
     assert it.writes() == []
 
 
-@pytest.mark.parametrize("marks", ["true", "false"])
-def test_an_instance_that_goes_to_another_resource_is_never_lost(cloud, stack_on, marks):
-    """Even where no preview stops the program: with marks the second is refused, without it adopts.
+# -- a node goes from one resource to another ------------------------------------------------------
 
-    The first may have let go of it before the second is checked: then a later up, whose preview tells, attaches
-    it anew.
-    """
+
+def test_a_node_goes_to_another_resource_by_no_word_is_refused_and_stays(cloud, stack_on):
     it = cloud()
-    stack = stack_on(it, two([1, 2], [3]), **{"ehpc:ownershipTags": marks})
-    stack.up()
-    stack.write(two([1], [2, 3]))
-    held, said = set(), []
-    for _ in range(3):
-        said.append(stack.start("up", "--yes", "--skip-preview").wait(100).text)
-        assert it.harm.disk_replacements[ids(2)[0]] == 1 or len(said) > 1, "in one run"
-        held = {
-            i
-            for r in stack.resources().values()
-            for i in r.get("outputs", {}).get("instance_ids", ())
-        }
-        assert it.nodes.keys() == held
-    if marks == "false":
-        assert held == {*ids(1, 2, 3)}
-        assert stack.preview("--expect-no-changes")
-    wiped = it.harm.disk_replacements
-    assert wiped == {ids(1)[0]: 1, ids(2)[0]: wiped[ids(2)[0]], ids(3)[0]: 1}
-    assert (
-        wiped[ids(2)[0]] == 1 or "was detached in this run by 'first'" in said[0] or marks == "true"
-    )
-    assert it.harm.double_attach == [] == it.harm.releases
-
-
-@pytest.mark.parametrize("given", ["adopted", "untagged"])
-def test_a_node_that_is_detached_before_the_resource_comes_that_takes_it_is_not_wiped(
-    cloud, stack_on, given
-):
-    """The second depends on the first, so that its check comes when the first has let go of the node."""
-    it = cloud(attached=(1, 2) if given == "adopted" else ())
-    stack = stack_on(it, two([1, 2], [3], DEPENDING))
-    stack.up()
-    wiped = dict(it.harm.disk_replacements)
-    if given == "untagged":
-        it.emulator.world.instances[ids(2)[0]].tags.clear()
-    stack.write(two([1], [2, 3], DEPENDING))
-    assert "adopt 1: compute2" in stack.preview().text
-    refused = stack.up(expect_failure=True)
-    assert "was detached in this run by 'first'" in refused.text
-    assert it.harm.disk_replacements == wiped
-    assert "attach 1 (system disk replaced by" in stack.preview("--refresh").text
-
-
-def a_node_that_has_changed_hands(it, stack_on):
-    """A run in which the first resource lists it no more, and the second one does."""
     stack = stack_on(it, two([1, 2], [3]))
     stack.up()
     stack.write(two([1], [2, 3]))
-    stack.up()
-    assert stack.resources()["second"]["outputs"]["instance_ids"] == ids(2, 3)
-    assert sorted(it.nodes) == ids(1, 2, 3)
-    it.forget()
-    return stack
-
-
-def test_a_node_that_has_changed_hands_is_not_detached_by_its_former_resource(cloud, stack_on):
-    """In a run that asks the former one first, and in which nothing else has changed."""
-    it = cloud(attached=(1, 2))
-    stack = a_node_that_has_changed_hands(it, stack_on)
-    stack.write(two([1], [2, 3], DEPENDING))
-    stack.up()
-    assert it.writes() == []
-    assert sorted(it.nodes) == ids(1, 2, 3)
-
-
-def test_nor_where_its_former_resource_is_destroyed(cloud, stack_on):
-    it = cloud(attached=(1, 2))
-    stack = a_node_that_has_changed_hands(it, stack_on)
-    stack.destroy("--target", stack.resources()["first"]["urn"])
-    assert sorted(it.nodes) == ids(2, 3) == stack.resources()["second"]["outputs"]["instance_ids"]
+    refused = stack.preview(expect_failure=True)
+    told = (
+        f"compute2 ({ids(2)[0]}) belongs to another resource, 'project/dev/first'. To take it over, set"
+        " take_ownership=True here for one up, and retain_ids there"
+    )
+    assert any(told in text for text in refused.errors), refused.text
+    assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
 
 
 @pytest.mark.parametrize(
-    ("given", "marks"),
+    "order",
     [
-        ("attached", "true"),
-        pytest.param("attached", "false", marks=pytest.mark.long),
-        pytest.param("adopted", "true", marks=pytest.mark.long),
-        pytest.param("adopted", "false", marks=pytest.mark.long),
+        "at once",
+        pytest.param("giver first", marks=pytest.mark.long),
+        pytest.param("taker first", marks=pytest.mark.long),
     ],
 )
-def test_two_resources_swap_their_nodes(cloud, stack_on, given, marks):
-    """Where they can: what they attached has their marks no more."""
-    it = cloud(attached=(1, 2, 3) if given == "adopted" else (), detached_instance_status="Stopped")
-    stack = stack_on(it, two([1, 2], [3]), **{"ehpc:ownershipTags": marks})
+def test_a_node_goes_from_one_resource_to_another_in_one_up(cloud, stack_on, order):
+    """By `retain_ids` and `take_ownership`, in any order; no disk is replaced."""
+    program = {
+        "at once": TWO,
+        "giver first": DEPENDING,
+        "taker first": DEPENDING.replace(
+            '(("first", FIRST), ("second", SECOND))', '(("second", SECOND), ("first", FIRST))'
+        ),
+    }[order]
+    it = cloud()
+    stack = stack_on(it, two([1, 2], [3]))
     stack.up()
-    for instance in it.world.instances.values():
-        instance.tags.pop("ehpc-nodes", None)
-    wiped = dict(it.harm.disk_replacements)
-    stack.write(two([3], [1, 2]))
-    up_at_last(stack)
-    stack.up()  # with marks both states may hold a node for one more up
-    assert it.harm.disk_replacements == wiped
-    assert sorted(it.nodes) == ids(1, 2, 3)
+    it.forget()
+    stack.write(handing(program))
+    preview = stack.preview()
+    assert "retain 1 (stay attached, leave this resource): compute2" in preview.text
+    assert "take ownership of 1: compute2" in preview.text
+    stack.up()
+    assert it.writes() == []
+    assert held(stack) == {"first": ids(1), "second": ids(2, 3)}
+    stack.write(two([1], [2, 3], program))
+    stack.up()
+    assert it.writes() == []
+    owner = it.world.instances[ids(2)[0]].tags["ehpc-nodes"]
+    assert owner == "project/dev/second"
+    stack.destroy("--target", stack.resources()["first"]["urn"])
+    assert sorted(it.nodes) == ids(2, 3)
+    assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
+
+
+@pytest.mark.long
+def test_two_resources_swap_their_nodes_in_one_up(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it, two([1, 2], [3]))
+    stack.up()
+    it.forget()
+    words = {
+        "first": {"retain_ids": [1, 2], "take_ownership": True},
+        "second": {"retain_ids": [3], "take_ownership": True},
+    }
+    stack.write(two([3], [1, 2], **words))
+    stack.up()
+    assert it.writes() == []
     assert held(stack) == {"first": ids(3), "second": ids(1, 2)}
-    assert stack.preview("--expect-no-changes")
     stack.destroy()
     assert it.nodes == {}
 
 
+def test_what_the_giver_does_not_retain_is_not_attached_again_in_the_same_run(cloud, stack_on):
+    """The second depends on the first, so that its check comes when the first has detached the node."""
+    it = cloud()
+    stack = stack_on(it, two([1, 2], [3], DEPENDING))
+    stack.up()
+    wiped = dict(it.harm.disk_replacements)
+    stack.write(two([1], [2, 3], DEPENDING, second={"take_ownership": True}))
+    refused = stack.up(expect_failure=True)
+    assert "was detached earlier in this run by resource 'first'" in refused.text
+    assert it.harm.disk_replacements == wiped
+    assert "attach 1 (system disk replaced by" in stack.preview("--refresh").text
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("program", [REPLACING, REPLACING.replace("SECOND)):", "SECOND))[::-1]:")])
-def test_a_node_goes_to_another_resource_while_its_own_is_replaced(cloud, stack_on, program):
-    """In whichever order they stand in the program."""
-    it = cloud(attached=(1, 2), detached_instance_status="Stopped")
+@pytest.mark.parametrize("action", ["AddExistedNodes", "ListQueues", "TagResources"])
+def test_a_handover_whose_second_half_failed_is_finished_by_the_next_run(cloud, stack_on, action):
+    it = cloud(detached_instance_status="Stopped")
     stack = stack_on(it, two([1, 2], [3]))
     stack.up()
-    stack.write(two([1], [2, 3], program))
-    up_at_last(stack, "--parallel", "1")
-    assert ids(2)[0] not in it.harm.disk_replacements
-    assert held(stack) == {"first": ids(1), "second": ids(2, 3)}
-
-
-def a_handover_that_fails(it, stack, action):
-    """The first resource lets go of a node; the second one, which takes it and attaches another, fails."""
-    stack.up()
-    stack.write(two([1], [2, 3, 4]))
+    words = {"first": {"retain_ids": [2]}, "second": {"take_ownership": True}}
+    stack.write(two([1], [2, 3, 4], **words))
     it.fault("error", action, times=None, status=400, code="InvalidParams")
     stack.start("up", "--yes", "--skip-preview").wait(100)
     it.faults.clear()
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("marks", ["true", "false"])
-@pytest.mark.parametrize("action", ["AddExistedNodes", "ListQueues", "TagResources"])
-def test_a_handover_whose_second_half_failed_is_finished_by_the_next_run(
-    cloud, stack_on, action, marks
-):
-    it = cloud(attached=(1, 2), detached_instance_status="Stopped")
-    stack = stack_on(it, two([1, 2], [3]), **{"ehpc:ownershipTags": marks})
-    a_handover_that_fails(it, stack, action)
     stack.refresh()
     stack.up()
-    stack.up()  # with marks both states may hold a node for one more up
-    assert it.harm.disk_replacements == dict.fromkeys(ids(3, 4), 1)
+    assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3, 4), 1)
     assert held(stack) == {"first": ids(1), "second": ids(2, 3, 4)}
     stack.destroy()
     assert it.nodes == {}
 
 
-def test_a_destroy_after_it_leaves_no_node(cloud, stack_on):
-    it = cloud(attached=(1, 2), detached_instance_status="Stopped")
-    stack = stack_on(it, two([1, 2], [3]))
-    a_handover_that_fails(it, stack, "TagResources")
-    stack.destroy()
-    assert it.nodes == {}
-
-
-@pytest.mark.parametrize(
-    ("option", "name"),
-    [
-        ("--exclude", "second"),
-        pytest.param("--target", "first", marks=pytest.mark.long),
-        pytest.param("--target", "second", marks=pytest.mark.long),
-    ],
-)
-def test_half_a_handover_leaves_no_node_that_no_state_knows(cloud, stack_on, option, name):
-    it = cloud(attached=(1, 2, 3), detached_instance_status="Stopped")
+@pytest.mark.parametrize("name", ["first", pytest.param("second", marks=pytest.mark.long)])
+def test_half_a_handover_is_finished_by_the_next_run(cloud, stack_on, name):
+    it = cloud()
     stack = stack_on(it, two([1, 2], [3]))
     stack.up()
-    stack.write(two([1], [2, 3]))
-    urn = stack.resources()[name]["urn"]
-    stack.start("up", "--yes", "--skip-preview", option, urn).wait(100)
-    assert it.nodes.keys() <= {i for listed in held(stack).values() for i in listed or ()}
-    whole = stack.start("up", "--yes", "--skip-preview").wait(100)
-    assert it.harm.disk_replacements == {} or "attach 1" in whole.text
+    stack.write(handing())
+    stack.up("--target", stack.resources()[name]["urn"])
+    stack.up()
+    assert held(stack) == {"first": ids(1), "second": ids(2, 3)}
+    assert sorted(it.nodes) == ids(1, 2, 3)
+    assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
 
 
 @pytest.mark.long
@@ -283,6 +225,7 @@ def test_the_state_says_the_queue_where_another_resource_was_done_before(cloud, 
     assert said == it.nodes[ids(1)[0]].queue == "workq"
 
 
+@pytest.mark.long
 def test_two_stacks_do_not_take_each_others_nodes(cloud, stack_on, pulumi_stack):
     it = cloud()
     mine, theirs = stack_on(it), pulumi_stack(PROGRAM, stack="other")
@@ -292,7 +235,7 @@ def test_two_stacks_do_not_take_each_others_nodes(cloud, stack_on, pulumi_stack)
     declare(theirs, 2, 3)
     refused = theirs.preview(expect_failure=True)
     assert any(
-        f"compute2 ({ids(2)[0]}) belongs to another resource, 'project/dev/nodes': remove it there"
+        f"compute2 ({ids(2)[0]}) belongs to another resource, 'project/dev/nodes'. To take it over"
         in text
         for text in refused.errors
     ), refused.text
@@ -303,6 +246,7 @@ def test_two_stacks_do_not_take_each_others_nodes(cloud, stack_on, pulumi_stack)
     assert it.harm.releases == []
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_twenty_resources_against_a_service_that_throttles(cloud, stack_on):
@@ -324,16 +268,18 @@ AttachedNodes("nodes", cluster_id=args["cluster_id"], instance_ids=["i-bp1test00
 """
 
 
-def test_a_rename_without_an_alias_leaves_adopted_nodes_attached(cloud, stack_on):
+def test_a_rename_without_an_alias_needs_take_ownership_and_leaves_the_nodes_attached(
+    cloud, stack_on
+):
     it = cloud(attached=(1, 2))
     stack = stack_on(it)
     declare(stack, 1, 2)
     stack.up()
     stack.write(RENAMED)
+    assert "belongs to another resource, 'project/dev/nodes'" in stack.up(expect_failure=True).text
+    declare(stack, 1, 2, take_ownership=True)
     up = stack.up()
-    assert any(
-        "2 nodes now held by another resource stay attached" in t for t in up.messages("info")
-    )
+    assert "leaves the state" in "\n".join(up.messages("warning"))
     assert it.writes() == []
     assert sorted(it.nodes) == ids(1, 2)
     assert list(stack.resources()) == ["renamed"]
@@ -355,18 +301,7 @@ def test_a_replacement_that_creates_first_leaves_its_nodes_attached(cloud, stack
     assert it.nodes == {}
 
 
-def test_nor_does_it_where_the_nodes_can_not_be_given_its_new_identity(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
-    it.forget()
-    it.fault("error", "TagResources", times=None, status=403, code="Forbidden.RAM", message="no")
-    stack.up("--target-replace", stack.resources()["nodes"]["urn"])
-    assert it.writes() == []
-    assert sorted(it.nodes) == ids(1, 2)
-
-
+@pytest.mark.long
 def test_an_old_name_that_is_given_anew_does_not_take_the_nodes_along(cloud, stack_on):
     it = cloud()
     stack = stack_on(it)
@@ -380,8 +315,9 @@ def test_an_old_name_that_is_given_anew_does_not_take_the_nodes_along(cloud, sta
     assert it.calls("DeleteNodes") == []
 
 
+@pytest.mark.long
 def test_nor_one_that_was_not_settled_yet(cloud, stack_on):
-    """It is announced under the name that another resource has now."""
+    """It is tagged with the name that another resource has now."""
     soon = 'custom_timeouts=pulumi.CustomTimeouts(create="3s")'
     it = cloud(pace="held")
     stack = stack_on(
@@ -425,17 +361,22 @@ nodes = Component("component").nodes
     [
         the_resource_renamed,
         pytest.param(the_resource_renamed_in_the_state, marks=pytest.mark.long),
-        the_resource_moved_into_a_component,
+        pytest.param(the_resource_moved_into_a_component, marks=pytest.mark.long),
     ],
 )
 def test_a_rename_keeps_the_nodes_this_resources(cloud, stack_on, rename):
-    """Their mark has the former name; a replacement detaches and attaches them, too."""
+    """Their owner tag gets the present name; a replacement detaches and attaches them, too."""
     it = cloud(detached_instance_status="Stopped")
     stack = stack_on(it)
     declare(stack, 1, 2, 3)
     stack.up()
     rename(stack)
     it.forget()
+    stack.up()
+    owners = {x.tags["ehpc-nodes"] for x in it.world.instances.values() if x.tags}
+    assert it.writes() == []
+    assert len(owners) == 1
+    assert owners != {"project/dev/nodes"}
     declare(stack, 1, 2)
     assert "detach 1" in stack.preview().text
     stack.up()
@@ -453,7 +394,8 @@ def test_a_rename_keeps_the_nodes_this_resources(cloud, stack_on, rename):
     assert not any(x.tags for x in it.world.instances.values())
 
 
-@pytest.mark.parametrize("numbers", [(1, 2), pytest.param((2, 3), marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 3)])
 def test_a_rename_with_an_alias_and_another_image_in_one_run(cloud, stack_on, numbers):
     it = cloud(detached_instance_status="Stopped")
     stack = stack_on(it)
@@ -471,6 +413,7 @@ def test_a_rename_with_an_alias_and_another_image_in_one_run(cloud, stack_on, nu
     assert it.nodes == {}
 
 
+@pytest.mark.long
 def test_a_rename_with_an_alias_and_another_cluster_in_one_run(cloud, stack_on):
     it = cloud(detached_instance_status="Stopped")
     other = two_clusters(it)

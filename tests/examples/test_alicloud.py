@@ -126,7 +126,7 @@ def test_made_attached_left_alone_and_detached_before_they_are_deleted(ehpc, sta
     # what attaching changed is drift of the instances, and no reason to touch them
     stack.refresh()
     seen = stack.resources()["compute1"]["inputs"]
-    assert (seen["status"], seen["tags"].keys()) == ("Running", {"ehpc-nodes", "ehpc-nodes-id"})
+    assert (seen["status"], seen["tags"].keys()) == ("Running", {"ehpc-nodes", "ehpc-nodes-ref"})
     assert seen["imageId"] != OLD_IMAGE
     assert stack.preview("--expect-no-changes").errors == []
     with careless(stack.program):

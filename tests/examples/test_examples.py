@@ -168,7 +168,7 @@ def test_automation(ehpc, pulumi_stack, tmp_path):
     assert "done     compute" in lines
     assert "default" not in done.stdout, "a provider of the engine's own"
     assert f"{ids(1)[0]}  compute1  running  workq" in lines
-    assert any("0/2 nodes settled; waiting for" in line for line in lines), done.stdout
+    assert any("0/2 nodes done; waiting for" in line for line in lines), done.stdout
     assert sorted(ehpc.nodes) == ids(1, 2)
     done = run("dev", "detach")
     assert done.returncode == 0, done.stderr

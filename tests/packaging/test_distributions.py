@@ -24,7 +24,7 @@ import ehpc_nodes
 ROOT = Path(__file__).parents[2]
 EPOCH = 1_700_000_000
 # one worker for all, since each would build and install anew; a slow index may need a while
-pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(300), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(2400), pytest.mark.slow]
 
 
 def run(*command, cwd=None, expect=0, **changes):
@@ -36,7 +36,7 @@ def run(*command, cwd=None, expect=0, **changes):
         env={**env, **changes},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=1000,
         check=False,
     )
     assert done.returncode in ([expect] if isinstance(expect, int) else expect), (

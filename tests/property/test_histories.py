@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from property.machine import Histories
 
-EXAMPLES = int(os.environ.get("EHPC_HISTORIES", "150"))
+EXAMPLES = int(os.environ.get("EHPC_HISTORIES", "50"))
 SETTINGS = settings(
     max_examples=EXAMPLES,
     stateful_step_count=15,
@@ -18,7 +18,7 @@ SETTINGS = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 #: 1,500 take three minutes here.
-pytestmark = pytest.mark.timeout(max(120, EXAMPLES))
+pytestmark = pytest.mark.timeout(max(300, EXAMPLES))
 
 
 TestHistories = Histories.TestCase

@@ -185,7 +185,9 @@ def test_preflight_and_the_service_agree(flaws, wanted, owned, wished):
     bench = flaws.bench()
     more = {k: v for k, v in wished.items() if k != "image"} | wished.get("image", {})
     desired = Desired(CLUSTER, "cn-hangzhou", **more, replace_system_disks=True)
-    nodes = {i: NodeState(status="running", confirmed_at=1) for i in {*ids(*owned)} & {*bench.nodes}}
+    nodes = {
+        i: NodeState(status="running", confirmed_at=1) for i in {*ids(*owned)} & {*bench.nodes}
+    }
     held = {"instance_ids": sorted(nodes), "nodes": nodes}
     saved = State(cluster_id=CLUSTER, region="cn-hangzhou", **held)
     planned = bench.operations().plan_changes(

@@ -11,7 +11,8 @@ from ehpc_nodes.api.transport import read_answer
 from ehpc_nodes.clock import Deadline
 from ehpc_nodes.emulator import Dropped, Emulator
 from ehpc_nodes.models import Inputs
-from ehpc_nodes.reconcile.operations import Operations
+from ehpc_nodes.preflight.snapshot import Desired
+from ehpc_nodes.reconcile.operations import Operations, wanted_of
 from ehpc_nodes.testing.cloud import WRITES
 from ehpc_nodes.testing.worlds import CLUSTER, IMAGE, OLD_IMAGE, VPC, ids, iid
 from ehpc_nodes.testing.worlds import small_world as world
@@ -20,8 +21,8 @@ from unit.fakes import FakeClock, Said
 __all__ = [
     "CLUSTER",
     "IMAGE",
-    "OWNER",
     "OLD_IMAGE",
+    "OWNER",
     "VPC",
     "WRITES",
     "Bench",
@@ -30,10 +31,17 @@ __all__ = [
     "iid",
     "killed",
     "right_after",
+    "theirs",
     "world",
 ]
 
 OWNER = "project/stack/nodes"
+
+
+def theirs(name, *, pending=False):
+    """The owner tags of another resource; ``pending``: it may just be attaching the instance."""
+    reference = f"their-uid/{CLUSTER}/{'1-abcd' if pending else '0'}/"
+    return {"ehpc-nodes": name, "ehpc-nodes-ref": reference}
 
 
 class Both(FakeClock):
@@ -171,6 +179,13 @@ class Bench:
             self.creates += 1
             self.uid = f"uid{self.creates}"
         return self.operations(seconds).converge(self.inputs(*numbers, **changes), before)
+
+    def preview(self, *numbers, before=None, **changes):
+        """What a converge to these instances would do; a create gets a uid of its own."""
+        uid = self.uid if before else f"uid{self.creates + 1}"
+        inputs = self.inputs(*numbers, **changes)
+        desired = Desired(**inputs.model_dump(include={*Desired.__annotations__}))
+        return self.operations(uid=uid).plan_changes(desired, wanted_of(inputs), before)
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from ehpc_nodes.errors import (
     OutcomeUnknownError,
     WaitTimeoutError,
 )
-from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.marks import ATTACHING_KEY, TAG_KEY, settle
-from unit.emulated import CLUSTER, IMAGE, OWNER, OLD_IMAGE, Bench, ids, iid, killed, right_after
+from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
+from unit.emulated import CLUSTER, IMAGE, OLD_IMAGE, OWNER, Bench, ids, iid, killed, right_after
 
 #: Neither nodes nor tasks show an attach before it has ended.
 HIDDEN = {"nodes_listed": "at_end", "task_listed": False}
@@ -196,8 +196,8 @@ def test_instances_that_never_stop_end_it_before_anything_is_announced():
     with pytest.raises(WaitTimeoutError) as told:
         attach(bench, 1, 2, seconds=100)
     assert str(told.value) == (
-        f"Not done after 100 s: instances are not Stopped yet: {iid(1)}, {iid(2)}. The work goes on in"
-        " E-HPC; pulumi up will go on from there (more time: customTimeouts)."
+        f"Timed out after 100 s: instances are not Stopped yet: {iid(1)}, {iid(2)}. The work goes on in"
+        " E-HPC; Run pulumi up again: it continues from there and sends nothing twice. To wait longer, set custom_timeouts."
     )
     assert bench.calls("AddExistedNodes") == []
     assert bench.owners == {}

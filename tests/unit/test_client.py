@@ -13,8 +13,9 @@ from ehpc_nodes.errors import (
     BackendError,
     CertificateError,
     ConflictError,
-    NoTlsError,
+    LastingError,
     NotSentError,
+    NotTheServiceError,
     ThrottledError,
     TransportError,
     api_error,
@@ -290,17 +291,34 @@ def test_an_operation_that_e_hpc_calls_invalid_for_now_is_repeated_for_two_minut
     assert 1120 <= clock.time <= 1140
 
 
-def test_a_certificate_error_is_not_repeated():
-    exchange = Answers(CertificateError("X", "untrusted"))
-    with pytest.raises(CertificateError):
-        client(exchange)[0].list_nodes("c")
-    assert len(exchange.calls) == 1
+@pytest.mark.parametrize("kind", [LastingError, CertificateError])
+def test_what_only_a_setting_mends_is_not_repeated(kind):
+    exchange = Answers(kind("X", "untrusted"))
+    for call in (
+        lambda it: it.list_nodes("c"),
+        lambda it: it.set_queue("c", "q", ["h"]),
+    ):
+        before = len(exchange.calls)
+        with pytest.raises(kind):
+            call(client(exchange)[0])
+        assert len(exchange.calls) == before + 1
 
 
-def test_a_read_from_what_speaks_no_tls_is_repeated_for_seconds_only():
-    exchange = Answers(NoTlsError("X", "speaks no TLS"))
+def test_a_host_that_answered_before_is_not_unknown_for_good():
+    unknown = LastingError("X", "no connection to x: Name or service not known")
+    exchange = Answers(nodes("i-1"), unknown, nodes("i-1"))
+    it = client(exchange)[0]
+    assert it.list_nodes("c") == it.list_nodes("c")
+    exchange.answers = [unknown]
+    with pytest.raises(NotSentError, match="Name or service not known") as caught:
+        it.list_nodes("c")
+    assert not isinstance(caught.value, LastingError)
+
+
+def test_a_read_from_what_is_not_the_service_is_repeated_for_seconds_only():
+    exchange = Answers(NotTheServiceError("X", "speaks no TLS"))
     the_client, clock = client(exchange)
-    with pytest.raises(NoTlsError):
+    with pytest.raises(NotTheServiceError):
         the_client.list_nodes("c")
     assert len(exchange.calls) > 1
     assert clock.time <= 1020

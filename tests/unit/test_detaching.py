@@ -163,8 +163,8 @@ def test_nodes_that_stay_until_the_deadline_are_named():
         run(bench, 1, 2, seconds=50)
     (task,) = bench.emulator.world.open_tasks
     assert str(told.value) == (
-        f"Not done after 50 s: not detached yet: {iid(1)} (releasing), {iid(2)} (releasing); task {task}."
-        " The work goes on in E-HPC; pulumi up will go on from there (more time: customTimeouts)."
+        f"Timed out after 50 s: not detached yet: {iid(1)} (releasing), {iid(2)} (releasing); task {task}."
+        " The work goes on in E-HPC; Run pulumi up again: it continues from there and sends nothing twice. To wait longer, set custom_timeouts."
     )
     assert bench.owners == dict.fromkeys(ids(1, 2), OWNER)
 

@@ -7,8 +7,11 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import grpc
+import pulumi.dynamic
 import pytest
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime import rpc
@@ -326,6 +329,67 @@ def test_a_plugin_without_an_engines_address_prints(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["plugin"])
     serve(create_request(), Context()).info("attached")
     assert capsys.readouterr().out == "attached\n"
+
+
+# -- hearing Ctrl-C --------------------------------------------------------------------------------
+
+
+def servicer(cancel):
+    """A servicer as the SDK's: its frame holds it as `self`."""
+
+    class Servicer:
+        Cancel = cancel
+
+        def Create(self, request, context):  # noqa: N802 - gRPC's name
+            return current_call()
+
+    return Servicer()
+
+
+def unheard(self, request, context):
+    return empty_pb2.Empty()
+
+
+def wrapped(function):
+    def wrapper(self, request, context):
+        return function(self, request, context)
+
+    return wrapper
+
+
+@pytest.fixture
+def _untold(monkeypatch):
+    monkeypatch.setattr(engine, "_told_of_deafness", threading.Event())
+
+
+@pytest.mark.usefixtures("_untold")
+def test_the_engines_cancel_cancels_every_call(fake_engine):
+    serving = servicer(lambda self, request, context: empty_pb2.Empty())
+    calls = [serving.Create(create_request(), Context()) for _ in range(2)]
+    assert not any(call.cancelled.is_set() for call in calls)
+    assert serving.Cancel(empty_pb2.Empty(), Context()) == empty_pb2.Empty()
+    assert all(call.cancelled.is_set() for call in calls)
+    assert fake_engine.logged == []
+
+
+@pytest.mark.usefixtures("_untold")
+@pytest.mark.parametrize("cancel", [wrapped(unheard), None])
+def test_where_ctrl_c_can_not_be_heard_it_is_said_once(fake_engine, cancel):
+    serving = servicer(cancel)
+    for _ in range(2):
+        serving.Create(create_request(), Context())
+    assert fake_engine.logged == [(engine_pb2.WARNING, URN, engine.DEAF, False)]
+
+
+def test_this_sdk_lets_the_engines_cancel_be_heard():
+    """Wrapped as the other methods are, its code would have free variables. (The module serves when imported.)"""
+    source = Path(pulumi.dynamic.__file__).with_name("__main__.py").read_text()
+    definitions, serving, rest = source.rpartition("\nmain()")
+    assert serving
+    assert not rest.strip()
+    names: dict[str, Any] = {"__name__": "servicer"}
+    exec(definitions, names)
+    assert engine._listens_for_cancel(names["DynamicResourceProviderServicer"]())
 
 
 # -- the pool -------------------------------------------------------------------------------------

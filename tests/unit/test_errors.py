@@ -4,8 +4,8 @@ import pytest
 
 from ehpc_nodes import errors
 from ehpc_nodes.errors import api_error, listed, permission
-from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.models import Finding, State
+from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 
 STATE = State(cluster_id="ehpc-hz-a", region="cn-hangzhou")
 
@@ -87,8 +87,8 @@ TEXTS = [
     (
         errors.WaitTimeoutError("waiting for i-1 (uninit); task T-1 step 3 of 9", 60.4),
         (
-            "Not done after 60 s: waiting for i-1 (uninit); task T-1 step 3 of 9. The work goes on in"
-            " E-HPC; pulumi up will go on from there (more time: customTimeouts)."
+            "Timed out after 60 s: waiting for i-1 (uninit); task T-1 step 3 of 9. The work goes on in"
+            " E-HPC; Run pulumi up again: it continues from there and sends nothing twice. To wait longer, set custom_timeouts."
         ),
     ),
     (errors.RefusedError("detach_busy", "nodes run jobs."), "nodes run jobs."),
@@ -115,9 +115,9 @@ def test_every_error_has_a_text_here():
     by_code = subclasses(errors.ApiError)
     elsewhere = {
         *(errors.ConfigError, errors.NoRegionError, errors.NoCredentialsError),
-        errors.CertificateError,
-        errors.NoTlsError,
-    }  # test_settings, test_transport
+        *(errors.LastingError, errors.CertificateError),
+        errors.NotTheServiceError,
+    }  # test_settings, test_lasting_faults, test_transport
     assert subclasses(errors.EhpcError) - told - by_code - elsewhere == {errors.EhpcError}
 
 

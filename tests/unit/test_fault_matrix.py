@@ -5,6 +5,7 @@ import pytest
 from unit.matrix import ACTIONS, DONE, FAULTS, PAGE, TOLD, UNAFFECTED, VERBS, outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("action", ACTIONS)
 def test_row(action, verb):

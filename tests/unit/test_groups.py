@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 GROUPED = """
 import os, pathlib, pytest
 
@@ -14,6 +16,7 @@ def test_it(n):
 """
 
 
+@pytest.mark.slow
 def test_a_group_of_tests_runs_in_one_worker(tmp_path):
     (tmp_path / "test_grouped.py").write_text(GROUPED)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}

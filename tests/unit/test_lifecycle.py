@@ -3,8 +3,8 @@
 import pytest
 
 from ehpc_nodes.errors import RefusedError, WaitTimeoutError
-from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.preflight.snapshot import Desired
+from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from unit.emulated import CLUSTER, IMAGE, OWNER, Bench, ids, killed, right_after
 
 
@@ -78,7 +78,7 @@ def test_a_clash_of_host_names_makes_detaching_first_necessary():
 def test_the_deadline_keeps_what_is_pending_in_the_state_and_the_next_up_joins():
     bench = Bench(pace={"seconds": 500})
     with pytest.raises(
-        IncompleteError, match=r"Not done after 100 s: waiting for .*uninit"
+        IncompleteError, match=r"Timed out after 100 s: waiting for .*uninit"
     ) as caught:
         bench.up(1, 2, seconds=100.0)
     assert caught.value.state.instance_ids == ids(1, 2)

@@ -98,6 +98,11 @@ def test_nodes_are_the_compute_nodes_with_their_queues(bench, client):
         lookup.nodes(CLUSTER, queue="nope", client=client)
 
 
+def test_blanks_and_line_ends_around_an_argument_are_left_off(client):
+    found = lookup.nodes(f" {CLUSTER}\r\n", queue="workq ", client=client)
+    assert found == lookup.nodes(CLUSTER, queue="workq", client=client) != []
+
+
 def test_nodes_of_all_roles(client):
     seen = lookup.nodes(CLUSTER, compute_only=False, client=client)
     assert {n.roles for n in seen} == {("Scheduler",), ("Login",), ("Compute",)}

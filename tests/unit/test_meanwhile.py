@@ -5,7 +5,7 @@ import pytest
 from ehpc_nodes.emulator.world import Cluster, Queue
 from ehpc_nodes.errors import CancelledError, EhpcError, NotSentError, api_error
 from ehpc_nodes.reconcile.operations import IncompleteError
-from unit.emulated import CLUSTER, IMAGE, OWNER, VPC, Bench, ids, iid, right_after
+from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid, right_after
 
 CONFLICT = {"status": 403, "code": "ConflictOpt"}
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
@@ -37,11 +37,10 @@ def an_expired_token(bench, _patch):
     bench.clock.at(300, lambda: bench.fault("error", "*", **expired))
 
 
-@pytest.mark.parametrize("mark", ["", OWNER])
 @pytest.mark.parametrize("ended_by", [ctrl_c, an_expired_token])
-def test_a_run_that_is_ended_early_keeps_the_nodes_that_were_ready(ended_by, mark, monkeypatch):
+def test_a_run_that_is_ended_early_keeps_the_nodes_that_were_ready(ended_by, monkeypatch):
     """Of one task, one node is ready early and the other late."""
-    bench = Bench(3, mark=mark, pace={"seconds": 900})
+    bench = Bench(3, pace={"seconds": 900})
 
     def ready():
         bench.nodes[iid(1)].status = "running"
@@ -69,6 +68,7 @@ def test_ctrl_c_during_a_call_lets_no_write_follow(action, monkeypatch):
     assert bench.writes() == ["AddExistedNodes"] * (action == "AddExistedNodes")
 
 
+@pytest.mark.slow
 def test_a_call_that_is_repeated_keeps_to_the_time_limit():
     """However long the pauses are, which are partly by chance."""
     for _ in range(20):
@@ -113,6 +113,7 @@ def test_ctrl_c_is_heard_between_looks(monkeypatch):
     assert bench.writes() == []
 
 
+@pytest.mark.slow
 def test_attempts_with_many_looks_keep_to_the_time_limit():
     bench = where_looks_are_slow(Bench(350))
     bench.emulator.world.clusters[CLUSTER].node_quota = 500
@@ -120,7 +121,7 @@ def test_attempts_with_many_looks_keep_to_the_time_limit():
     began = bench.clock.now()
     with pytest.raises(EhpcError):
         bench.up(*range(1, 351), seconds=300)
-    assert bench.clock.now() - began <= 330
+    assert bench.clock.now() - began <= 331  # the last look may begin at its very end
     assert bench.nodes == {}
 
 
@@ -193,7 +194,6 @@ def refused_for_a_while(bench, patch, error, meanwhile):
     patch.setattr(bench, "exchange", refusing)
 
 
-@pytest.mark.parametrize("mark", ["", OWNER])
 @pytest.mark.parametrize("meanwhile", [attached_by_somebody, attached_and_stopped])
 @pytest.mark.parametrize(
     "error",
@@ -205,9 +205,9 @@ def refused_for_a_while(bench, patch, error, meanwhile):
     ids=["conflict", "throttling", "no connection"],
 )
 def test_an_attach_that_is_repeated_leaves_out_what_somebody_has_attached(
-    error, meanwhile, mark, monkeypatch
+    error, meanwhile, monkeypatch
 ):
-    bench = Bench(3, mark=mark)
+    bench = Bench(3)
     refused_for_a_while(bench, monkeypatch, error, meanwhile)
     with pytest.raises(IncompleteError, match="was taken meanwhile by") as told:
         bench.up(1, 2)
@@ -216,6 +216,7 @@ def test_an_attach_that_is_repeated_leaves_out_what_somebody_has_attached(
     assert bench.harm.disk_replacements == {iid(2): 1}
 
 
+@pytest.mark.slow
 def test_a_batch_that_waits_for_the_task_before_leaves_out_what_somebody_has_attached():
     bench = Bench(150, pace={"seconds": 600}, one_task_at_a_time=True)
     bench.clock.at(100, lambda: bench.emulator.outside.attach(iid(150), CLUSTER))
@@ -296,11 +297,10 @@ def test_a_second_batch_that_is_not_repeated_leaves_its_nodes_in_the_state(monke
 # -- looks that fail, or are late ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mark", [OWNER, ""])
 @pytest.mark.parametrize("action", ["ListClusters", "ListNodesNoPaging", "DescribeInstances"])
-def test_what_was_refused_and_never_repeated_counts_as_not_sent(action, mark):
+def test_what_was_refused_and_never_repeated_counts_as_not_sent(action):
     """The look before the second attempt fails for two minutes, and somebody starts an instance meanwhile."""
-    bench = Bench(4, mark=mark)
+    bench = Bench(4)
     bench.fault("error", "AddExistedNodes", **CONFLICT)
 
     def looks_fail():
@@ -350,9 +350,8 @@ ODD = {"status": 200, "content_type": "application/json", "after_effect": True}
 
 
 @pytest.mark.parametrize("task", ['["T"]', '{"Id": "T"}'])
-@pytest.mark.parametrize("mark", [OWNER, ""])
-def test_an_accepted_attach_whose_answer_has_another_form_is_looked_after(mark, task):
-    bench = Bench(3, mark=mark)
+def test_an_accepted_attach_whose_answer_has_another_form_is_looked_after(task):
+    bench = Bench(3)
     bench.fault("garbage", "AddExistedNodes", body=f'{{"TaskId": {task}}}', **ODD)
     assert bench.up(1, 2).instance_ids == sorted(bench.nodes) == ids(1, 2)
     assert bench.writes() == ["AddExistedNodes"]
@@ -367,7 +366,7 @@ def test_an_accepted_detach_whose_answer_has_another_form_is_looked_after():
 
 
 def test_a_second_batch_whose_answer_has_another_form_does_not_lose_the_first():
-    bench = Bench(150, mark="")
+    bench = Bench(150)
     bench.fault("garbage", "AddExistedNodes", body='{"TaskId": {}}', after=1, **ODD)
     state = bench.up(*range(1, 151))
     assert state.instance_ids == sorted(bench.nodes) == ids(*range(1, 151))

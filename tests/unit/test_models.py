@@ -145,3 +145,27 @@ def test_a_value_of_another_type_is_told_in_plain_words(name, kind):
 def test_an_entry_of_another_type_is_told_in_plain_words(kind):
     told = f"{TAKEN['instance_ids'][1]}; entry 1 is {kind}"
     assert findings(instance_ids=["i-a", KINDS[kind]]) == [("instance_ids", told)]
+
+
+# -- what files and shells leave around a value ----------------------------------------------------
+
+
+@pytest.mark.parametrize("around", [" {}", "{}\r", "{}\r\n", "\t{}\n"])
+def test_blanks_and_line_ends_around_an_argument_are_left_off(around):
+    texts = {
+        "cluster_id": "ehpc-hz-a",
+        "region": "cn-x",
+        "image_id": "m-bp1own",
+        "job_queue": "gpu",
+    }
+    given = {name: around.format(text) for name, text in texts.items()}
+    declared, found = check_form({**given, "instance_ids": [around.format("i-a")]}, ())
+    assert found == []
+    assert declared.model_dump(exclude_none=True) == {**texts, "instance_ids": ["i-a"]}
+    assert ResourceId.parse(around.format("ehpc-hz-a/1234")) == ResourceId("ehpc-hz-a", "1234")
+
+
+def test_blanks_do_not_hide_that_an_instance_is_listed_twice():
+    assert findings(instance_ids=["i-a", "i-a\r"]) == [
+        ("instance_ids", "i-a is listed more than once; list it once")
+    ]

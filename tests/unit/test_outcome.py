@@ -5,7 +5,6 @@ import pytest
 from ehpc_nodes.api.cache import Looks
 from ehpc_nodes.api.responses import Accepted, Node
 from ehpc_nodes.errors import CancelledError, WaitTimeoutError
-from ehpc_nodes.reconcile.operations import IncompleteError
 from ehpc_nodes.models import Failure, NodeState, State
 from ehpc_nodes.outcome import (
     PENDING,
@@ -16,6 +15,7 @@ from ehpc_nodes.outcome import (
     reasons,
     state_after,
 )
+from ehpc_nodes.reconcile.operations import IncompleteError
 from unit.emulated import CLUSTER, Bench, ids, iid, right_after
 
 FORBIDDEN = {"status": 403, "code": "NotAuthorized", "message": "No.", "times": None}
@@ -253,7 +253,7 @@ def test_only_exceptions_are_failed_nodes():
 
 def test_an_error_that_ends_an_operation_says_itself():
     operation = recorded(Bench().operation(sent={iid(1)}), 1)
-    assert ended_by(operation, WaitTimeoutError("why", 3)).startswith("Not done after 3 s: why.")
+    assert ended_by(operation, WaitTimeoutError("why", 3)).startswith("Timed out after 3 s: why.")
     cancelled = CancelledError("Cancelled while waiting.")
     assert ended_by(Bench().operation(), cancelled) == "Cancelled while waiting."
 

@@ -63,11 +63,13 @@ def test_a_tag_may_hold_no_address(scheme, parent):
     assert name.startswith(f"proj/dev/{scheme}")
 
 
+@pytest.mark.slow
 @given(urns)
 def test_an_owner_name_always_fits_a_tag(urn):
     assert 0 < len(name_of(urn)) <= 128
 
 
+@pytest.mark.slow
 @given(st.lists(urns, min_size=2, max_size=6, unique=True))
 def test_different_resources_have_different_owner_names(different):
     assert len({name_of(urn) for urn in different}) == len(different)

@@ -331,7 +331,9 @@ def test_a_replacement_in_an_unknown_cluster_names_all_nodes_with_a_warning(unkn
 def test_so_it_does_for_outputs_and_says_that_detached_nodes_run():
     olds = {"instance_ids": [ONE], "nodes": {ONE: {"host_name": "compute1"}}}
     line, findings = unseen(bag_of(1, cluster_id=UNKNOWN), olds)
-    assert line.startswith("first detach 1 (the instances are kept): compute1; 1 call; then attach 1 (")
+    assert line.startswith(
+        "first detach 1 (the instances are kept): compute1; 1 call; then attach 1 ("
+    )
     assert findings[1:] == [(NOT_STOPPED.property, NOT_STOPPED.reason, True)]
 
 

@@ -18,7 +18,6 @@ from ehpc_nodes.provider.properties import (
     known_ids,
     needs_update,
     resource_name,
-    saved_state,
     split_unknown,
     why_due,
 )

@@ -9,7 +9,7 @@ import pytest
 from pulumi.runtime import rpc
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
-from ehpc_nodes import AttachedNodes
+from ehpc_nodes import AttachedNodes, resource
 from ehpc_nodes.provider.dynamic import AttachedNodesProvider
 
 TYPE = "pulumi-python:dynamic/ehpc:AttachedNodes"
@@ -108,7 +108,9 @@ def test_what_is_not_given_is_left_out_and_consents_are_refused(mocks):
     assert mocks.inputs == {**DECLARED, **REFUSING}
 
 
-@pytest.mark.parametrize("name", ["image_id", "image_owner_alias", "job_queue", "retain_ids", "region"])
+@pytest.mark.parametrize(
+    "name", ["image_id", "image_owner_alias", "job_queue", "retain_ids", "region"]
+)
 def test_none_is_the_same_as_not_given(mocks, name):
     run(declared(**{name: None}))
     assert name not in mocks.inputs
@@ -265,3 +267,22 @@ def test_get_keeps_other_options():
         return {"urn": AttachedNodes.get("n", CLUSTER, opts=pulumi.ResourceOptions(farm)).urn}
 
     assert f"my:component:Farm${TYPE}::n" in run(program)["urn"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"ignore_changes": ["instance_ids"]}, []),
+        ({"ignore_changes": ["*", "image_id", "job_queue"]}, []),
+        ({"ignore_changes": ["instance_ids[0]"]}, ["ignore_changes: instance_ids[0]"]),
+        ({"ignore_changes": ['instance_ids["i-1"]']}, ['ignore_changes: instance_ids["i-1"]']),
+        ({"ignore_changes": ["instance_ids.i-1"]}, ["ignore_changes: instance_ids.i-1"]),
+        ({"ignore_changes": ['["instance_ids"][0]']}, ['ignore_changes: ["instance_ids"][0]']),
+        ({"replace_on_changes": ["cluster_id", "image_id"]}, []),
+        ({"replace_on_changes": ["job_queue"]}, ["replace_on_changes: job_queue"]),
+        ({"replace_on_changes": ["*"]}, ["replace_on_changes: *"]),
+    ],
+)
+def test_options_that_have_no_effect_are_told(options, told):
+    found = resource._without_effect(pulumi.ResourceOptions(**options))
+    assert [text.partition(" has no effect")[0] for text in found] == told

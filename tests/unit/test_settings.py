@@ -51,7 +51,7 @@ def test_no_region_says_where_to_set_it():
     )
 
 
-@pytest.mark.parametrize("region", ["evil.example/x", "-", "cn-", "cn--x", "cn-x\n", "c" * 64])
+@pytest.mark.parametrize("region", ["evil.example/x", "-", "cn-", "cn--x", "cn x", "c" * 64])
 def test_a_region_that_is_none_is_refused(region):
     with pytest.raises(ConfigError, match="has not the form of one"):
         settings.resolve_region({"ehpc:region": region}.get, {})
@@ -170,14 +170,22 @@ def test_blanks_around_a_key_are_left_off():
     assert resolved(given, region="cn-x").credentials() == Credentials("a", "b", "c")
 
 
-@pytest.fixture
-def profile(tmp_path, monkeypatch):
-    """Writes the profile that the official library reads, in a home of its own."""
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A home for the official library, which is on no ECS instance; it reads its variables when it is imported."""
     monkeypatch.setattr("alibabacloud_credentials.utils.auth_constant.HOME", str(tmp_path))
+    utils = "alibabacloud_credentials.utils.auth_util"
+    monkeypatch.setattr(f"{utils}.environment_ecs_metadata_disabled", "true")
+    (tmp_path / ".aliyun").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def profile(tmp_path):
+    """Writes the profile that the official library reads."""
 
     def written(**parts):
         path = tmp_path / ".aliyun" / "config.json"
-        path.parent.mkdir()
         entry = {"name": "work", "mode": "StsToken", **parts}
         path.write_text(json.dumps({"current": "work", "profiles": [entry]}))
 
@@ -194,7 +202,13 @@ def profile(tmp_path, monkeypatch):
 )
 @pytest.mark.parametrize(
     ("config", "source"),
-    [({"ehpc:profile": "work"}, "profile 'work' (ehpc:profile)"), ({}, "default chain")],
+    [
+        (
+            {"ehpc:profile": "work"},
+            "profile 'work' (ehpc:profile) in ~/.aliyun/config.json",
+        ),
+        ({}, "~/.aliyun/config.json"),
+    ],
 )
 def test_keys_of_a_profile_are_looked_at_too(profile, config, source, part, told):
     profile(**{"access_key_id": "a", "access_key_secret": "b", "sts_token": "c", part: "SECRET…"})
@@ -227,7 +241,7 @@ def test_a_proxys_password_is_not_told_by_the_library_either(profile, monkeypatc
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(ConfigError, match="No usable profile 'work'") as caught:
+    with pytest.raises(ConfigError, match="No key from profile 'work'") as caught:
         resolved({"ehpc:profile": "work"}, region="cn-x").credentials()
     shown = "".join(traceback.format_exception(caught.value))
     assert "hunter2" not in shown + caplog.text
@@ -237,7 +251,7 @@ def test_an_unknown_profile_is_named():
     get = resolved({"ehpc:profile": "nobody"}, region="cn-x").credentials
     with pytest.raises(ConfigError) as caught:
         get()
-    told = "No usable profile 'nobody' (ehpc:profile) in ~/.aliyun/config.json: "
+    told = "No key from profile 'nobody' (ehpc:profile) in ~/.aliyun/config.json: there is no such"
     assert str(caught.value).startswith(told)
     assert str(caught.value).endswith("or run: aliyun configure.")
 
@@ -253,10 +267,10 @@ def test_a_profile_of_the_default_chain_is_named_too(more, ini):
     get = resolved({}, {"ALIBABA_CLOUD_PROFILE": "nobody", **more}, region="cn-x").credentials
     with pytest.raises(ConfigError) as caught:
         get()
-    assert str(caught.value).startswith(
-        f"No usable profile 'nobody' (ALIBABA_CLOUD_PROFILE) in ~/.aliyun/config.json or {ini},"
-        " and no other credentials. Set ALIBABA_CLOUD_ACCESS_KEY_ID and "
-    )
+    for file in ("~/.aliyun/config.json", ini):
+        assert f"- {file}, profile 'nobody' (ALIBABA_CLOUD_PROFILE): there is no" in str(
+            caught.value
+        )
 
 
 @pytest.mark.parametrize("value", ["-1", "0", "abc", "99999"])
@@ -291,5 +305,42 @@ def test_it_is_told_where_region_and_credentials_come_from():
     )
     found = resolved({"ehpc:region": "cn-y", "alicloud:profile": "work"}, environ)
     assert found.region_source == "ehpc:region"
-    assert found.credentials_source == "profile 'work' (alicloud:profile)"
+    assert found.credentials_source == "profile 'work' (alicloud:profile) in ~/.aliyun/config.json"
     assert settings.resolve(lambda _: None, {}, region="cn-z").credentials_source == "default chain"
+
+
+#: Blanks and line ends as files, shells and Windows leave them.
+AROUND = [" {}", "{}\n", "{}\r\n", "\t{}\r"]
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("name", ["ehpc:region", "alicloud:region", *settings.REGION_VARIABLES])
+def test_blanks_around_a_region_are_left_off_wherever_it_is_set(name, around):
+    given = {name: around.format("cn-x")}
+    assert settings.resolve_region(given.get, given) == "cn-x"
+    assert resolved({}, region=around.format("cn-y")).region == "cn-y"
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_blanks_around_any_other_setting_are_left_off(around):
+    texts = {
+        "ehpc:endpoint": "ehpc.example",
+        "ehpc:ownershipTags": "false",
+        "ehpc:graceSeconds": "3",
+        "ALIBABA_CLOUD_ECS_ENDPOINT": "ecs.example",
+        "alicloud:profile": "work",
+    }
+    given = {name: around.format(text) for name, text in texts.items()}
+    found = settings.resolve(given.get, given, region="cn-x")
+    assert (found.ehpc_endpoint, found.ecs_endpoint) == (
+        "https://ehpc.example",
+        "https://ecs.example",
+    )
+    assert (found.ownership_tags, found.grace_seconds) == (False, 3.0)
+    assert found.credentials_source.startswith("profile 'work' ")
+
+
+def test_a_blank_variable_counts_as_not_set():
+    environ = {"ALIBABA_CLOUD_REGION_ID": " ", "ALICLOUD_REGION": "cn-x", "ALICLOUD_PROFILE": "\n"}
+    found = settings.resolve(lambda _: None, environ)
+    assert (found.region, found.credentials_source) == ("cn-x", "default chain")

@@ -12,14 +12,14 @@ from ehpc_nodes.marks import ATTACHING_KEY, TAG_KEY
 from ehpc_nodes.models import Finding
 from ehpc_nodes.sight import (
     NOT_SEEN,
+    Desired,
     ImageFacts,
     Sight,
-    Desired,
     facts_of,
     members_of_others,
     system_of,
 )
-from unit.emulated import CLUSTER, IMAGE, OWNER, OLD_IMAGE, VPC, Bench, ids, iid
+from unit.emulated import CLUSTER, IMAGE, OLD_IMAGE, OWNER, VPC, Bench, ids, iid
 
 ONE, TWO = ids(1, 2)
 OTHER = "ehpc-hz-other"

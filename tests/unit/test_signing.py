@@ -27,6 +27,7 @@ params = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(params)
 def test_query_is_encoded_as_the_official_sdk_encodes_it(query):
     # the official code escapes values only; names of this API are plain
@@ -55,6 +56,7 @@ def test_signature_is_the_hex_hmac_of_the_official_sdk():
     assert signing.signature(KEY.access_key_secret, to_sign) == expected
 
 
+@pytest.mark.slow
 @given(params, st.sampled_from(["GET", "POST"]), st.sampled_from(["", "fake-security-token"]))
 def test_authorization_is_the_official_sdks(query, method, token):
     plain = {f"P{n}": value for n, value in enumerate(query.values())}

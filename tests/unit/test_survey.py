@@ -8,7 +8,7 @@ from ehpc_nodes.emulator.world import Cluster
 from ehpc_nodes.errors import BackendError, ClusterNotFoundError
 from ehpc_nodes.models import Finding
 from ehpc_nodes.plan import Plan
-from ehpc_nodes.sight import Sight, Desired
+from ehpc_nodes.sight import Desired, Sight
 from ehpc_nodes.survey import Survey, survey_removal, with_image
 from unit.emulated import CLUSTER, IMAGE, OWNER, VPC, Bench, ids, iid
 

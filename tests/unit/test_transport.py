@@ -17,8 +17,8 @@ from ehpc_nodes.errors import (
     ApiError,
     CertificateError,
     ConfigError,
-    NoTlsError,
     NotSentError,
+    NotTheServiceError,
     ThrottledError,
     TransportError,
 )
@@ -264,10 +264,10 @@ def test_an_untrusted_certificate_is_one_clear_line_until_its_authority_is_named
 def test_an_endpoint_that_speaks_no_tls_is_told_how_it_is_written(server):
     place = f"127.0.0.1:{server.server_port}"
     told = f"speaks no TLS: for the emulator write http://{place}"
-    with pytest.raises(NoTlsError) as caught:
+    with pytest.raises(NotTheServiceError) as caught:
         exchange(f"https://{place}", source="ehpc:endpoint")("ListNodes", {})
     assert caught.value.reason == f"{place} (ehpc:endpoint) {told}"
-    with pytest.raises(NoTlsError) as caught:
+    with pytest.raises(NotTheServiceError) as caught:
         clock_skew(f"https://{place}")
     assert caught.value.reason == f"it {told}"
 

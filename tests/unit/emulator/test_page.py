@@ -202,6 +202,7 @@ def test_compute10_stands_after_compute9(make):
     assert text.index("compute5 ") < text.index("compute9 ") < text.index("compute10 ")
 
 
+@pytest.mark.slow
 def test_of_very_many_nodes_the_unusual_are_shown(make):
     def change(data):
         data["clusters"][0]["nodes"] += [
@@ -313,6 +314,7 @@ def test_the_journal(visitor, cloud):
     assert "ListQueues 400 Throttling.User fault: throttle" in text
 
 
+@pytest.mark.slow
 def test_the_account_of_harm(visitor, cloud):
     assert "0 System disks replaced none 0 Instances released none 0 Double attaches none" in (
         visitor.text()
@@ -425,6 +427,7 @@ def filled(kind):
     return {"kind": kind, "action": action, "times": "2", **fields}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_added_and_removed(visitor, cloud, kind):
     form = filled(kind)

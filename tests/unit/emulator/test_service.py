@@ -153,6 +153,7 @@ ACTIONS = [
 ]
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_whatever_is_asked_gets_an_answer(data):
     version, action, names = data.draw(st.sampled_from(ACTIONS))

@@ -305,6 +305,7 @@ WRITES = [
 ]
 
 
+@pytest.mark.slow
 @given(st.sampled_from(WRITES), anything)
 def test_whatever_is_sent_gets_an_answer(write, body):
     method, path = write

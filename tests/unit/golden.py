@@ -1,0 +1,323 @@
+"""One instance a line: facts, and what the tables say of them. A row of the tables without a line here is a gap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ehpc_nodes.reconcile import plan
+from ehpc_nodes.reconcile.facts import (
+    Call,
+    EcsIs,
+    Facts,
+    Generation,
+    NodeIs,
+    Saved,
+    Tag,
+    TaskIs,
+    Verdict,
+)
+from ehpc_nodes.reconcile.plan import Rules
+
+G = Generation
+MINE = {"tag": Tag.MINE, "generation": G.CONFIRMED, "saved": Saved.NODE}
+PENDING = {"tag": Tag.MINE, "generation": G.PENDING}
+THIS_RUN = {"tag": Tag.MINE, "generation": G.THIS_RUN}
+READY = {"node": NodeIs.READY, "seen_node": True, "ecs": EcsIs.RUNNING}
+BROKEN = {"node": NodeIs.FAILED, "seen_node": True, "ecs": EcsIs.RUNNING}
+INITIAL = {"node": NodeIs.INITIAL, "seen_node": True, "ecs": EcsIs.RUNNING}
+RELEASING = {"node": NodeIs.RELEASING, "seen_node": True, "ecs": EcsIs.RUNNING}
+MANAGER = {**READY, "is_compute": False}
+STOPPED = {"ecs": EcsIs.STOPPED, "absence_counts": True}
+RUNS = {"ecs": EcsIs.RUNNING, "absence_counts": True}
+UNWANTED: dict[str, Any] = {"wanted": False}
+DESTROY = {"wanted": False, "destroy": True}
+PREPARED = {**THIS_RUN, **STOPPED}
+OTHERS = {"tag": Tag.OTHER, "generation": G.CONFIRMED}
+PLANNED = {"planned": True}
+UNPLANNED = {"planned": False}
+
+Case = tuple[str, str, dict[str, Any]]
+#: What the tables say (owner, phase, action, kept, guard), what it is about, and the facts.
+CASES: tuple[Case, ...] = (
+    # whose
+    ("OTHER ATTACHED LEAVE NOTHING", "listed by another resource of the run", {**MINE, **READY, **UNWANTED, "claimed": True}),
+    ("MINE ATTACHED KEEP NODE", "listed by another resource of the run, and by this one", {**MINE, **READY, "claimed": True}),
+    ("MINE ATTACHED KEEP NODE", "my uid, in the state", {**MINE, **READY}),
+    ("MINE ATTACHED KEEP NODE", "my uid, sent, in no state", {**MINE, **READY, "saved": Saved.NO}),
+    ("MINE ATTACHED KEEP NODE", "my uid, adopted, in the state", {**MINE, **READY, "generation": G.ADOPTED}),
+    ("NOBODY ATTACHED ADOPT NOTHING", "my uid, adopted, in no state", {**READY, "tag": Tag.MINE, "generation": G.ADOPTED}),
+    ("NOBODY ATTACHED LEAVE NOTHING", "my uid, adopted, in no state, not wanted", {**READY, **UNWANTED, "tag": Tag.MINE, "generation": G.ADOPTED}),
+    ("OTHER ATTACHED REFUSE NOTHING", "another name's node", {**OTHERS, **READY}),
+    ("OTHER ATTACHED REFUSE NOTHING", "another name's node, in the state", {**OTHERS, **READY, "saved": Saved.NODE}),
+    ("NOBODY ATTACHED ADOPT NOTHING", "another name's node, with take_ownership", {**OTHERS, **READY, "take_ownership": True}),
+    ("NOBODY ATTACHED ADOPT NOTHING", "another name's pending node, with take_ownership", {**OTHERS, **READY, "generation": G.PENDING, "take_ownership": True}),
+    ("OTHER STOPPED REFUSE NOTHING", "another name's pending instance, with take_ownership", {**OTHERS, "generation": G.PENDING, **STOPPED, "quiet": 600.0, "take_ownership": True}),
+    ("NOBODY STOPPED PREPARE NOTHING", "another name's free instance, with take_ownership", {**OTHERS, **STOPPED, "take_ownership": True}),
+    ("OTHER ATTACHED LEAVE NOTHING", "another name's node, not wanted, with take_ownership", {**OTHERS, **READY, **UNWANTED, "take_ownership": True}),
+    ("OTHER ATTACHED LEAVE NOTHING", "another name's node, in the state, not wanted", {**OTHERS, **READY, **UNWANTED, "saved": Saved.NODE}),
+    ("MINE ATTACHED RENEW NODE", "no tag, in the state", {**READY, "saved": Saved.NODE}),
+    ("NOBODY ATTACHED ADOPT NOTHING", "no tag, in no state", {**READY}),
+    ("NOBODY ATTACHED LEAVE NOTHING", "this name with another uid, not wanted", {**READY, **UNWANTED, "tag": Tag.SAME_NAME, "generation": G.PENDING}),
+    ("NOBODY ATTACHED ADOPT NOTHING", "this name with another uid, wanted", {**READY, "tag": Tag.SAME_NAME, "generation": G.PENDING}),
+    ("NOBODY ATTACHED LEAVE NOTHING", "this name with another uid, in the state, not wanted", {**READY, **UNWANTED, "tag": Tag.SAME_NAME, "saved": Saved.NODE}),
+    # failed
+    ("MINE FAILED FAIL NODE", "this run says so", {**MINE, **READY, "verdict": Verdict.FAILED}),
+    ("MINE FAILED FAIL NOTHING", "taken by somebody", {**MINE, **READY, "verdict": Verdict.TAKEN}),
+    ("OTHER FAILED FAIL NOTHING", "another's that this run took for its own", {**OTHERS, **STOPPED, "verdict": Verdict.TAKEN}),
+    ("MINE FAILED FAIL NOTHING", "its task has ended, and it is absent", {**THIS_RUN, **RUNS, "sent": Call.OVER, "steady": 30.0}),
+    ("MINE FAILED FAIL NOTHING", "an earlier run's task has ended, and it is absent", {**PENDING, **RUNS, "task": TaskIs.OVER, "steady": 30.0}),
+    ("MINE ATTACHING WAIT ATTACHING", "its task has just ended", {**THIS_RUN, **RUNS, "sent": Call.OVER, "absence_counts": True}),
+    ("MINE ATTACHING WAIT ATTACHING", "its task has ended, absence does not count", {**THIS_RUN, **RUNS, "sent": Call.OVER, "absence_counts": False, "steady": 30.0}),
+    ("MINE FAILED FAIL NODE", "still a node after its detach", {**MINE, **READY, **UNWANTED, "detached": Call.OVER}),
+    ("MINE STOPPED UNTAG NOTHING", "no node after its detach", {**MINE, **STOPPED, **UNWANTED, "detached": Call.OVER}),
+    # what is not touched
+    ("MINE NOT_COMPUTE REFUSE NOTHING", "a manager", {**MINE, **MANAGER}),
+    ("MINE NOT_COMPUTE REFUSE NOTHING", "a manager, not wanted", {**MINE, **MANAGER, **UNWANTED}),
+    ("MINE NOT_COMPUTE REFUSE NOTHING", "a manager, in a destroy", {**MINE, **MANAGER, **DESTROY}),
+    ("MINE NOT_COMPUTE REFUSE NOTHING", "a manager that nobody may read", {**MINE, **MANAGER, "unreadable": True}),
+    ("NOBODY STOPPED PREPARE NOTHING", "no node, whatever its role", {**STOPPED, "is_compute": False}),
+    ("MINE UNREADABLE REFUSE AS_IT_WAS", "not readable", {**MINE, **READY, "unreadable": True}),
+    ("MINE UNREADABLE REFUSE AS_IT_WAS", "not readable, not wanted", {**MINE, **READY, **UNWANTED, "unreadable": True}),
+    ("MINE UNREADABLE REFUSE AS_IT_WAS", "not readable, in a destroy", {**MINE, **READY, **DESTROY, "unreadable": True}),
+    ("MINE UNREADABLE REFUSE AS_IT_WAS", "not readable, releasing", {**MINE, **RELEASING, "unreadable": True}),
+    ("MINE UNREADABLE REFUSE NOTHING", "not readable, in no state", {**THIS_RUN, **STOPPED, "unreadable": True}),
+    # being detached
+    ("MINE DETACHING WAIT NODE", "releasing", {**MINE, **RELEASING}),
+    ("MINE DETACHING WAIT NODE", "releasing, not wanted", {**MINE, **RELEASING, **UNWANTED}),
+    ("MINE DETACHING WAIT NODE", "releasing, in a destroy", {**MINE, **RELEASING, **DESTROY}),
+    ("MINE DETACHING WAIT NODE", "releasing, settled in the state", {**MINE, **RELEASING, "confirmed": True}),
+    ("MINE DETACHING WAIT NODE", "DeleteNodes was answered", {**MINE, **READY, **UNWANTED, "detached": Call.ANSWERED, "detached_age": 600.0, "confirmed": True}),
+    ("MINE DETACHING WAIT NODE", "DeleteNodes without an answer, just now", {**MINE, **READY, **UNWANTED, "detached": Call.UNANSWERED}),
+    ("MINE ATTACHED DETACH NODE", "DeleteNodes without an answer, a grace period ago", {**MINE, **READY, **UNWANTED, "detached": Call.UNANSWERED, "detached_age": 30.0}),
+    ("MINE STOPPED UNTAG NOTHING", "no node after DeleteNodes", {**MINE, **STOPPED, **UNWANTED, "detached": Call.ANSWERED}),
+    ("MINE STOPPED UNTAG NOTHING", "no node after DeleteNodes without an answer", {**MINE, **STOPPED, **UNWANTED, "detached": Call.UNANSWERED}),
+    # nodes
+    ("MINE ATTACHED KEEP NODE", "settled in the state, with any status", {**MINE, **INITIAL, "confirmed": True}),
+    ("MINE ATTACHED KEEP NODE", "settled in the state, and a task names it", {**MINE, **READY, "confirmed": True, "task": TaskIs.RUNNING}),
+    ("MINE BROKEN FAIL NODE", "settled in the state, and in exception", {**MINE, **BROKEN, "confirmed": True}),
+    ("MINE STOPPED PREPARE NOTHING", "settled in the state, and no node", {**MINE, **STOPPED, "confirmed": True}),
+    ("MINE ATTACHED KEEP NODE", "sent, and its task has ended", {**THIS_RUN, **READY, "sent": Call.OVER}),
+    ("MINE ATTACHED KEEP NODE", "a task that named it has ended", {**PENDING, **READY, "task": TaskIs.OVER}),
+    ("MINE ATTACHED KEEP NODE", "sent, and running for the grace period", {**THIS_RUN, **READY, "sent": Call.ANSWERED, "steady": 30.0}),
+    ("MINE ATTACHING WAIT ATTACHING", "sent, and running just now", {**THIS_RUN, **READY, "sent": Call.ANSWERED}),
+    ("MINE ATTACHING WAIT ATTACHING", "a task names it, and running just now", {**PENDING, **READY, "task": TaskIs.RUNNING}),
+    ("MINE ATTACHED DETACH NODE", "not wanted", {**MINE, **READY, **UNWANTED}),
+    ("MINE ATTACHED DETACH NODE", "in a destroy", {**MINE, **READY, **DESTROY}),
+    ("MINE ATTACHED REFUSE NODE", "not wanted, busy", {**MINE, **READY, **UNWANTED, "busy": True}),
+    ("MINE ATTACHED DETACH NODE", "not wanted, busy, with detach_busy", {**MINE, **READY, **UNWANTED, "busy": True, "detach_busy": True}),
+    ("MINE ATTACHED FAIL NODE", "not wanted, tried three times", {**MINE, **READY, **UNWANTED, "tries": 3}),
+    ("MINE ATTACHED DETACH NODE", "not wanted, tried twice", {**MINE, **READY, **UNWANTED, "tries": 2}),
+    ("MINE ATTACHED FAIL NODE", "not wanted, busy, tried three times", {**MINE, **READY, **UNWANTED, "busy": True, "tries": 3}),
+    ("MINE ATTACHED UNTAG NOTHING", "retained", {**MINE, **READY, **UNWANTED, "retained": True}),
+    ("MINE ATTACHED LEAVE NOTHING", "retained, without a tag", {**READY, **UNWANTED, "saved": Saved.NODE, "retained": True}),
+    ("MINE BROKEN UNTAG NOTHING", "retained, in exception", {**MINE, **BROKEN, **UNWANTED, "retained": True}),
+    ("MINE ATTACHING WAIT NOTHING", "retained, being attached", {**PENDING, **INITIAL, **UNWANTED, "retained": True}),
+    ("MINE ATTACHED RENEW NODE", "under a former name", {**MINE, **READY, "former_name": True}),
+    ("MINE ATTACHED KEEP NODE", "under a former name, and ECS does not know it", {**MINE, **READY, "ecs": EcsIs.NOT_FOUND, "former_name": True}),
+    ("MINE ATTACHED RENEW NODE", "under a former name, in another queue", {**MINE, **READY, "former_name": True, "misplaced": True}),
+    ("MINE ATTACHED MOVE NODE", "in another queue", {**MINE, **READY, "misplaced": True}),
+    ("MINE ATTACHED MOVE NODE", "without a tag, in another queue, and ECS does not know it", {**READY, "ecs": EcsIs.NOT_FOUND, "saved": Saved.NODE, "misplaced": True}),
+    ("MINE BROKEN FAIL NODE", "in exception", {**MINE, **BROKEN}),
+    ("NOBODY BROKEN ADOPT NOTHING", "in exception, nobody's", {**BROKEN}),
+    ("MINE BROKEN DETACH NODE", "in exception, not wanted", {**MINE, **BROKEN, **UNWANTED}),
+    ("MINE BROKEN DETACH NODE", "in exception, in a destroy", {**MINE, **BROKEN, **DESTROY}),
+    ("MINE BROKEN REFUSE NODE", "in exception, not wanted, busy", {**MINE, **BROKEN, **UNWANTED, "busy": True}),
+    ("MINE ATTACHING WAIT ATTACHING", "sent, in exception just now", {**THIS_RUN, **BROKEN, "sent": Call.ANSWERED}),
+    ("MINE BROKEN FAIL NODE", "initing a grace period after its task's end", {**THIS_RUN, **INITIAL, "sent": Call.OVER, "steady": 30.0}),
+    ("MINE ATTACHING WAIT ATTACHING", "initing just after its task's end", {**THIS_RUN, **INITIAL, "sent": Call.OVER}),
+    ("MINE ATTACHING WAIT ATTACHING", "initing for long", {**THIS_RUN, **INITIAL, "sent": Call.ANSWERED, "steady": 30.0}),
+    ("MINE ATTACHING WAIT ATTACHING", "any other status", {**PENDING, **READY, "node": NodeIs.OTHER}),
+    ("MINE ATTACHING WAIT ATTACHING", "being attached, not wanted", {**PENDING, **INITIAL, **UNWANTED}),
+    ("MINE ATTACHING WAIT ATTACHING", "being attached, in a destroy", {**PENDING, **INITIAL, **DESTROY}),
+    # another cluster
+    ("NOBODY OTHER_CLUSTER REFUSE NOTHING", "a node of another cluster", {**STOPPED, "in_other_cluster": True}),
+    ("MINE OTHER_CLUSTER LEAVE NOTHING", "a node of another cluster, not wanted", {**MINE, **STOPPED, **UNWANTED, "in_other_cluster": True}),
+    ("MINE OTHER_CLUSTER LEAVE NOTHING", "a node of another cluster, in a destroy", {**MINE, **STOPPED, **DESTROY, "in_other_cluster": True}),
+    ("MINE ATTACHED KEEP NODE", "a node of both", {**MINE, **READY, "in_other_cluster": True}),
+    ("MINE OTHER_CLUSTER REFUSE NOTHING", "pending for another cluster, and it runs", {**PENDING, **RUNS, "for_other_cluster": True}),
+    ("MINE RESULT_UNKNOWN WAIT ATTACHING", "pending for another cluster, and Stopped", {**PENDING, **STOPPED, "for_other_cluster": True}),
+    ("MINE STOPPED PREPARE NOTHING", "pending for another cluster, and quiet", {**PENDING, **STOPPED, "for_other_cluster": True, "quiet": 30.0}),
+    ("MINE RUNNING REFUSE NOTHING", "known to another cluster's run, and it runs", {**MINE, **RUNS, "for_other_cluster": True}),
+    # may have been sent
+    ("MINE STUCK FAIL ATTACHING", "only runs, for ten minutes", {**PENDING, **RUNS, "awake_for": 600.0}),
+    ("MINE STUCK LEAVE ATTACHING", "only runs, for ten minutes, not wanted", {**PENDING, **RUNS, **UNWANTED, "awake_for": 600.0}),
+    ("MINE STUCK FAIL ATTACHING", "only runs, for ten minutes, in a destroy", {**PENDING, **RUNS, **DESTROY, "awake_for": 600.0}),
+    ("MINE ATTACHING WAIT ATTACHING", "only runs", {**PENDING, **RUNS}),
+    ("MINE ATTACHING WAIT ATTACHING", "runs for ten minutes, and a task names nobody", {**PENDING, **RUNS, "awake_for": 600.0, "unnamed_task": True}),
+    ("MINE ATTACHING WAIT ATTACHING", "runs for ten minutes, and its task has ended", {**PENDING, **RUNS, "awake_for": 600.0, "task": TaskIs.OVER}),
+    ("MINE ATTACHING WAIT ATTACHING", "runs for ten minutes, sent by this run", {**THIS_RUN, **RUNS, "awake_for": 600.0, "saved": Saved.ATTACHING, "sent": Call.UNANSWERED}),
+    ("MINE RUNNING REFUSE NOTHING", "runs for ten minutes, and nobody sent it", {**MINE, **RUNS, "awake_for": 600.0}),
+    ("MINE ATTACHING WAIT ATTACHING", "a task names it", {**PENDING, **STOPPED, "task": TaskIs.RUNNING}),
+    ("NOBODY ATTACHING WAIT NOTHING", "a task names it, nobody's", {**STOPPED, "task": TaskIs.RUNNING}),
+    ("MINE ATTACHING WAIT ATTACHING", "sent and answered", {**PREPARED, "sent": Call.ANSWERED, "quiet": 600.0}),
+    ("MINE ATTACHING WAIT ATTACHING", "sent without an answer, and it runs", {**THIS_RUN, **RUNS, "sent": Call.UNANSWERED}),
+    ("MINE ATTACHING WAIT ATTACHING", "sent without an answer, and on another image", {**PREPARED, "sent": Call.UNANSWERED, "image_changed": True, "quiet": 600.0}),
+    ("MINE ATTACHING WAIT ATTACHING", "sent without an answer, and a mate shows it", {**PREPARED, "sent": Call.UNANSWERED, "mate_shows": True, "quiet": 600.0}),
+    ("MINE RESULT_UNKNOWN WAIT ATTACHING", "sent without an answer", {**PREPARED, "sent": Call.UNANSWERED}),
+    ("MINE PREPARED ATTACH ATTACHING", "sent without an answer, and quiet", {**PREPARED, "sent": Call.UNANSWERED, "quiet": 30.0}),
+    ("MINE RESULT_UNKNOWN WAIT ATTACHING", "sent without an answer, quiet, and a task names nobody", {**PREPARED, "sent": Call.UNANSWERED, "quiet": 30.0, "unnamed_task": True}),
+    ("MINE RESULT_UNKNOWN WAIT ATTACHING", "pending", {**PENDING, **STOPPED}),
+    ("MINE RESULT_UNKNOWN WAIT ATTACHING", "pending, not wanted", {**PENDING, **STOPPED, **UNWANTED}),
+    ("MINE RESULT_UNKNOWN WAIT ATTACHING", "pending, in a destroy", {**PENDING, **STOPPED, **DESTROY}),
+    ("MINE STOPPED PREPARE NOTHING", "pending, and quiet", {**PENDING, **STOPPED, "quiet": 30.0}),
+    ("MINE RESULT_UNKNOWN WAIT ATTACHING", "pending, quiet, and a task names nobody", {**PENDING, **STOPPED, "quiet": 30.0, "unnamed_task": True}),
+    ("MINE RESULT_UNKNOWN WAIT ATTACHING", "pending, quiet, on another image than before", {**PENDING, **STOPPED, "quiet": 599.0, "image_replaced": True}),
+    ("MINE STOPPED PREPARE NOTHING", "pending, quiet for ten minutes, on another image", {**PENDING, **STOPPED, "quiet": 600.0, "image_replaced": True}),
+    ("MINE RESULT_UNKNOWN WAIT ATTACHING", "pending, on another image since this run read it", {**PENDING, **STOPPED, "image_changed": True, "image_replaced": True}),
+    ("MINE RESULT_UNKNOWN WAIT ATTACHING", "pending, quiet, and Stopping", {**PENDING, **STOPPED, "ecs": EcsIs.STOPPING, "quiet": 600.0}),
+    ("MINE RESULT_UNKNOWN WAIT ATTACHING", "the state says attaching", {**STOPPED, "saved": Saved.ATTACHING}),
+    ("MINE STOPPED PREPARE NOTHING", "the state says attaching, and quiet", {**STOPPED, "saved": Saved.ATTACHING, "quiet": 30.0}),
+    ("MINE STOPPED UNTAG NOTHING", "the state says attaching, and it was detached", {**STOPPED, **UNWANTED, "tag": Tag.MINE, "generation": G.LEAVING, "saved": Saved.ATTACHING}),
+    ("MINE STOPPED PREPARE NOTHING", "known, with another image than before", {**MINE, **STOPPED, "image_replaced": True}),
+    ("NOBODY STOPPED PREPARE NOTHING", "this name with another uid, and known", {**STOPPED, "tag": Tag.SAME_NAME, "generation": G.ADOPTED}),
+    # absent
+    ("MINE ABSENCE_UNCONFIRMED WAIT AS_IT_WAS", "in the state, and absent just now", {**MINE, **STOPPED, "absence_counts": False}),
+    ("MINE ABSENCE_UNCONFIRMED WAIT AS_IT_WAS", "in the state, absent just now, not wanted", {**MINE, **STOPPED, **UNWANTED, "absence_counts": False}),
+    ("MINE ABSENCE_UNCONFIRMED WAIT AS_IT_WAS", "in the state, absent just now, in a destroy", {**MINE, **STOPPED, **DESTROY, "absence_counts": False}),
+    ("NOBODY ABSENCE_UNCONFIRMED WAIT NOTHING", "a node in this run, and absent just now", {**STOPPED, "seen_node": True, "absence_counts": False}),
+    ("MINE ABSENCE_UNCONFIRMED WAIT NOTHING", "a node in this run, in no state", {**PREPARED, "seen_node": True, "absence_counts": False}),
+    ("NOBODY STOPPED PREPARE NOTHING", "never a node", {**STOPPED, "absence_counts": False}),
+    # free
+    ("NOBODY NOT_FOUND REFUSE NOTHING", "no such instance", {"ecs": EcsIs.NOT_FOUND}),
+    ("MINE NOT_FOUND UNTAG NOTHING", "no such instance, not wanted", {**MINE, **UNWANTED, "ecs": EcsIs.NOT_FOUND, "absence_counts": True}),
+    ("MINE NOT_FOUND UNTAG NOTHING", "no such instance, in a destroy", {**MINE, **DESTROY, "ecs": EcsIs.NOT_FOUND, "absence_counts": True}),
+    ("NOBODY STARTING REFUSE NOTHING", "starting", {"ecs": EcsIs.STARTING, "stop_running": True}),
+    ("MINE STARTING UNTAG NOTHING", "starting, not wanted", {**MINE, **RUNS, **UNWANTED, "ecs": EcsIs.STARTING}),
+    ("MINE STARTING UNTAG NOTHING", "starting, in a destroy", {**MINE, **RUNS, **DESTROY, "ecs": EcsIs.STARTING}),
+    ("NOBODY RUNNING REFUSE NOTHING", "running", {**RUNS}),
+    ("NOBODY RUNNING STOP NOTHING", "running, with stop_running", {**RUNS, "stop_running": True}),
+    ("MINE RUNNING STOP NOTHING", "prepared, and running, with stop_running", {**THIS_RUN, **RUNS, "stop_running": True}),
+    ("MINE RUNNING UNTAG NOTHING", "running, not wanted", {**MINE, **RUNS, **UNWANTED}),
+    ("MINE RUNNING UNTAG NOTHING", "running, in a destroy", {**MINE, **RUNS, **DESTROY}),
+    ("MINE RUNNING LEAVE NOTHING", "running, not wanted, without a tag", {**RUNS, **UNWANTED, "saved": Saved.NODE}),
+    ("NOBODY RUNNING LEAVE NOTHING", "running, not wanted, nobody's", {**RUNS, **UNWANTED}),
+    ("NOBODY STOPPING WAIT NOTHING", "stopping", {"ecs": EcsIs.STOPPING}),
+    ("MINE STOPPING UNTAG NOTHING", "stopping, not wanted", {**MINE, **STOPPED, **UNWANTED, "ecs": EcsIs.STOPPING}),
+    ("MINE STOPPING UNTAG NOTHING", "stopping, in a destroy", {**MINE, **STOPPED, **DESTROY, "ecs": EcsIs.STOPPING}),
+    ("MINE STOPPING WAIT NOTHING", "prepared, and stopping", {**PREPARED, "ecs": EcsIs.STOPPING}),
+    ("NOBODY STOPPED PREPARE NOTHING", "Stopped", {**STOPPED}),
+    ("MINE STOPPED UNTAG NOTHING", "Stopped, not wanted", {**MINE, **STOPPED, **UNWANTED}),
+    ("MINE STOPPED UNTAG NOTHING", "Stopped, in a destroy", {**MINE, **STOPPED, **DESTROY}),
+    ("NOBODY STOPPED PREPARE NOTHING", "tagged by a namesake's run", {**STOPPED, "tag": Tag.SAME_NAME, "generation": G.THIS_RUN}),
+    ("MINE STOPPED PREPARE NOTHING", "prepared for another cluster", {**PREPARED, "for_other_cluster": True}),
+    ("MINE STOPPED PREPARE NOTHING", "prepared, and on another image", {**PREPARED, "image_changed": True}),
+    ("MINE PREPARED ATTACH NOTHING", "prepared", {**PREPARED}),
+    ("MINE PREPARED ATTACH NOTHING", "prepared, tried twice", {**PREPARED, "tries": 2}),
+    ("MINE PREPARED FAIL NOTHING", "prepared, tried three times", {**PREPARED, "tries": 3}),
+    ("MINE STOPPED PREPARE NOTHING", "to be prepared, tried three times", {**MINE, **STOPPED, "tries": 3}),
+    ("MINE PREPARED UNTAG NOTHING", "prepared, not wanted", {**PREPARED, **UNWANTED}),
+    ("MINE PREPARED UNTAG NOTHING", "prepared, in a destroy", {**PREPARED, **DESTROY}),
+    # the first plan
+    ("MINE PREPARED ATTACH NOTHING NEW", "not planned", {**PREPARED, **UNPLANNED}),
+    ("MINE RUNNING REFUSE NOTHING NEW", "not planned, and running", {**MINE, **RUNS, **UNPLANNED}),
+    ("MINE STOPPED PREPARE NOTHING NEW", "not planned, and Stopped", {**MINE, **STOPPED, **UNPLANNED}),
+    ("MINE STOPPING WAIT NOTHING NEW", "not planned, and stopping", {**MINE, **STOPPED, **UNPLANNED, "ecs": EcsIs.STOPPING}),
+    ("MINE STARTING REFUSE NOTHING NEW", "not planned, and starting", {**MINE, **RUNS, **UNPLANNED, "ecs": EcsIs.STARTING}),
+    ("MINE ATTACHED KEEP NODE", "not planned, and a node", {**MINE, **READY, **UNPLANNED}),
+    ("MINE RESULT_UNKNOWN WAIT ATTACHING", "not planned, and not known yet", {**PENDING, **STOPPED, **UNPLANNED}),
+    ("MINE ABSENCE_UNCONFIRMED WAIT AS_IT_WAS", "not planned, and absent just now", {**MINE, **STOPPED, **UNPLANNED, "absence_counts": False}),
+    ("MINE STOPPED UNTAG NOTHING", "not planned, not wanted", {**MINE, **STOPPED, **UNPLANNED, **UNWANTED}),
+    ("MINE FAILED FAIL NOTHING", "not planned, and failed", {**MINE, **STOPPED, **UNPLANNED, "verdict": Verdict.FAILED}),
+    ("NOBODY STOPPED PREPARE NOTHING", "planned", {**STOPPED, **PLANNED}),
+    ("NOBODY ATTACHED ADOPT NOTHING CHANGED", "planned, and somebody attached it", {**READY, "seen_node": False, **PLANNED}),
+    ("MINE ATTACHED KEEP NODE", "planned, and sent", {**THIS_RUN, **READY, "seen_node": False, **PLANNED, "sent": Call.OVER}),
+    ("MINE ATTACHED KEEP NODE", "planned, pending, and a node", {**PENDING, **READY, "seen_node": False, **PLANNED}),
+    ("MINE ATTACHED KEEP NODE", "planned, and the state's node is back", {**MINE, **READY, "seen_node": False, **PLANNED}),
+    ("NOBODY ATTACHED ADOPT NOTHING", "planned, and the node is back", {**READY, **PLANNED}),
+    ("NOBODY DETACHING WAIT NOTHING", "planned, and still releasing", {**RELEASING, "seen_node": False, **PLANNED}),
+    ("NOBODY ATTACHING WAIT NOTHING CHANGED", "planned, and a task names it", {**STOPPED, **PLANNED, "task": TaskIs.RUNNING}),
+    ("NOBODY RUNNING REFUSE NOTHING CHANGED", "planned, and somebody started it", {**RUNS, **PLANNED, "woke": True}),
+    ("NOBODY STOPPED PREPARE NOTHING CHANGED", "planned, and somebody changed its image", {**STOPPED, **PLANNED, "image_changed": True}),
+    ("OTHER STOPPED REFUSE NOTHING CHANGED", "planned, and another resource tagged it", {**OTHERS, **STOPPED, **PLANNED}),
+    ("OTHER ATTACHED REFUSE NOTHING CHANGED", "planned, sent, and another resource tagged it", {**OTHERS, **READY, **PLANNED, "sent": Call.OVER}),
+    ("OTHER ATTACHED LEAVE NOTHING", "planned, and not wanted", {**OTHERS, **READY, **PLANNED, **UNWANTED}),
+    ("OTHER ATTACHED REFUSE NOTHING", "another's, not planned", {**OTHERS, **READY, **UNPLANNED}),
+)  # fmt: skip
+
+
+RULES = ("destroy", "stop_running", "detach_busy")
+
+
+def decided(facts: dict[str, Any]) -> plan.Decision:
+    """The decision about these facts, with the rules among them."""
+    rules = {k: v for k, v in facts.items() if k in RULES}
+    about = Facts(**{k: v for k, v in facts.items() if k not in RULES})
+    return plan.decide(about, Rules(30.0, **rules))
+
+
+def said_of(facts: dict[str, Any]) -> str:
+    """What the tables say of these facts."""
+    decision = decided(facts)
+    words = [decision.owner, decision.phase, decision.action, plan.kept_as(decision)]
+    guard = plan.guard(decision)
+    return " ".join(word.name for word in [*words, *filter(None, [guard])])
+
+
+# -- what comes next ---------------------------------------------------------------------------------------------
+
+ADOPTED = {**READY}
+RENEWED = {**MINE, **READY, "former_name": True}
+GOES = {**MINE, **READY, **UNWANTED}
+PENDING_GOES = {**PENDING, **READY, **UNWANTED}
+LEAVES = {**MINE, **RELEASING, **UNWANTED}
+WANTED_LEAVES = {**MINE, **RELEASING}
+UNKNOWN = {**PENDING, **STOPPED}
+UNKNOWN_GOES = {**PENDING, **STOPPED, **UNWANTED}
+TO_STOP = {**RUNS, "stop_running": True}
+STOPS = {"ecs": EcsIs.STOPPING}
+ABSENT = {**MINE, **STOPPED, "absence_counts": False}
+ABSENT_GOES = {**ABSENT, **UNWANTED}
+TO_PREPARE = {**STOPPED}
+COMES = {**PENDING, **INITIAL}
+COMES_GOES = {**COMES, **UNWANTED}
+TO_MOVE = {**MINE, **READY, "misplaced": True}
+KEPT = {**MINE, **READY}
+FAILED = {**MINE, **STOPPED, "verdict": Verdict.FAILED}
+FAILED_GOES = {**MINE, **READY, **UNWANTED, "verdict": Verdict.FAILED}
+BROKEN_NODE = {**MINE, **BROKEN}
+BROKEN_BY_US = {**THIS_RUN, **BROKEN, "sent": Call.OVER}
+FREE_GOES = {**MINE, **STOPPED, **UNWANTED}
+REFUSED_BOUND = {**OTHERS, **STOPPED}
+
+#: The next step and its instances, and the instances of the plan. What ends in ``@`` and a name has this host name.
+PLANS: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
+    ("", {"a": KEPT, "b": FREE_GOES, "c": FAILED}),
+    ("ADOPT a b", {"b": ADOPTED, "a": RENEWED, "c@x": PENDING_GOES, "d@x": PREPARED}),
+    ("SETTLE b", {"a": GOES, "b": PENDING_GOES, "c": PREPARED}),
+    ("SETTLE b", {"a": KEPT, "b": PENDING_GOES}),
+    ("CLEAR a", {"a@x": GOES, "b@x": PREPARED, "c@y": GOES}),
+    ("CLEAR a", {"a@x": GOES, "b@x": TO_STOP, "c": UNKNOWN}),
+    ("CLEAR a", {"a@x": GOES, "b@x": WANTED_LEAVES}),
+    ("ATTACH b", {"a@x": GOES, "b@y": PREPARED}),
+    ("ATTACH b", {"a@": GOES, "b@": PREPARED}),
+    ("DETACH a", {"a@x": GOES, "b@x": KEPT}),
+    ("DETACH a", {"a@x": GOES, "b@x": REFUSED_BOUND}),
+    ("CLEARED a", {"a@x": LEAVES, "b@x": PREPARED, "c@y": LEAVES}),
+    ("CLEARED a c", {"a": WANTED_LEAVES, "b": TO_STOP, "c": UNKNOWN}),
+    ("CLEARED a", {"a": UNKNOWN_GOES, "b": PREPARED}),
+    ("CLEARED b", {"a": WANTED_LEAVES | {"tag": Tag.OTHER}, "b": UNKNOWN}),
+    ("STOP a", {"a": TO_STOP, "b": STOPS, "c": TO_PREPARE, "d": PREPARED, "e": COMES}),
+    ("STOPPED a b", {"a": ABSENT, "b": STOPS, "c": TO_PREPARE, "d": PREPARED}),
+    ("STOPPED a", {"a": ABSENT_GOES, "b": PREPARED}),
+    ("PREPARE a", {"a": TO_PREPARE, "b": PREPARED, "c": COMES, "d": LEAVES}),
+    ("ATTACH a", {"a": PREPARED, "b": COMES, "c": TO_MOVE, "d": GOES}),
+    ("ATTACHED a c d", {"a": COMES, "b": TO_MOVE, "c": COMES_GOES, "d": ABSENT_GOES, "e": GOES}),
+    ("ATTACHED a", {"a": UNKNOWN_GOES, "b": GOES}),
+    ("ATTACHED a", {"a": COMES, "b": FAILED, "c": GOES}),
+    ("MOVE a", {"a": TO_MOVE, "b": GOES, "c": LEAVES}),
+    ("DETACH a", {"a": GOES, "b": LEAVES, "c": KEPT}),
+    ("DETACHED a", {"a": LEAVES, "b": KEPT}),
+    ("DETACH b", {"a": BROKEN_NODE, "b": GOES}),
+    ("DETACH b", {"a": FAILED_GOES, "b": GOES}),
+    ("", {"a": BROKEN_BY_US, "b": GOES, "c": LEAVES, "d": TO_MOVE}),
+    ("", {"a": FAILED, "b": GOES, "c": LEAVES, "d": TO_MOVE}),
+    ("CLEAR b", {"a": FAILED, "b@x": GOES, "c@x": PREPARED}),
+)
+
+
+def next_of(instances: dict[str, dict[str, Any]], *, failed: bool = False) -> str:
+    """The next step of a plan and its instances."""
+    hosts = {name.partition("@")[0]: name.partition("@")[2] for name in instances}
+    decisions = {name.partition("@")[0]: decided(facts) for name, facts in instances.items()}
+    following = plan.next_step(plan.Plan(decisions, hosts, failed=failed))
+    return f"{following.step.name} {' '.join(following.ids)}" if following else ""
