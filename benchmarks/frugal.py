@@ -10,12 +10,13 @@ from pulumi.dynamic import ConfigureRequest
 
 from ehpc_nodes.emulator.journal import Entry
 from ehpc_nodes.provider.dynamic import AttachedNodesProvider
+from ehpc_nodes.provider.run_registry import OthersInRun
 from unit.emulated import CLUSTER, WRITES, Bench, ids
 
 from .table import Row
 
-#: What an operation looks with while it waits.
-POLLS = ("ListTasks", "ListNodesNoPaging")
+#: What an operation reads while it waits.
+POLLS = ("ListTasks", "ListNodes")
 
 
 class Run(AttachedNodesProvider):
@@ -28,10 +29,9 @@ class Run(AttachedNodesProvider):
         }  # the SDK's Config looks values up in the same way
         self.configure(ConfigureRequest(config=config))
 
-    def _lifecycle(self, _call: Any, _region: str, seconds: float, *, marks: bool = True) -> Any:
-        lifecycle = self.bench.operations(seconds, mark=self.bench.name if marks else "")
-        lifecycle.looks = self._looks
-        return lifecycle
+    def _operations(self, call: Any, _region: str, seconds: float) -> Any:
+        others = OthersInRun(self._registry, call.urn)
+        return self.bench.operations(seconds, reads=self._reads, others=others)
 
 
 def declared(numbers: Sequence[int]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def lateness(wait: float) -> float:
 
 
 def polls(entries: Sequence[Entry]) -> int:
-    """The looks at lists from the last AddExistedNodes on; a task that is asked for by its id is no poll."""
+    """The reads of lists from the last AddExistedNodes on; a task that is asked for by its id is no poll."""
     last = max(n for n, entry in enumerate(entries) if entry.action == "AddExistedNodes")
     return sum(entry.action in POLLS and "TaskId" not in entry.params for entry in entries[last:])
 

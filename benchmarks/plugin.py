@@ -18,13 +18,13 @@ from ehpc_nodes.provider.dynamic import AttachedNodesProvider
 from .frugal import declared
 
 
-class Marking(AttachedNodesProvider):
-    """Marks without the engine, which would tell the resource's name."""
+class Named(AttachedNodesProvider):
+    """Names the resource on owner tags without the engine, which would give its name."""
 
-    def _lifecycle(self, *args: Any, **options: Any) -> Any:
-        lifecycle = super()._lifecycle(*args, **options)
-        lifecycle.mark = threading.current_thread().name
-        return lifecycle
+    def _operations(self, *args: Any, **options: Any) -> Any:
+        operations = super()._operations(*args, **options)
+        operations.name = threading.current_thread().name
+        return operations
 
 
 def peak_memory() -> float:
@@ -37,7 +37,7 @@ def peak_memory() -> float:
 def main(count: int) -> None:
     """Check and create, as in one run of the engine."""
     config: Any = json.load(sys.stdin)
-    provider = Marking()
+    provider = Named()
     provider.configure(ConfigureRequest(config=config))
     checked = provider.check({}, declared(range(1, count + 1)))
     assert not checked.failures, checked.failures[:3]

@@ -21,7 +21,7 @@ from .reach import refuse_other_region
 #: What one resource declares: nodes of one queue, of one image and owner alias.
 Group = tuple[str, str, str]
 
-HEAD = '''"""The compute nodes of {cluster}{part}, adopted as they are: nothing is attached anew.
+HEAD = '''"""The compute nodes of {cluster}{part}, adopted as they are: no disk is replaced.
 
 Made by `ehpc-nodes program`. A node taken out of a list is detached, an instance added is attached; attaching
 replaces its system disk, which needs replace_system_disks=True.
@@ -94,7 +94,7 @@ def _is(node: lookup.Node, role: str) -> bool:
 
 
 def _owners(client: Client, instance_ids: Sequence[str]) -> dict[str, str]:
-    """The resources that manage the instances, by their marks; none without the permission to see them."""
+    """The resources that manage the instances, by their owner tags; none without the permission to read them."""
     try:
         found = client.describe_instances(instance_ids)
     except AuthError as error:
@@ -106,7 +106,8 @@ def _owners(client: Client, instance_ids: Sequence[str]) -> dict[str, str]:
 
 def _why_not(node: lookup.Node, group: Group, owners: dict[str, str]) -> str:
     if node.instance_id in owners:
-        return f"is managed by {_plain(owners[node.instance_id])}"
+        owner = _plain(owners[node.instance_id])
+        return f"is managed by {owner}: to take it over, list it with take_ownership=True, and in retain_ids there"
     if any(role.lower() != responses.COMPUTE_ROLE for role in node.roles):
         return f"is never managed, for its roles: {_plain(', '.join(node.roles))}"
     if node.status.lower() not in responses.NODE_READY:

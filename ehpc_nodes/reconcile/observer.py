@@ -113,6 +113,7 @@ class Observer:
     _ended: float = math.inf
     _look_at: float = math.inf
     _own_tasks: frozenset[str] = frozenset()
+    _unnamed: frozenset[str] = frozenset()
     _named: dict[str, responses.Task] = field(default_factory=dict)
     _status: dict[str, tuple[str, float]] = field(default_factory=dict)
     _quiet: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -190,9 +191,9 @@ class Observer:
             return
         self.tasks = found.seen
         running = {task.task_id: task for task in self.tasks}
-        self._named |= {
-            i: task for task in self.tasks if task.may_attach for i in task.instance_ids
-        }
+        attaching = {t.task_id: t.instance_ids for t in self.tasks if t.may_attach}
+        self._unnamed = frozenset(task_id for task_id, ids in attaching.items() if not ids)
+        self._named |= {i: running[task_id] for task_id, ids in attaching.items() for i in ids}
         gone = {t.task_id for t in self._named.values() if not t.over and t.task_id not in running}
         for write in self.ledger.writes:
             if write.task_id and write.over_at is None:
@@ -551,10 +552,7 @@ class Observer:
     def _has_unnamed_task(self, sent: Write | None) -> bool:
         """Whether a task runs that may be an earlier run's call, or this run's that got no answer."""
         others = self._own_tasks | (sent.before if sent and not sent.answered else frozenset())
-        return any(
-            task.may_attach and not task.instance_ids and task.task_id not in others
-            for task in self.tasks
-        )
+        return not self._unnamed <= others
 
     def task_about(self, instance_id: str) -> responses.Task | None:
         """The task of this run's call about the instance, else one that names it."""
@@ -606,7 +604,8 @@ class Observer:
         if instance_id not in self.nodes:
             return bool({"ListTasks", "DescribeInstances"} & self.denied.keys())
         no_tags = "DescribeInstances" in self.denied and instance_id not in self.instances
-        return no_tags and not (wanted and saved is not Saved.NO) and not self.reporting
+        refresh = self.reporting and not self.wanted.ids  # keeps a node, whatever its tags say
+        return no_tags and not (wanted and saved is not Saved.NO) and not refresh
 
 
 def is_awake(instance: responses.Instance | None) -> bool:

@@ -330,7 +330,9 @@ class Reconciler:
             elif self.observer.is_fresh(following.ids):
                 self._write(following)
             else:
-                self.look(following.ids, elsewhere=following.step in BEFORE_ATTACH)
+                before = following.step in BEFORE_ATTACH  # then the next step's are read with it
+                bound = [i for i in self._active if before and self.decisions[i].bound]
+                self.look({*following.ids, *bound}, elsewhere=before)
         except UNREAD as error:
             if not self.ledger.has_written or self.deadline.passed:
                 raise

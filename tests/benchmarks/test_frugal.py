@@ -10,7 +10,7 @@ import pytest
 from pulumi.dynamic import ConfigureRequest
 
 from benchmarks.frugal import Run, attach_a_thousand, declared, lateness, polls
-from benchmarks.plugin import Marking
+from benchmarks.plugin import Named
 from ehpc_nodes.emulator import Emulator, EmulatorServer
 from unit.emulated import CLUSTER, WRITES, Bench, ids, world
 
@@ -77,7 +77,7 @@ def polls_of(resources):
     """The looks while waiting, of so many resources that one plugin's process creates."""
     emulator = Emulator(world(resources, pace={"seconds": 8}, queues=("workq",)))
     with EmulatorServer(emulator) as server:
-        provider = Marking()
+        provider = Named()
         provider.configure(ConfigureRequest(config=config_of(server)))
         inputs = {"region": "cn-hangzhou"}
         threads = [
@@ -111,9 +111,7 @@ def test_a_plugin_that_attaches_ten_thousand_nodes_takes_120_mb_at_most():
     with EmulatorServer(Emulator(world(10_000, queues=("workq",)))) as server:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.plugin", "10000"],
-            input=json.dumps(
-                {**config_of(server), "ehpc:graceSeconds": "1"}
-            ),  # waited for without marks,
+            input=json.dumps({**config_of(server), "ehpc:graceSeconds": "1"}),
             capture_output=True,
             text=True,
             check=False,

@@ -87,7 +87,7 @@ def test_it_changes_nothing(examine, server):
 
 NEEDED = {
     *("ehpc:ListNodes", "ehpc:ListTasks", "ecs:DescribeInstances"),
-    *("ehpc:AddExistedNodes", "ehpc:DeleteNodes"),
+    *("ehpc:AddExistedNodes", "ehpc:DeleteNodes", "ecs:TagResources"),
 }
 
 

@@ -111,3 +111,14 @@ def test_a_compute_node_with_another_role_is_left_out_and_named(run, server):
     text = run("program", CLUSTER).stdout
     assert "(i-bp1test0002) is never managed, for its roles: Compute, Login\n" in text
     assert [a["instance_ids"] for a in declared(text).values()] == [[iid(1)]]
+
+
+def test_a_node_of_another_resource_is_left_out_with_the_way_to_take_it_over(run, server):
+    server.emulator.world.instances[iid(2)].tags["ehpc-nodes"] = "other/dev/nodes"
+    text = run("program", CLUSTER).stdout
+    (told,) = [line for line in text.splitlines() if line.startswith("# not listed: ")]
+    assert told == (
+        f"# not listed: compute2 ({iid(2)}) is managed by other/dev/nodes: to take it over, list it with"
+        " take_ownership=True, and in retain_ids there"
+    )
+    assert [a["instance_ids"] for a in declared(text).values()] == [[iid(1)]]

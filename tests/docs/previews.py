@@ -10,14 +10,14 @@ from pulumi.output import UNKNOWN
 from benchmarks.frugal import Run, declared
 from ehpc_nodes.api.settings import resolve_region
 from ehpc_nodes.errors import ConfigError
-from ehpc_nodes.marks import ATTACHING_KEY, TAG_KEY
 from ehpc_nodes.models import Finding, check_form
 from ehpc_nodes.provider.engine import EngineCall
-from ehpc_nodes.provider.preview import forecast_replacement, forecast_unseen
+from ehpc_nodes.provider.preview import preview_replacement, preview_unread
+from ehpc_nodes.reconcile.owner_tags import NAME_KEY, REFERENCE_KEY
 from ehpc_nodes.testing.worlds import CLUSTER, ids
 from engine.program import declare
 from unit.emulated import OWNER, Bench
-from unit.test_preflight import OWN, ROWS, survey
+from unit.test_preflight import OWN, ROWS, plan, planned_for
 
 ONE, TWO, THREE = ids(1, 2, 3)
 
@@ -104,8 +104,8 @@ def form(**arguments):
     return check_form({"cluster_id": CLUSTER, "instance_ids": [ONE], **arguments}, ())[1]
 
 
-def wish_of(**more):
-    """Checked inputs, as a replacement's forecast takes them."""
+def properties_of(**more):
+    """Checked inputs, as a replacement's preview takes them."""
     return {
         "cluster_id": CLUSTER,
         "region": "cn-hangzhou",
@@ -113,12 +113,13 @@ def wish_of(**more):
         "replace_system_disks": True,
         "stop_running": False,
         "detach_busy": False,
+        "take_ownership": False,
         **more,
     }
 
 
 def replaced(bench, **news):
-    return forecast_replacement(lambda _: bench.operations(), wish_of(**news), {ONE}, wish_of())
+    return preview_replacement(lambda _: bench.operations(), properties_of(**news), {ONE}, properties_of())
 
 
 def checked(**arguments):
@@ -145,9 +146,9 @@ def of_second(first, second, then=lambda run, urn: None):
 
 
 def detaches(run, urn):
-    """The run's resource lets go of what it lists."""
-    run._claims.withdraw(urn)
-    run._claims.let_go(urn, CLUSTER, [ONE])
+    """The run's resource detaches what it lists."""
+    run._registry.withdraw(urn)
+    run._registry.detach(urn, [ONE])
 
 
 def no_region():
@@ -158,32 +159,50 @@ def no_region():
     return []
 
 
-def of_mark(*owned, **tags):
-    """Of another instance that carries this resource's mark; of a create, where none is owned."""
-    bench = Bench(attached=(*(3 for _ in owned), *(() if tags else (2,))))
-    bench.emulator.world.instances[TWO].tags |= {TAG_KEY: OWNER, **tags}
-    return survey(bench, [ONE, *owned], owned).findings
+def of_tagged(number, *has, cluster_id=CLUSTER, uid="uid1", status="Stopped", **changes):
+    """Of a resource with nodes (or a create), where an instance carries such owner tags."""
+    bench = Bench(attached=has)
+    saved = bench.up(*has) if has else None
+    bench.uid = "uid1"
+    instance = bench.emulator.world.instances[ids(number)[0]]
+    reference = f"{uid}/{cluster_id}/7-ab/{instance.image_id}"
+    instance.tags |= {NAME_KEY: OWNER, REFERENCE_KEY: reference}
+    instance.status = status
+    bench.clock.advance(60)
+    return plan(bench, [ONE, *ids(*has)], saved, stop_running=True, **changes).findings
 
 
-def of_elsewhere(status):
-    """Of an instance to attach that was announced for another cluster."""
-    bench = Bench()
-    one = bench.emulator.world.instances[ONE]
-    one.tags |= {TAG_KEY: OWNER, ATTACHING_KEY: "ehpc-hz-other"}
-    one.status = status
-    return survey(bench, stop_running=True).findings
+def of_node(number, *has, uid="uid1"):
+    """The same of a node."""
+    bench = Bench(attached=(number, *has))
+    saved = bench.up(*has) if has else None
+    bench.uid = "uid1"
+    tags = {NAME_KEY: OWNER, REFERENCE_KEY: f"{uid}/{CLUSTER}/7-ab/m-1"}
+    bench.emulator.world.instances[ids(number)[0]].tags |= tags
+    return plan(bench, [ONE, *ids(*has)], saved).findings
 
 
-def of_interrupted():
-    bench = Bench(attached=(2,))
-    bench.emulator.world.instances[TWO].tags |= {TAG_KEY: OWNER, ATTACHING_KEY: CLUSTER}
-    return survey(bench).findings
+def of_detached():
+    bench = Bench(attached=(1, 2))
+    saved = bench.up(1, 2)
+    bench.emulator.outside.detach(ONE)
+    bench.clock.advance(60)
+    return plan(bench, [ONE, TWO], saved, stop_running=True).findings
+
+
+def unreadable_to_detach():
+    bench = Bench(attached=(1, 2))
+    saved = bench.up(1, 2)
+    bench.fault(
+        "error", "DescribeInstances", status=403, code="NotAuthorized", message="No", times=None
+    )
+    return [f for f in plan(bench, [ONE], saved).findings if not f.warning]
 
 
 def queue_not_seen():
     bench = without("ListNodesByQueue")
     bench.emulator.outside.attach(ONE, CLUSTER)
-    return survey(bench, job_queue="gpu").findings[1:2]
+    return plan(bench, job_queue="gpu").findings[1:2]
 
 
 #: Findings that no row of tests/unit/test_preflight.py is: of the form, of several resources or steps, and
@@ -199,32 +218,36 @@ OTHERS = {
     "no instance": lambda: form(instance_ids=[]),
     "no instances at all": lambda: form(instance_ids=None),
     "no region": no_region,
-    "no such cluster": lambda: survey(Bench(), cluster_id="ehpc-hz-none").findings,
-    "a cluster of another region": lambda: survey(Bench(), region="cn-beijing").findings,
-    "a check without its permission": lambda: survey(
+    "no such cluster": lambda: plan(Bench(), cluster_id="ehpc-hz-none").findings,
+    "a cluster of another region": lambda: plan(Bench(), region="cn-beijing").findings,
+    "a check without its permission": lambda: plan(
         without("DescribeCluster"), image_id="centos_7_06.vhd", image_owner_alias="system"
     ).findings[:1],
-    "a look without which an attach is blind": lambda: survey(without("ListTasks")).findings[1:],
-    "the cluster's image, not to be seen": lambda: survey(without("DescribeCluster")).findings[1:],
+    "a look without which an attach is blind": lambda: plan(without("ListTasks")).findings[1:],
+    "the cluster's image, not to be seen": lambda: plan(without("DescribeCluster")).findings[1:],
     "a queue's nodes, not to be seen": queue_not_seen,
     "listed by two resources": lambda: of_second([1], [1]),
     "a host name in two resources": lambda: of_second([1], [3]),
     "detached in this run by another resource": lambda: of_second([1], [1], detaches),
-    "a node with this resource's mark": lambda: of_mark(THREE),
-    "a node with this resource's mark, in a create": of_mark,
-    "a node that somebody has detached": lambda: (
-        survey(Bench(attached=(2,)), [ONE, TWO], [ONE, TWO]).findings
+    "a node with this name and another uid": lambda: of_node(2, 3, uid="other"),
+    "a wanted node with this name and another uid": lambda: of_node(1, uid="other"),
+    "a node that somebody has detached": of_detached,
+    "attached by an interrupted run": lambda: of_node(2, 3),
+    "on its way to another cluster": lambda: of_tagged(
+        1, cluster_id="ehpc-hz-other", status="Running"
     ),
-    "sent by an interrupted run": of_interrupted,
-    "on its way to another cluster": lambda: of_elsewhere("Running"),
-    "announced for another cluster": lambda: of_elsewhere("Stopped"),
-    "sent to another cluster": lambda: of_mark(**{ATTACHING_KEY: "ehpc-hz-other"}),
+    "perhaps sent to another cluster": lambda: of_tagged(1, cluster_id="ehpc-hz-other"),
+    "sent to another cluster": lambda: of_tagged(
+        2, 3, cluster_id="ehpc-hz-other", status="Running"
+    ),
+    "a node to detach that cannot be checked": unreadable_to_detach,
+    "both wanted and retained": lambda: form(retain_ids=[ONE]),
     "a replacement without stop_running": lambda: replaced(Bench(attached=(1,)), **OWN).findings,
     "a replacement in an unknown cluster": lambda: (
-        forecast_unseen(wish_of(cluster_id=UNKNOWN, stop_running=True), {ONE}, wish_of()).findings
+        preview_unread(properties_of(cluster_id=UNKNOWN, stop_running=True), {ONE}, properties_of()).findings
     ),
     "unknown instances without consent": lambda: (
-        survey(Bench(), [], later=1, replace_system_disks=False).findings
+        plan(Bench(), [], later=1, replace_system_disks=False).findings
     ),
 }
 
@@ -232,11 +255,8 @@ OTHERS = {
 def findings() -> dict[str, Finding]:
     """Every finding, as it is said in the world that provokes it."""
     found = {}
-    for name, (spoil, arguments, *_) in ROWS.items():
-        bench = Bench()
-        if spoil:
-            spoil(bench)
-        (found[name],) = survey(bench, **arguments).findings
+    for name in ROWS:
+        (found[name],) = planned_for(name).findings
     for name, make in OTHERS.items():
         (found[name],) = make()
     return found

@@ -10,8 +10,9 @@ from docs.runs import ROOT
 
 #: Where a finding's text is made elsewhere: by those that are read here too, or by rows of another kind.
 MADE_ELSEWHERE = {
-    ("preflight", "_of_instances"),  # of the troubles that `_troubles` and `_of_status` yield
-    ("sight", "look"),  # the row «no such cluster»: the error's own text
+    ("findings", "_of_instances"),  # of the troubles that `_troubles` and `_of_status` yield
+    ("operations", "_first_look"),  # the row «no such cluster»: the error's own text
+    ("operations", "_read_for_findings"),  # the row «another cluster that can't be seen»
     ("dynamic", "check"),  # the row «no region»: the error's own text
     ("models", "check_form"),  # of `_say`
     ("models", "_say"),  # the rows «another type»: one text an argument, and those of ValueErrors
@@ -63,7 +64,7 @@ def assigned(body):
 def told_in(module, function):
     """The expressions of a function that are findings' texts."""
     yields = isinstance(function, ast.FunctionDef) and function.returns is not None
-    yields = yields and ast.unparse(function.returns) == "Iterable[str]" and module == "preflight"
+    yields = yields and ast.unparse(function.returns) == "Iterable[str]" and module == "findings"
     for node in ast.walk(function):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             if node.func.id == "Finding":

@@ -7,6 +7,7 @@ import pytest
 
 from docs.runs import PICTURES, ROOT, script
 from ehpc_nodes.preflight.snapshot import Desired
+from ehpc_nodes.reconcile.observer import Wanted
 from unit.emulated import Bench, ids
 
 draw = script("draw")
@@ -24,11 +25,11 @@ def test_the_layers_are_all_modules():
 
 
 def calls(bench):
-    """The actions in their order; the looks of a wait once, however often they were made."""
+    """The actions in their order; the reads of a wait once, however often they were made."""
     shown: list[str] = []
     for action in (entry.action for entry in bench.emulator.journal.entries):
         since = shown[shown.index("AddExistedNodes") :] if "AddExistedNodes" in shown else []
-        waiting = action in ("ListTasks", "ListNodesNoPaging") and "ListNodesNoPaging" in since
+        waiting = action in ("ListTasks", "ListNodes") and "ListNodes" in since
         if shown[-1:] != [action] and not waiting:
             shown.append(action)
     return shown
@@ -38,16 +39,16 @@ def test_attaching_makes_the_calls_of_the_picture_in_its_order():
     bench = Bench(pace={"looks": 3})
     bench.emulator.outside.start(ids(1)[0])
     inputs = bench.inputs(1, 2, stop_running=True)
-    wish = Desired(**inputs.model_dump(include=set(Desired.__annotations__)))
-    bench.operations().survey(wish, set(inputs.instance_ids), set())
-    looks = calls(bench)
+    desired = Desired(**inputs.model_dump(include=set(Desired.__annotations__)))
+    bench.operations().plan_changes(desired, Wanted(frozenset(inputs.instance_ids)), None)
+    reads = calls(bench)
     bench.emulator.journal.entries.clear()
     bench.up(1, 2, stop_running=True)
     shown = [what for _, _, what, _ in draw.PREVIEW if what[0].isupper()]
-    assert looks[: len(shown)] == shown
+    assert reads == shown
     done = calls(bench)
-    assert done[: len(looks)] == looks
-    assert done[len(looks) :] == [what for _, _, what, _ in draw.ATTACH if what[0].isupper()]
+    assert done[: len(reads)] == reads
+    assert done[len(reads) :] == [what for _, _, what, _ in draw.ATTACH if what[0].isupper()]
 
 
 @pytest.mark.parametrize("picture", sorted(PICTURES.glob("*.svg")), ids=lambda p: p.name)

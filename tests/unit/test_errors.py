@@ -77,18 +77,11 @@ TEXTS = [
         "ListNodes: no usable answer: no connection: refused.",
     ),
     (
-        errors.OutcomeUnknownError("AddExistedNodes", ["i-1", "i-2"], "nothing could be seen"),
-        (
-            "AddExistedNodes for i-1, i-2 got no answer and its outcome could not be found out (nothing"
-            " could be seen). Look at the cluster's nodes and tasks in the console, then run pulumi up"
-            " again: it looks first and sends nothing twice."
-        ),
-    ),
-    (
         errors.WaitTimeoutError("waiting for i-1 (uninit); task T-1 step 3 of 9", 60.4),
         (
-            "Timed out after 60 s: waiting for i-1 (uninit); task T-1 step 3 of 9. The work goes on in"
-            " E-HPC; Run pulumi up again: it continues from there and sends nothing twice. To wait longer, set custom_timeouts."
+            "Timed out after 60 s: waiting for i-1 (uninit); task T-1 step 3 of 9. What was sent continues in the"
+            " cloud. Run pulumi up again: it continues from there and sends nothing twice. To wait longer, set"
+            " custom_timeouts."
         ),
     ),
     (errors.RefusedError("detach_busy", "nodes run jobs."), "nodes run jobs."),

@@ -50,6 +50,8 @@ def test_what_another_resource_lists_is_its_own_until_that_is_refused():
     registry = RunRegistry()
     registry.list(SECOND, ids(2))
     others = OthersInRun(registry, FIRST)
+    assert others.listed() == set()  # it is not checked yet
+    registry.accept(SECOND)
     assert others.listed() == {iid(2)}
     assert OthersInRun(registry, SECOND).listed() == set()
     registry.withdraw(SECOND)

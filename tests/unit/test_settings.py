@@ -325,7 +325,6 @@ def test_blanks_around_a_region_are_left_off_wherever_it_is_set(name, around):
 def test_blanks_around_any_other_setting_are_left_off(around):
     texts = {
         "ehpc:endpoint": "ehpc.example",
-        "ehpc:ownershipTags": "false",
         "ehpc:graceSeconds": "3",
         "ALIBABA_CLOUD_ECS_ENDPOINT": "ecs.example",
         "alicloud:profile": "work",
@@ -336,7 +335,7 @@ def test_blanks_around_any_other_setting_are_left_off(around):
         "https://ehpc.example",
         "https://ecs.example",
     )
-    assert (found.ownership_tags, found.grace_seconds) == (False, 3.0)
+    assert found.grace_seconds == 3.0
     assert found.credentials_source.startswith("profile 'work' ")
 
 
