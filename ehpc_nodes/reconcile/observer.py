@@ -368,11 +368,12 @@ class Observer:
         self._own_tasks = frozenset(self.ledger.task_ids)
 
     def _tolerated(self, property_: str, read: Callable[[], T]) -> T | None:
-        """The answer; in the first look None where a permission is missing, which is noted."""
+        """The answer; None where a permission is missing that the first look lacked, which is noted."""
         try:
             answer = read()
         except AuthError as error:
-            if not error.forbidden or self.planned is not None:
+            lost = self.planned is not None and error.action not in self.denied
+            if not error.forbidden or lost:
                 raise
             if error.action not in self.denied:
                 text = f"not checked (permission {permission(error.action)} is missing): {error}"
