@@ -159,7 +159,7 @@ def _of_unwanted(f: Facts, owner: Owner, row: Row, rules: Rules) -> Action:
     if owner is Owner.NOBODY:
         return A.LEAVE
     action = row.destroy if rules.destroy else row.unwanted
-    if f.retained and action in {A.DETACH, A.FAIL}:
+    if f.retained and action is A.DETACH:
         return A.UNTAG if f.tag is Tag.MINE else A.LEAVE
     if action is A.DETACH and f.tries >= TRIES:
         return A.FAIL
@@ -241,10 +241,6 @@ class Plan:
     decisions: Mapping[str, Decision]
     hosts: Mapping[str, str] = field(default_factory=dict)
     failed: bool = False
-
-    def having(self, *actions: Action) -> list[str]:
-        """The instances with one of these actions, sorted."""
-        return sorted(i for i, d in self.decisions.items() if d.action in actions)
 
     @property
     def in_the_way(self) -> list[str]:
