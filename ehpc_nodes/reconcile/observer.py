@@ -108,6 +108,7 @@ class Observer:
     replaced_uid: str = ""
     _begun: float = math.inf
     _ended: float = math.inf
+    _look_began: float = -math.inf
     _own_tasks: frozenset[str] = frozenset()
     _named: dict[str, responses.Task] = field(default_factory=dict)
     _status: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -344,12 +345,15 @@ class Observer:
             now,
             since=math.nextafter(now(), math.inf) if since is None else since,
         )
-        self._begun, self._ended = min(self._begun, found.begun), min(self._ended, found.ended)
+        self._begun = min(self._begun, found.begun)
+        if found.begun < self._look_began:  # an earlier look's read; this look's are as old as its end
+            self._ended = min(self._ended, found.ended)
         return found
 
     def begin_look(self) -> None:
         """What is read from now on is one look (see `note_look`)."""
         self._begun, self._ended = math.inf, math.inf
+        self._look_began = self.clock.now()
 
     def begin_pass(self) -> None:
         """Before facts are asked for: what holds for all of them."""
