@@ -256,13 +256,20 @@ class Plan:
 
     @property
     def has_failed(self) -> bool:
-        """Whether a wanted instance has failed: what is left in the cluster stays as it is then."""
+        """Whether a wanted instance has failed: what is left in the cluster stays as it is then.
+
+        A node that was broken before this run is none of these.
+        """
         return self.failed or any(
-            d.wanted
-            and d.action is A.FAIL
-            and (d.phase is not Phase.BROKEN or d.facts.sent is not Call.NONE)
+            d.wanted and d.action is A.FAIL and not _was_broken(d.facts)
             for d in self.decisions.values()
         )
+
+
+def _was_broken(f: Facts) -> bool:
+    """Of a node that failed: whether nobody in this run attached it."""
+    there = f.node is not NodeIs.ABSENT
+    return there and f.sent is Call.NONE and f.verdict is not Verdict.TAKEN
 
 
 def next_step(plan: Plan) -> Next | None:
