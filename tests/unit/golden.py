@@ -329,6 +329,8 @@ PLANS: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
     ("DETACH a", {"a": GOES, "b": LEAVES, "c": KEPT}),
     ("DETACHED a", {"a": LEAVES, "b": KEPT}),
     ("DETACH b", {"a": BROKEN_NODE, "b": GOES}),
+    ("DETACH b", {"a": {**BROKEN_NODE, "verdict": Verdict.FAILED}, "b": GOES}),
+    ("", {"a": {**READY, "verdict": Verdict.TAKEN}, "b": GOES}),
     ("DETACH b", {"a": FAILED_GOES, "b": GOES}),
     ("", {"a": BROKEN_BY_US, "b": GOES, "c": LEAVES, "d": TO_MOVE}),
     ("", {"a": FAILED, "b": GOES, "c": LEAVES, "d": TO_MOVE}),

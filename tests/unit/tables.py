@@ -118,7 +118,8 @@ def is_possible(f: Any) -> bool:
             f.wanted and f.retained,  # `wanted_of` takes the wanted ones out
             f.wanted and f.claimed,  # an instance that two resources list is refused before
             f.generation is Generation.THIS_RUN and f.tag is not Tag.MINE,  # the run is part of it
-            f.tag is Tag.MINE and f.generation is Generation.NONE,  # the uid stands in the reference
+            f.tag is Tag.MINE
+            and f.generation is Generation.NONE,  # the uid stands in the reference
             f.generation is Generation.NONE and f.for_other_cluster,
             f.node is not NodeIs.ABSENT and f.absence_counts,
             f.node is not NodeIs.ABSENT and not f.seen_node,

@@ -128,7 +128,9 @@ def step_is_right(decisions, hosts, failed, following):
 
     unclear = is_there(Action.WAIT, phases=[Phase.RESULT_UNKNOWN])
     arriving = is_there(Action.WAIT, phases=[Phase.STOPPING, Phase.ABSENCE_UNCONFIRMED])
-    leaving = any(d.wanted and d.phase is Phase.DETACHING and d.action is Action.WAIT for d in every)
+    leaving = any(
+        d.wanted and d.phase is Phase.DETACHING and d.action is Action.WAIT for d in every
+    )
     going = {i for i, d in decisions.items() if d.action is Action.DETACH}
     names = {hosts[i] for i, d in decisions.items() if d.wanted and d.action is Action.ATTACH}
     first = {i for i in going if hosts[i] and hosts[i] in names}
@@ -153,11 +155,17 @@ def step_is_right(decisions, hosts, failed, following):
     }
     too_early = any([*earlier.values()][: nothing_of.get(step, 0)])
     fits = all(d.action in ACTIONS[step] for d in those)
-    has_failed = failed or any(d.wanted and d.action is Action.FAIL and d.phase is not Phase.BROKEN for d in every)
+    has_failed = failed or any(
+        d.wanted and d.action is Action.FAIL and d.phase is not Phase.BROKEN for d in every
+    )
     last = step in {Step.MOVE, Step.DETACH, Step.DETACHED}
-    coming = is_there(Action.WAIT, phases=[Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED])
+    coming = is_there(
+        Action.WAIT, phases=[Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED]
+    )
     moves_first = step not in {Step.DETACH, Step.DETACHED} or not earlier["a move"]
-    late = not last or not (has_failed or coming or is_there(Action.ATTACH, Action.PREPARE, Action.STOP))
+    late = not last or not (
+        has_failed or coming or is_there(Action.ATTACH, Action.PREPARE, Action.STOP)
+    )
     settled = step not in {Step.CLEAR, Step.DETACH} or not any(d.facts.pending for d in those)
     return fits and not too_early and late and moves_first and settled
 
