@@ -148,7 +148,12 @@ def _of(module: ModuleType, name: str, statement: ast.stmt) -> Iterator[Mutant]:
         kept = space[name]
         exec(compile(whole, name, "exec"), space)  # this project's own source
         value, space[name] = space[name], kept
-        yield Mutant(f"{name}: {turned.about}", module, name, value)
+        about = f"{name}: {turned.about}"
+        if any(holds is kept for _, _, holds in phases.PHASES):  # a row names it
+            rows = [(*row[:2], value if row[2] is kept else row[2]) for row in phases.PHASES]
+            yield Mutant(about, phases, "PHASES", tuple(rows))
+        else:
+            yield Mutant(about, module, name, value)
         number += 1
 
 
@@ -161,6 +166,8 @@ def is_noticed() -> str:
         for following, instances in golden.PLANS:
             if golden.next_of(instances) != following:
                 return f"next: {following}"
+        if golden.next_of({"a": golden.GOES}, failed=True):
+            return "next: nothing after a failure"
         if tables.violations(tables.some(1_000, **PREPARED)):
             return "a sample of all facts"
     except Exception as error:  # noqa: BLE001  # a mutant may raise whatever it likes
