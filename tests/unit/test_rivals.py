@@ -294,6 +294,23 @@ def test_what_another_stack_sent_at_the_same_moment_is_not_sent_by_the_next_run_
     assert bench.harm.disk_replacements == {iid(1): 1}
 
 
+def test_what_another_stack_sent_at_the_same_moment_is_never_detached(monkeypatch):
+    """Nobody knows whose it is: our tag replaced the other one. Where the program still lists it, it is adopted."""
+    for numbers in ((2,), (1, 2)):
+        bench = Bench(3, pace={"seconds": 300}, **HIDDEN)
+        saved = bench.up(2)
+        during(bench, monkeypatch, lambda b=bench: marked_and_sent_by_another(b), announcing=True)
+        with pytest.raises(IncompleteError) as told:
+            bench.up(1, 2, before=saved)
+        assert told.value.state.instance_ids == ids(2)
+        state = bench.up(*numbers, before=told.value.state, stop_running=True)
+        assert state.instance_ids == ids(*numbers)
+        bench.emulator.advance(600)
+        assert sorted(bench.nodes) == ids(1, 2)
+        assert "DeleteNodes" not in bench.writes()
+        assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
+
+
 # -- looks at queues that two resources share ----------------------------------------------------
 
 
