@@ -380,9 +380,7 @@ def _of_members(snapshot: Snapshot, desired: Desired, changes: Changes) -> Itera
                 warning=True,
             )
         elif (
-            instance_id in new
-            and desired.image_id
-            and node.image_id not in ("", desired.image_id)
+            instance_id in new and desired.image_id and node.image_id not in ("", desired.image_id)
         ):
             yield Finding(
                 "image_id",

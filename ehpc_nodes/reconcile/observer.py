@@ -346,7 +346,9 @@ class Observer:
             since=math.nextafter(now(), math.inf) if since is None else since,
         )
         self._begun = min(self._begun, found.begun)
-        if found.begun < self._look_at:  # read before: what is read in the look is as old as the look's end
+        if (
+            found.begun < self._look_at
+        ):  # read before: what is read in the look is as old as the look's end
             self._ended = min(self._ended, found.ended)
         return found
 

@@ -21,8 +21,8 @@ from unit.fakes import FakeClock, Said
 __all__ = [
     "CLUSTER",
     "IMAGE",
-    "OWNER",
     "OLD_IMAGE",
+    "OWNER",
     "VPC",
     "WRITES",
     "Bench",

@@ -108,7 +108,9 @@ def test_a_call_that_nothing_shows_for_the_grace_period_is_sent_again_three_time
 
 def test_a_new_task_that_names_nobody_may_be_the_calls():
     """And one that ran before the call is not."""
-    bench = Bench(4, pace={"seconds": 200}, nodes_listed="at_end", task_result_names_instances=False)
+    bench = Bench(
+        4, pace={"seconds": 200}, nodes_listed="at_end", task_result_names_instances=False
+    )
     with pytest.raises(IncompleteError):
         bench.up(1, seconds=5)
     bench.fault("reset_after", "AddExistedNodes")
@@ -181,7 +183,9 @@ def test_a_failed_node_is_told_with_its_task_and_what_to_do():
 def test_an_outage_is_waited_out_and_until_the_deadline_it_is_what_is_told():
     for seconds, ends in ((100, True), (2000, False)):
         bench = Bench(3, pace={"seconds": 60})
-        with right_after(bench, "AddExistedNodes", lambda b=bench: b.fault("error", "ListTasks", **DOWN)):
+        with right_after(
+            bench, "AddExistedNodes", lambda b=bench: b.fault("error", "ListTasks", **DOWN)
+        ):
             bench.clock.at(seconds, bench.emulator.faults.clear)
             if ends:
                 assert bench.up(1).instance_ids == ids(1)
@@ -198,8 +202,10 @@ def test_ctrl_c_says_what_goes_on_and_keeps_it():
         bench.up(1, 2)
     (sent,) = bench.emulator.journal.of("AddExistedNodes")
     assert told.value.reasons == [
-        f"Cancelled while waiting. E-HPC continues to attach {', '.join(ids(1, 2))} (task {sent.task_id})."
-        " Run pulumi up again: it waits for this task."
+        (
+            f"Cancelled while waiting. E-HPC continues to attach {', '.join(ids(1, 2))} (task {sent.task_id})."
+            " Run pulumi up again: it waits for this task."
+        )
     ]
     assert told.value.state.instance_ids == ids(1, 2)
     assert told.value.state.task_id == sent.task_id
@@ -207,5 +213,7 @@ def test_ctrl_c_says_what_goes_on_and_keeps_it():
 
 def test_a_timeout_names_instances_with_their_status_and_the_task():
     bench = Bench(3, pace={"seconds": 500})
-    with pytest.raises(IncompleteError, match=rf"waiting for {iid(1)} \(uninit\).*; task .* step \d of"):
+    with pytest.raises(
+        IncompleteError, match=rf"waiting for {iid(1)} \(uninit\).*; task .* step \d of"
+    ):
         bench.up(1, 2, seconds=100)

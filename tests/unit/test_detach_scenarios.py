@@ -30,7 +30,9 @@ def test_201_nodes_go_in_three_calls_are_untagged_and_not_released():
     state = attached(bench, *range(1, 202))
     bench.operations().destroy(state)
     assert bench.writes() == ["DeleteNodes"] * 3
-    assert {c.params["ReleaseInstance"] for c in bench.emulator.journal.of("DeleteNodes")} == {"false"}
+    assert {c.params["ReleaseInstance"] for c in bench.emulator.journal.of("DeleteNodes")} == {
+        "false"
+    }
     assert bench.nodes == {} == bench.owners
     assert bench.harm.releases == []
 
@@ -47,7 +49,9 @@ def test_a_manager_is_never_detached_whatever_is_consented():
 
 
 @pytest.mark.parametrize("comes_back", [False, True])
-def test_a_node_that_is_being_taken_away_is_waited_for_and_sent_only_where_it_comes_back(comes_back):
+def test_a_node_that_is_being_taken_away_is_waited_for_and_sent_only_where_it_comes_back(
+    comes_back,
+):
     bench = paced(Bench(3), seconds=0)
     state = attached(bench, 1, 2)
     bench.emulator.outside.set_node_status(iid(1), "releasing")
@@ -161,7 +165,9 @@ def test_a_detach_that_is_cancelled_tells_its_task_and_what_to_do():
     state = attached(bench, 1)
     paced(bench, seconds=600)
     bench.clock.cancel_at(30)
-    with pytest.raises(CancelledError, match=rf"not detached yet: waiting for {iid(1)}.*task ") as told:
+    with pytest.raises(
+        CancelledError, match=rf"not detached yet: waiting for {iid(1)}.*task "
+    ) as told:
         bench.operations().destroy(state)
     assert "the same command goes on from there" in str(told.value)
 

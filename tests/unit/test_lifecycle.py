@@ -201,7 +201,9 @@ def test_nodes_with_this_resources_name_that_it_never_held_are_told_and_left_alo
     planned = bench.preview(4, 5, before=mine)
     assert planned.changes.detach == ()
     told = [f.reason for f in planned.findings if f.warning]
-    assert any(f"compute1 ({ids(1)[0]}) has this resource's owner tag with another uid" in t for t in told)
+    assert any(
+        f"compute1 ({ids(1)[0]}) has this resource's owner tag with another uid" in t for t in told
+    )
 
 
 def test_managers_and_login_nodes_are_never_touched():
@@ -252,7 +254,9 @@ def test_tags_that_cannot_be_taken_away_keep_no_destroy_from_ending():
     bench.fault("reset_before", "UntagResources", times=None)
     bench.operations().destroy(state)
     assert bench.nodes == {}
-    assert bench.said.warnings[0].startswith("The tags ehpc-nodes and ehpc-nodes-ref were not removed")
+    assert bench.said.warnings[0].startswith(
+        "The tags ehpc-nodes and ehpc-nodes-ref were not removed"
+    )
 
 
 @pytest.mark.parametrize("at", ["the start", "the end"])
@@ -270,4 +274,7 @@ def test_what_another_resource_of_the_run_lists_is_not_detached_by_this_one(at):
     after = bench.operations(others=Others()).converge(bench.inputs(1, 3), saved)
     assert sorted(bench.nodes) == ids(1, 2, 3)
     assert after.instance_ids == ids(1, 3)
-    assert any(w.startswith(f"{ids(2)[0]} is left attached, and leaves the state") for w in bench.said.warnings)
+    assert any(
+        w.startswith(f"{ids(2)[0]} is left attached, and leaves the state")
+        for w in bench.said.warnings
+    )

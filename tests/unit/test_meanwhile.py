@@ -5,7 +5,7 @@ import pytest
 from ehpc_nodes.emulator.world import Cluster, Queue
 from ehpc_nodes.errors import CancelledError, EhpcError, NotSentError, api_error
 from ehpc_nodes.reconcile.operations import IncompleteError
-from unit.emulated import CLUSTER, IMAGE, OWNER, VPC, Bench, ids, iid, right_after
+from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid, right_after
 
 CONFLICT = {"status": 403, "code": "ConflictOpt"}
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
@@ -207,7 +207,9 @@ def test_an_attach_that_is_repeated_leaves_out_what_somebody_has_attached(
 ):
     bench = Bench(3)
     refused_for_a_while(bench, monkeypatch, error, meanwhile)
-    with pytest.raises(IncompleteError, match="not attached: since this run first read it, it appeared") as told:
+    with pytest.raises(
+        IncompleteError, match="not attached: since this run first read it, it appeared"
+    ) as told:
         bench.up(1, 2)
     assert told.value.state.failed.keys() == {iid(1)}
     assert bench.harm.double_attach == []
@@ -217,7 +219,9 @@ def test_an_attach_that_is_repeated_leaves_out_what_somebody_has_attached(
 def test_a_batch_that_waits_for_the_task_before_leaves_out_what_somebody_has_attached():
     bench = Bench(150, pace={"seconds": 600}, one_task_at_a_time=True)
     bench.clock.at(100, lambda: bench.emulator.outside.attach(iid(150), CLUSTER))
-    with pytest.raises(IncompleteError, match="not attached: since this run first read it, it appeared") as told:
+    with pytest.raises(
+        IncompleteError, match="not attached: since this run first read it, it appeared"
+    ) as told:
         bench.up(*range(1, 151))
     assert told.value.state.failed.keys() == {iid(150)}
     assert bench.harm.double_attach == []
@@ -236,7 +240,7 @@ def test_a_detach_that_is_repeated_leaves_nodes_that_run_jobs_by_now(fault):
 
     with (
         right_after(bench, "DeleteNodes", jobs),
-        pytest.raises(EhpcError, match="compute1 .*: not detached: it runs jobs by now"),
+        pytest.raises(EhpcError, match=r"compute1 .*: not detached: it runs jobs by now"),
     ):
         bench.up(2, before=state)
     assert sorted(bench.nodes) == ids(1, 2)
@@ -250,7 +254,9 @@ def test_a_node_that_is_gone_when_a_detach_is_repeated_is_told():
     bench.fault("error", "DeleteNodes", **CONFLICT)
     with (
         right_after(bench, "DeleteNodes", lambda: bench.emulator.outside.detach(iid(2))),
-        pytest.raises(IncompleteError, match="a node when this run began, and no longer one: not attached") as told,
+        pytest.raises(
+            IncompleteError, match="a node when this run began, and no longer one: not attached"
+        ) as told,
     ):
         bench.up(2, 4, before=saved, job_queue="gpu")
     assert told.value.state.instance_ids == sorted(bench.nodes) == ids(4)

@@ -31,7 +31,11 @@ def test_a_refresh_says_what_the_cluster_says():
         iid(2): ("exception", "workq"),
     }
     assert list(seen.failed) == ids(2)
-    assert (seen.task_id, seen.generation, seen.owner) == (state.task_id, state.generation, state.owner)
+    assert (seen.task_id, seen.generation, seen.owner) == (
+        state.task_id,
+        state.generation,
+        state.owner,
+    )
     assert bench.writes() == []
 
 
@@ -90,7 +94,9 @@ def test_a_cluster_that_is_not_there_is_gone_where_its_instances_are_seen():
         bench.operations().refresh(state)
     bench.emulator.faults.clear()
     bench.emulator.world.instances.clear()
-    with pytest.raises(EhpcError, match="were not found with this access key. The state is unchanged"):
+    with pytest.raises(
+        EhpcError, match=r"were not found with this access key. The state is unchanged"
+    ):
         bench.operations().refresh(state)
 
 

@@ -124,10 +124,23 @@ def test_the_facts_of_images():
 
 def test_a_plan_names_verbs_images_and_calls():
     changes = Changes(
-        attach=("i-4",), wait=("i-3",), adopt=("i-2",), keep=("i-1",), move=("i-1",), detach=("i-9",)
+        attach=("i-4",),
+        wait=("i-3",),
+        adopt=("i-2",),
+        keep=("i-1",),
+        move=("i-1",),
+        detach=("i-9",),
     )
     told = describe(changes, {"i-4": "compute4"}, "centos.vhd")
-    for part in ("attach 1", "centos.vhd", "compute4", "i-3", "adopt 1: i-2", "keep 1", "move 1: i-1"):
+    for part in (
+        "attach 1",
+        "centos.vhd",
+        "compute4",
+        "i-3",
+        "adopt 1: i-2",
+        "keep 1",
+        "move 1: i-1",
+    ):
         assert part in told
     assert "detach 1 (the instances are kept): i-9" in told
     assert told.endswith("3 calls")
