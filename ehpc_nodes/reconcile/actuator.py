@@ -280,10 +280,20 @@ class Actuator:
             if may_have_acted(error):
                 self._unanswered("DeleteNodes", batch, error)
             elif _is_refusal(error):
-                self.observer.ledger.fail_by(batch, error)
+                self._refused_detach(batch, error)
                 return
             raise
         self._note("DeleteNodes", batch, accepted)
+
+    def _refused_detach(self, batch: list[str], error: EhpcError) -> None:
+        """One instance that went meanwhile lets the whole call be refused: the others are sent again."""
+        self.observer.read_nodes()
+        if self.observer.nodes.keys() >= {*batch}:
+            self.observer.ledger.fail_by(batch, error)
+            return
+        self.observer.ledger.note_try("DeleteNodes", batch, error)
+        self.observer.forget_looks()
+        raise TroubleError(error) from error
 
     def _move(self, ids: Sequence[str]) -> None:
         queue = self.inputs.job_queue
@@ -296,8 +306,10 @@ class Actuator:
                 "SetQueue", batch, self.cloud.set_queue(self.inputs.cluster_id, queue, names)
             )
 
-        self._batches("SetQueue", ids, BATCH, move)
-        self.observer.read_queue()
+        try:
+            self._batches("SetQueue", ids, BATCH, move)
+        finally:  # without an answer, the queue tells whether it was accepted
+            self.observer.read_queue()
 
     # -- notes -----------------------------------------------------------------------------------------------------
 

@@ -44,6 +44,8 @@ PATIENCE: tuple[tuple[type[EhpcError], float], ...] = (
 LATENESS = 0.025
 #: The part of a pause for which a read of another operation in this process does as well.
 SHARED = 0.9
+#: The part of a pause that it lasts at least (`jittered`).
+EARLIEST = 0.9
 #: Steps that write.
 WRITES = frozenset(
     {
@@ -381,7 +383,7 @@ class Reconciler:
     def _pause(self, ids: Collection[str]) -> float:
         decisions = [self.decisions[i] for i in ids]
         if self.observer.reporting:
-            return max(REPORTED_AFTER, self.pacing.grown())
+            return max(REPORTED_AFTER / EARLIEST, self.pacing.grown())
         if all(d.phase in {Phase.ATTACHING, Phase.DETACHING} for d in decisions):
             waited = self.deadline.clock.now() - self.pacing.began
             tasks = [self.observer.task_about(i) for i in ids]

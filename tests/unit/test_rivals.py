@@ -22,18 +22,18 @@ LEFT = f"{iid(1)} is left attached, and leaves the state: its owner tag names {R
 SECOND = "project/stack/second"
 
 
-# -- a node that another resource marks, or is given ---------------------------------------------
+# -- a node that another resource tags, or is given ---------------------------------------------
 
 
-def test_a_detach_that_is_repeated_leaves_what_another_resource_has_marked():
+def test_a_detach_that_is_repeated_leaves_what_another_resource_has_tagged():
     bench = Bench(3)
     state = bench.up(1, 2)
     bench.fault("error", "DeleteNodes", status=403, code="ConflictOpt", times=12)
 
-    def marked_by_another():
+    def tagged_by_another():
         bench.emulator.world.instances[iid(1)].tags |= THEIRS
 
-    with right_after(bench, "DeleteNodes", marked_by_another):
+    with right_after(bench, "DeleteNodes", tagged_by_another):
         assert bench.up(2, before=state).instance_ids == ids(2)
     assert LEFT in bench.said.warnings
     assert sorted(bench.nodes) == ids(1, 2)
@@ -97,12 +97,12 @@ def test_a_second_hundred_to_stop_is_looked_at_where_the_first_took_long():
     assert bench.emulator.world.instances[iid(140)].status == "Running"
 
 
-def test_an_announcement_that_is_repeated_leaves_anothers_mark():
-    """Throttled, it waits; the other stack marks and sends meanwhile."""
+def test_an_tag_that_is_repeated_leaves_anothers_tag():
+    """Throttled, it waits; the other stack tags and sends meanwhile."""
     bench = Bench(3, pace={"seconds": 300})
     bench.fault("throttle", "TagResources", times=2)
     with (
-        right_after(bench, "TagResources", lambda: marked_and_sent_by_another(bench)),
+        right_after(bench, "TagResources", lambda: tagged_and_sent_by_another(bench)),
         pytest.raises(EhpcError, match="not attached: since this run first read it"),
     ):
         bench.up(1)
@@ -112,18 +112,18 @@ def test_an_announcement_that_is_repeated_leaves_anothers_mark():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 6])
-def test_the_next_fifty_are_looked_at_where_the_first_took_several_announcements(times):
-    """Hidden from all lists, the rival's node would be taken for this resource's own by the mark."""
+def test_the_next_fifty_are_looked_at_where_the_first_took_several_tag(times):
+    """Hidden from all lists, the rival's node would be taken for this resource's own by the tag."""
     bench = Bench(60, pace={"seconds": 300}, **HIDDEN)
     bench.fault("throttle", "TagResources", times=times)
     cloud = bench.operations().cloud
 
-    def marked_and_sent():
+    def tagged_and_sent():
         cloud.tag_instances([iid(55)], SENDING)
         cloud.add_existed_nodes(CLUSTER, [iid(55)], image=(IMAGE, "system"), queue="")
 
     with (
-        right_after(bench, "TagResources", marked_and_sent),
+        right_after(bench, "TagResources", tagged_and_sent),
         pytest.raises(IncompleteError) as told,
     ):
         bench.up(*range(1, 61))
@@ -145,11 +145,11 @@ def test_what_was_taken_for_a_moment_is_not_sent_in_the_same_run():
         one.tags = {}
         bench.emulator.outside.stop(iid(1))
 
-    def rival_marks():
+    def rival_tags():
         one.tags = dict(THEIRS)
         bench.clock.at(60, rival_gives_up)
 
-    with right_after(bench, "StopInstances", rival_marks), pytest.raises(IncompleteError) as told:
+    with right_after(bench, "StopInstances", rival_tags), pytest.raises(IncompleteError) as told:
         bench.up(1, 2, stop_running=True)
     assert told.value.state.instance_ids == sorted(bench.nodes) == sorted(bench.owners) == ids(2)
 
@@ -227,7 +227,7 @@ def test_a_node_that_is_given_away_while_it_is_being_attached_is_not_sent_again(
     assert sorted(bench.nodes) == ids(1, 2)
 
 
-# -- what another stack does while a mark is on its way -----------------------------------------
+# -- what another stack does while a tag is on its way -----------------------------------------
 
 
 def during(bench, monkeypatch, deed, *, announcing):
@@ -242,7 +242,7 @@ def during(bench, monkeypatch, deed, *, announcing):
     monkeypatch.setattr(bench.emulator, "call", meanwhile)
 
 
-def marked_and_sent_by_another(bench):
+def tagged_and_sent_by_another(bench):
     cloud = bench.operations().cloud
     cloud.tag_instances(ids(1), SENDING)
     cloud.add_existed_nodes(CLUSTER, ids(1), image=(IMAGE, "system"), queue="")
@@ -251,12 +251,12 @@ def marked_and_sent_by_another(bench):
 @pytest.mark.parametrize(
     "knobs", [{"list_lag": {"seconds": 20}}, HIDDEN], ids=["listed late", "hidden"]
 )
-def test_what_another_stack_has_marked_and_sent_while_it_was_being_marked_is_not_sent(
+def test_what_another_stack_has_tagged_and_sent_while_it_was_being_tagged_is_not_sent(
     knobs, monkeypatch
 ):
-    """Its status and its image tell: the other mark is replaced."""
+    """Its status and its image tell: the other tag is replaced."""
     bench = Bench(3, pace={"seconds": 300}, instance_pace={"seconds": 5}, **knobs)
-    during(bench, monkeypatch, lambda: marked_and_sent_by_another(bench), announcing=True)
+    during(bench, monkeypatch, lambda: tagged_and_sent_by_another(bench), announcing=True)
     with pytest.raises(
         IncompleteError, match=f"{iid(1)}: not attached: since this run first read it"
     ):
@@ -265,16 +265,16 @@ def test_what_another_stack_has_marked_and_sent_while_it_was_being_marked_is_not
     assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
 
 
-def test_what_another_stack_has_marked_and_sent_while_it_was_tried_whether_marks_can_be_set(
+def test_what_another_stack_has_tagged_and_sent_while_it_was_tried_whether_tags_can_be_set(
     monkeypatch,
 ):
-    """The trial's tag is another one, and is then taken away: the other mark stays."""
+    """The trial's tag is another one, and is then taken away: the other tag stays."""
     bench = Bench(3, pace={"seconds": 300}, **HIDDEN)
     bench.emulator.outside.start(iid(1))
 
     def stopped_and_sent():
         bench.emulator.outside.stop(iid(1))
-        marked_and_sent_by_another(bench)
+        tagged_and_sent_by_another(bench)
 
     during(bench, monkeypatch, stopped_and_sent, announcing=False)
     with pytest.raises(EhpcError, match=f"resource '{RIVAL}' set its owner tag"):
@@ -291,13 +291,30 @@ def test_what_another_stack_sent_at_the_same_moment_is_not_sent_by_the_next_run_
     knobs, monkeypatch
 ):
     bench = Bench(3, pace={"seconds": 300}, instance_pace={"seconds": 5}, **knobs)
-    during(bench, monkeypatch, lambda: marked_and_sent_by_another(bench), announcing=True)
+    during(bench, monkeypatch, lambda: tagged_and_sent_by_another(bench), announcing=True)
     for _ in range(2):
         with suppress(EhpcError):
             bench.up(1, stop_running=True)
         bench.emulator.advance(10)
     assert bench.writes() == ["AddExistedNodes"]
     assert bench.harm.disk_replacements == {iid(1): 1}
+
+
+def test_what_another_stack_sent_at_the_same_moment_is_never_detached(monkeypatch):
+    """Nobody knows whose it is: our tag replaced the other one. Where the program still lists it, it is adopted."""
+    for numbers in ((2,), (1, 2)):
+        bench = Bench(3, pace={"seconds": 300}, **HIDDEN)
+        saved = bench.up(2)
+        during(bench, monkeypatch, lambda b=bench: tagged_and_sent_by_another(b), announcing=True)
+        with pytest.raises(IncompleteError) as told:
+            bench.up(1, 2, before=saved)
+        assert told.value.state.instance_ids == ids(2)
+        state = bench.up(*numbers, before=told.value.state, stop_running=True)
+        assert state.instance_ids == ids(*numbers)
+        bench.emulator.advance(600)
+        assert sorted(bench.nodes) == ids(1, 2)
+        assert "DeleteNodes" not in bench.writes()
+        assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
 
 
 # -- looks at queues that two resources share ----------------------------------------------------

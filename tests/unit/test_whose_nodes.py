@@ -115,7 +115,7 @@ def test_taking_ownership_is_shown_and_touches_no_disk():
 def test_what_another_resource_may_just_be_attaching_is_not_taken():
     bench = Bench(3)
     tags(bench, 1).update(theirs(SECOND, pending=True))
-    with pytest.raises(FindingsError, match="take_ownership: .*may be being attached by resource"):
+    with pytest.raises(FindingsError, match=r"take_ownership: .*may be being attached by resource"):
         bench.up(1, take_ownership=True)
     assert bench.writes() == []
 

@@ -1,4 +1,4 @@
-"""Looks that operations share."""
+"""Reads that operations share: `api.cache`."""
 
 import threading
 

@@ -1,0 +1,219 @@
+"""Attaching: in which order it is stopped, tagged and sent, what a lost answer means, and what is told of a failure."""
+
+import pytest
+
+from ehpc_nodes.emulator.world import Cluster
+from ehpc_nodes.errors import AuthError, EhpcError
+from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
+from unit.emulated import IMAGE, OWNER, VPC, Bench, ids, iid, right_after
+
+ORDER = ("StopInstances", "TagResources", "AddExistedNodes")
+FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
+DOWN = {"code": "ServiceUnavailable", "status": 503, "times": None}
+#: No list shows what is being attached until it is a node.
+HIDDEN = {"task_listed": False, "nodes_listed": "at_end"}
+
+
+def numbered(call, prefix):
+    return sorted(v for k, v in call.params.items() if k.startswith(prefix))
+
+
+# -- the order of the writes ---------------------------------------------------------------------
+
+
+def test_it_is_stopped_then_tagged_then_sent_with_image_alias_and_queue():
+    bench = Bench(3, instance_pace={"seconds": 60})
+    bench.emulator.outside.start(iid(1))
+    state = bench.up(1, 2, job_queue="gpu", stop_running=True)
+    probe, *calls = bench.calls(*ORDER)
+    assert [probe, *calls] == ["TagResources", "StopInstances", "TagResources", "AddExistedNodes"]
+    assert numbered(bench.emulator.journal.of("StopInstances")[0], "InstanceId.") == ids(1)
+    (sent,) = bench.emulator.journal.of("AddExistedNodes")
+    told = {k: sent.params[k] for k in ("ImageId", "ImageOwnerAlias", "JobQueue")}
+    assert told == {"ImageId": IMAGE, "ImageOwnerAlias": "system", "JobQueue": "gpu"}
+    assert bench.owners == dict.fromkeys(ids(1, 2), OWNER)
+    assert {n.queue for n in state.nodes.values()} == {"gpu"}
+
+
+def test_201_instances_are_all_tagged_first_and_sent_in_three_calls():
+    bench = Bench(201)
+    bench.up(*range(1, 202))
+    assert bench.calls(*ORDER) == ["TagResources"] * 5 + ["AddExistedNodes"] * 3
+    assert bench.harm.disk_replacements == dict.fromkeys(ids(*range(1, 202)), 1)
+
+
+def test_nothing_to_do_is_no_write():
+    bench = Bench(3)
+    state = bench.up(1, 2)
+    bench.emulator.journal.entries.clear()
+    assert bench.up(1, 2, before=state).nodes == state.nodes
+    assert bench.calls(*ORDER, "UntagResources") == []
+
+
+def test_what_runs_is_refused_before_any_write_unless_it_may_be_stopped():
+    bench = Bench(3)
+    bench.emulator.outside.start(iid(1))
+    with pytest.raises(FindingsError, match="set stop_running=True"):
+        bench.up(1, 2)
+    assert bench.calls(*ORDER) == []
+
+
+def test_what_never_stops_ends_it_before_anything_is_tagged():
+    bench = Bench(3, instance_pace="held")
+    bench.emulator.outside.start(iid(1))
+    bench.emulator.world.instances[iid(1)].status = "Running"
+    with pytest.raises(IncompleteError, match=f"waiting for {iid(1)} .Stopping."):
+        bench.up(1, 2, stop_running=True, seconds=100)
+    assert bench.owners == {}
+    assert bench.nodes == {}
+
+
+def test_a_stop_that_is_refused_for_one_instance_names_it():
+    bench = Bench(3)
+    for n in (1, 2):
+        bench.emulator.outside.start(iid(n))
+    bench.fault("error", "StopInstances", status=400, code="IncorrectInstanceStatus", times=None)
+    with pytest.raises(EhpcError, match="StopInstances: IncorrectInstanceStatus"):
+        bench.up(1, 2, stop_running=True)
+    assert bench.nodes == {} == bench.owners
+
+
+# -- a call without an answer --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("knobs", [{}, HIDDEN], ids=["shown", "hidden"])
+def test_an_accepted_call_whose_answer_is_lost_is_not_sent_again(knobs):
+    """The evidence of one instance stands for the whole call."""
+    bench = Bench(3, pace={"seconds": 300}, **knobs)
+    bench.fault("reset_after", "AddExistedNodes")
+    assert bench.up(1, 2).instance_ids == sorted(bench.nodes) == ids(1, 2)
+    assert bench.writes() == ["AddExistedNodes"]
+    assert "the call is repeated only if not" in bench.said.warnings[0]
+
+
+def test_a_call_that_nothing_shows_for_the_grace_period_is_sent_again_three_times_at_most():
+    bench = Bench(3)
+    bench.fault("reset_before", "AddExistedNodes", times=1)
+    began = bench.clock.now()
+    state = bench.up(1)
+    assert bench.clock.now() - began >= bench.grace
+    bench.fault("reset_before", "AddExistedNodes", times=None)
+    with pytest.raises(IncompleteError) as told:
+        bench.up(1, 2, before=state)
+    assert told.value.state.instance_ids == ids(1)
+    assert bench.calls("AddExistedNodes") == ["AddExistedNodes"] * 2 + ["AddExistedNodes"] * 3
+    assert bench.owners.keys() == {*ids(1)}
+    assert bench.harm.disk_replacements == {iid(1): 1}
+
+
+def test_a_new_task_that_names_nobody_may_be_the_calls():
+    """And one that ran before the call is not."""
+    bench = Bench(
+        4, pace={"seconds": 200}, nodes_listed="at_end", task_result_names_instances=False
+    )
+    with pytest.raises(IncompleteError):
+        bench.up(1, seconds=5)
+    bench.fault("reset_after", "AddExistedNodes")
+    assert bench.up(2, 3).instance_ids == ids(2, 3)
+    assert bench.harm.double_attach == []
+    assert bench.calls("AddExistedNodes") == ["AddExistedNodes"] * 2
+
+
+def test_what_is_undecided_at_the_deadline_is_kept_as_being_attached_and_told():
+    bench = Bench(3, pace={"seconds": 600}, **HIDDEN)
+    bench.fault("reset_after", "AddExistedNodes")
+    with (
+        right_after(bench, "AddExistedNodes", lambda: bench.fault("error", "ListTasks", **DOWN)),
+        pytest.raises(IncompleteError, match="E-HPC may continue to attach") as told,
+    ):
+        bench.up(1, 2, seconds=60)
+    assert {n.status for n in told.value.state.nodes.values()} == {"attaching"}
+    bench.emulator.faults.clear()
+    assert bench.up(1, 2, before=told.value.state).instance_ids == sorted(bench.nodes) == ids(1, 2)
+    assert bench.writes() == ["AddExistedNodes"]
+
+
+# -- refusals and failures -----------------------------------------------------------------------
+
+
+def test_a_refused_batch_is_told_and_the_others_go_on():
+    bench = Bench(150)
+    bench.fault("error", "AddExistedNodes", status=400, code="InvalidParams", message="No.")
+    with pytest.raises(IncompleteError) as told:
+        bench.up(*range(1, 151))
+    assert told.value.state.instance_ids == sorted(bench.nodes) == ids(*range(101, 151))
+    assert {f.code for f in told.value.state.failed.values()} == {"InvalidParams"}
+    (reason,) = told.value.reasons  # above ten, a line a reason
+    assert reason.startswith(f"100 instances ({iid(1)}, ")
+    assert bench.owners.keys() == bench.nodes.keys()
+
+
+def test_without_the_permission_to_attach_nothing_more_is_sent_and_nothing_stays_tagged():
+    bench = Bench(150)
+    bench.fault("error", "AddExistedNodes", **FORBIDDEN)
+    with pytest.raises(AuthError, match="ehpc:AddExistedNodes"):
+        bench.up(*range(1, 151))
+    assert bench.calls("AddExistedNodes") == ["AddExistedNodes"]
+    assert bench.owners == {}
+
+
+def test_a_stopped_node_of_another_cluster_is_not_wiped():
+    bench = Bench(3)
+    other = Cluster("ehpc-hz-other", VPC, IMAGE, "CentOS_7.6_64", status="running")
+    bench.emulator.world.clusters["ehpc-hz-other"] = other
+    bench.emulator.outside.attach(iid(1), "ehpc-hz-other")
+    bench.emulator.outside.stop(iid(1))
+    with pytest.raises(FindingsError, match="is in cluster ehpc-hz-other"):
+        bench.up(1)
+    assert bench.harm.double_attach == []
+
+
+def test_a_failed_node_is_told_with_its_task_and_what_to_do():
+    bench = Bench(3, pace={"seconds": 60})
+    bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1))
+    with pytest.raises(IncompleteError, match=r"exception; task .*repair it") as told:
+        bench.up(1, 2)
+    assert told.value.state.instance_ids == sorted(bench.nodes) == ids(1, 2)
+    assert list(told.value.state.failed) == ids(1)
+
+
+# -- while it waits ------------------------------------------------------------------------------
+
+
+def test_an_outage_is_waited_out_and_until_the_deadline_it_is_what_is_told():
+    for seconds, ends in ((100, True), (2000, False)):
+        bench = Bench(3, pace={"seconds": 60})
+        with right_after(
+            bench, "AddExistedNodes", lambda b=bench: b.fault("error", "ListTasks", **DOWN)
+        ):
+            bench.clock.at(seconds, bench.emulator.faults.clear)
+            if ends:
+                assert bench.up(1).instance_ids == ids(1)
+                continue
+            with pytest.raises(IncompleteError, match="ServiceUnavailable") as told:
+                bench.up(1, seconds=600)
+        assert told.value.state.instance_ids == ids(1)
+
+
+def test_ctrl_c_says_what_goes_on_and_keeps_it():
+    bench = Bench(3, pace="held")
+    bench.clock.cancel_at(20)
+    with pytest.raises(IncompleteError) as told:
+        bench.up(1, 2)
+    (sent,) = bench.emulator.journal.of("AddExistedNodes")
+    assert told.value.reasons == [
+        (
+            f"Cancelled while waiting. E-HPC continues to attach {', '.join(ids(1, 2))} (task {sent.task_id})."
+            " Run pulumi up again: it waits for this task."
+        )
+    ]
+    assert told.value.state.instance_ids == ids(1, 2)
+    assert told.value.state.task_id == sent.task_id
+
+
+def test_a_timeout_names_instances_with_their_status_and_the_task():
+    bench = Bench(3, pace={"seconds": 500})
+    with pytest.raises(
+        IncompleteError, match=rf"waiting for {iid(1)} \(uninit\).*; task .* step \d of"
+    ):
+        bench.up(1, 2, seconds=100)
