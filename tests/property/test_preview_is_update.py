@@ -42,12 +42,12 @@ def world_of(w):
     """A bench on which this has happened, and the state of the resource."""
     bench = Bench(SIZE, w["attached"], detached_instance_status="Stopped")
     saved = bench.up(*w["before"]) if w["before"] else None
-    if w["killed_after"] and saved:
-        _kill(bench, saved, w["killed_after"])
     rivals = w["rival"] - w["before"]
     if rivals:
         rival = bench.operations(name="project/stack/rival", uid="uid-rival")
         rival.converge(bench.inputs(*rivals, stop_running=True))
+    if w["killed_after"] and saved:
+        _kill(bench, rivals, saved, w["killed_after"])
     if w["alike"]:  # of two instances, one host name
         bench.emulator.world.instances[iid(2)].host_name = "compute1"
     outside, nodes = bench.emulator.outside, bench.nodes
@@ -67,14 +67,14 @@ def world_of(w):
     return bench, None if w["lost"] else saved
 
 
-def _kill(bench, saved, after):
+def _kill(bench, rivals, saved, after):
     def exchange(*, before):
         if before and bench.calls()[-1:] == [after]:
             raise Killed
 
     bench._maybe_die = exchange
     try:
-        bench.up(*range(1, SIZE + 1), before=saved)
+        bench.up(*{*range(1, SIZE + 1)} - rivals, before=saved)
     except (Killed, EhpcError):
         pass
     finally:

@@ -94,10 +94,17 @@ def test_attach_stands_in_one_cell_and_detach_in_two_columns():
 
 ACTIONS = {
     Step.ADOPT: {Action.ADOPT, Action.RENEW},
-    **{Step.SETTLE: {Action.DETACH}, Step.CLEAR: {Action.DETACH}, Step.DETACH: {Action.DETACH}},
-    **{Step.STOP: {Action.STOP}, Step.PREPARE: {Action.PREPARE}, Step.ATTACH: {Action.ATTACH}},
+    Step.SETTLE: {Action.DETACH},
+    Step.CLEAR: {Action.DETACH},
+    Step.CLEARED: {Action.WAIT},
+    Step.STOP: {Action.STOP},
+    Step.STOPPED: {Action.WAIT},
+    Step.PREPARE: {Action.PREPARE},
+    Step.ATTACH: {Action.ATTACH},
+    Step.ATTACHED: {Action.WAIT},
     Step.MOVE: {Action.MOVE},
-    **dict.fromkeys((Step.CLEARED, Step.STOPPED, Step.ATTACHED, Step.DETACHED), {Action.WAIT}),
+    Step.DETACH: {Action.DETACH},
+    Step.DETACHED: {Action.WAIT},
 }
 
 
