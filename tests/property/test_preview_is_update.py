@@ -38,7 +38,7 @@ PROGRAMS = st.fixed_dictionaries(
 )
 
 
-def world_of(w):
+def world_of(w):  # noqa: C901  # one line a misfortune
     """A bench on which this has happened, and the state of the resource."""
     bench = Bench(SIZE, w["attached"], detached_instance_status="Stopped")
     saved = bench.up(*w["before"]) if w["before"] else None
@@ -92,7 +92,7 @@ def done_by(bench, since):
     return done
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
+@settings(max_examples=25, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
 @given(w=WORLDS, program=PROGRAMS)
 def test_the_update_does_what_the_preview_shows(w, program):
     try:
@@ -105,6 +105,7 @@ def test_the_update_does_what_the_preview_shows(w, program):
     )
     desired = Desired(**inputs.model_dump(include={*Desired.__annotations__}))
     planned = bench.operations().plan_changes(desired, wanted_of(inputs), saved)
+    nodes = {*bench.nodes}
     since = len(bench.emulator.journal.entries)
     refused = [f for f in planned.findings if not f.warning]
     stuck = False
@@ -112,7 +113,7 @@ def test_the_update_does_what_the_preview_shows(w, program):
         bench.operations().converge(inputs, saved)
     except IncompleteError as error:
         stuck = any(f.code in {"Stuck", "exception"} for f in error.state.failed.values())
-        assert stuck, error
+        assert stuck, error  # noqa: PT017  # no error is right, too
     except EhpcError:
         assert refused or {*planned.changes.wait} or w["broken"]
     done, shown = done_by(bench, since), planned.changes
@@ -126,7 +127,8 @@ def test_the_update_does_what_the_preview_shows(w, program):
     assert done["AddExistedNodes"] <= {*shown.attach}
     assert {*shown.attach} - unknown <= done["AddExistedNodes"]
     assert done["StopInstances"] == {*shown.stop}
-    assert done["DeleteNodes"] == {*shown.detach}
+    # what may be being attached is shown as to be detached, and left if it never becomes a node
+    assert {*shown.detach} & nodes <= done["DeleteNodes"] <= {*shown.detach}
     assert done["SetQueue"] == {*shown.move}
     adopted = {*shown.adopt, *shown.renew}
     assert adopted <= done["TagResources"] <= adopted | {*shown.attach, *shown.detach}

@@ -11,9 +11,10 @@ from types import ModuleType
 from typing import Any
 
 from ehpc_nodes.reconcile import phases, plan
+from ehpc_nodes.reconcile.facts import Tag, Verdict
 from unit import golden, tables
 
-PREPARED = {"tag": tables.Tag.MINE, "wanted": True, "verdict": tables.Verdict.NONE}
+PREPARED: dict[str, Any] = {"tag": Tag.MINE, "wanted": True, "verdict": Verdict.NONE}
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,10 @@ class Mutant:
     module: ModuleType
     name: str
     value: Any
+
+
+def _with(row: plan.Row, column: str, action: Any) -> plan.Row:
+    return replace(row, **{column: action})
 
 
 def of_rows() -> Iterator[Mutant]:
@@ -41,7 +46,7 @@ def of_rows() -> Iterator[Mutant]:
         for column in ("wanted", "unwanted", "destroy"):
             for action in plan.Action:
                 if action is not getattr(row, column):
-                    changed = {**table, phase: replace(row, **{column: action})}
+                    changed = {**table, phase: _with(row, column, action)}
                     about = f"TABLE {phase.name}.{column}: {action.name}"
                     yield Mutant(about, plan, "TABLE", changed)
         for kept in plan.Kept:
@@ -63,44 +68,44 @@ class Turned(ast.NodeTransformer):
         self.about = f"{about}: {ast.unparse(old)}"
         return ast.copy_location(new, old)
 
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:  # noqa: N802
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         self.generic_visit(node)
         neutral = isinstance(node.op, ast.And)
         node.values = [self._turn("dropped", v, ast.Constant(neutral)) for v in node.values]
         return node
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         self.generic_visit(node)
         if not isinstance(node.op, ast.Not):
             return node
         return self._turn("without not", node, node.operand)
 
-    def visit_Compare(self, node: ast.Compare) -> ast.AST:  # noqa: N802
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
         return self._turn("turned", node, ast.UnaryOp(ast.Not(), node))
 
-    def visit_If(self, node: ast.If) -> ast.AST:  # noqa: N802
+    def visit_If(self, node: ast.If) -> ast.AST:
         self.generic_visit(node)
         node.test = self._turn("never", node.test, ast.Constant(False))
         return node
 
-    def visit_Yield(self, node: ast.Yield) -> ast.AST:  # noqa: N802
+    def visit_Yield(self, node: ast.Yield) -> ast.AST:
         self.generic_visit(node)
         if node.value is None:
             return node
         empty = ast.Tuple([ast.Name("Step", ast.Load()), ast.Tuple([], ast.Load())], ast.Load())
         return ast.Yield(self._turn("no step", node.value, empty))
 
-    def visit_Set(self, node: ast.Set) -> ast.AST:  # noqa: N802
+    def visit_Set(self, node: ast.Set) -> Any:
         self.generic_visit(node)
         return self._without_one(node)
 
-    def visit_Tuple(self, node: ast.Tuple) -> ast.AST:  # noqa: N802
+    def visit_Tuple(self, node: ast.Tuple) -> Any:
         self.generic_visit(node)
         words = all(isinstance(e, ast.Attribute) for e in node.elts)
         return self._without_one(node) if words and len(node.elts) > 1 else node
 
-    def _without_one(self, node: Any) -> ast.AST:
+    def _without_one(self, node: Any) -> Any:
         for n, element in enumerate(node.elts):
             shorter = copy.deepcopy(node)
             del shorter.elts[n]
@@ -146,7 +151,7 @@ def _of(module: ModuleType, name: str, statement: ast.stmt) -> Iterator[Mutant]:
         whole.body += made.body
         space = vars(module)
         kept = space[name]
-        exec(compile(whole, name, "exec"), space)  # noqa: S102  # this project's own source
+        exec(compile(whole, name, "exec"), space)  # this project's own source
         value, space[name] = space[name], kept
         about = f"{name}: {turned.about}"
         if any(holds is kept for _, _, holds in phases.PHASES):  # a row names it

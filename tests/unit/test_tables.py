@@ -16,18 +16,29 @@ PLAIN = {"claimed": False, "retained": False, "destroy": False, "verdict": Verdi
 CORNERS = {
     "tagged by this run": {
         **PLAIN,
-        **{"tag": Tag.MINE, "generation": Generation.THIS_RUN, "wanted": True},
-        **{"node": NodeIs.ABSENT, "task": TaskIs.NONE},
+        "tag": Tag.MINE,
+        "generation": Generation.THIS_RUN,
+        "wanted": True,
+        "node": NodeIs.ABSENT,
+        "task": TaskIs.NONE,
     },
     "pending, and wanted": {
         **PLAIN,
-        **{"tag": Tag.MINE, "generation": Generation.PENDING, "wanted": True, "sent": Call.NONE},
-        **{"node": NodeIs.ABSENT, "task": TaskIs.NONE},
+        "tag": Tag.MINE,
+        "generation": Generation.PENDING,
+        "wanted": True,
+        "sent": Call.NONE,
+        "node": NodeIs.ABSENT,
+        "task": TaskIs.NONE,
     },
     "in the state, and not wanted": {
         **PLAIN,
-        **{"tag": Tag.MINE, "saved": Saved.NODE, "wanted": False, "sent": Call.NONE},
-        **{"generation": Generation.CONFIRMED, "node": NodeIs.READY},
+        "tag": Tag.MINE,
+        "saved": Saved.NODE,
+        "wanted": False,
+        "sent": Call.NONE,
+        "generation": Generation.CONFIRMED,
+        "node": NodeIs.READY,
     },
 }
 
