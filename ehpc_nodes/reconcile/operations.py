@@ -347,6 +347,8 @@ class Operations:
         reconciler = self._reconciler(observer, inputs, check)
         try:
             reconciler.run()
+        except (FindingsError, RefusedError):
+            raise
         except EhpcError as error:
             if not observer.ledger.has_written and not observer.ledger.adopted:
                 self._untag(observer, reconciler, quietly=isinstance(error, CancelledError))

@@ -292,6 +292,7 @@ class Histories(RuleBasedStateMachine):
         self.nothing_is_wiped_twice_released_or_touched()
         bench.emulator.faults.clear()
         bench.kill_in = None
+        bench.clock.events.clear()
         bench.emulator.advance(3600)
         self._seen_by_all()
         for _ in range(5):  # tasks that end by looks end, and so does what they have started

@@ -11,9 +11,10 @@ from types import ModuleType
 from typing import Any
 
 from ehpc_nodes.reconcile import phases, plan
+from ehpc_nodes.reconcile.facts import Tag, Verdict
 from unit import golden, tables
 
-PREPARED = {"tag": tables.Tag.MINE, "wanted": True, "verdict": tables.Verdict.NONE}
+PREPARED: dict[str, Any] = {"tag": Tag.MINE, "wanted": True, "verdict": Verdict.NONE}
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,10 @@ class Mutant:
     module: ModuleType
     name: str
     value: Any
+
+
+def _with(row: plan.Row, column: str, action: Any) -> plan.Row:
+    return replace(row, **{column: action})
 
 
 def of_rows() -> Iterator[Mutant]:
@@ -41,7 +46,7 @@ def of_rows() -> Iterator[Mutant]:
         for column in ("wanted", "unwanted", "destroy"):
             for action in plan.Action:
                 if action is not getattr(row, column):
-                    changed = {**table, phase: replace(row, **{column: action})}
+                    changed = {**table, phase: _with(row, column, action)}
                     about = f"TABLE {phase.name}.{column}: {action.name}"
                     yield Mutant(about, plan, "TABLE", changed)
         for kept in plan.Kept:
@@ -91,16 +96,16 @@ class Turned(ast.NodeTransformer):
         empty = ast.Tuple([ast.Name("Step", ast.Load()), ast.Tuple([], ast.Load())], ast.Load())
         return ast.Yield(self._turn("no step", node.value, empty))
 
-    def visit_Set(self, node: ast.Set) -> ast.AST:
+    def visit_Set(self, node: ast.Set) -> Any:
         self.generic_visit(node)
         return self._without_one(node)
 
-    def visit_Tuple(self, node: ast.Tuple) -> ast.AST:
+    def visit_Tuple(self, node: ast.Tuple) -> Any:
         self.generic_visit(node)
         words = all(isinstance(e, ast.Attribute) for e in node.elts)
         return self._without_one(node) if words and len(node.elts) > 1 else node
 
-    def _without_one(self, node: Any) -> ast.AST:
+    def _without_one(self, node: Any) -> Any:
         for n, element in enumerate(node.elts):
             shorter = copy.deepcopy(node)
             del shorter.elts[n]

@@ -107,12 +107,15 @@ ACTIONS = {
     Step.ADOPT: {Action.ADOPT, Action.RENEW},
     Step.SETTLE: {Action.DETACH},
     Step.CLEAR: {Action.DETACH},
-    Step.DETACH: {Action.DETACH},
+    Step.CLEARED: {Action.WAIT},
     Step.STOP: {Action.STOP},
+    Step.STOPPED: {Action.WAIT},
     Step.PREPARE: {Action.PREPARE},
     Step.ATTACH: {Action.ATTACH},
+    Step.ATTACHED: {Action.WAIT},
     Step.MOVE: {Action.MOVE},
-    **dict.fromkeys((Step.CLEARED, Step.STOPPED, Step.ATTACHED, Step.DETACHED), {Action.WAIT}),
+    Step.DETACH: {Action.DETACH},
+    Step.DETACHED: {Action.WAIT},
 }
 
 
