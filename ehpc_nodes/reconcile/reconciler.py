@@ -42,6 +42,8 @@ PATIENCE: tuple[tuple[type[EhpcError], float], ...] = (
 )
 #: The part of the wait so far that a pause may last, where the tasks' steps don't say that it takes longer.
 LATENESS = 0.025
+#: Grace periods between two reads of the nodes, which take a call for each 100, while their tasks run.
+SELDOM = 5
 #: The part of a pause for which a read of another operation in this process does as well.
 SHARED = 0.9
 #: Steps that write.
@@ -417,8 +419,8 @@ class Reconciler:
         return decision.phase is Phase.ATTACHING and not shown and facts.sent is Call.NONE
 
     def _nodes_are_due(self, ids: Collection[str]) -> bool:
-        """Where a task runs for each instance, only the task is read, and the nodes once in the grace period."""
-        if self.deadline.clock.now() - self.observer.nodes_ended >= self.rules.grace:
+        """Where a task runs for each instance, only the task is read, and the nodes seldom: it may hang."""
+        if self.deadline.clock.now() - self.observer.nodes_ended >= SELDOM * self.rules.grace:
             return True
         tasks = (self.observer.task_about(i) for i in ids)
         return any(task is None or task.over for task in tasks)
