@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from ehpc_nodes.api import responses
-from ehpc_nodes.api.client import MAYBE_CONFLICT
 from ehpc_nodes.clock import FIRST_PAUSE, LONGEST_PAUSE, Deadline, jittered
 from ehpc_nodes.errors import (
+    MAYBE_CONFLICT,
     NOTHING_SENT,
     BackendError,
     ConflictError,

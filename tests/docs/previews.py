@@ -119,7 +119,9 @@ def properties_of(**more):
 
 
 def replaced(bench, **news):
-    return preview_replacement(lambda _: bench.operations(), properties_of(**news), {ONE}, properties_of())
+    return preview_replacement(
+        lambda _: bench.operations(), properties_of(**news), {ONE}, properties_of()
+    )
 
 
 def checked(**arguments):
@@ -244,7 +246,9 @@ OTHERS = {
     "both wanted and retained": lambda: form(retain_ids=[ONE]),
     "a replacement without stop_running": lambda: replaced(Bench(attached=(1,)), **OWN).findings,
     "a replacement in an unknown cluster": lambda: (
-        preview_unread(properties_of(cluster_id=UNKNOWN, stop_running=True), {ONE}, properties_of()).findings
+        preview_unread(
+            properties_of(cluster_id=UNKNOWN, stop_running=True), {ONE}, properties_of()
+        ).findings
     ),
     "unknown instances without consent": lambda: (
         plan(Bench(), [], later=1, replace_system_disks=False).findings
