@@ -43,7 +43,9 @@ PARTS = {"owners": owners, "phases": phases, "actions": actions, "steps": steps}
 def page(text: str) -> str:
     """The page with all tables in their places, each between its two marks."""
     for name, part in PARTS.items():
-        begin, end = (mark.format("tables: " + name) for mark in ("<!-- {} -->", "<!-- end of {} -->"))
+        begin, end = (
+            mark.format("tables: " + name) for mark in ("<!-- {} -->", "<!-- end of {} -->")
+        )
         head, rest = text.split(begin)
         text = f"{head}{begin}\n{part()}\n{end}{rest.split(end)[1]}"
     return text

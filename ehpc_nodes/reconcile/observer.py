@@ -111,7 +111,7 @@ class Observer:
     replaced_uid: str = ""
     _begun: float = math.inf
     _ended: float = math.inf
-    _look_at: float = math.inf
+    _look_began: float = -math.inf
     _own_tasks: frozenset[str] = frozenset()
     _unnamed: frozenset[str] = frozenset()
     _named: dict[str, responses.Task] = field(default_factory=dict)
@@ -351,16 +351,14 @@ class Observer:
             since=math.nextafter(now(), math.inf) if since is None else since,
         )
         self._begun = min(self._begun, found.begun)
-        if (
-            found.begun < self._look_at
-        ):  # read before: what is read in the look is as old as the look's end
+        if found.begun < self._look_began:  # an earlier look's read; this look's are as old as its end
             self._ended = min(self._ended, found.ended)
         return found
 
     def begin_look(self) -> None:
         """What is read from now on is one look (see `note_look`)."""
         self._begun, self._ended = math.inf, math.inf
-        self._look_at = self.clock.now()
+        self._look_began = self.clock.now()
 
     def begin_pass(self) -> None:
         """Before facts are asked for: what holds for all of them."""
@@ -368,11 +366,12 @@ class Observer:
         self._own_tasks = frozenset(self.ledger.task_ids)
 
     def _tolerated(self, property_: str, read: Callable[[], T]) -> T | None:
-        """The answer; in the first look None where a permission is missing, which is noted."""
+        """The answer; None where a permission is missing that the first look lacked, which is noted."""
         try:
             answer = read()
         except AuthError as error:
-            if not error.forbidden or self.planned is not None:
+            lost = self.planned is not None and error.action not in self.denied
+            if not error.forbidden or lost:
                 raise
             if error.action not in self.denied:
                 text = f"not checked (permission {permission(error.action)} is missing): {error}"

@@ -91,14 +91,13 @@ def _is_saved(f: Facts) -> bool:
     return f.saved is not Saved.NO
 
 
-def shows(f: Facts) -> bool:
-    """Whether there is evidence that a call for this instance was accepted: a node, a task, or that it runs.
+def _shows(f: Facts) -> bool:
+    """Whether there is evidence that a call for this instance was accepted, besides a node or a task: it runs.
 
     An instance is tagged and sent while it is Stopped. Another image is evidence of this run's own call only: an
     earlier run's attach may have failed after it.
     """
-    own = f.sent is not Call.NONE and f.image_changed
-    return f.node is not NodeIs.ABSENT or f.task is TaskIs.RUNNING or f.awake or own
+    return f.awake or (f.sent is not Call.NONE and f.image_changed)
 
 
 def _sent_or_pending(f: Facts) -> bool:
@@ -127,11 +126,10 @@ def _is_gone_for_good(f: Facts, grace: float) -> bool:
 
 
 def _result_is_unknown(f: Facts, grace: float) -> bool:
-    if not (_sent_or_pending(f) or (f.generation is Generation.PENDING and f.for_other_cluster)):
+    if not _sent_or_pending(f):
         return False
     replaced = f.image_replaced and f.quiet < LONGEST_HIDDEN
-    settling = f.ecs in {EcsIs.STARTING, EcsIs.STOPPING}
-    return f.quiet < grace or f.unnamed_task or replaced or settling
+    return f.quiet < grace or f.unnamed_task or replaced or f.ecs is EcsIs.STOPPING
 
 
 PHASES: tuple[PhaseRow, ...] = (
@@ -206,7 +204,7 @@ PHASES: tuple[PhaseRow, ...] = (
             f.node is not NodeIs.ABSENT
             or f.task is TaskIs.RUNNING
             or f.sent in {Call.ANSWERED, Call.OVER}
-            or (_sent_or_pending(f) and (shows(f) or f.mate_shows))
+            or (_sent_or_pending(f) and (_shows(f) or f.mate_shows))
         ),
     ),
     (

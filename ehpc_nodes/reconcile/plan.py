@@ -159,7 +159,7 @@ def _of_unwanted(f: Facts, owner: Owner, row: Row, rules: Rules) -> Action:
     if owner is Owner.NOBODY:
         return A.LEAVE
     action = row.destroy if rules.destroy else row.unwanted
-    if f.retained and action in {A.DETACH, A.FAIL}:
+    if f.retained and action is A.DETACH:
         return A.UNTAG if f.tag is Tag.MINE else A.LEAVE
     if action is A.DETACH and f.tries >= TRIES:
         return A.FAIL
@@ -242,10 +242,6 @@ class Plan:
     hosts: Mapping[str, str] = field(default_factory=dict)
     failed: bool = False
 
-    def having(self, *actions: Action) -> list[str]:
-        """The instances with one of these actions, sorted."""
-        return sorted(i for i, d in self.decisions.items() if d.action in actions)
-
     @property
     def in_the_way(self) -> list[str]:
         """Nodes to detach that have the host name of an instance to attach."""
@@ -260,13 +256,20 @@ class Plan:
 
     @property
     def has_failed(self) -> bool:
-        """Whether a wanted instance has failed: what is left in the cluster stays as it is then."""
+        """Whether a wanted instance has failed: what is left in the cluster stays as it is then.
+
+        A node that was broken before this run is none of these.
+        """
         return self.failed or any(
-            d.wanted
-            and d.action is A.FAIL
-            and (d.phase is not Phase.BROKEN or d.facts.sent is not Call.NONE)
+            d.wanted and d.action is A.FAIL and not _was_broken(d.facts)
             for d in self.decisions.values()
         )
+
+
+def _was_broken(f: Facts) -> bool:
+    """Of a node that failed: whether nobody in this run attached it."""
+    there = f.node is not NodeIs.ABSENT
+    return there and f.sent is Call.NONE and f.verdict is not Verdict.TAKEN
 
 
 def next_step(plan: Plan) -> Next | None:

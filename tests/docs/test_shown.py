@@ -9,8 +9,7 @@ import pytest
 from docs.previews import PREVIEWS, table
 from docs.runs import PICTURES, ROOT, RUNS, script, told
 
-# several runs of the CLI each, and a busy machine needs a while for one
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.engine
 
 PAGES = ROOT / "docs"
 BLOCK = "<!-- shown: {} -->\n```text\n"

@@ -155,7 +155,6 @@ class History:
         self.stack.preview("--expect-no-changes")
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "seed",
     [

@@ -101,7 +101,8 @@ def test_a_check_failure_is_a_diagnostic_of_the_resource(nothing):
     stack = nothing()
     stack.write(PROGRAM.replace("SIZE", "-1"))
     preview = stack.preview(expect_failure=True)
-    assert preview.errors == [
+    # an engine that has ended first is said by the SDK, in a line of its own
+    assert [e for e in preview.errors if "monitor has terminated" not in e] == [
         (
             "pulumi-python:dynamic/test:Nothing resource 'it': "
             "property size value {-1} has a problem: a size has no minus"

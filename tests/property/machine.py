@@ -16,10 +16,11 @@ from ehpc_nodes.models import ATTACHING
 from ehpc_nodes.provider.properties import needs_update
 from ehpc_nodes.reconcile.operations import IncompleteError
 from property.tally import note
-from unit.emulated import CLUSTER, Bench, Killed, iid
+from unit.emulated import CLUSTER, OWNER, Bench, Killed, iid
 
 SIZE = 6
 GRACE = 30.0
+RIVAL = "project/stack/rival"
 ALL = [iid(n) for n in range(1, SIZE + 1)]
 NUMBERS = st.sets(st.integers(1, SIZE), min_size=1, max_size=SIZE)
 ONE = st.sampled_from(ALL)
@@ -40,7 +41,9 @@ KINDS = st.sampled_from(
 )
 KNOBS = st.fixed_dictionaries(
     {
-        "pace": st.sampled_from(["instant", {"looks": 3}, {"seconds": 40}, {"seconds": 300}]),
+        "pace": st.sampled_from(
+            ["instant", {"looks": 3}, {"seconds": 40}, {"seconds": 300}, {"seconds": 700}]
+        ),
         "instance_pace": st.sampled_from(["instant", {"seconds": 20}]),
         "nodes_listed": st.sampled_from(["at_acceptance", "at_end"]),
         "instances_start": st.sampled_from(["at_acceptance", "at_end"]),
@@ -70,6 +73,7 @@ class Histories(RuleBasedStateMachine):
         self.incomplete = False
         self.kills = 0
         self.by_others: set[str] = set()
+        self.rivals: Any = None
 
     # -- the engine's part ----------------------------------------------------------------------
 
@@ -107,7 +111,7 @@ class Histories(RuleBasedStateMachine):
             self.kills += 1
             return
         kept = set(self.saved.instance_ids) if self.saved else set()
-        lost = {i for i in members - kept if i in self.bench.nodes}
+        lost = {i for i in members - kept - self._of_rival() if i in self.bench.nodes}
         assert not lost, f"refresh dropped members: {lost}"
 
     @precondition(lambda self: self.saved)
@@ -120,9 +124,52 @@ class Histories(RuleBasedStateMachine):
         except Killed:
             self.kills += 1
             return
-        left = {i for i in self.saved.instance_ids if i in self.bench.nodes}
+        left = {i for i in self.saved.instance_ids if i in self.bench.nodes} - self._of_rival()
         assert not left, f"destroy left {left}"
         self.saved = None
+
+    @rule(numbers=NUMBERS, take=st.booleans())
+    def rival_up(self, numbers, take):
+        """Another resource, with a name, a uid and a state of its own, wants some of the same instances."""
+        rival = self._rival()
+        try:
+            self.rivals = rival.converge(
+                self.bench.inputs(*numbers, take_ownership=take, **self._options("")), self.rivals
+            )
+        except IncompleteError as error:
+            self.rivals = error.state
+            event("rival: incomplete")
+        except EhpcError as error:
+            event(f"rival: {type(error).__name__}")
+        except Killed:
+            self.kills += 1
+            event("rival: killed")
+        else:
+            event("rival: done")
+
+    @precondition(lambda self: self.rivals)
+    @rule()
+    def rival_goes(self):
+        """What is the other resource's by now, and only that, is detached."""
+        before = {*self.bench.nodes}
+        mine = {i for i, name in self.bench.owners.items() if name == OWNER}
+        try:
+            state = self.rivals.model_copy(update={"detach_busy": True})
+            self._rival().destroy(state)
+        except EhpcError:
+            return
+        except Killed:
+            self.kills += 1
+            return
+        finally:
+            assert not (before - {*self.bench.nodes}) & mine, "detached by a rival"
+        self.rivals = None
+
+    def _of_rival(self):
+        return {i for i, name in self.bench.owners.items() if name == RIVAL}
+
+    def _rival(self):
+        return self.bench.operations(name=RIVAL, uid="uid-rival")
 
     # -- misfortune -----------------------------------------------------------------------------
 
@@ -160,6 +207,41 @@ class Histories(RuleBasedStateMachine):
             self.bench.emulator.outside.detach(instance)
             self.by_others.discard(instance)
             self._seen_by_all()
+
+    @rule(instance=ONE, seconds=st.sampled_from([5, 45, 200]))
+    def detached_in_mid_run(self, instance, seconds):
+        """Somebody detaches a node while a run waits."""
+
+        def detach():
+            if self._settled(instance):
+                self.bench.emulator.outside.detach(instance)
+
+        self.bench.clock.at(seconds, detach)
+
+    @rule(instance=ONE, seconds=st.sampled_from([5, 45]))
+    def stopped_in_mid_run(self, instance, seconds):
+        """Somebody stops a node, or what is about to be one, while a run waits."""
+
+        def stop():
+            if self._settled(instance):
+                self.bench.emulator.outside.stop(instance)
+
+        self.bench.clock.at(seconds, stop)
+
+    @rule(
+        action=st.sampled_from(
+            ["ListNodes", "ListTasks", "ListNodesNoPaging", "DescribeInstances"]
+        ),
+        seconds=st.sampled_from([9, 27]),
+    )
+    def slow_looks(self, action, seconds):
+        self.bench.fault("slow", action, seconds=seconds, times=4)
+
+    @rule(after=st.integers(0, 6), times=st.integers(1, 3))
+    def lists_go_backwards(self, after, times):
+        """A list that was whole comes in half, later."""
+        self.bench.fault("half_page", "ListNodes", after=after, times=times)
+        self.bench.fault("half_page", "ListNodesNoPaging", after=after, times=times)
 
     @rule(instance=ONE)
     def attached_outside(self, instance):
@@ -220,7 +302,8 @@ class Histories(RuleBasedStateMachine):
         self._seen_by_all()
         if self.saved and self.incomplete:
             self.saved = bench.operations().refresh(self.saved)
-        state = bench.up(1, 2, 3, before=self.saved, **self._options("workq"))
+        options = {**self._options("workq"), "take_ownership": True}
+        state = bench.up(1, 2, 3, before=self.saved, **options)
         self.nothing_is_wiped_twice_released_or_touched()
         self._state_is_the_cluster_and_the_program(state, {iid(n) for n in (1, 2, 3)})
 
@@ -235,12 +318,14 @@ class Histories(RuleBasedStateMachine):
             doubtful = "ehpc-nodes-ref" in instance.tags or instance.id in pending
             if doubtful and instance.id not in self.bench.nodes:
                 self.bench.emulator.outside.stop(instance.id)
+                if instance.tags.get("ehpc-nodes") == RIVAL:
+                    instance.tags.clear()
 
     def _state_is_the_cluster_and_the_program(self, state, wanted):
         bench = self.bench
         assert set(state.instance_ids) == set(state.nodes) == wanted
         assert wanted <= bench.nodes.keys()
-        left = bench.nodes.keys() - wanted - self.by_others - bench.orphans
+        left = bench.nodes.keys() - wanted - self.by_others - bench.orphans - self._of_rival()
         assert not left, f"attached by this resource and in no state: {left}"
         assert {n.queue for n in state.nodes.values()} == {"workq"}
         assert state.failed == {}

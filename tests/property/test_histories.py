@@ -18,7 +18,7 @@ SETTINGS = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 #: 1,500 take three minutes here.
-pytestmark = pytest.mark.timeout(max(300, EXAMPLES))
+pytestmark = pytest.mark.timeout(max(900, EXAMPLES))
 
 
 TestHistories = Histories.TestCase

@@ -63,39 +63,39 @@ class Turned(ast.NodeTransformer):
         self.about = f"{about}: {ast.unparse(old)}"
         return ast.copy_location(new, old)
 
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:  # noqa: N802
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         self.generic_visit(node)
         neutral = isinstance(node.op, ast.And)
         node.values = [self._turn("dropped", v, ast.Constant(neutral)) for v in node.values]
         return node
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         self.generic_visit(node)
         if not isinstance(node.op, ast.Not):
             return node
         return self._turn("without not", node, node.operand)
 
-    def visit_Compare(self, node: ast.Compare) -> ast.AST:  # noqa: N802
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
         return self._turn("turned", node, ast.UnaryOp(ast.Not(), node))
 
-    def visit_If(self, node: ast.If) -> ast.AST:  # noqa: N802
+    def visit_If(self, node: ast.If) -> ast.AST:
         self.generic_visit(node)
         node.test = self._turn("never", node.test, ast.Constant(False))
         return node
 
-    def visit_Yield(self, node: ast.Yield) -> ast.AST:  # noqa: N802
+    def visit_Yield(self, node: ast.Yield) -> ast.AST:
         self.generic_visit(node)
         if node.value is None:
             return node
         empty = ast.Tuple([ast.Name("Step", ast.Load()), ast.Tuple([], ast.Load())], ast.Load())
         return ast.Yield(self._turn("no step", node.value, empty))
 
-    def visit_Set(self, node: ast.Set) -> ast.AST:  # noqa: N802
+    def visit_Set(self, node: ast.Set) -> ast.AST:
         self.generic_visit(node)
         return self._without_one(node)
 
-    def visit_Tuple(self, node: ast.Tuple) -> ast.AST:  # noqa: N802
+    def visit_Tuple(self, node: ast.Tuple) -> ast.AST:
         self.generic_visit(node)
         words = all(isinstance(e, ast.Attribute) for e in node.elts)
         return self._without_one(node) if words and len(node.elts) > 1 else node
@@ -146,9 +146,14 @@ def _of(module: ModuleType, name: str, statement: ast.stmt) -> Iterator[Mutant]:
         whole.body += made.body
         space = vars(module)
         kept = space[name]
-        exec(compile(whole, name, "exec"), space)  # noqa: S102  # this project's own source
+        exec(compile(whole, name, "exec"), space)  # this project's own source
         value, space[name] = space[name], kept
-        yield Mutant(f"{name}: {turned.about}", module, name, value)
+        about = f"{name}: {turned.about}"
+        if any(holds is kept for _, _, holds in phases.PHASES):  # a row names it
+            rows = [(*row[:2], value if row[2] is kept else row[2]) for row in phases.PHASES]
+            yield Mutant(about, phases, "PHASES", tuple(rows))
+        else:
+            yield Mutant(about, module, name, value)
         number += 1
 
 
@@ -161,6 +166,8 @@ def is_noticed() -> str:
         for following, instances in golden.PLANS:
             if golden.next_of(instances) != following:
                 return f"next: {following}"
+        if golden.next_of({"a": golden.GOES}, failed=True):
+            return "next: nothing after a failure"
         if tables.violations(tables.some(1_000, **PREPARED)):
             return "a sample of all facts"
     except Exception as error:  # noqa: BLE001  # a mutant may raise whatever it likes

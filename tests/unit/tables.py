@@ -34,12 +34,23 @@ SHORT, LONG = (0.0, GRACE), (0.0, 600.0)
 VALUES: dict[str, tuple[Any, ...]] = {
     **{f.name: YES_NO for f in fields(Facts) if f.type == "bool"},
     "planned": (None, *YES_NO),
-    **{"steady": SHORT, "detached_age": SHORT, "awake_for": LONG, "quiet": (0.0, GRACE, 600.0)},
+    "steady": SHORT,
+    "detached_age": SHORT,
+    "awake_for": LONG,
+    "quiet": (0.0, GRACE, 600.0),
     "tries": (0, 3),
-    **{"tag": tuple(Tag), "generation": tuple(Generation), "saved": tuple(Saved)},
-    **{"node": tuple(NodeIs), "task": tuple(TaskIs), "ecs": tuple(EcsIs)},
-    **{"sent": tuple(Call), "detached": tuple(Call), "verdict": tuple(Verdict)},
-    **{"destroy": YES_NO, "stop_running": YES_NO, "detach_busy": YES_NO},
+    "tag": tuple(Tag),
+    "generation": tuple(Generation),
+    "saved": tuple(Saved),
+    "node": tuple(NodeIs),
+    "task": tuple(TaskIs),
+    "ecs": tuple(EcsIs),
+    "sent": tuple(Call),
+    "detached": tuple(Call),
+    "verdict": tuple(Verdict),
+    "destroy": YES_NO,
+    "stop_running": YES_NO,
+    "detach_busy": YES_NO,
 }
 NOTHING = Facts()
 ALL = prod(len(values) for values in VALUES.values())
@@ -93,7 +104,7 @@ def each(**known: Any) -> Iterator[Open]:
 
 def some(count: int, seed: int = 1, **known: Any) -> Iterator[Open]:
     """Random ones; half of what is read is as in facts about which nothing is known."""
-    random = Random(seed)  # noqa: S311  # no secret
+    random = Random(seed)  # no secret
 
     class Some(Open):
         def choose(self, name: str) -> int:
@@ -118,7 +129,8 @@ def is_possible(f: Any) -> bool:
             f.wanted and f.retained,  # `wanted_of` takes the wanted ones out
             f.wanted and f.claimed,  # an instance that two resources list is refused before
             f.generation is Generation.THIS_RUN and f.tag is not Tag.MINE,  # the run is part of it
-            f.tag is Tag.MINE and f.generation is Generation.NONE,  # the uid stands in the reference
+            f.tag is Tag.MINE
+            and f.generation is Generation.NONE,  # the uid stands in the reference
             f.generation is Generation.NONE and f.for_other_cluster,
             f.node is not NodeIs.ABSENT and f.absence_counts,
             f.node is not NodeIs.ABSENT and not f.seen_node,
@@ -228,7 +240,7 @@ class Judged:
 
 def judge(f: Any) -> Judged:
     """Ask the tables."""
-    return Judged(plan.decide(cast(Facts, f), cast(Rules, f)))
+    return Judged(plan.decide(cast("Facts", f), cast("Rules", f)))
 
 
 def broken_rule(f: Any, said: Judged) -> str:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ehpc_nodes.api.transport import clock_skew
 from ehpc_nodes.errors import CertificateError, NotSentError, NotTheServiceError, TransportError
-from ehpc_nodes.operation import may_have_acted
+from ehpc_nodes.reconcile.actuator import may_have_acted
 from unit.certificates import self_signed
 from unit.emulated import CLUSTER, Bench, ids
 from unit.test_transport import exchange

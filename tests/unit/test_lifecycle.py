@@ -3,8 +3,8 @@
 import pytest
 
 from ehpc_nodes.errors import RefusedError, WaitTimeoutError
-from ehpc_nodes.preflight.snapshot import Desired
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
+from ehpc_nodes.reconcile.ports import NoOtherResources
 from unit.emulated import CLUSTER, IMAGE, OWNER, Bench, ids, killed, right_after
 
 
@@ -16,6 +16,7 @@ def test_create_attaches_all_in_one_call_and_knows_its_task():
     (sent,) = [e for e in bench.emulator.journal.entries if e.action == "AddExistedNodes"]
     assert (state.task_id, state.request_id) == (sent.task_id, sent.request_id)
     assert state.nodes[ids(1)[0]].model_dump() == {
+        "confirmed_at": int(bench.clock.now()),
         "host_name": "compute1",
         "private_ip": "10.0.0.1",
         "status": "running",
@@ -28,11 +29,13 @@ def test_create_attaches_all_in_one_call_and_knows_its_task():
     assert bench.owners == dict.fromkeys(ids(1, 2, 3), OWNER)
 
 
-def test_create_adopts_members_without_a_write():
+def test_create_adopts_members_with_tags_and_no_call_to_ehpc():
     bench = Bench(attached=(1, 2))
     state = bench.up(1, 2, replace_system_disks=False)
     assert bench.writes() == []
     assert state.instance_ids == ids(1, 2)
+    assert bench.calls("TagResources") == ["TagResources"]
+    assert bench.owners == dict.fromkeys(ids(1, 2), OWNER)
     assert (state.task_id, state.request_id, state.tasks) == ("", "", [])
     assert bench.harm.disk_replacements == {}
 
@@ -163,12 +166,12 @@ def test_jobs_that_come_while_others_are_being_attached_are_not_killed(detach_bu
             bench.up(1, 3, before=saved, detach_busy=True)
             assert sorted(bench.nodes) == ids(1, 3)
             return
-        with pytest.raises(IncompleteError, match="nodes that run jobs are not detached") as told:
+        with pytest.raises(IncompleteError, match="not detached: it runs jobs by now") as told:
             bench.up(1, 3, before=saved)
     assert told.value.state.instance_ids == sorted(bench.nodes) == ids(1, 2, 3)
 
 
-def test_an_instance_that_was_released_keeps_no_marks_on_the_others():
+def test_an_instance_that_was_released_keeps_no_tags_on_the_others():
     bench = Bench()
     saved = bench.up(1, 2)
     bench.emulator.outside.remove_instance(ids(2)[0])
@@ -176,16 +179,16 @@ def test_an_instance_that_was_released_keeps_no_marks_on_the_others():
     assert bench.nodes == {} == bench.owners
 
 
-def test_nodes_that_a_killed_run_attached_are_found_by_their_announcement():
+def test_nodes_that_a_killed_run_attached_are_found_by_their_tags():
     bench = Bench()
     state = bench.up(1)
-    killed(bench, 1, 2, before=state, after="ListNodesByQueue")
+    killed(bench, 1, 2, before=state, after="ListQueues")
     assert bench.operations().refresh(state).instance_ids == ids(1, 2)
     after = bench.up(1, before=state)
     assert sorted(bench.nodes) == after.instance_ids == ids(1)
 
 
-def test_nodes_with_this_resources_mark_that_it_never_held_are_told_and_left_alone():
+def test_nodes_with_this_resources_name_that_it_never_held_are_told_and_left_alone():
     """As those of a colleague whose project, stack and resource have the same names, elsewhere."""
     bench = Bench()
     bench.up(1, 2)
@@ -195,12 +198,12 @@ def test_nodes_with_this_resources_mark_that_it_never_held_are_told_and_left_alo
     assert bench.operations().refresh(mine).instance_ids == ids(3, 4)
     bench.operations().destroy(mine)
     assert sorted(bench.nodes) == ids(1, 2)
-    survey = bench.operations().survey(
-        Desired(CLUSTER, "cn-hangzhou", replace_system_disks=True), set(ids(5)), set(ids(4))
+    planned = bench.preview(4, 5, before=mine)
+    assert planned.changes.detach == ()
+    told = [f.reason for f in planned.findings if f.warning]
+    assert any(
+        f"compute1 ({ids(1)[0]}) has this resource's owner tag with another uid" in t for t in told
     )
-    assert survey.plan.detach == ()
-    told = [f.reason for f in survey.findings if f.warning]
-    assert any(f"compute1 ({ids(1)[0]}) is attached with this resource's mark" in t for t in told)
 
 
 def test_managers_and_login_nodes_are_never_touched():
@@ -232,11 +235,11 @@ def test_queues_that_are_refused_after_an_attach_lose_no_state(code):
     assert state.instance_ids == sorted(bench.nodes) == ids(1, 2)
     assert state.task_id
     assert bench.said.warnings[0].startswith(
-        f"The nodes' queues could not be read: ListQueues: {code}: "
+        f"The nodes' queues were not read: ListQueues: {code}: "
     )
 
 
-def test_marks_that_cannot_be_taken_away_after_a_failed_attach_lose_no_state():
+def test_tags_that_cannot_be_taken_away_after_a_failed_attach_lose_no_state():
     bench = Bench()
     bench.fault("fail_nodes", "AddExistedNodes", instances=ids(2), status="absent")
     bench.fault("reset_before", "UntagResources", times=None)
@@ -245,35 +248,33 @@ def test_marks_that_cannot_be_taken_away_after_a_failed_attach_lose_no_state():
     assert caught.value.state.instance_ids == sorted(bench.nodes) == ids(1)
 
 
-def test_marks_that_cannot_be_taken_away_keep_no_destroy_from_ending():
+def test_tags_that_cannot_be_taken_away_keep_no_destroy_from_ending():
     bench = Bench()
     state = bench.up(1)
     bench.fault("reset_before", "UntagResources", times=None)
     bench.operations().destroy(state)
     assert bench.nodes == {}
-    assert bench.said.warnings[0].startswith("The tags ehpc-nodes, ehpc-nodes-att")
+    assert bench.said.warnings[0].startswith(
+        "The tags ehpc-nodes and ehpc-nodes-ref were not removed"
+    )
 
 
-@pytest.mark.parametrize("at", ["the start", "the end", "the last moment"])
-def test_what_another_resource_waits_for_at_any_time_is_not_detached(at):
-    """Its registration may reach the engine late, and it may have been refused before this one detaches."""
+@pytest.mark.parametrize("at", ["the start", "the end"])
+def test_what_another_resource_of_the_run_lists_is_not_detached_by_this_one(at):
+    """Its registration may reach the engine late."""
     bench = Bench(3)
     saved = bench.up(1, 2)
-    lifecycle = bench.operations()
     asked: list[int] = []
 
-    class Others:
-        def listed(self, _cluster_id):
+    class Others(NoOtherResources):
+        def listed(self):
             asked.append(1)
-            return ids(2) if at == ("the start" if len(asked) == 1 else "the end") else ()
+            return ids(2) if len(asked) > (0 if at == "the start" else 2) else ()
 
-        def given_up(self, _cluster_id):
-            return ()
-
-        def let_go(self, _cluster_id, _ids):
-            return ids(2) if at == "the last moment" else ()
-
-    lifecycle.others = Others()
-    after = lifecycle.converge(bench.inputs(1, 3), saved)
-    assert after.instance_ids == sorted(bench.nodes) == ids(1, 2, 3)
-    assert f"kept until the resource that lists it holds it: {ids(2)[0]}" in bench.said.infos
+    after = bench.operations(others=Others()).converge(bench.inputs(1, 3), saved)
+    assert sorted(bench.nodes) == ids(1, 2, 3)
+    assert after.instance_ids == ids(1, 3)
+    assert any(
+        w.startswith(f"{ids(2)[0]} is left attached, and leaves the state")
+        for w in bench.said.warnings
+    )

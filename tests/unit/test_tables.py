@@ -16,18 +16,29 @@ PLAIN = {"claimed": False, "retained": False, "destroy": False, "verdict": Verdi
 CORNERS = {
     "tagged by this run": {
         **PLAIN,
-        **{"tag": Tag.MINE, "generation": Generation.THIS_RUN, "wanted": True},
-        **{"node": NodeIs.ABSENT, "task": TaskIs.NONE},
+        "tag": Tag.MINE,
+        "generation": Generation.THIS_RUN,
+        "wanted": True,
+        "node": NodeIs.ABSENT,
+        "task": TaskIs.NONE,
     },
     "pending, and wanted": {
         **PLAIN,
-        **{"tag": Tag.MINE, "generation": Generation.PENDING, "wanted": True, "sent": Call.NONE},
-        **{"node": NodeIs.ABSENT, "task": TaskIs.NONE},
+        "tag": Tag.MINE,
+        "generation": Generation.PENDING,
+        "wanted": True,
+        "sent": Call.NONE,
+        "node": NodeIs.ABSENT,
+        "task": TaskIs.NONE,
     },
     "in the state, and not wanted": {
         **PLAIN,
-        **{"tag": Tag.MINE, "saved": Saved.NODE, "wanted": False, "sent": Call.NONE},
-        **{"generation": Generation.CONFIRMED, "node": NodeIs.READY},
+        "tag": Tag.MINE,
+        "saved": Saved.NODE,
+        "wanted": False,
+        "sent": Call.NONE,
+        "generation": Generation.CONFIRMED,
+        "node": NodeIs.READY,
     },
 }
 
@@ -94,8 +105,12 @@ def test_attach_stands_in_one_cell_and_detach_in_two_columns():
 
 ACTIONS = {
     Step.ADOPT: {Action.ADOPT, Action.RENEW},
-    **{Step.SETTLE: {Action.DETACH}, Step.CLEAR: {Action.DETACH}, Step.DETACH: {Action.DETACH}},
-    **{Step.STOP: {Action.STOP}, Step.PREPARE: {Action.PREPARE}, Step.ATTACH: {Action.ATTACH}},
+    Step.SETTLE: {Action.DETACH},
+    Step.CLEAR: {Action.DETACH},
+    Step.DETACH: {Action.DETACH},
+    Step.STOP: {Action.STOP},
+    Step.PREPARE: {Action.PREPARE},
+    Step.ATTACH: {Action.ATTACH},
     Step.MOVE: {Action.MOVE},
     **dict.fromkeys((Step.CLEARED, Step.STOPPED, Step.ATTACHED, Step.DETACHED), {Action.WAIT}),
 }
@@ -128,7 +143,9 @@ def step_is_right(decisions, hosts, failed, following):
 
     unclear = is_there(Action.WAIT, phases=[Phase.RESULT_UNKNOWN])
     arriving = is_there(Action.WAIT, phases=[Phase.STOPPING, Phase.ABSENCE_UNCONFIRMED])
-    leaving = any(d.wanted and d.phase is Phase.DETACHING and d.action is Action.WAIT for d in every)
+    leaving = any(
+        d.wanted and d.phase is Phase.DETACHING and d.action is Action.WAIT for d in every
+    )
     going = {i for i, d in decisions.items() if d.action is Action.DETACH}
     names = {hosts[i] for i, d in decisions.items() if d.wanted and d.action is Action.ATTACH}
     first = {i for i in going if hosts[i] and hosts[i] in names}
@@ -153,11 +170,17 @@ def step_is_right(decisions, hosts, failed, following):
     }
     too_early = any([*earlier.values()][: nothing_of.get(step, 0)])
     fits = all(d.action in ACTIONS[step] for d in those)
-    has_failed = failed or any(d.wanted and d.action is Action.FAIL and d.phase is not Phase.BROKEN for d in every)
+    has_failed = failed or any(
+        d.wanted and d.action is Action.FAIL and d.phase is not Phase.BROKEN for d in every
+    )
     last = step in {Step.MOVE, Step.DETACH, Step.DETACHED}
-    coming = is_there(Action.WAIT, phases=[Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED])
+    coming = is_there(
+        Action.WAIT, phases=[Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED]
+    )
     moves_first = step not in {Step.DETACH, Step.DETACHED} or not earlier["a move"]
-    late = not last or not (has_failed or coming or is_there(Action.ATTACH, Action.PREPARE, Action.STOP))
+    late = not last or not (
+        has_failed or coming or is_there(Action.ATTACH, Action.PREPARE, Action.STOP)
+    )
     settled = step not in {Step.CLEAR, Step.DETACH} or not any(d.facts.pending for d in those)
     return fits and not too_early and late and moves_first and settled
 

@@ -1,0 +1,59 @@
+"""Each row and each condition of the two tables matters: without it, or with another one, a check fails."""
+
+from itertools import chain
+
+import pytest
+
+from unit import mutants
+
+#: Mutants that decide the same, and why.
+EQUIVALENT = {
+    "OWNERS 2": "nobody's in the last row, too: this one says why",
+    "OWNERS 4 ": "a tag names somebody or is missing: the rows exclude each other",
+    "PHASES 0 ": "both rows say FAILED",
+    "PHASES 1 ": "only what is a compute node is detached",
+    "PHASES 5 ": "both rows say ATTACHED",
+    "PHASES 6 ": "other statuses of the node",
+    "PHASES 7 ": "the one is a node, the other is none",
+    "PHASES 13 ": "other statuses of the instance",
+    "PHASES 14 ": "other statuses of the instance",
+    "PHASES 15 ": "other statuses of the instance",
+    "TABLE FAILED.unwanted": "FAILED is the same in all columns, and read from the first",
+    "TABLE FAILED.destroy": "as above",
+    "_only_runs: dropped: f.awake": "only what is awake has been so for long",
+    "_is_gone_for_good: dropped: f.node is": "the absence of a node that is there does not count",
+    "Plan: dropped: d.phase is Phase.DETACHING": "what is not detached is not in this step",
+    "Plan: dropped: not d.wanted": "wanted ones are waited for in the same step",
+}
+
+
+def is_equivalent(about):
+    rows = about.startswith(("OWNERS", "PHASES"))
+    known = any(about.startswith(text) for text in EQUIVALENT)
+    return known and (not rows or "swapped" in about or about.startswith("OWNERS 2"))
+
+
+@pytest.fixture(scope="module")
+def alive():
+    """The mutants that no check notices."""
+    left = []
+    count = 0
+    for mutant in chain(mutants.of_rows(), mutants.of_conditions()):
+        count += 1
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(mutant.module, mutant.name, mutant.value)
+            if not mutants.is_noticed():
+                left.append(mutant.about)
+    assert count > 1_000
+    assert mutants.is_noticed() == ""
+    return left
+
+
+@pytest.mark.slow
+def test_every_changed_row_or_condition_is_noticed(alive):
+    assert [about for about in alive if not is_equivalent(about)] == []
+
+
+@pytest.mark.slow
+def test_every_mutant_that_is_called_equivalent_is_one(alive):
+    assert [text for text in EQUIVALENT if not any(a.startswith(text) for a in alive)] == []
