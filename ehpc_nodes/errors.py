@@ -29,6 +29,8 @@ from collections.abc import Mapping
 
 THROTTLED = frozenset({"Throttling", "Rejected.Throttling"})
 CONFLICT = frozenset({"ConflictOpt", "OperationConflict", "InvalidOpt"})
+#: The code of a conflict that may be none: «The specified operation is invalid. Please try again later.»
+MAYBE_CONFLICT = "InvalidOpt"
 BACKEND = frozenset(
     {
         *("ServiceUnavailable", "InternalError", "UnknownError"),

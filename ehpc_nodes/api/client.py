@@ -15,6 +15,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 
 from ehpc_nodes.clock import Deadline
 from ehpc_nodes.errors import (
+    MAYBE_CONFLICT,
     ApiError,
     BackendError,
     CertificateError,
@@ -41,8 +42,6 @@ UNREACHABLE = 20.0
 STRANGER = 8.0
 
 REPEAT_READ = (ThrottledError, ConflictError, BackendError, TransportError)
-#: The code of a conflict that may be none: «The specified operation is invalid. Please try again later.»
-MAYBE_CONFLICT = "InvalidOpt"
 #: A write is repeated only where it is certain that it had no effect.
 REPEAT_WRITE = (ThrottledError, ConflictError, NotSentError)
 

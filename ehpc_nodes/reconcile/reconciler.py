@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from ehpc_nodes.api import responses
-from ehpc_nodes.api.client import MAYBE_CONFLICT
 from ehpc_nodes.clock import FIRST_PAUSE, LONGEST_PAUSE, Deadline, jittered
 from ehpc_nodes.errors import (
+    MAYBE_CONFLICT,
     NOTHING_SENT,
     BackendError,
     ConflictError,
@@ -42,6 +42,8 @@ PATIENCE: tuple[tuple[type[EhpcError], float], ...] = (
 )
 #: The part of the wait so far that a pause may last, where the tasks' steps don't say that it takes longer.
 LATENESS = 0.025
+#: Grace periods between two reads of the nodes, which take a call for each 100, while their tasks run.
+SELDOM = 5
 #: The part of a pause for which a read of another operation in this process does as well.
 SHARED = 0.9
 #: The part of a pause that it lasts at least (`jittered`).
@@ -419,8 +421,8 @@ class Reconciler:
         return decision.phase is Phase.ATTACHING and not shown and facts.sent is Call.NONE
 
     def _nodes_are_due(self, ids: Collection[str]) -> bool:
-        """Where a task runs for each instance, only the task is read, and the nodes once in the grace period."""
-        if self.deadline.clock.now() - self.observer.nodes_ended >= self.rules.grace:
+        """Where a task runs for each instance, only the task is read, and the nodes seldom: it may hang."""
+        if self.deadline.clock.now() - self.observer.nodes_ended >= SELDOM * self.rules.grace:
             return True
         tasks = (self.observer.task_about(i) for i in ids)
         return any(task is None or task.over for task in tasks)
