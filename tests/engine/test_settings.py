@@ -83,7 +83,7 @@ def test_two_accounts_in_one_program(cloud, pulumi_stack):
     clouds = {"one": cloud(), "two": cloud()}
     stack = pulumi_stack(TWO_ACCOUNTS)
     accounts = {name: it.config for name, it in clouds.items()}
-    stack.configure({"accounts": accounts, "ehpc:ownershipTags": "of the stack, and not read"})
+    stack.configure({"accounts": accounts, "ehpc:graceSeconds": "of the stack, and not read"})
     for name, it in clouds.items():
         it.world.default_key.secret = f"hush-{name}"
         stack.configure({}, {f"secret-{name}": f"hush-{name}"})

@@ -43,9 +43,9 @@ DEPENDING = (
 )
 
 
-def two(first, second, program=TWO, **words):
-    """The program; `first` and `second` are the instances' numbers, `words` more arguments of each."""
-    program = program.replace("FIRST_IDS", str(first)).replace("SECOND_IDS", str(second))
+def two(of_first, of_second, program=TWO, **words):
+    """The program with these instances' numbers in its two resources; `words`: more arguments of each."""
+    program = program.replace("FIRST_IDS", str(of_first)).replace("SECOND_IDS", str(of_second))
     return program.replace("WORDS_OF", repr(words))
 
 

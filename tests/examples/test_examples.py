@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ehpc_nodes.marks import ATTACHING_KEY, IDENTITY_KEY, TAG_KEY
+from ehpc_nodes.reconcile.owner_tags import NAME_KEY, REFERENCE_KEY
 from ehpc_nodes.testing.worlds import CLUSTER, ids, small_world
 
 pytestmark = pytest.mark.engine
@@ -213,5 +213,5 @@ def test_a_page_begins_by_making_a_stack_and_says_where_to_get_the_rest(page):
 def test_terraform_ignores_our_tags_and_no_other(page):
     text = (EXAMPLES.parent / page).read_text()
     (ignored,) = re.findall(r"ignore_changes = \[(.*)\]$", text, re.MULTILINE)
-    tags = [f'tags["{key}"]' for key in (TAG_KEY, IDENTITY_KEY, ATTACHING_KEY)]
+    tags = [f'tags["{key}"]' for key in (NAME_KEY, REFERENCE_KEY)]
     assert ignored.split(", ") == ["status", "image_id", *tags]

@@ -188,8 +188,7 @@ def test_preflight_and_the_service_agree(flaws, wanted, owned, wished):
     nodes = {
         i: NodeState(status="running", confirmed_at=1) for i in {*ids(*owned)} & {*bench.nodes}
     }
-    held = {"instance_ids": sorted(nodes), "nodes": nodes}
-    saved = State(cluster_id=CLUSTER, region="cn-hangzhou", **held)
+    saved = State(cluster_id=CLUSTER, region="cn-hangzhou", instance_ids=sorted(nodes), nodes=nodes)
     planned = bench.operations().plan_changes(
         desired, Wanted(frozenset(wanted), queue=desired.job_queue), saved
     )

@@ -83,7 +83,7 @@ def _kill(bench, rivals, saved, after):
 
 def done_by(bench, since):
     """Action -> the instances that calls of this action were about."""
-    done = defaultdict(set)
+    done: dict[str, set[str]] = defaultdict(set)
     hosts = {node.host_name: i for i, node in bench.nodes.items()}
     for entry in bench.emulator.journal.entries[since:]:
         if entry.action in ACTIONS:

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import fields
+from itertools import pairwise
 
 import pytest
 
 from ehpc_nodes.emulator.world import Cluster
 from ehpc_nodes.errors import EhpcError
-from ehpc_nodes.reconcile.facts import Facts
+from ehpc_nodes.reconcile.facts import EcsIs, Facts
 from ehpc_nodes.reconcile.observer import FRESH, Observer
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.reconcile.owner_tags import REFERENCE_KEY, Reference
@@ -80,7 +81,7 @@ def test_05_after_a_conflict_the_next_send_has_a_look_of_its_own():
     calls = bench.calls()
     sends = [n for n, action in enumerate(calls) if action == "AddExistedNodes"]
     assert len(sends) == 4
-    for before, after in zip(sends, sends[1:], strict=False):
+    for before, after in pairwise(sends):
         assert {"ListTasks", "ListNodes", "DescribeInstances"} <= {*calls[before + 1 : after]}
 
 
@@ -201,14 +202,12 @@ def test_16_what_was_tagged_and_then_refused_is_untagged():
 def test_17_times_have_no_defaults_that_make_everything_old():
     defaults = {f.name: f.default for f in fields(Observer)}
     assert defaults["nodes_begun"] == defaults["nodes_ended"] == -math.inf
-    assert golden.said_of({"ecs": golden.EcsIs.STOPPED, **golden.PENDING}).split()[1] == (
-        "RESULT_UNKNOWN"
-    )
+    assert golden.said_of({"ecs": EcsIs.STOPPED, **golden.PENDING}).split()[1] == ("RESULT_UNKNOWN")
 
 
 def test_18_facts_are_frozen_and_made_anew():
     with pytest.raises(AttributeError):
-        Facts().wanted = False
+        Facts().wanted = False  # type: ignore[misc]  # that is the point
 
 
 def test_19_an_answer_that_is_cut_off_does_not_make_a_run_forget_an_owner():

@@ -8,7 +8,7 @@ import pytest
 from ehpc_nodes.api import transport
 from ehpc_nodes.api.transport import clock_skew
 from ehpc_nodes.errors import CertificateError, LastingError, NotSentError, TransportError
-from ehpc_nodes.operation import may_have_acted
+from ehpc_nodes.reconcile.actuator import may_have_acted
 from unit.certificates import self_signed
 from unit.test_broken_connections import Loopback, head_from, running
 from unit.test_transport import exchange

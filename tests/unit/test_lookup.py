@@ -155,7 +155,8 @@ def test_images_are_the_system_s_the_account_s_and_the_shared_ones(bench, client
 
 def previewed(bench, wanted, *image):
     """What a preview of a create finds."""
-    desired = Desired(CLUSTER, "cn-hangzhou", *image, replace_system_disks=True)
+    image_id, alias = image or ("", "")
+    desired = Desired(CLUSTER, "cn-hangzhou", image_id, alias, replace_system_disks=True)
     return bench.operations().plan_changes(desired, Wanted(frozenset(wanted)), None).findings
 
 

@@ -99,8 +99,9 @@ def another_cluster_unseen(bench):
 
 def of_older_state(*instance_ids):
     nodes = {i: NodeState(status="running") for i in instance_ids}
-    held = {"instance_ids": [*instance_ids], "nodes": nodes}
-    return State(cluster_id=CLUSTER, region="cn-hangzhou", **held)
+    return State(
+        cluster_id=CLUSTER, region="cn-hangzhou", instance_ids=[*instance_ids], nodes=nodes
+    )
 
 
 OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}

@@ -5,11 +5,11 @@ import random
 import pytest
 
 from ehpc_nodes.reconcile import plan
-from ehpc_nodes.reconcile.facts import Call, Generation, NodeIs, Saved, TaskIs, Verdict
+from ehpc_nodes.reconcile.facts import Call, Generation, NodeIs, Saved, Tag, TaskIs, Verdict
 from ehpc_nodes.reconcile.phases import OWNERS, PHASES, Owner, Phase
 from ehpc_nodes.reconcile.plan import TABLE, Action, Decision, Step
 from unit import golden
-from unit.tables import ALL, Tag, broken_rule, each, is_possible, judge, some, violations
+from unit.tables import ALL, broken_rule, each, is_possible, judge, some, violations
 
 #: What is being attached, or is about to be: looked at without gaps each time.
 PLAIN = {"claimed": False, "retained": False, "destroy": False, "verdict": Verdict.NONE}

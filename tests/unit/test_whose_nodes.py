@@ -4,6 +4,7 @@ import pytest
 
 from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
+from ehpc_nodes.reconcile.ports import NoOtherResources
 from unit.emulated import CLUSTER, OWNER, Bench, ids, iid, killed, right_after, theirs
 
 SECOND = "project/stack/second"
@@ -167,7 +168,7 @@ def test_what_another_resource_has_detached_in_this_run_is_not_attached_in_it():
     state = attached(bench, 1, 2)
     bench.up(2, before=state)
 
-    class Others(type(bench.operations().others)):
+    class Others(NoOtherResources):
         def detached(self):
             return {iid(1): "nodes"}
 
