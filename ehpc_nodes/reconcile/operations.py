@@ -371,6 +371,7 @@ class Operations:
 
     def _state(self, reconciler: Reconciler, *, look: bool) -> State:
         observer, actuator = reconciler.observer, reconciler.actuator
+        reconciler.decide_again()
         queues: Mapping[str, str] = {}
         ids = reconciler.decisions.keys() & observer.nodes.keys()
         if look:

@@ -226,6 +226,12 @@ class Reconciler:
             self._active = {*decisions}
         return Plan(decisions, self._hosts(decisions), failed=self._failed)
 
+    def decide_again(self) -> None:
+        """Decide about all that isn't settled, by what was read and written so far: the run ends here."""
+        self.observer.begin_pass()
+        for instance_id in sorted(self._active):
+            self.decisions[instance_id] = decide(self.observer.facts(instance_id), self.rules)
+
     def _is_in_unknown_queue(self, instance_id: str) -> bool:
         decision = self.decisions[instance_id]
         attached = decision.wanted and decision.phase is Phase.ATTACHED
