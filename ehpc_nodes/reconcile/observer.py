@@ -351,7 +351,9 @@ class Observer:
             since=math.nextafter(now(), math.inf) if since is None else since,
         )
         self._begun = min(self._begun, found.begun)
-        if found.begun < self._look_began:  # an earlier look's read; this look's are as old as its end
+        if (
+            found.begun < self._look_began
+        ):  # an earlier look's read; this look's are as old as its end
             self._ended = min(self._ended, found.ended)
         return found
 
