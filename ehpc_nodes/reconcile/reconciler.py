@@ -74,6 +74,7 @@ class Pacing:
     deadline: Deadline
     began: float = 0.0
     pause: float = 0.0
+    slept: float = 0.0
     troubled: dict[type[EhpcError], float] = field(default_factory=dict)
 
     def restart(self) -> None:
@@ -82,7 +83,8 @@ class Pacing:
 
     def sleep(self, seconds: float) -> None:
         """Wait so long, and no longer than the deadline."""
-        self.deadline.clock.sleep(min(jittered(seconds), self.deadline.left))
+        self.slept = min(jittered(seconds), self.deadline.left)
+        self.deadline.clock.sleep(self.slept)
 
     def grown(self) -> float:
         """The next pause: longer by half than the last one."""
@@ -403,7 +405,7 @@ class Reconciler:
         whole = [i for i in ids if self._needs_whole_look(decisions[i])]
         since = max(
             self.observer.cache.next_after_writes,
-            self.deadline.clock.now() - SHARED * self.pacing.pause,
+            self.deadline.clock.now() - SHARED * self.pacing.slept,
         )
         if whole:
             elsewhere = any(decisions[i].facts.for_other_cluster for i in whole)
@@ -441,8 +443,9 @@ class Reconciler:
         return f"{len(about - {*ids})}/{len(about)} nodes done; {self.pending(ids)}"
 
     def pending(self, ids: Collection[str]) -> str:
-        """Who is waited for, with the last status and the tasks: ``waiting for i-1 (uninit); task T step 3 of 9``."""
-        names = [f"{i} ({self._status(i)})" for i in sorted(ids)]
+        """Who is waited for, with the last status (if it was read since) and the tasks: ``waiting for i-1 (uninit); …``."""
+        read = self.observer.nodes_begun >= self.pacing.began
+        names = [f"{i} ({self._status(i)})" if read else i for i in sorted(ids)]
         tasks = {t.task_id: t for i in ids if (t := self.observer.task_about(i)) and not t.over}
         ids_of = {
             write.task_id

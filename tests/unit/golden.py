@@ -239,7 +239,7 @@ CASES: tuple[Case, ...] = (
     ("MINE ATTACHED KEEP NODE", "planned, and sent", {**THIS_RUN, **READY, "seen_node": False, **PLANNED, "sent": Call.OVER}),
     ("MINE ATTACHED KEEP NODE", "planned, pending, and a node", {**PENDING, **READY, "seen_node": False, **PLANNED}),
     ("MINE ATTACHED KEEP NODE", "planned, and the state's node is back", {**MINE, **READY, "seen_node": False, **PLANNED}),
-    ("NOBODY ATTACHED ADOPT NOTHING", "planned, and the node is back", {**READY, **PLANNED}),
+    ("NOBODY ATTACHED ADOPT NOTHING CHANGED", "planned, and the node is back", {**READY, **PLANNED}),
     ("NOBODY DETACHING WAIT NOTHING", "planned, and still releasing", {**RELEASING, "seen_node": False, **PLANNED}),
     ("NOBODY ATTACHING WAIT NOTHING CHANGED", "planned, and a task names it", {**STOPPED, **PLANNED, "task": TaskIs.RUNNING}),
     ("NOBODY RUNNING REFUSE NOTHING CHANGED", "planned, and somebody started it", {**RUNS, **PLANNED, "woke": True}),

@@ -214,6 +214,6 @@ def test_ctrl_c_says_what_goes_on_and_keeps_it():
 def test_a_timeout_names_instances_with_their_status_and_the_task():
     bench = Bench(3, pace={"seconds": 500})
     with pytest.raises(
-        IncompleteError, match=rf"waiting for {iid(1)} \(uninit\).*; task .* step \d of"
+        IncompleteError, match=rf"waiting for {iid(1)}, {iid(2)}; task .* step \d of"
     ):
         bench.up(1, 2, seconds=100)

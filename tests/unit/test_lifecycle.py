@@ -5,7 +5,7 @@ import pytest
 from ehpc_nodes.errors import RefusedError, WaitTimeoutError
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.reconcile.ports import NoOtherResources
-from unit.emulated import CLUSTER, IMAGE, OWNER, Bench, ids, killed, right_after
+from unit.emulated import CLUSTER, IMAGE, OWNER, Bench, ids, iid, killed, right_after
 
 
 def test_create_attaches_all_in_one_call_and_knows_its_task():
@@ -81,7 +81,7 @@ def test_a_clash_of_host_names_makes_detaching_first_necessary():
 def test_the_deadline_keeps_what_is_pending_in_the_state_and_the_next_up_joins():
     bench = Bench(pace={"seconds": 500})
     with pytest.raises(
-        IncompleteError, match=r"Timed out after 100 s: waiting for .*uninit"
+        IncompleteError, match=rf"Timed out after 100 s: waiting for {iid(1)}, {iid(2)}; task "
     ) as caught:
         bench.up(1, 2, seconds=100.0)
     assert caught.value.state.instance_ids == ids(1, 2)
