@@ -271,9 +271,12 @@ def not_seen(cloud, stack_on):
 
 
 def strangers(cloud, stack_on):
-    """Nodes with this resource's mark that its state doesn't hold."""
+    """A node with this resource's owner tag and another uid."""
     it = cloud(attached=(4,))
-    it.emulator.world.instances[iid(4)].tags = {"ehpc-nodes": "project/dev/nodes"}
+    it.emulator.world.instances[iid(4)].tags = {
+        "ehpc-nodes": "project/dev/nodes",
+        "ehpc-nodes-ref": f"0123456789ab/{it.cluster_id}/1-77aa/",
+    }
     stack = stack_on(it)
     declare(stack, 1)
     return stack.preview()
