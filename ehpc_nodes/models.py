@@ -125,6 +125,8 @@ class Inputs(BaseModel):
 
 #: The status of a node that was sent and is not among the cluster's nodes yet.
 ATTACHING = "attaching"
+#: The same, where a run has waited in vain for anything else to show it than that the instance runs.
+STUCK = "stuck"
 
 
 class NodeState(BaseModel):

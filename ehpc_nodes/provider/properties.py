@@ -9,7 +9,7 @@ from pulumi.output import UNKNOWN, Unknown
 
 from ehpc_nodes.api.responses import NODE_INITIAL, NODE_READY, NODE_STOPPED
 from ehpc_nodes.errors import listed
-from ehpc_nodes.models import ATTACHING, Declared, Inputs, NodeState, State
+from ehpc_nodes.models import ATTACHING, STUCK, Declared, Inputs, NodeState, State
 from ehpc_nodes.preflight.snapshot import Desired
 from ehpc_nodes.reconcile.result import called
 
@@ -151,7 +151,7 @@ def needs_update(olds: Properties, news: Properties, owner: str = "") -> bool:
     ):
         return True
     return bool(olds.get("failed")) or any(
-        str(n.get("status")).lower() in {ATTACHING, *NODE_INITIAL} for n in nodes
+        str(n.get("status")).lower() in {ATTACHING, STUCK, *NODE_INITIAL} for n in nodes
     )
 
 
@@ -213,7 +213,7 @@ def why_due(olds: Properties, news: Properties, owner: str = "") -> str:
 def _pending(olds: Properties) -> set[str]:
     nodes = olds.get("nodes")
     known = nodes.items() if isinstance(nodes, dict) else ()
-    return {i for i, n in known if isinstance(n, dict) and n.get("status") == ATTACHING}
+    return {i for i, n in known if isinstance(n, dict) and n.get("status") in (ATTACHING, STUCK)}
 
 
 def inputs_of(state: State, old_inputs: Properties) -> Properties:
@@ -253,7 +253,7 @@ def drift_messages(state: State, queue: str) -> list[str]:
 
 def pending_ids(olds: Properties) -> set[str]:
     """The instances that were still being attached when the cluster was read last."""
-    return {i for i, what in _drift(olds).items() if what == ATTACHING}
+    return {i for i, what in _drift(olds).items() if what in (ATTACHING, STUCK)}
 
 
 def has_drifted(olds: Properties) -> bool:

@@ -105,6 +105,7 @@ class Facts:
         ecs: the instance's status.
         image_changed: another image than when this run first read it.
         image_replaced: another image than its reference (or the state) says that it had before the attach.
+        known_stuck: the state says that a run has waited for it in vain.
         woke: it was seen Stopped in this run, and is not any more.
         awake_for: for how long it has been running without a node or a task.
         quiet: for how long whole reads have shown no evidence of an attach.
@@ -140,6 +141,7 @@ class Facts:
     ecs: EcsIs = EcsIs.UNREAD
     image_changed: bool = False
     image_replaced: bool = False
+    known_stuck: bool = False
     woke: bool = False
     awake_for: float = 0.0
     quiet: float = 0.0

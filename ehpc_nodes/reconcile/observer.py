@@ -22,7 +22,7 @@ from ehpc_nodes.errors import (
     TransportError,
     permission,
 )
-from ehpc_nodes.models import ATTACHING, Finding, State
+from ehpc_nodes.models import ATTACHING, STUCK, Finding, State
 
 from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs
 from .ledger import Ledger, Write
@@ -469,6 +469,7 @@ class Observer:
             image_changed=instance is not None
             and instance.image_id != self._first_image.get(instance_id),
             image_replaced=self._image_replaced(instance_id, instance, reference),
+            known_stuck=self._is_known_stuck(instance_id),
             woke=instance_id in self._were_stopped and is_awake(instance),
             awake_for=_length(self._awake.get(instance_id)),
             quiet=_length(self._quiet.get(instance_id)),
@@ -487,8 +488,12 @@ class Observer:
         if self.saved is None or instance_id not in self.saved.instance_ids:
             return Saved.NO
         node = self.saved.nodes.get(instance_id)
-        words = {ATTACHING, *responses.NODE_INITIAL}
+        words = {ATTACHING, STUCK, *responses.NODE_INITIAL}
         return Saved.ATTACHING if node and node.status.lower() in words else Saved.NODE
+
+    def _is_known_stuck(self, instance_id: str) -> bool:
+        node = self.saved.nodes.get(instance_id) if self.saved else None
+        return node is not None and node.status == STUCK
 
     def _confirmed_at(self, instance_id: str) -> int:
         node = self.saved.nodes.get(instance_id) if self.saved else None
@@ -585,7 +590,7 @@ class Observer:
         if reference is not None:
             return not reference.had_image(instance.image_id)
         node = self.saved.nodes.get(instance_id) if self.saved else None
-        before = node.image_id if node and node.status == ATTACHING else ""
+        before = node.image_id if node and node.status in {ATTACHING, STUCK} else ""
         return before not in {"", instance.image_id}
 
     def _ecs(self, instance_id: str, instance: responses.Instance | None) -> EcsIs:

@@ -194,8 +194,12 @@ PHASES: tuple[PhaseRow, ...] = (
     ),
     (
         Phase.STUCK,
-        "pending, and the only evidence for ten minutes is that it runs",
-        lambda f, _: _only_runs(f) and f.awake_for >= LONGEST_HIDDEN and not f.unnamed_task,
+        "pending, and the only evidence is that it runs: for ten minutes, or the state says that this was waited for",
+        lambda f, _: (
+            _only_runs(f)
+            and (f.awake_for >= LONGEST_HIDDEN or f.known_stuck)
+            and not f.unnamed_task
+        ),
     ),
     (
         Phase.ATTACHING,

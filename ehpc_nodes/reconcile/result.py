@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from ehpc_nodes.api import responses
 from ehpc_nodes.errors import ApiError, EhpcError, TransportError, counted, listed
-from ehpc_nodes.models import ATTACHING, Failure, Inputs, NodeState, State
+from ehpc_nodes.models import ATTACHING, STUCK, Failure, Inputs, NodeState, State
 
 from .facts import Saved, Tag
 from .observer import Observer
@@ -95,7 +95,8 @@ def _node_state(
             return before or NodeState()
         node = last
     if node is None:
-        return NodeState(status=ATTACHING, image_id=_image_before(instance, before))
+        status = STUCK if decision.phase is Phase.STUCK else ATTACHING
+        return NodeState(status=status, image_id=_image_before(instance, before))
     address = instance.private_ip if instance else ""
     settled = decision.phase is Phase.ATTACHED
     confirmed_at = before.confirmed_at if before and decision.facts.saved is not Saved.NO else 0
@@ -110,7 +111,7 @@ def _image_before(instance: responses.Instance | None, before: NodeState | None)
     reference = reference_of(instance) if instance else None
     if reference is not None:
         return reference.image
-    return before.image_id if before and before.status == ATTACHING else ""
+    return before.image_id if before and before.status in {ATTACHING, STUCK} else ""
 
 
 def node_state(

@@ -72,6 +72,7 @@ CASES: tuple[Case, ...] = (
     ("MINE ATTACHING WAIT ATTACHING", "its task has ended, absence does not count", {**THIS_RUN, **RUNS, "sent": Call.OVER, "absence_counts": False, "steady": 30.0}),
     ("NOBODY STOPPED PREPARE NOTHING", "absent for long, and no task", {**STOPPED, "steady": 30.0}),
     ("MINE FAILED FAIL NODE", "still a node after its detach", {**MINE, **READY, **UNWANTED, "detached": Call.OVER}),
+    ("MINE RUNNING UNTAG NOTHING", "waited for, and then detached by this run", {**RUNS, **UNWANTED, "tag": Tag.MINE, "generation": G.LEAVING, "task": TaskIs.OVER, "detached": Call.OVER, "steady": 30.0}),
     ("MINE STOPPED UNTAG NOTHING", "no node after its detach", {**MINE, **STOPPED, **UNWANTED, "detached": Call.OVER}),
     # what is not touched
     ("MINE NOT_COMPUTE REFUSE NOTHING", "a manager", {**MINE, **MANAGER}),
@@ -152,6 +153,7 @@ CASES: tuple[Case, ...] = (
     ("NOBODY NOT_FOUND REFUSE NOTHING", "no such instance, with stop_running", {"ecs": EcsIs.NOT_FOUND, "stop_running": True}),
     # may have been sent
     ("MINE STUCK FAIL ATTACHING", "only runs, for ten minutes", {**PENDING, **RUNS, "awake_for": 600.0}),
+    ("MINE STUCK FAIL ATTACHING", "only runs, as the state knows", {**PENDING, **RUNS, "saved": Saved.ATTACHING, "known_stuck": True}),
     ("MINE STUCK LEAVE ATTACHING", "only runs, for ten minutes, not wanted", {**PENDING, **RUNS, **UNWANTED, "awake_for": 600.0}),
     ("MINE STUCK FAIL ATTACHING", "only runs, for ten minutes, in a destroy", {**PENDING, **RUNS, **DESTROY, "awake_for": 600.0}),
     ("MINE ATTACHING WAIT ATTACHING", "only runs", {**PENDING, **RUNS}),
@@ -332,6 +334,7 @@ PLANS: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
     ("DETACH b", {"a": {**BROKEN_NODE, "verdict": Verdict.FAILED}, "b": GOES}),
     ("", {"a": {**READY, "verdict": Verdict.TAKEN}, "b": GOES}),
     ("DETACH b", {"a": FAILED_GOES, "b": GOES}),
+    ("DETACH b", {"a": {**FREE_GOES, "verdict": Verdict.FAILED}, "b": GOES}),
     ("", {"a": BROKEN_BY_US, "b": GOES, "c": LEAVES, "d": TO_MOVE}),
     ("", {"a": FAILED, "b": GOES, "c": LEAVES, "d": TO_MOVE}),
     ("CLEAR b", {"a": FAILED, "b@x": GOES, "c@x": PREPARED}),

@@ -138,6 +138,7 @@ def is_possible(f: Any) -> bool:
             f.ecs in {EcsIs.UNREAD, EcsIs.NOT_FOUND} and f.image_changed,
             f.ecs in {EcsIs.STOPPED, EcsIs.STOPPING} and f.woke,  # woke: it is awake now
             f.saved is Saved.NO and f.confirmed,
+            f.known_stuck and f.saved is not Saved.ATTACHING,
             f.mate_shows and f.sent is not Call.UNANSWERED,
             f.quiet > 0 and (f.awake_for > 0 or f.task is TaskIs.RUNNING),
         )

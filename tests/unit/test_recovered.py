@@ -568,6 +568,21 @@ def test_an_instance_that_was_tagged_and_that_nothing_shows_holds_an_up_up_for_t
         "remove its ECS tags 'ehpc-nodes' and 'ehpc-nodes-ref'" in w for w in bench.said.warnings
     )
     assert bench.owners.keys() == {*ids(1, 2, 3)}
+    assert after.nodes[iid(1)].status == "stuck"
+
+
+def test_the_runs_after_it_do_not_wait_for_it_again():
+    bench = Bench(4)
+    state = bench.up(2, 3, before=left_tagged(bench))
+    before = sum(bench.clock.slept)
+    state = bench.operations().refresh(state)
+    state = bench.up(2, 3, 4, before=state)
+    with pytest.raises(IncompleteError, match="stop the instance"):
+        bench.up(1, 2, 3, 4, before=state)
+    assert sum(bench.clock.slept) - before < 60
+    bench.emulator.outside.stop(iid(1))
+    assert bench.up(1, 2, 3, 4, before=state).instance_ids == ids(1, 2, 3, 4)
+    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3, 4), 1)
 
 
 def test_a_destroy_does_not_leave_it_behind_untold():

@@ -174,7 +174,14 @@ def step_is_right(decisions, hosts, failed, following):
     too_early = any([*earlier.values()][: nothing_of.get(step, 0)])
     fits = all(d.action in ACTIONS[step] for d in those)
     has_failed = failed or any(
-        d.wanted and d.action is Action.FAIL and d.phase is not Phase.BROKEN for d in every
+        d.wanted
+        and d.action is Action.FAIL
+        and (
+            d.facts.node is NodeIs.ABSENT
+            or d.facts.sent is not Call.NONE
+            or d.facts.verdict is Verdict.TAKEN
+        )
+        for d in every
     )
     last = step in {Step.MOVE, Step.DETACH, Step.DETACHED}
     coming = is_there(
