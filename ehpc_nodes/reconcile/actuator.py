@@ -219,6 +219,7 @@ class Actuator:
         def untag(batch: list[str]) -> None:
             self.cloud.untag_once(batch, NAME_KEY, REFERENCE_KEY)
             self.untagged.update(batch)
+            self.observer.written(batch)
 
         self._batches("UntagResources", ids, TAG_BATCH, untag)
 

@@ -228,8 +228,8 @@ REFUSALS = {
         [forbidden("ListNodes"), forbidden("ListTasks"), forbidden("DescribeCluster")],
         {},
         [
-            ("instance_ids", "give the access key's RAM user the permission ehpc:ListNodes"),
-            ("instance_ids", "give the access key's RAM user the permission ehpc:ListTasks"),
+            ("instance_ids", "Give ehpc:ListNodes to the access key's RAM user"),
+            ("instance_ids", "Give ehpc:ListTasks to the access key's RAM user"),
             ("image_id", "give the access key's RAM user the permission ehpc:DescribeCluster"),
         ],
     ),
@@ -425,7 +425,7 @@ def test_warnings_stand_on_the_row_and_hinder_nothing(cloud, stack_on):
         "image_id: marketplace image m-market can't be checked: make sure that its system fits the"
         " cluster's"
     )
-    assert queue.startswith("job_queue: not checked, for want of the permission ehpc:ListQueues: ")
+    assert queue.startswith("job_queue: not checked (permission ehpc:ListQueues is missing): ")
     assert it.writes() == []
 
 
@@ -455,7 +455,9 @@ def test_what_a_refresh_has_found_is_told_and_what_up_will_do_about_it(cloud, st
     assert f"compute2 ({TWO}) is exception" in stack.refresh().messages("info")
     (warning,) = stack.preview().messages("warning")
     assert f"compute2 ({TWO}) has the status exception: pulumi up will fail until it is" in warning
-    assert any("node status exception" in text for text in stack.up(expect_failure=True).errors)
+    assert any(
+        "the node has status exception" in text for text in stack.up(expect_failure=True).errors
+    )
     it.outside.set_node_status(TWO, "running")
     stack.up()
 
@@ -494,7 +496,7 @@ made = [Made("made-" + i, i).made for i in args.pop("instance_ids")]
 nodes = AttachedNodes("nodes", instance_ids=pulumi.Output.all(*made), **args)
 """
 NOT_KNOWN = (
-    "the instances are not known yet: the update tells what becomes of them, before its first write"
+    "the instances are not known yet: the update reports what it does, before its first write"
 )
 
 

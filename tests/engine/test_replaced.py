@@ -8,7 +8,7 @@ from unit.emulated import IMAGE
 
 OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}
 STOP_THEN_ATTACH = "then stop 2: compute1, compute2; attach 2 (system disk replaced by {}): compute1, compute2; 2 calls"
-DETACH = "first detach 2 (the instances stay): compute1, compute2; 1 call; "
+DETACH = "first detach 2 (the instances are kept): compute1, compute2; 1 call; "
 
 
 def infos(result):
@@ -160,7 +160,7 @@ def test_an_old_half_that_is_left_to_delete_takes_no_node_from_the_live_one(clou
     stack = stack_on(it)
     left_to_delete(it, stack, by)
     up = stack.up()
-    assert any("2 nodes now held" in text for text in up.messages("info")), up.text
+    assert any("is left attached" in text for text in up.messages("warning")), up.text
     assert it.writes() == []
     assert sorted(it.nodes) == ids(1, 2) == sorted(stack.outputs()["nodes"])
     assert stack.preview("--expect-no-changes")
@@ -239,7 +239,7 @@ def test_nodes_that_are_retained_are_not_replaced_and_the_way_out_is_told(cloud,
         refused = stack.up(expect_failure=True)
         told = f"{', '.join(ids(1, 2))} must be detached before they can be attached"
         (error,) = [text for text in refused.errors if told in text]
-        assert "run pulumi up without this change first" in error
+        assert "undo the change, remove this option, run pulumi up, then change again" in error
         assert it.writes() == []
         stack.write(PROGRAM)  # not enough: the state's own option counts
     declare(stack, 1, 2, stop_running=True)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ehpc_nodes.api.cache import Looks
 from ehpc_nodes.errors import RefusedError, WaitTimeoutError
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.reconcile.ports import NoOtherResources
@@ -278,3 +279,15 @@ def test_what_another_resource_of_the_run_lists_is_not_detached_by_this_one(at):
         w.startswith(f"{ids(2)[0]} is left attached, and leaves the state")
         for w in bench.said.warnings
     )
+
+
+def test_a_create_right_after_the_destroy_of_a_replacement_attaches_in_the_same_process():
+    """It shares the reads of the destroy, but none from before its writes."""
+    bench = Bench(3)
+    state = bench.up(1, 2)
+    reads = Looks()
+    bench.operations(reads=reads).destroy(state)
+    bench.uid = "another"
+    after = bench.operations(reads=reads).converge(bench.inputs(1, 2, stop_running=True))
+    assert after.instance_ids == sorted(bench.nodes) == ids(1, 2)
+    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 2)
