@@ -444,8 +444,9 @@ class Reconciler:
 
     def pending(self, ids: Collection[str]) -> str:
         """Who is waited for, with the last status (if it was read since) and the tasks: ``waiting for i-1 (uninit); …``."""
-        read = self.observer.nodes_begun >= self.pacing.began
-        names = [f"{i} ({self._status(i)})" if read else i for i in sorted(ids)]
+        read = self.observer.nodes_begun > self.pacing.began
+        stopping = {i for i in ids if self.decisions[i].phase is Phase.STOPPING}
+        names = [f"{i} ({self._status(i)})" if read or i in stopping else i for i in sorted(ids)]
         tasks = {t.task_id: t for i in ids if (t := self.observer.task_about(i)) and not t.over}
         ids_of = {
             write.task_id

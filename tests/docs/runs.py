@@ -147,7 +147,7 @@ def unknown_outcome(cloud, stack_on):
     stack = stack_on(it, TIMED)
     declare(stack, 1)
     it.fault("reset_after", "AddExistedNodes")
-    it.fault("error", "ListNodesNoPaging", times=None, after=1)
+    it.fault("error", "ListNodes", times=None, after=2)
     failed = stack.up(expect_failure=True)
     it.emulator.faults.clear()
     stack.up()
