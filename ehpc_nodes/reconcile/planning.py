@@ -14,6 +14,8 @@ from .owner_tags import NAME_KEY, REFERENCE_KEY, owner_name, reference_of
 from .phases import Owner, Phase
 from .plan import Action, Decision, Plan
 
+#: How many tags an instance takes (ECS).
+MOST_TAGS = 20
 #: Of a wanted instance: it is a node, or will be without this run's doing.
 _THERE = frozenset({Phase.ATTACHED, Phase.BROKEN, Phase.NOT_COMPUTE})
 _COMING = frozenset({Phase.ATTACHING, Phase.STUCK})
@@ -86,6 +88,7 @@ def owner_findings(
         name = snapshot.name(instance_id)
         found += _of_owner(observer, instance_id, decision, name)
         found += _of_earlier_runs(observer, instance_id, decision, name)
+        found += _of_tags(observer, instance_id, decision, name)
         if instance_id in detached and instance_id in changes.attach:
             text = (
                 f"{name} was detached earlier in this run by resource {detached[instance_id]!r}, and is not attached"
@@ -94,6 +97,22 @@ def owner_findings(
             )
             found.append(Finding("instance_ids", text))
     return found
+
+
+def _of_tags(
+    observer: Observer, instance_id: str, decision: Decision, name: str
+) -> Iterable[Finding]:
+    """Whether the two owner tags still fit (ECS TagResources)."""
+    instance = observer.instances.get(instance_id)
+    if instance is None or not (decision.bound or decision.action is Action.ADOPT):
+        return
+    others = sum(tag.tag_key not in {NAME_KEY, REFERENCE_KEY} for tag in instance.tags.tag)
+    if others > MOST_TAGS - 2:
+        yield Finding(
+            "instance_ids",
+            f"{name} has {others} tags, and an instance takes {MOST_TAGS}. Remove {others - MOST_TAGS + 2} of them:"
+            f" the two owner tags {NAME_KEY!r} and {REFERENCE_KEY!r} need room",
+        )
 
 
 def _of_owner(

@@ -174,6 +174,13 @@ def of_tagged(number, *has, cluster_id=CLUSTER, uid="uid1", status="Stopped", **
     return plan(bench, [ONE, *ids(*has)], saved, stop_running=True, **changes).findings
 
 
+def with_many_tags():
+    """Of an instance whose tags leave no room for the owner tags."""
+    bench = Bench()
+    bench.emulator.world.instances[ONE].tags |= {f"cost-{n}": "x" for n in range(19)}
+    return plan(bench).findings
+
+
 def of_node(number, *has, uid="uid1"):
     """The same of a node."""
     bench = Bench(attached=(number, *has))
@@ -243,6 +250,7 @@ OTHERS = {
         2, 3, cluster_id="ehpc-hz-other", status="Running"
     ),
     "a node to detach that cannot be checked": unreadable_to_detach,
+    "no room for the owner tags": with_many_tags,
     "both wanted and retained": lambda: form(retain_ids=[ONE]),
     "a replacement without stop_running": lambda: replaced(Bench(attached=(1,)), **OWN).findings,
     "a replacement in an unknown cluster": lambda: (

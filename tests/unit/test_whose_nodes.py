@@ -1,5 +1,7 @@
 """Whose a node is: by the owner tags on the instance, and by what the program says of nodes that change hands."""
 
+import re
+
 import pytest
 
 from ehpc_nodes.errors import EhpcError
@@ -238,3 +240,15 @@ def test_an_old_state_that_is_put_back_makes_what_was_sent_since_pending_again()
     assert bench.up(1, 2, before=old).instance_ids == ids(1, 2)
     assert bench.writes() == ["AddExistedNodes"] * 2
     assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
+
+
+@pytest.mark.parametrize("attached", [(), (1,)], ids=["to attach", "to adopt"])
+def test_an_instance_whose_tags_leave_no_room_is_refused_before_the_first_write(attached):
+    bench = Bench(2, attached=attached)
+    tags(bench, 1).update({f"cost-{n}": "x" for n in range(19)})
+    told = f"compute1 ({iid(1)}) has 19 tags, and an instance takes 20. Remove 1 of them"
+    with pytest.raises(FindingsError, match=re.escape(told)):
+        bench.up(1, 2)
+    assert bench.calls("TagResources") == [] == bench.writes()
+    del tags(bench, 1)["cost-0"]
+    assert bench.up(1, 2).instance_ids == ids(1, 2)
