@@ -14,7 +14,7 @@ from property.tally import note
 
 SEED = int(os.environ.get("EHPC_CHAOS_SEED", "0"))
 HISTORIES = int(os.environ.get("EHPC_CHAOS_HISTORIES", "25"))
-SHORT = 3
+SHORT = 1
 STEPS = 5
 SIZE = 5
 ACTIONS = [

@@ -36,6 +36,7 @@ def test_another_image_is_told_in_full_and_done_in_that_order(cloud, stack_on):
     assert it.harm.releases == [] == it.harm.double_attach
 
 
+@pytest.mark.long
 def test_busy_nodes_hold_a_replacement_up_until_the_program_consents(cloud, stack_on):
     it = cloud()
     stack = stack_on(it)

@@ -60,6 +60,7 @@ def held(stack):
     return {name: r.get("outputs", {}).get("instance_ids") for name, r in stack.resources().items()}
 
 
+@pytest.mark.long
 def test_two_resources_share_a_cluster(cloud, stack_on):
     it = cloud()
     stack = stack_on(it, two([1, 2], [3]))
@@ -267,6 +268,7 @@ AttachedNodes("nodes", cluster_id=args["cluster_id"], instance_ids=["i-bp1test00
 """
 
 
+@pytest.mark.long
 def test_a_rename_without_an_alias_needs_take_ownership_and_leaves_the_nodes_attached(
     cloud, stack_on
 ):
@@ -286,6 +288,7 @@ def test_a_rename_without_an_alias_needs_take_ownership_and_leaves_the_nodes_att
     assert it.nodes == {}
 
 
+@pytest.mark.long
 def test_a_replacement_that_creates_first_leaves_its_nodes_attached(cloud, stack_on):
     it = cloud()
     stack = stack_on(it)
