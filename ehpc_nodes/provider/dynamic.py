@@ -97,6 +97,7 @@ class AttachedNodesProvider(ResourceProvider):
         """Keep the stack config; called once in the plugin's process."""
         self._config = req.config
         self._shown: dict[str, str] = {}
+        self._checked: set[str] = set()
         self._detach_busy: dict[str, bool] = {}
         self._registry = RunRegistry()
         self._reads = Looks()
@@ -106,6 +107,7 @@ class AttachedNodesProvider(ResourceProvider):
     def check(self, _olds: Properties, news: Properties) -> CheckResult:
         """Check the form, resolve defaults, and find out what the API would refuse."""
         with _errors_shown() as call:
+            self._checked.add(call.urn)
             known, unknown = split_unknown(news)
             known |= ignored_set(news, _olds)
             declared, findings = check_form(known, unknown)
@@ -204,7 +206,9 @@ class AttachedNodesProvider(ResourceProvider):
                 self._registry.replace(call.urn, {**_olds, UID: call.internal(UID)})
             owner = name_of(call.urn)
             due = needs_update(_olds, _news, owner)
-            why = why_due(_olds, _news, owner) if due and call.urn not in self._shown else ""
+            # a refresh compares before the program's own inputs are checked
+            silent = call.urn in self._shown or call.urn not in self._checked
+            why = "" if silent or not due else why_due(_olds, _news, owner)
             if why and not replaces:
                 call.info(why)
             return DiffResult(
