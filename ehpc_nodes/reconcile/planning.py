@@ -59,7 +59,9 @@ def changes_of(plan: Plan) -> Changes:
         retain=where(
             i
             for i, d in decisions.items()
-            if d.facts.retained and d.owner is Owner.MINE and d.facts.node is not NodeIs.ABSENT
+            if d.facts.retained
+            and d.facts.node is not NodeIs.ABSENT
+            and (d.owner is Owner.MINE or d.facts.claimed)
         ),
         move=where(
             i

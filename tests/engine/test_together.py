@@ -147,7 +147,8 @@ def test_a_node_goes_from_one_resource_to_another_in_one_up(cloud, stack_on, ord
     assert it.writes() == []
     owner = it.world.instances[ids(2)[0]].tags["ehpc-nodes"]
     assert owner == "project/dev/second"
-    stack.destroy("--target", stack.resources()["first"]["urn"])
+    stack.write(two([], [2, 3], program))
+    stack.up()
     assert sorted(it.nodes) == ids(2, 3)
     assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
 

@@ -5,6 +5,8 @@ import re
 import pytest
 
 from ehpc_nodes.errors import EhpcError
+from ehpc_nodes.preflight.snapshot import Desired
+from ehpc_nodes.reconcile.observer import Wanted
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.reconcile.ports import NoOtherResources
 from unit.emulated import CLUSTER, OWNER, Bench, ids, iid, killed, right_after, theirs
@@ -252,3 +254,19 @@ def test_an_instance_whose_tags_leave_no_room_is_refused_before_the_first_write(
     assert bench.calls("TagResources") == [] == bench.writes()
     del tags(bench, 1)["cost-0"]
     assert bench.up(1, 2).instance_ids == ids(1, 2)
+
+
+def test_a_preview_shows_what_is_retained_also_where_the_taker_was_checked_before():
+    bench = Bench(3)
+    state = attached(bench, 1, 2)
+
+    class Taker(NoOtherResources):
+        def listed(self):
+            return {iid(2)}
+
+    wanted = Wanted(frozenset(ids(1)), frozenset(ids(2)))
+    desired = Desired(CLUSTER, "cn-hangzhou")
+    planned = bench.operations(others=Taker()).plan_changes(desired, wanted, state)
+    assert (
+        planned.line == "keep 1; retain 1 (stay attached, leave this resource): compute2; no call"
+    )
