@@ -1,4 +1,4 @@
-"""Looks that the operations of one process share, so that twenty resources of a cluster poll like one."""
+"""Reads that the operations of one process share, so that twenty resources of a cluster poll like one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-#: Seconds for which a look that another operation is making is waited for.
+#: Seconds for which a read that another operation is making is waited for.
 LONGEST_TURN = 5.0
 
 
 @dataclass(frozen=True)
-class Look(Generic[T]):
-    """What a look showed, when it was begun (so that it shows nothing older), and when it ended."""
+class CachedRead(Generic[T]):
+    """What a read gave, when it began (it shows nothing older), and when it ended."""
 
     seen: T
     begun: float
@@ -26,11 +26,11 @@ class Look(Generic[T]):
 @dataclass
 class _Place:
     turn: threading.Lock = field(default_factory=threading.Lock)
-    last: Look[Any] | None = None
+    last: CachedRead[Any] | None = None
 
 
-class Looks:
-    """The last look at each thing. Safe to use from several threads.
+class ReadCache:
+    """The latest read of each thing. Safe to use from several threads.
 
     Attributes:
         written: when an operation of the process last wrote something.
@@ -40,7 +40,7 @@ class Looks:
 
     @property
     def next_after_writes(self) -> float:
-        """The first moment of which a look can show all that was written."""
+        """The first moment at which a read shows all that was written."""
         return math.nextafter(self.written, math.inf)
 
     def __init__(self) -> None:
@@ -49,22 +49,22 @@ class Looks:
 
     def at(
         self, thing: Hashable, make: Callable[[], T], now: Callable[[], float], *, since: float
-    ) -> Look[T]:
-        """The last look if it was begun at ``since`` or later, else a new one.
+    ) -> CachedRead[T]:
+        """The latest read if it began at ``since`` or later, else a new one.
 
         Args:
-            thing: what is looked at.
-            make: looks; what it raises is raised here, and nothing is kept.
+            thing: what is read.
+            make: reads; what it raises is raised here, and nothing is kept.
         """
         with self._lock:
             place = self._places.setdefault(thing, _Place())
-        waited = place.turn.acquire(timeout=LONGEST_TURN)  # a look under way may be new enough
+        waited = place.turn.acquire(timeout=LONGEST_TURN)  # a read under way may be new enough
         try:
             if place.last is not None and place.last.begun >= since:
                 return place.last
             begun = now()
             seen = make()
-            place.last = Look(seen, begun, now())
+            place.last = CachedRead(seen, begun, now())
             return place.last
         finally:
             if waited:

@@ -29,7 +29,7 @@ from ehpc_nodes.errors import (
 )
 
 from . import responses
-from .paging import BATCH, TAG_BATCH, chunks, many, one, pages
+from .paging import BATCH, chunks, many, one, pages
 from .transport import Exchange
 
 log = logging.getLogger("ehpc_nodes.api.client")
@@ -249,23 +249,12 @@ class Client:
         return responses.Stopped(request_id=str(answer.get("RequestId") or ""), instances=instances)
 
     def tag_instances(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None:
-        """TagResources on instances; repeating it changes nothing."""
-        for ids in chunks(instance_ids, TAG_BATCH):
-            self._repeating(REPEAT_READ)(self.tag_once, ids, tags)
-
-    def tag_once(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None:
         """TagResources on at most 50 instances; sent once, for who looks before each repeat."""
         pairs = numbered("Tag.{}.Key", tags) | numbered("Tag.{}.Value", tags.values())
         params = {**self._resources(instance_ids), **pairs}
         self._once(self._ecs, "TagResources", params)
 
     def untag_instances(self, instance_ids: Sequence[str], *keys: str) -> None:
-        """UntagResources on instances; repeating it changes nothing."""
-        for ids in chunks(instance_ids, TAG_BATCH):
-            params = {**self._resources(ids), **numbered("TagKey.{}", keys)}
-            self._repeat(self._ecs, "UntagResources", params, REPEAT_READ)
-
-    def untag_once(self, instance_ids: Sequence[str], *keys: str) -> None:
         """UntagResources on at most 50 instances; sent once."""
         params = {**self._resources(instance_ids), **numbered("TagKey.{}", keys)}
         self._once(self._ecs, "UntagResources", params)

@@ -112,12 +112,12 @@ NEEDS = (
     ),
     Need(
         "TagResources",
-        lambda c, _: c.tag_once([NO_INSTANCE], {NAME_KEY: "doctor"}),
+        lambda c, _: c.tag_instances([NO_INSTANCE], {NAME_KEY: "doctor"}),
         "nothing can be attached or adopted",
     ),
     Need(
         "UntagResources",
-        lambda c, _: c.untag_once([NO_INSTANCE], NAME_KEY),
+        lambda c, _: c.untag_instances([NO_INSTANCE], NAME_KEY),
         "owner tags stay on detached instances",
         True,
     ),

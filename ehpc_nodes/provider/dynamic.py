@@ -26,7 +26,7 @@ from pulumi.dynamic import (
 from pydantic import ValidationError
 
 from ehpc_nodes.api import settings
-from ehpc_nodes.api.cache import Looks
+from ehpc_nodes.api.cache import ReadCache
 from ehpc_nodes.clock import Deadline, RealClock
 from ehpc_nodes.errors import (
     AuthError,
@@ -100,7 +100,7 @@ class AttachedNodesProvider(ResourceProvider):
         self._checked: set[str] = set()
         self._detach_busy: dict[str, bool] = {}
         self._registry = RunRegistry()
-        self._reads = Looks()
+        self._reads = ReadCache()
 
     # -- check and diff -------------------------------------------------------------------------
 

@@ -153,7 +153,7 @@ class Actuator:
 
     def _tag_batch(self, tags: Mapping[str, str], batch: list[str], *, seen: bool) -> None:
         self.observer.ledger.tagged.update(batch)
-        self.cloud.tag_once(batch, tags)
+        self.cloud.tag_instances(batch, tags)
         self.observer.written(batch, tags if seen else None)
 
     def _adopt(self, ids: Sequence[str]) -> None:
@@ -217,7 +217,7 @@ class Actuator:
         """
 
         def untag(batch: list[str]) -> None:
-            self.cloud.untag_once(batch, NAME_KEY, REFERENCE_KEY)
+            self.cloud.untag_instances(batch, NAME_KEY, REFERENCE_KEY)
             self.untagged.update(batch)
             self.observer.written(batch)
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ehpc_nodes.api import responses
-from ehpc_nodes.api.cache import Looks
+from ehpc_nodes.api.cache import ReadCache
 from ehpc_nodes.clock import Clock
 from ehpc_nodes.errors import (
     AuthError,
@@ -82,7 +82,7 @@ class Observer:
 
     cloud: Cloud
     clock: Clock
-    cache: Looks
+    cache: ReadCache
     grace: float
     identity: Identity
     ledger: Ledger

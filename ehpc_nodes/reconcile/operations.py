@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from ehpc_nodes.api import responses
-from ehpc_nodes.api.cache import Looks
+from ehpc_nodes.api.cache import ReadCache
 from ehpc_nodes.clock import Deadline
 from ehpc_nodes.errors import (
     DESTROY_CONTINUES,
@@ -101,7 +101,7 @@ class Operations:
     grace: float
     name: str = ""
     uid: str = ""
-    reads: Looks = field(default_factory=Looks)
+    reads: ReadCache = field(default_factory=ReadCache)
     others: OtherResources = field(default_factory=NoOtherResources)
 
     def _observer(self, cluster_id: str, wanted: Wanted, saved: State | None) -> Observer:
@@ -277,7 +277,7 @@ class Operations:
             AuthError: they may not.
         """
         try:
-            self.cloud.tag_once([NO_INSTANCE], {NAME_KEY: "probe"})
+            self.cloud.tag_instances([NO_INSTANCE], {NAME_KEY: "probe"})
         except AuthError:
             raise
         except (ApiError, TransportError):

@@ -396,38 +396,32 @@ CASES = [
             )
         ),
     ),
-    *(
-        Case(
-            name,
-            call(IDS, {"ehpc-nodes": NASTY, "empty": ""}),
-            lambda sdk: sdk.ecs.tag_resources(
-                ecs.TagResourcesRequest(
-                    region_id=REGION,
-                    resource_type="instance",
-                    resource_id=IDS,
-                    tag=[
-                        ecs.TagResourcesRequestTag(key="ehpc-nodes", value=NASTY),
-                        ecs.TagResourcesRequestTag(key="empty", value=""),
-                    ],
-                )
-            ),
-        )
-        for name in ("tag_instances", "tag_once")
+    Case(
+        "tag_instances",
+        call(IDS, {"ehpc-nodes": NASTY, "empty": ""}),
+        lambda sdk: sdk.ecs.tag_resources(
+            ecs.TagResourcesRequest(
+                region_id=REGION,
+                resource_type="instance",
+                resource_id=IDS,
+                tag=[
+                    ecs.TagResourcesRequestTag(key="ehpc-nodes", value=NASTY),
+                    ecs.TagResourcesRequestTag(key="empty", value=""),
+                ],
+            )
+        ),
     ),
-    *(
-        Case(
-            name,
-            call(IDS, "ehpc-nodes", "empty"),
-            lambda sdk: sdk.ecs.untag_resources(
-                ecs.UntagResourcesRequest(
-                    region_id=REGION,
-                    resource_type="instance",
-                    resource_id=IDS,
-                    tag_key=["ehpc-nodes", "empty"],
-                )
-            ),
-        )
-        for name in ("untag_instances", "untag_once")
+    Case(
+        "untag_instances",
+        call(IDS, "ehpc-nodes", "empty"),
+        lambda sdk: sdk.ecs.untag_resources(
+            ecs.UntagResourcesRequest(
+                region_id=REGION,
+                resource_type="instance",
+                resource_id=IDS,
+                tag_key=["ehpc-nodes", "empty"],
+            )
+        ),
     ),
 ]
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ehpc_nodes.api.cache import LONGEST_TURN, Looks
+from ehpc_nodes.api.cache import LONGEST_TURN, ReadCache
 from unit.fakes import FakeClock
 
 
@@ -12,7 +12,7 @@ class Lookout:
     """Counts the looks; each takes a second of the fake clock."""
 
     def __init__(self):
-        self.looks, self.clock, self.made = Looks(), FakeClock(), 0
+        self.looks, self.clock, self.made = ReadCache(), FakeClock(), 0
 
     def make(self):
         self.made += 1
@@ -49,7 +49,7 @@ def test_a_look_that_failed_is_not_kept():
 
 
 def test_who_comes_while_a_look_is_under_way_waits_for_it_and_shares_it():
-    looks, clock = Looks(), FakeClock()
+    looks, clock = ReadCache(), FakeClock()
     under_way, go_on, seen = threading.Event(), threading.Event(), []
 
     def slow():
@@ -90,7 +90,7 @@ def test_after_a_look_and_after_one_that_failed_nobody_waits_for_a_turn():
 
 
 def test_who_waited_for_a_look_that_failed_looks_itself():
-    looks, clock = Looks(), FakeClock()
+    looks, clock = ReadCache(), FakeClock()
     under_way, go_on, came = threading.Event(), threading.Event(), []
 
     def fails():
@@ -117,7 +117,7 @@ def test_who_waited_for_a_look_that_failed_looks_itself():
 
 def test_a_look_that_hangs_is_not_waited_for_any_longer_than_a_turn(monkeypatch):
     monkeypatch.setattr("ehpc_nodes.api.cache.LONGEST_TURN", 0.02)
-    looks, clock = Looks(), FakeClock()
+    looks, clock = ReadCache(), FakeClock()
     under_way, go_on = threading.Event(), threading.Event()
 
     def hangs():
@@ -135,7 +135,7 @@ def test_a_look_that_hangs_is_not_waited_for_any_longer_than_a_turn(monkeypatch)
 
 
 def test_a_look_at_one_thing_does_not_wait_for_one_at_another():
-    looks, clock = Looks(), FakeClock()
+    looks, clock = ReadCache(), FakeClock()
 
     def nested():
         return looks.at("tasks", lambda: "tasks", clock.now, since=0).seen

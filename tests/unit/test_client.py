@@ -116,14 +116,6 @@ def test_instances_are_described_a_hundred_at_a_time_along_the_token():
     assert json.loads(sent[2]["InstanceIds"]) == ids[100:]
 
 
-def test_tags_go_fifty_at_a_time():
-    exchange = Answers({})
-    client(ecs=exchange)[0].tag_instances([f"i-{n}" for n in range(120)], {"k": "v"})
-    assert len(exchange.calls) == 3
-    assert exchange.calls[0][1]["ResourceId.50"] == "i-49"
-    assert "ResourceId.51" not in exchange.calls[0][1]
-
-
 def tagged_world(number):
     world = World.demo()
     world.instances = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ehpc_nodes.api.cache import Looks
+from ehpc_nodes.api.cache import ReadCache
 from ehpc_nodes.errors import RefusedError, WaitTimeoutError
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.reconcile.ports import NoOtherResources
@@ -285,7 +285,7 @@ def test_a_create_right_after_the_destroy_of_a_replacement_attaches_in_the_same_
     """It shares the reads of the destroy, but none from before its writes."""
     bench = Bench(3)
     state = bench.up(1, 2)
-    reads = Looks()
+    reads = ReadCache()
     bench.operations(reads=reads).destroy(state)
     bench.uid = "another"
     after = bench.operations(reads=reads).converge(bench.inputs(1, 2, stop_running=True))

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 
-from ehpc_nodes.api.cache import Looks
+from ehpc_nodes.api.cache import ReadCache
 from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.reconcile.operations import IncompleteError
 from ehpc_nodes.reconcile.ports import NoOtherResources
@@ -119,7 +119,7 @@ def test_the_next_fifty_are_looked_at_where_the_first_took_several_tag(times):
     cloud = bench.operations().cloud
 
     def tagged_and_sent():
-        cloud.tag_instances([iid(55)], SENDING)
+        bench.emulator.world.instances[iid(55)].tags |= SENDING
         cloud.add_existed_nodes(CLUSTER, [iid(55)], image=(IMAGE, "system"), queue="")
 
     with (
@@ -244,7 +244,7 @@ def during(bench, monkeypatch, deed, *, announcing):
 
 def tagged_and_sent_by_another(bench):
     cloud = bench.operations().cloud
-    cloud.tag_instances(ids(1), SENDING)
+    bench.emulator.world.instances[iid(1)].tags |= SENDING
     cloud.add_existed_nodes(CLUSTER, ids(1), image=(IMAGE, "system"), queue="")
 
 
@@ -322,7 +322,7 @@ def test_what_another_stack_sent_at_the_same_moment_is_never_detached(monkeypatc
 
 def two_that_share_looks(bench):
     first, second = bench.operations(), bench.operations(name=SECOND, uid="second")
-    first.reads = second.reads = Looks()
+    first.reads = second.reads = ReadCache()
     return first, second
 
 
