@@ -69,6 +69,7 @@ class Knobs:
     failed_word: the status of a task of which nothing succeeded.
     task_id_is_request_id: as in the published sample.
     list_lag: node and task lists show the world as it was; `{looks: n}` or `{seconds: s}`.
+    tasks_lag: whether task lists lag, too: each list may come from a replica of its own.
     detached_instance_status: Running leaves the instance as it is, Stopped stops it.
     throttle_per_second: more calls than this of one key in a second get Throttling.User.
     absent_nodes_refused: whether DeleteNodes refuses ids that are no nodes of the cluster.
@@ -89,6 +90,7 @@ class Knobs:
     failed_word: Literal["Failed", "Fail"] = "Failed"
     task_id_is_request_id: bool = True
     list_lag: Pace | None = None
+    tasks_lag: bool = True
     detached_instance_status: Literal["Running", "Stopped"] = "Running"
     throttle_per_second: int | None = None
     absent_nodes_refused: bool = True

@@ -86,7 +86,8 @@ def list_custom_images(state: State, args: Args) -> Body:
 
 
 def _tasks(state: State, cluster: Cluster) -> list[Task]:
-    lag = state.world.knobs.list_lag
+    knobs = state.world.knobs
+    lag = knobs.list_lag if knobs.tasks_lag else None
     view = state.lag.view(cluster.id, lag, state.clock.now()) if lag else None
     known = view.tasks if view else state.world.tasks.values()
     return [task for task in known if task.listed and task.cluster_id == cluster.id]

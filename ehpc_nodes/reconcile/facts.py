@@ -95,7 +95,7 @@ class Facts:
         former_name: its name tag names this resource, not under its present name.
         for_other_cluster: its reference names another cluster.
         node, is_compute, busy, misplaced: of the node; misplaced: known to be in another queue than the wanted one.
-        steady: for how long the node has had this status (or been absent) without a break.
+        steady: for how long the node has had this status (or been absent) without a break, and since its task's end.
         confirmed: the state knows the node as settled.
         seen_node: it was a node in this run.
         absence_counts: whole lists have lacked the node for long enough.

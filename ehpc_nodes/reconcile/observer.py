@@ -115,6 +115,7 @@ class Observer:
     _own_tasks: frozenset[str] = frozenset()
     _unnamed: frozenset[str] = frozenset()
     _named: dict[str, responses.Task] = field(default_factory=dict)
+    _task_ended: dict[str, float] = field(default_factory=dict)
     _status: dict[str, tuple[str, float]] = field(default_factory=dict)
     _quiet: dict[str, tuple[float, float]] = field(default_factory=dict)
     _awake: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -221,7 +222,10 @@ class Observer:
                 self._named[instance_id] = task
 
     def _get_task(self, task_id: str) -> responses.Task | None:
-        return self.cloud.get_task(self.identity.cluster_id, task_id)
+        task = self.cloud.get_task(self.identity.cluster_id, task_id)
+        if task is not None and task.over:
+            self._task_ended.setdefault(task_id, self.clock.now())
+        return task
 
     def read_nodes(self, since: float | None = None) -> None:
         """ListNodes, to its end."""
@@ -525,7 +529,9 @@ class Observer:
 
     def _steady(self, instance_id: str) -> float:
         since = self._status.get(instance_id, ("", math.inf))[1]
-        return max(0.0, self.nodes_begun - since)
+        task = self.task_about(instance_id)
+        ended = self._task_ended.get(task.task_id, -math.inf) if task else -math.inf
+        return max(0.0, self.nodes_begun - max(since, ended))
 
     def _absence_counts(self, instance_id: str, detached: Write | None) -> bool:
         if instance_id in self.nodes or self._status.get(instance_id, ("?", 0.0))[0] != "":

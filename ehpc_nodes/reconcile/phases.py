@@ -203,10 +203,11 @@ PHASES: tuple[PhaseRow, ...] = (
     ),
     (
         Phase.ATTACHING,
-        "any other node; a running task names it; this run's call was answered; or a pending call shows evidence",
-        lambda f, _: (
+        "any other node; a task names it, or did less than the grace ago; this run's call was answered; or a pending call shows evidence",
+        lambda f, grace: (
             f.node is not NodeIs.ABSENT
             or f.task is TaskIs.RUNNING
+            or (f.task is TaskIs.OVER and f.detached is Call.NONE and f.steady < grace)
             or f.sent in {Call.ANSWERED, Call.OVER}
             or (_sent_or_pending(f) and (_shows(f) or f.mate_shows))
         ),

@@ -53,6 +53,7 @@ KNOBS = st.fixed_dictionaries(
         "failed_word": st.sampled_from(["Failed", "Fail"]),
         "task_id_is_request_id": st.booleans(),
         "list_lag": st.sampled_from([None, {"seconds": 10}, {"seconds": 25}]),
+        "tasks_lag": st.booleans(),
         "detached_instance_status": st.sampled_from(["Running", "Stopped"]),
         "absent_nodes_refused": st.booleans(),
         "one_task_at_a_time": st.booleans(),

@@ -176,6 +176,8 @@ def is_positively_free(f: Any) -> bool:
         return False
     if f.sent in {Call.ANSWERED, Call.OVER}:
         return False
+    if f.task is TaskIs.OVER and f.detached is Call.NONE and f.steady < GRACE:
+        return False
     if (f.saved is not Saved.NO or f.seen_node) and not f.absence_counts:
         return False
     if f.sent is Call.UNANSWERED or may_be_an_earlier_runs(f):

@@ -217,3 +217,24 @@ def test_a_timeout_names_instances_with_their_status_and_the_task():
         IncompleteError, match=rf"waiting for {iid(1)}, {iid(2)}; task .* step \d of"
     ):
         bench.up(1, 2, seconds=100)
+
+
+#: The list of nodes comes from another replica than the list of tasks.
+NODES_LATE = {"pace": {"seconds": 100}, "tasks_lag": False, "nodes_listed": "at_end"}
+
+
+def test_a_node_that_is_listed_after_the_end_of_its_task_is_no_failure():
+    bench = Bench(2, list_lag={"seconds": 20}, **NODES_LATE)
+    state = bench.up(1)
+    assert (state.nodes[iid(1)].status, state.failed) == ("running", {})
+    assert bench.owners == {iid(1): OWNER}
+    assert bench.calls("AddExistedNodes") == ["AddExistedNodes"]
+
+
+def test_a_node_that_stays_absent_for_the_grace_period_after_its_task_has_failed():
+    bench = Bench(2, list_lag="never", **NODES_LATE)
+    began = bench.clock.now()
+    with pytest.raises(IncompleteError, match=r"not attached, not among .* ended with Success"):
+        bench.up(1)
+    assert bench.clock.now() - began >= 100 + bench.grace
+    assert bench.calls("AddExistedNodes") == ["AddExistedNodes"]
