@@ -211,7 +211,8 @@ def busy(cloud, stack_on):
     stack = stack_on(it)
     declare(stack, 1, 2)
     stack.up()
-    it.emulator.outside.use(iid(1), 4)
+    for _ in range(2):
+        it.emulator.outside.start_job(iid(1), owner="test2@scheduler")
     declare(stack, 2)
     failed = stack.up(expect_failure=True)
     assert sorted(it.nodes) == ids(1, 2)
