@@ -4,7 +4,7 @@ import pytest
 
 from ehpc_nodes.testing.worlds import ids
 from engine.program import PROGRAM, declare
-from unit.emulated import IMAGE
+from unit.emulated import CLUSTER, IMAGE
 
 OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}
 STOP_THEN_ATTACH = "then stop 2: compute1, compute2; attach 2 (system disk replaced by {}): compute1, compute2; 2 calls"
@@ -45,17 +45,18 @@ def test_busy_nodes_hold_a_replacement_up_until_the_program_consents(cloud, stac
     it.nodes[ids(2)[0]].used.cpu = 8
     declare(stack, 1, 2, stop_running=True, **OWN)
     warned = "\n".join(stack.preview().messages("warning"))
-    assert f"compute2 ({ids(2)[0]}) runs jobs (used: 8 CPU) and is to be detached" in warned
+    assert f"compute2 ({ids(2)[0]}) runs jobs (used: 8 CPU)" in warned
     it.forget()
     refused = stack.up(expect_failure=True)
     assert any(
-        f"nodes that run jobs are not detached: compute2 ({ids(2)[0]}; used: 8 CPU)" in text
+        f"nodes that run jobs are not detached: compute2 ({ids(2)[0]}) runs jobs (used: 8 CPU)"
+        in text
         for text in refused.errors
     ), refused.text
     assert it.writes() == []
     assert sorted(it.nodes) == ids(1, 2)
 
-    declare(stack, 1, 2, stop_running=True, detach_busy=True, **OWN)
+    declare(stack, 1, 2, stop_running=True, busy_nodes="detach", **OWN)
     stack.up()
     assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
 
@@ -69,13 +70,31 @@ def test_busy_nodes_are_not_detached_by_an_update_or_a_destroy(cloud, stack_on):
     it.nodes[ids(2)[0]].used.gpu = 1
     it.forget()
     declare(stack, 1)
-    told = f"nodes that run jobs are not detached: compute2 ({ids(2)[0]}; used: 1 GPU)"
+    told = f"nodes that run jobs are not detached: compute2 ({ids(2)[0]}) runs jobs (used: 1 GPU)"
     assert any(told in text for text in stack.up(expect_failure=True).errors)
     assert any(told in text for text in stack.destroy(expect_failure=True).errors)
     assert it.writes() == []
-    declare(stack, 1, detach_busy=True)
+    declare(stack, 1, busy_nodes="detach")
     stack.up()
     assert sorted(it.nodes) == ids(1)
+
+
+def test_busy_nodes_are_waited_for(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    (busy,) = ids(2)
+    it.emulator.outside.start_job(busy, owner="test2@scheduler")
+    declare(stack, 1, busy_nodes="wait")
+    running = stack.start("up", "--yes")
+    running.wait_until(f"waiting for {busy} (1 job)")
+    assert sorted(it.nodes) == ids(1, 2)
+    it.emulator.outside.end_job(CLUSTER, "1.scheduler")
+    result = running.wait()
+    (told,) = result.messages("warning")
+    assert f"compute2 ({busy}) runs 1.scheduler (test2)" in told
+    assert sorted(it.nodes) == stack.outputs()["ids"] == ids(1)
 
 
 DELETING_FIRST = PROGRAM.replace(
