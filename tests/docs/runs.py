@@ -57,9 +57,8 @@ def refused(cloud, stack_on):
     """Everything that is wrong, at once."""
     it = cloud()
     it.emulator.outside.start(iid(1))
-    it.emulator.world.instances[iid(2)].vpc_id = "vpc-other"
     stack = stack_on(it)
-    declare(stack, 1, 2, job_queue="workk", replace_system_disks=False)
+    declare(stack, 1, 2, job_queue="workk")
     return stack.preview(expect_failure=True)
 
 
