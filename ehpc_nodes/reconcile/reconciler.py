@@ -407,6 +407,9 @@ class Reconciler:
             self.observer.cache.next_after_writes,
             self.deadline.clock.now() - SHARED * self.pacing.slept,
         )
+        if any(decisions[i].phase is Phase.TAGGED for i in whole):  # then they are sent
+            self.look(whole, elsewhere=True)
+            return
         if whole:
             elsewhere = any(decisions[i].facts.for_other_cluster for i in whole)
             observer.look(whole, elsewhere=elsewhere)
@@ -423,7 +426,8 @@ class Reconciler:
     @staticmethod
     def _needs_whole_look(decision: Decision) -> bool:
         facts = decision.facts
-        if decision.phase in {Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED, Phase.STUCK}:
+        unsure = {Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED, Phase.STUCK, Phase.TAGGED}
+        if decision.phase in unsure:
             return True
         shown = facts.node is not NodeIs.ABSENT or facts.task is not TaskIs.NONE
         return decision.phase is Phase.ATTACHING and not shown and facts.sent is Call.NONE
