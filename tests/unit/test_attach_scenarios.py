@@ -231,6 +231,35 @@ def test_a_node_that_is_listed_after_the_end_of_its_task_is_no_failure():
     assert bench.calls("AddExistedNodes") == ["AddExistedNodes"]
 
 
+def ended_tasks_are_listed(bench, patch):
+    """ListTasks names tasks that have ended, too, without being asked for them."""
+    call = bench.emulator.call
+
+    def with_history(action, version, params):
+        history = {"Archived": "true"} if action == "ListTasks" and "TaskId" not in params else {}
+        return call(action, version, {**params, **history})
+
+    patch.setattr(bench.emulator, "call", with_history)
+
+
+def test_a_list_that_names_tasks_that_have_ended_makes_no_node_fail(monkeypatch):
+    bench = Bench(2, list_lag={"seconds": 20}, **NODES_LATE)
+    ended_tasks_are_listed(bench, monkeypatch)
+    state = bench.up(1)
+    assert (state.nodes[iid(1)].status, state.failed) == ("running", {})
+    assert bench.owners == {iid(1): OWNER}
+
+
+def test_a_task_that_has_ended_holds_up_nothing_that_is_detached_since(monkeypatch):
+    bench = Bench(2)
+    ended_tasks_are_listed(bench, monkeypatch)
+    state = bench.up(1, 2)
+    bench.emulator.outside.detach(iid(1))
+    state = bench.operations().refresh(state)
+    assert state.instance_ids == ids(2)
+    assert bench.up(1, 2, before=state, stop_running=True).instance_ids == ids(1, 2)
+
+
 def test_a_node_that_stays_absent_for_the_grace_period_after_its_task_has_failed():
     bench = Bench(2, list_lag="never", **NODES_LATE)
     began = bench.clock.now()
