@@ -296,6 +296,7 @@ STOPS = {"ecs": EcsIs.STOPPING}
 ABSENT = {**MINE, **STOPPED, "absence_counts": False}
 ABSENT_GOES = {**ABSENT, **UNWANTED}
 TO_PREPARE = {**STOPPED}
+TAGGED = {**STOPPED, "tagged": True}
 COMES = {**PENDING, **INITIAL}
 COMES_GOES = {**COMES, **UNWANTED}
 TO_MOVE = {**MINE, **READY, "misplaced": True}
@@ -319,6 +320,7 @@ PLANS: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
     ("CLEAR a", {"a@x": GOES, "b@x": ABSENT}),
     ("CLEAR a", {"a@x": GOES, "b@x": STOPS}),
     ("CLEAR a", {"a@x": GOES, "b@x": TO_PREPARE}),
+    ("CLEAR a", {"a@x": GOES, "b@x": TAGGED}),
     ("CLEAR a", {"a@x": GOES, "b@x": UNKNOWN}),
     ("CLEAR a", {"a@x": GOES, "b@x": {"ecs": EcsIs.STARTING}}),
     ("ATTACH b", {"a@x": GOES, "b@y": PREPARED}),
@@ -331,6 +333,7 @@ PLANS: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
     ("CLEARED b", {"a": WANTED_LEAVES | {"tag": Tag.OTHER}, "b": UNKNOWN}),
     ("STOP a", {"a": TO_STOP, "b": STOPS, "c": TO_PREPARE, "d": PREPARED, "e": COMES}),
     ("STOPPED a b", {"a": ABSENT, "b": STOPS, "c": TO_PREPARE, "d": PREPARED}),
+    ("STOPPED a", {"a": TAGGED, "b": TO_PREPARE, "c": PREPARED}),
     ("STOPPED a", {"a": ABSENT_GOES, "b": PREPARED}),
     ("PREPARE a", {"a": TO_PREPARE, "b": PREPARED, "c": COMES, "d": LEAVES}),
     ("ATTACH a", {"a": PREPARED, "b": COMES, "c": TO_MOVE, "d": GOES}),
