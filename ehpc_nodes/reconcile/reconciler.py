@@ -187,14 +187,27 @@ class Reconciler:
         while left:
             self.observer.look(left)
             self.observer.begin_pass()
-            left = [i for i in left if self._may_untag(i)]
-            hidden = [i for i in left if self._may_be_coming(i)]
+            free = [i for i in left if self._may_untag(i)]
+            going = [i for i in left if i not in free and self._is_going(i)]
+            hidden = [i for i in free if self._may_be_coming(i)]
             try:
                 self.actuator.disown([i for i in hidden if i not in self.actuator.untagged])
-                self.actuator.untag([i for i in left if i not in hidden])
+                self.actuator.untag([i for i in free if i not in hidden])
             except TroubleError as trouble:
                 self.pacing.after(trouble.error)
-            left = [i for i in left if i not in self.actuator.untagged]
+            else:
+                if going:
+                    self._wait_for(going)
+            left = [*going, *(i for i in free if i not in self.actuator.untagged)]
+
+    def _is_going(self, instance_id: str) -> bool:
+        """Whether a list still shows, or shows again, a node that is being detached."""
+        return decide(self.observer.facts(instance_id), self.rules).phase is Phase.DETACHING
+
+    def _wait_for(self, ids: Collection[str]) -> None:
+        if self.deadline.passed:
+            raise WaitTimeoutError(f"waiting for {listed(ids)}", self.deadline.elapsed)
+        self.pacing.sleep(self.pacing.grown())
 
     def _may_untag(self, instance_id: str) -> bool:
         facts = self.observer.facts(instance_id)
