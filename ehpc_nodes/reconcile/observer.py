@@ -34,6 +34,8 @@ T = TypeVar("T")
 FRESH = 10.0
 #: Seconds between two whole lists that lack a node which the state knows as settled, for a report of its absence.
 REPORTED_AFTER = 5.0
+#: Seconds that the clocks of two machines may be apart: the services refuse calls of one that is 15 minutes off.
+LARGEST_SKEW = 1800.0
 
 
 @dataclass(frozen=True)
@@ -541,8 +543,9 @@ class Observer:
         if detached is not None and detached.answered:
             return True
         needed = self.grace
-        confirmed_at = self._confirmed_at(instance_id)
-        if self.reporting and confirmed_at and self.clock.wall() - confirmed_at > self.grace:
+        confirmed_at = self._confirmed_at(instance_id)  # by another machine's clock, perhaps
+        settled_for = self.clock.wall() - confirmed_at - LARGEST_SKEW
+        if self.reporting and confirmed_at and settled_for > self.grace:
             needed = min(needed, REPORTED_AFTER)
         return self._steady(instance_id) >= needed
 
