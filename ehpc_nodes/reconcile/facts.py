@@ -61,7 +61,9 @@ class EcsIs(Enum):
     NOT_FOUND = "no such instance, twice"
     STARTING = "Pending, Starting"
     RUNNING = "Running, or any other status"
-    STOPPING = "Stopping"
+    STOPPING = (
+        "Stopping; or still Running less than the grace after this run's StopInstances was answered"
+    )
     STOPPED = "Stopped"
 
 
@@ -115,6 +117,7 @@ class Facts:
         image_changed: another image than when this run first read it.
         image_replaced: another image than its reference (or the state) says that it had before the attach.
         known_stuck: the state says that a run has waited for it in vain.
+        tagged: this run's TagResources about it was answered less than the grace ago.
         woke: it was seen Stopped in this run, and is not any more.
         awake_for: for how long it has been running without a node or a task.
         quiet: for how long whole reads have shown no evidence of an attach.
@@ -151,6 +154,7 @@ class Facts:
     image_changed: bool = False
     image_replaced: bool = False
     known_stuck: bool = False
+    tagged: bool = False
     woke: bool = False
     awake_for: float = 0.0
     quiet: float = 0.0
