@@ -33,7 +33,7 @@ from .ledger import Ledger
 from .observer import FRESH, Identity, Observer, Wanted
 from .owner_tags import NAME_KEY, new_run, new_uid, reference_of
 from .phases import Owner, Phase
-from .plan import Action, Decision, Plan, Rules
+from .plan import Action, Decision, Kept, Plan, Rules, kept_as
 from .planning import changes_of, owner_findings
 from .ports import Cloud, NoOtherResources, OtherResources, Reporter
 from .reconciler import STUCK_UNWANTED, Reconciler, not_listed, waits_for_jobs
@@ -401,7 +401,6 @@ class Operations:
 
     def _untag(self, observer: Observer, reconciler: Reconciler, *, quietly: bool = False) -> None:
         """Remove the owner tags of what is free, after a look whose tags they are by now; that they stay is a warning."""
-        under_way = {Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.STUCK}
         ids = [
             i
             for i, d in reconciler.decisions.items()
@@ -409,7 +408,7 @@ class Operations:
             or (
                 i in observer.ledger.tagged
                 and d.action is not Action.KEEP
-                and d.phase not in under_way
+                and kept_as(d) is not Kept.ATTACHING
             )
         ]
         if not ids or quietly:
