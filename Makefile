@@ -15,7 +15,7 @@ WORKERS ?= $(shell expr 2 '*' $(CORES))
 # What tests import is compiled once, and not by each worker and each run of the CLI.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-lowest engine demo lint check quick test test-long docs pictures page-pictures shown reliability tables bench chaos audit constraints clean
+.PHONY: help venv venv-lowest engine demo lint check quick test test-long docs pictures page-pictures shown reliability tables messages bench chaos audit constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -105,6 +105,9 @@ tables: venv ## write the tables of docs/how-it-works.md anew, from the code
 
 chaos: venv engine ## random histories for MINUTES (10), in process and on the real CLI, and their figures
 	@$(BIN)/python tools/chaos.py $(or $(MINUTES),10)
+
+messages: venv ## write the texts of docs/messages.md again, from the code
+	@$(BIN)/python tools/messages.py
 
 audit: venv ## look the installed dependencies up in the advisory database (needs the internet)
 	@$(BIN)/python -m pip_audit --strict --skip-editable

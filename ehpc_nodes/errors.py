@@ -57,6 +57,7 @@ HINTS = {
     "InvalidAccessKeyId.NotFound": "Check the access key id, and that the key is active.",
     "InvalidClusterStatus": "Wait until the cluster is running.",
     "InvalidRegionId.NotFound": "Check the region: the resource's, ehpc:region or the environment's.",
+    "InvalidSecurityToken.Expired": "Get a new security token: log in again, or run the command that makes one.",
     "InvalidTimeStamp.Expired": "Set this machine's clock: it is more than 15 minutes off.",
     "NotEnabled": "Enable E-HPC for the account first.",
     "SignatureDoesNotMatch": "Check the access key secret.",

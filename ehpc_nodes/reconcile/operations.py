@@ -564,6 +564,12 @@ class Operations:
             raise WaitTimeoutError(error.what, error.elapsed, DESTROY_CONTINUES) from error
         except CancelledError as error:
             raise CancelledError(f"{error} {DESTROY_CONTINUES}") from error
+        except (IncompleteError, RefusedError):
+            raise
+        except EhpcError as error:
+            if not observer.ledger.has_written:
+                raise
+            raise EhpcError(f"{error} {DESTROY_CONTINUES}") from error
 
     def _destroy(self, observer: Observer, saved: State) -> None:
         self._read_all(observer, self.reads.next_after_writes)

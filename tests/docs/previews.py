@@ -32,13 +32,6 @@ def after(cloud, stack_on, *numbers, **arguments):
     return it, stack
 
 
-def attach(cloud, stack_on):
-    """The first preview of a program."""
-    stack = stack_on(cloud())
-    declare(stack, 1, 2, 3)
-    return stack.preview()
-
-
 def adopt(cloud, stack_on):
     """Two instances are nodes already, one isn't."""
     stack = stack_on(cloud(attached=(1, 2)))
@@ -58,22 +51,6 @@ def change(cloud, stack_on):
     )
 
 
-def move(cloud, stack_on):
-    """Another queue."""
-    _, stack = after(cloud, stack_on, 1, 2, job_queue="workq")
-    declare(stack, 1, 2, job_queue="gpu")
-    return stack.preview()
-
-
-def stop(cloud, stack_on):
-    """A running instance, with the consent to stop it."""
-    it = cloud()
-    it.outside.start(TWO)
-    stack = stack_on(it)
-    declare(stack, 1, 2, stop_running=True)
-    return stack.preview()
-
-
 def replacement(cloud, stack_on):
     """Another image."""
     _, stack = after(cloud, stack_on, 1, 2)
@@ -81,17 +58,7 @@ def replacement(cloud, stack_on):
     return stack.preview()
 
 
-def unchanged(cloud, stack_on):
-    """Nothing to do: nothing is said, and nothing is called."""
-    it, stack = after(cloud, stack_on, 1, 2)
-    result = stack.preview("--expect-no-changes")
-    assert it.calls() == []
-    return result.text[result.text.index("Resources:") :].strip()
-
-
-PREVIEWS = {
-    f"preview_{f.__name__}": f for f in (attach, adopt, change, move, stop, replacement, unchanged)
-}
+PREVIEWS = {f"preview_{f.__name__}": f for f in (adopt, change, replacement)}
 
 
 def without(action):

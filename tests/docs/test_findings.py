@@ -1,4 +1,4 @@
-"""docs/preview.md leaves no finding out: each text in the code that tells of one stands in its table."""
+"""docs/messages.md leaves no finding out: each text in the code that tells of one stands in its table."""
 
 import ast
 import itertools
@@ -97,7 +97,7 @@ def sites():
 
 
 def rows():
-    page = (ROOT / "docs" / "preview.md").read_text()
+    page = (ROOT / "docs" / "messages.md").read_text()
     table = page.partition("<!-- findings -->\n")[2].partition("<!-- end of findings -->")[0]
     return [line.split(" | ", 3)[3].removesuffix(" |") for line in table.splitlines()[2:]]
 

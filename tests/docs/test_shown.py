@@ -41,7 +41,7 @@ def test_a_run_says_what_the_docs_show(name, cloud, stack_on):
 
 
 def test_every_finding_stands_in_its_table():
-    page = PAGES / "preview.md"
+    page = PAGES / "messages.md"
     before, start, rest = page.read_text().partition("<!-- findings -->\n")
     shown, end, behind = rest.partition("<!-- end of findings -->")
     assert start

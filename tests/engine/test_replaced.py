@@ -157,20 +157,21 @@ def left_to_delete(it, stack, by):
     declare(stack, 1, 2, stop_running=True)
     stack.up()
     urn = stack.resources()["nodes"]["urn"]
-    it.fault("slow", "ListNodes", times=None, seconds=1)
+    it.fault("slow", "TagResources", seconds=5)
+    tagged = len(it.calls("TagResources"))
     running = stack.start("up", "--yes", "--skip-preview", "--target-replace", urn)
-    running.wait_until(lambda: "deleting original" in running.text)
-    if by == "killed":
+    running.wait_until(lambda: len(it.calls("TagResources")) > tagged)
+    if by == "killed":  # while the new half is being made: the next list is the deletion's
+        it.fault("slow", "ListNodes", times=None, seconds=60)
         killed_at_next(it, running, "ListNodes")
         it.faults.clear()
         stack.cancel()
     else:
-        it.faults.clear()
-        it.fault("error", "ListNodes", times=None, status=403, code="Forbidden.RAM", message="no")
+        it.fault("error", "ListNodes", times=None, status=400, code="InvalidParams", message="no")
         assert running.wait().exit_code
         it.faults.clear()
     halves = [r for r in stack.state()["deployment"]["resources"] if r["urn"] == urn]
-    assert len(halves) == 2, "nothing is left to delete: this proves nothing"
+    assert len(halves) == 2, running.text
     it.forget()
 
 

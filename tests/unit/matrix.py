@@ -52,7 +52,7 @@ FAULTS: dict[str, dict[str, object]] = {
 }
 #: An image of the account's own, which another list has.
 OWN_IMAGE = {"image_id": "m-bp1own", "image_owner_alias": "self"}
-UNAFFECTED, DONE, TOLD = "–", "done", "told"
+UNAFFECTED, DONE, TOLD = "not called", "ok", "error"
 
 
 class HarmedError(AssertionError):
@@ -106,17 +106,31 @@ def check(bench, verb, state, **image):
         raise HarmedError(f"wiped twice: {harm.disk_replacements}")
 
 
+def cells(action, verb):
+    """What comes of each fault; empty if the call is not made."""
+    found = {fault: outcome(verb, action, fault) for fault in FAULTS}
+    return found if set(found.values()) != {UNAFFECTED} else {}
+
+
+def failing(found):
+    """The faults that fail the run, as the table names them."""
+    return ", ".join(fault for fault, result in found.items() if result == TOLD) or "none"
+
+
 def table():
-    """The table in Markdown: a row an action and verb that meet, a column a fault."""
+    """The table in Markdown: a row for each call and the operations in which the same faults fail."""
     lines = [
-        "| call | during | " + " | ".join(FAULTS) + " |",
-        "|---" * (len(FAULTS) + 2) + "|",
+        f"The {len(FAULTS)} faults: {', '.join(FAULTS)}.",
+        "",
+        "| call | during | faults that fail the run |",
+        "|---|---|---|",
     ]
     for action in ACTIONS:
+        rows: dict[str, list[str]] = {}
         for verb in VERBS:
-            cells = [outcome(verb, action, fault) for fault in FAULTS]
-            if set(cells) != {UNAFFECTED}:
-                lines.append(f"| {action} | {verb} | " + " | ".join(cells) + " |")
+            if found := cells(action, verb):
+                rows.setdefault(failing(found), []).append(verb)
+        lines += [f"| {action} | {', '.join(verbs)} | {faults} |" for faults, verbs in rows.items()]
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ehpc_nodes.emulator.knobs import Pace
 from ehpc_nodes.emulator.world import Cluster, Queue
 from ehpc_nodes.errors import CancelledError, EhpcError, NotSentError, api_error
 from ehpc_nodes.reconcile.operations import IncompleteError
@@ -51,11 +52,32 @@ def test_a_run_that_is_ended_early_keeps_the_nodes_that_were_ready(ended_by, mon
         with pytest.raises(IncompleteError) as told:
             bench.up(1, 2)
     bench.emulator.faults.clear()
+    assert "E-HPC continues to attach" in str(told.value)
     state = told.value.state
     assert state.instance_ids == ids(1, 2)
     assert state.nodes[iid(1)].status == "running"
     bench.operations().destroy(state)
     assert bench.nodes == {}
+
+
+@pytest.mark.parametrize("ended_by", [ctrl_c, an_expired_token])
+def test_a_destroy_that_is_ended_early_says_what_continues_and_what_to_do(ended_by, monkeypatch):
+    bench = Bench(3, attached=(1,))
+    state = bench.up(1)
+    bench.emulator.world.knobs.task_pace = Pace("seconds", 900)
+    with monkeypatch.context() as patch:
+        ended_by(bench, patch)
+        with pytest.raises(
+            EhpcError, match=r"continues in E-HPC\. Run the same command again"
+        ) as told:
+            bench.operations().destroy(state)
+    if ended_by is an_expired_token:
+        assert "InvalidSecurityToken.Expired" in str(told.value)
+        assert "Get a new security token" in str(told.value)
+    bench.emulator.faults.clear()
+    bench.operations().destroy(state)
+    assert bench.nodes == {}
+    assert bench.calls("DeleteNodes") == ["DeleteNodes"]
 
 
 @pytest.mark.parametrize("action", ["ListTasks", "TagResources", "AddExistedNodes"])
