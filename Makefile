@@ -112,7 +112,7 @@ messages: venv ## write the texts of docs/messages.md again, from the code
 audit: venv ## look the installed dependencies up in the advisory database (needs the internet)
 	@$(BIN)/python -m pip_audit --strict --skip-editable
 
-bench: venv ## write the table of docs/benchmarks.md anew, by measuring each row: a quarter of an hour
+bench: venv ## write the table of benchmarks/README.md anew, by measuring each row: a quarter of an hour
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks
 
 constraints: ## write constraints.txt anew: the newest versions of everything, from a fresh environment

@@ -1,1 +1,1 @@
-"""What `make bench` measures: each module has some rows of the table in docs/benchmarks.md."""
+"""What `make bench` measures: each module has some rows of the table in benchmarks/README.md."""

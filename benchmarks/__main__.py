@@ -1,4 +1,4 @@
-"""Measure everything, print the table and write it to docs/benchmarks.md; takes about 15 minutes.
+"""Measure everything, print the table and write it to benchmarks/README.md; takes about 15 minutes.
 
 `python -m benchmarks frugal client wall growth together script` measures only what is named, and writes nothing.
 """

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 PAIRS = 5
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+PAGE = Path(__file__).resolve().parent / "README.md"
 BEGIN, END = "<!-- begin: written by make bench -->", "<!-- end -->"
 
 

@@ -55,26 +55,27 @@ INSTANT = Pace()
 class Knobs:
     """Each default is the most plausible reading of the public pages.
 
-    task_pace: when an E-HPC task ends; looks are ListTasks and ListNodes* calls.
-    instance_pace: when an instance is stopped or started; looks are DescribeInstances calls.
-    scheduler_pace: when a node is active in the scheduler, from the end of its attach; looks are ListNodes* calls.
-    scale_in_releases: whether scale-in also releases instances that E-HPC didn't create.
-    nodes_listed: whether node entries appear when AddExistedNodes is accepted or when it ends.
-    instances_start: whether ECS starts an instance when AddExistedNodes is accepted or when it ends (it is Stopped
-        until then, on its new image).
-    task_listed: whether ListTasks knows the tasks of AddExistedNodes.
-    task_type: the TaskType word of AddExistedNodes.
-    task_result_names_instances: whether such a task's Result names its instances from the start.
-    task_texts_escaped_twice: whether Request and Result are escaped twice, as in the published sample.
-    failed_word: the status of a task of which nothing succeeded.
-    task_id_is_request_id: as in the published sample.
-    list_lag: node and task lists show the world as it was; `{looks: n}` or `{seconds: s}`.
-    tasks_lag: whether task lists lag, too: each list may come from a replica of its own.
-    detached_instance_status: Running leaves the instance as it is, Stopped stops it.
-    throttle_per_second: more calls than this of one key in a second get Throttling.User.
-    absent_nodes_refused: whether DeleteNodes refuses ids that are no nodes of the cluster.
-    one_task_at_a_time: whether writes are refused (ConflictOpt) while the cluster has a task.
-    signature_clock_skew: seconds by which the check of timestamps sees another time than this.
+    Attributes:
+        task_pace: when an E-HPC task ends; looks are ListTasks and ListNodes* calls.
+        instance_pace: when an instance is stopped or started; looks are DescribeInstances calls.
+        scheduler_pace: when a node is active in the scheduler, after its attach; looks are ListNodes* calls.
+        scale_in_releases: whether scale-in also releases instances that E-HPC did not create.
+        nodes_listed: whether nodes appear when AddExistedNodes is accepted or when its task ends.
+        instances_start: whether ECS starts an instance when AddExistedNodes is accepted or when its task ends (until
+            then it is Stopped, on its new image).
+        task_listed: whether ListTasks has the tasks of AddExistedNodes.
+        task_type: the TaskType of AddExistedNodes.
+        task_result_names_instances: whether such a task's Result names its instances from the start.
+        task_texts_escaped_twice: whether Request and Result are escaped twice, as in the published sample.
+        failed_word: the status of a task of which nothing succeeded.
+        task_id_is_request_id: as in the published sample.
+        list_lag: for how long node and task lists are out of date; `{looks: n}` or `{seconds: s}`.
+        tasks_lag: whether task lists are out of date, too: each list may come from another replica.
+        detached_instance_status: Running leaves the instance as it is, Stopped stops it.
+        throttle_per_second: more calls of one key in a second get Throttling.User.
+        absent_nodes_refused: whether DeleteNodes rejects ids that are no nodes of the cluster.
+        one_task_at_a_time: whether writes are rejected (ConflictOpt) while the cluster has a task.
+        signature_clock_skew: seconds by which the check of timestamps uses another time than this computer's.
     """
 
     task_pace: Pace = field(default_factory=Pace)

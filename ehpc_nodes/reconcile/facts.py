@@ -5,6 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from ehpc_nodes.api.responses import NODE_INITIAL
+from ehpc_nodes.models import ATTACHING, STUCK
+
+
+def is_on_its_way(status: object, confirmed_at: object) -> bool:
+    """Whether a node of the state is still being attached, or may be: by its status, unless it was settled before."""
+    word = str(status).lower()
+    return word in {ATTACHING, STUCK} or (word in NODE_INITIAL and not confirmed_at)
+
 
 class Tag(Enum):
     """Whom the owner tags name."""

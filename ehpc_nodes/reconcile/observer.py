@@ -25,7 +25,7 @@ from ehpc_nodes.errors import (
 )
 from ehpc_nodes.models import ATTACHING, STUCK, Finding, State
 
-from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs
+from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, is_on_its_way
 from .ledger import Ledger, Write
 from .owner_tags import NAME_KEY, Reference, owner_name, reference_of
 from .ports import Cloud, OtherResources
@@ -541,8 +541,8 @@ class Observer:
         if self.saved is None or instance_id not in self.saved.instance_ids:
             return Saved.NO
         node = self.saved.nodes.get(instance_id)
-        words = {ATTACHING, STUCK, *responses.NODE_INITIAL}
-        return Saved.ATTACHING if node and node.status.lower() in words else Saved.NODE
+        coming = node is not None and is_on_its_way(node.status, node.confirmed_at)
+        return Saved.ATTACHING if coming else Saved.NODE
 
     def _is_known_stuck(self, instance_id: str) -> bool:
         node = self.saved.nodes.get(instance_id) if self.saved else None

@@ -450,11 +450,12 @@ class Operations:
         """
         nodes, ledger = reconciler.observer.nodes, reconciler.ledger
         image = reconciler.actuator.inputs.image_id
+        new = sorted(nodes.keys() - first)
         told = [
             f"{i} (image {nodes[i].image_id})"
-            for i, d in sorted(reconciler.decisions.items())
-            if d.wanted and i in nodes.keys() - first and not ledger.latest("AddExistedNodes", i)
-            if nodes[i].image_id not in {"", image}
+            for i in new
+            if i in reconciler.decisions and reconciler.decisions[i].wanted
+            if not ledger.latest("AddExistedNodes", i) and nodes[i].image_id not in {"", image}
         ]
         if told:
             self.reporter.warning(

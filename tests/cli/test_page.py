@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import SCRIPT, addresses
-from cli.test_doctor import HELPERS, program
 from ehpc_nodes.cli.app import app
 from ehpc_nodes.emulator import Emulator, EmulatorServer, World
 from ehpc_nodes.emulator.world import Queue
@@ -21,10 +20,6 @@ REQUEST_ID = "8E1A2B3C-0D4E-5F60-7182-93A4B5C6D7E8"
 #: What differs from machine to machine, and what the page shows in its place.
 STEADY = {
     r"127\.0\.0\.1:\d+": "127.0.0.1:8642",
-    r"/\S*/bin/python3": "/home/me/nodes/.venv/bin/python3",
-    r"/\S*/pulumi\)": "/usr/local/bin/pulumi)",
-    r"Python: 3\.\d+\.\d+": "Python: 3.13.7",
-    r"and pulumi 3\.\d+\.\d+": "and pulumi 3.216.0",
 }
 
 
@@ -73,9 +68,7 @@ def said(command, environment, folder):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_says_what_the_page_shows(demo, tmp_path, command):
-    for name in ("pulumi", *HELPERS):
-        program(tmp_path / name, "echo v3.259.0")
-    path = os.pathsep.join([str(tmp_path), str(SCRIPT.parent), "/usr/bin", "/bin"])
+    path = os.pathsep.join([str(SCRIPT.parent), "/usr/bin", "/bin"])
     text = said(command, {"PATH": path, "HOME": str(tmp_path), **addresses(demo)}, tmp_path)
     page = PAGE.read_text()
     if os.environ.get("SHOWN") == "write":

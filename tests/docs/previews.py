@@ -39,18 +39,6 @@ def adopt(cloud, stack_on):
     return stack.preview()
 
 
-def change(cloud, stack_on):
-    """One out, one in, with --diff: what the engine shows of the set."""
-    it, stack = after(cloud, stack_on, 1, 2, 3)
-    declare(stack, 2, 3, 4)
-    text = stack.preview("--diff").text
-    assert it.writes() == []
-    start = text.index("    ~ pulumi-python:dynamic/ehpc:AttachedNodes")
-    return "\n".join(
-        line.rstrip() for line in text[start : text.index("    --outputs:--")].splitlines()
-    )
-
-
 def replacement(cloud, stack_on):
     """Another image."""
     _, stack = after(cloud, stack_on, 1, 2)
@@ -58,7 +46,7 @@ def replacement(cloud, stack_on):
     return stack.preview()
 
 
-PREVIEWS = {f"preview_{f.__name__}": f for f in (adopt, change, replacement)}
+PREVIEWS = {f"preview_{f.__name__}": f for f in (adopt, replacement)}
 
 
 def without(action):

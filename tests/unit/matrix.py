@@ -118,20 +118,24 @@ def failing(found):
 
 
 def table():
-    """The table in Markdown: a row for each call and the operations in which the same faults fail."""
-    lines = [
-        f"The {len(FAULTS)} faults: {', '.join(FAULTS)}.",
-        "",
-        "| call | during | faults that fail the run |",
-        "|---|---|---|",
-    ]
+    """The table in Markdown: a row for each set of faults that fail a run, with the calls and operations."""
+    rows: dict[str, list[str]] = {}
     for action in ACTIONS:
-        rows: dict[str, list[str]] = {}
+        verbs: dict[str, list[str]] = {}
         for verb in VERBS:
             if found := cells(action, verb):
-                rows.setdefault(failing(found), []).append(verb)
-        lines += [f"| {action} | {', '.join(verbs)} | {faults} |" for faults, verbs in rows.items()]
-    return "\n".join(lines)
+                verbs.setdefault(failing(found), []).append(verb)
+        for faults, during in verbs.items():
+            rows.setdefault(faults, []).append(f"{action} ({', '.join(during)})")
+    return "\n".join(
+        [
+            f"The {len(FAULTS)} faults: {', '.join(FAULTS)}.",
+            "",
+            "| faults that fail the run | call (during) |",
+            "|---|---|",
+            *(f"| {faults} | {', '.join(calls)} |" for faults, calls in rows.items()),
+        ]
+    )
 
 
 def page(text):
