@@ -370,6 +370,12 @@ class Observer:
         """What a node runs by the last reads, for people."""
         return self.last_nodes[instance_id].runs(self.jobs or ())
 
+    def read_scaling(self) -> responses.AutoScaleConfig | None:
+        """GetAutoScaleConfig: for texts alone."""
+        lost = "whether scale-in takes idle nodes is not known"
+        make = self.cloud.get_auto_scale_config
+        return self._optional("scaling", "instance_ids", lost, make, None)
+
     def _optional(
         self,
         kind: str,

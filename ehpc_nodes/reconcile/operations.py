@@ -37,7 +37,7 @@ from .plan import Action, Decision, Kept, Plan, Rules, kept_as
 from .planning import changes_of, owner_findings
 from .ports import Cloud, NoOtherResources, OtherResources, Reporter
 from .reconciler import STUCK_UNWANTED, Reconciler, not_listed, waits_for_jobs
-from .result import build_state, ended_by, exceptions, node_state, queues_of, reasons
+from .result import build_state, called, ended_by, exceptions, node_state, queues_of, reasons
 
 #: For what is only planned.
 NO_INPUTS = Inputs.model_construct(cluster_id="", region="", instance_ids=[])
@@ -264,6 +264,8 @@ class Operations:
         """What only a preview tells."""
         observer.read_jobs(changes.detach)
         snapshot.jobs = observer.jobs
+        if changes.attach or changes.adopt:
+            snapshot.scaling = observer.read_scaling()
 
     def _planned(
         self, observer: Observer, plan: Plan, snapshot: Snapshot, desired: Desired
@@ -485,6 +487,7 @@ class Operations:
         for note in observer.notes:
             self.reporter.warning(note.reason)
         state = self._state(reconciler, look=True)
+        self._report_scaled_in(observer, saved)
         if not state.instance_ids:
             return None
         kept = {"task_id": saved.task_id, "request_id": saved.request_id, "tasks": saved.tasks}
@@ -495,6 +498,24 @@ class Operations:
                 "failed": exceptions(state.nodes, state.instance_ids),
             }
         )
+
+    def _report_scaled_in(self, observer: Observer, saved: State) -> None:
+        """Say of nodes that are gone that scale-in may have taken them."""
+        nodes = saved.nodes.items()
+        lost = {i: n for i, n in nodes if i not in observer.nodes and n.confirmed_at}
+        scaling = observer.read_scaling() if lost else None
+        if scaling is None:
+            return
+        gone = [
+            called(i, saved)
+            for i, n in lost.items()
+            if scaling.shrinks(n.queue) and i not in scaling.excluded
+        ]
+        if gone:
+            self.reporter.info(
+                f"scale-in may have removed {listed(gone)}: in this queue it takes nodes that are idle for"
+                f" {scaling.idle_minutes} minutes, unless ExcludeNodes names them"
+            )
 
     def read_nodes(self, wanted: State) -> State:
         """The nodes of the state, or all compute nodes where it names none; for reading only.
