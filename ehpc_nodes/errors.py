@@ -182,6 +182,7 @@ class RefusedError(EhpcError):
 #: What to do when the time of a run is up.
 CONTINUES = "What was sent continues in the cloud. Run pulumi up again: it continues from there and sends nothing twice."
 NOTHING_SENT = "Nothing of it was sent; the next pulumi up tries again."
+STILL_BUSY = "They stay attached. Run pulumi up again: it waits for their jobs again."
 #: The state still holds the nodes, so an up sees no change.
 DESTROY_CONTINUES = (
     "What was sent continues in E-HPC. Run the same command again to finish. To keep the nodes, run pulumi up --refresh"
@@ -234,9 +235,9 @@ def permission(action: str) -> str:
     return f"{product}:{action}"
 
 
-def listed(names: list[str], most: int = 10) -> str:
+def listed(names: list[str], most: int = 10, between: str = ", ") -> str:
     """Names joined for a sentence: ``i-1, i-2 and 40 more``."""
-    shown = ", ".join(names[:most])
+    shown = between.join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 

@@ -20,6 +20,8 @@ from pydantic import (
 )
 
 OwnerAlias = Literal["system", "self", "others", "marketplace"]
+#: What is done about nodes to detach that run jobs.
+BusyNodes = Literal["refuse", "wait", "detach"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Declared(BaseModel):
     job_queue: QueueName | None = None
     replace_system_disks: StrictBool | None = None
     stop_running: StrictBool | None = None
-    detach_busy: StrictBool | None = None
+    busy_nodes: BusyNodes | None = None
     retain_ids: DeclaredIds | None = None
     take_ownership: StrictBool | None = None
 
@@ -118,7 +120,7 @@ class Inputs(BaseModel):
     job_queue: str = ""
     replace_system_disks: bool = False
     stop_running: bool = False
-    detach_busy: bool = False
+    busy_nodes: BusyNodes = "refuse"
     retain_ids: RetainedIds = []
     take_ownership: bool = False
 
@@ -256,8 +258,9 @@ _TAKES = {
     "image_id": "give an image id, like 'centos_7_06_64_20G.vhd' or 'm-bp1…'",
     "image_owner_alias": "give 'system', 'self', 'others' or 'marketplace'",
     "job_queue": "give a queue's name, like 'workq'",
+    "busy_nodes": "give 'refuse', 'wait' or 'detach'",
     **dict.fromkeys(
-        ("replace_system_disks", "stop_running", "detach_busy", "take_ownership"),
+        ("replace_system_disks", "stop_running", "take_ownership"),
         "give True or False (from config: get_bool)",
     ),
 }

@@ -65,7 +65,8 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
         job_queue: the queue that the nodes belong to; by default E-HPC chooses, and moves are left alone.
         replace_system_disks: consent to the loss of the system disks of instances that are attached.
         stop_running: stop running instances before attaching instead of refusing them.
-        detach_busy: detach nodes that run jobs instead of refusing.
+        busy_nodes: what is done about nodes to detach that run jobs: ``refuse`` (the default), ``wait`` until their jobs
+            end, or ``detach`` them with their jobs.
         retain_ids: ids taken out of ``instance_ids`` that stay attached: they leave this resource, their owner tags are
             removed, and E-HPC is not called.
         take_ownership: take over nodes whose owner tag names another resource (which retains them, or is gone).
@@ -108,7 +109,7 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
         job_queue: pulumi.Input[str] | None = None,
         replace_system_disks: pulumi.Input[bool] = False,
         stop_running: pulumi.Input[bool] = False,
-        detach_busy: pulumi.Input[bool] = False,
+        busy_nodes: pulumi.Input[str] = "refuse",
         retain_ids: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
         take_ownership: pulumi.Input[bool] = False,
         region: pulumi.Input[str] | None = None,
@@ -130,7 +131,7 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
             "job_queue": job_queue,
             "replace_system_disks": replace_system_disks,
             "stop_running": stop_running,
-            "detach_busy": detach_busy,
+            "busy_nodes": busy_nodes,
             "retain_ids": retain_ids,
             "take_ownership": take_ownership,
             **dict.fromkeys(OUTPUTS),

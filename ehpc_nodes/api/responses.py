@@ -15,6 +15,8 @@ from typing import Any
 from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
 
+from ehpc_nodes.errors import listed
+
 NODE_READY = frozenset({"running", "ready"})
 NODE_FAILED = frozenset({"exception"})
 NODE_STOPPED = frozenset({"stopped"})
@@ -132,6 +134,11 @@ class Node(Wire):
     def in_status(self, words: frozenset[str]) -> bool:
         return self.status.lower() in words
 
+    def runs(self, jobs: Iterable[Job]) -> str:
+        """What a busy node runs, for people: its jobs, and where none of these is on it, the resources that are used."""
+        named = [str(job) for job in jobs if job.runs_on(self.host_name)]
+        return f"runs {listed(named or [f'jobs (used: {self.used_resources})'])}"
+
 
 @dataclass(frozen=True, slots=True, config=TOLERANT)
 class Task(Wire):
@@ -195,6 +202,10 @@ class Job(Wire):
             return frozenset(map(str, embedded(self.node_list or "[]")))
         except (ValueError, TypeError):
             return frozenset()
+
+    def runs_on(self, host_name: str) -> bool:
+        """Whether it names this node."""
+        return host_name.lower() in map(str.lower, self.host_names)
 
     @property
     def user(self) -> str:

@@ -39,6 +39,7 @@ def findings(snapshot: Snapshot, desired: Desired, changes: Changes) -> list[Fin
     found += _of_architecture(snapshot, desired, changes)
     found += _of_host_names(snapshot, changes)
     found += _of_members(snapshot, desired, changes)
+    found += _of_jobs(snapshot, desired, changes)
     return found
 
 
@@ -352,7 +353,6 @@ def _of_host_names(snapshot: Snapshot, changes: Changes) -> Iterable[Finding]:
 
 def _of_members(snapshot: Snapshot, desired: Desired, changes: Changes) -> Iterable[Finding]:
     there, new = {*changes.keep, *changes.adopt}, {*changes.adopt, *changes.wait}
-    detach = {*changes.detach}
     for instance_id in (*changes.keep, *changes.adopt, *changes.wait, *changes.detach):
         node = (snapshot.nodes or {}).get(instance_id)
         if node is None:
@@ -372,13 +372,6 @@ def _of_members(snapshot: Snapshot, desired: Desired, changes: Changes) -> Itera
                 " of the list and so detached",
                 warning=True,
             )
-        elif instance_id in detach and node.busy and not desired.detach_busy:
-            yield Finding(
-                "instance_ids",
-                f"{name} runs jobs (used: {node.used_resources}) and is to be detached: that will be"
-                " refused until they end, or with detach_busy=True",
-                warning=True,
-            )
         elif (
             instance_id in new and desired.image_id and node.image_id not in ("", desired.image_id)
         ):
@@ -388,3 +381,21 @@ def _of_members(snapshot: Snapshot, desired: Desired, changes: Changes) -> Itera
                 f" {desired.image_id}",
                 warning=True,
             )
+
+
+#: What happens to nodes to detach that run jobs, by `busy_nodes`.
+_BUSY = {
+    "refuse": 'the update refuses to detach nodes that run jobs, unless with busy_nodes="wait" or "detach"',
+    "wait": "the update waits until these nodes run no jobs, then detaches them",
+    "detach": "the update detaches nodes that run jobs, which end with it",
+}
+
+
+def _of_jobs(snapshot: Snapshot, desired: Desired, changes: Changes) -> Iterable[Finding]:
+    """Nodes to detach that run jobs: one finding for all."""
+    nodes = snapshot.nodes or {}
+    busy = [i for i in changes.detach if i in nodes and nodes[i].is_compute and nodes[i].busy]
+    if busy:
+        told = [f"{snapshot.name(i)} {nodes[i].runs(snapshot.jobs or ())}" for i in busy]
+        text = f"{_BUSY[desired.busy_nodes]}: {listed(told, between='; ')}"
+        yield Finding("busy_nodes", text, warning=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ehpc_nodes.api import responses
 from ehpc_nodes.errors import counted
-from ehpc_nodes.models import Finding
+from ehpc_nodes.models import BusyNodes, Finding
 
 from .images import ImageFacts
 
@@ -28,7 +28,7 @@ class Desired:
     job_queue: str = ""
     replace_system_disks: bool = False
     stop_running: bool = False
-    detach_busy: bool = False
+    busy_nodes: BusyNodes = "refuse"
     take_ownership: bool = False
     image_known: bool = True
     later: int = 0
@@ -48,6 +48,7 @@ class Snapshot:
     Attributes:
         in_queue: the nodes of the wanted queue.
         elsewhere: nodes of the region's other clusters in the same VPC, with their cluster.
+        jobs: those that run on the nodes to detach.
     """
 
     cluster: responses.Cluster | None = None
@@ -58,6 +59,7 @@ class Snapshot:
     in_queue: set[str] | None = None
     images: dict[str, ImageFacts] | None = None
     elsewhere: dict[str, str] = field(default_factory=dict)
+    jobs: list[responses.Job] | None = None
     notes: list[Finding] = field(default_factory=list)
 
     @property

@@ -98,7 +98,7 @@ class AttachedNodesProvider(ResourceProvider):
         self._config = req.config
         self._shown: dict[str, str] = {}
         self._checked: set[str] = set()
-        self._detach_busy: dict[str, bool] = {}
+        self._busy_nodes: dict[str, str] = {}
         self._registry = RunRegistry()
         self._reads = ReadCache()
 
@@ -119,8 +119,8 @@ class AttachedNodesProvider(ResourceProvider):
                     checked["region"] = kept or settings.resolve_region(self._get, os.environ)
                 except ConfigError as error:
                     findings.append(Finding("region", str(error)))
-            if call.urn and isinstance(checked["detach_busy"], bool):
-                self._detach_busy[call.urn] = checked["detach_busy"]
+            if call.urn and isinstance(checked["busy_nodes"], str):
+                self._busy_nodes[call.urn] = checked["busy_nodes"]
             findings += self._listed_twice(call.urn, checked)
             if not findings:
                 findings = self._preflight(call, checked, _olds)
@@ -259,9 +259,9 @@ class AttachedNodesProvider(ResourceProvider):
         """Detach; the instances stay. What is gone already is no error."""
         with _errors_shown(hint=STALE_CONFIG) as call:
             urn = self._registry.urn_of(call.urn, call.internal(UID))
-            saved = call.old_inputs.get("detach_busy", _props.get("detach_busy", False))
-            consent = self._detach_busy.get(urn, saved)  # of the program, where it was run
-            state = State.model_validate({**_props, "detach_busy": consent})
+            saved = call.old_inputs.get("busy_nodes", _props.get("busy_nodes", "refuse"))
+            chosen = self._busy_nodes.get(urn, saved)  # by the program, where it was run
+            state = State.model_validate({**_props, "busy_nodes": chosen})
             operations = self._operations(call, state.region, _timeout(call, DELETE_TIMEOUT))
             operations.destroy(state)
             self._registry.deleted(urn, state.instance_ids)

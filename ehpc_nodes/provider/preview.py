@@ -153,7 +153,7 @@ def _removal(
     """What the replacement detaches; None where that can't be read (its delete will report it)."""
     try:
         return operations.plan_removal(
-            str(replaced.get("cluster_id")), ids, detach_busy=desired.detach_busy
+            str(replaced.get("cluster_id")), ids, busy_nodes=desired.busy_nodes
         )
     except (AuthError, ClusterNotFoundError):
         return None

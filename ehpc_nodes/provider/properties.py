@@ -18,7 +18,13 @@ REPLACING = ("cluster_id", "region", "image_id", "image_owner_alias")
 ALL_GENERATIONS = 10**9
 #: The input that tells the resource from one of the same name in another backend; ``__``: never shown.
 UID = "__uid"
-CONSENTS = ("replace_system_disks", "stop_running", "detach_busy", "take_ownership")
+#: What a program allows, where it says nothing, and where it says something that is not known yet: no refusal then.
+CONSENTS = {
+    "replace_system_disks": (False, True),
+    "stop_running": (False, True),
+    "busy_nodes": ("refuse", "wait"),
+    "take_ownership": (False, True),
+}
 
 Properties = dict[str, Any]
 
@@ -79,8 +85,8 @@ def checked_inputs(
                 bag[name] = olds[name]
     if isinstance(bag.get("image_id"), str):
         bag.setdefault("image_owner_alias", "system")
-    for name in CONSENTS:
-        bag.setdefault(name, False)
+    for name, (usual, _) in CONSENTS.items():
+        bag.setdefault(name, usual)
     bag["instance_ids"] = _set_as_map(declared, news, olds)
     bag[UID] = olds.get(UID) or uid
     return bag
@@ -270,9 +276,9 @@ def _drift(olds: Properties) -> dict[str, str]:
 
 
 def desired_from(bag: Properties) -> Desired:
-    """What preflight needs of checked inputs. A consent that comes later may be given: no refusal yet."""
+    """What preflight needs of checked inputs. A consent may come later: no refusal yet."""
     known = {
-        name: True if name in CONSENTS and isinstance(value, Unknown) else value
+        name: CONSENTS[name][1] if name in CONSENTS and isinstance(value, Unknown) else value
         for name, value in bag.items()
         if name in Desired.__annotations__
     }

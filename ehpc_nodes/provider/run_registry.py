@@ -168,7 +168,7 @@ def _refuse_creating_first(olds: Properties, inputs: Inputs, operations_in: Oper
         return
     operations = operations_in(str(olds.get("region")))
     try:
-        removal = operations.plan_removal(str(olds.get("cluster_id")), again, detach_busy=True)
+        removal = operations.plan_removal(str(olds.get("cluster_id")), again, busy_nodes="detach")
     except ClusterNotFoundError:
         return
     # those with the new image are a killed run's, of this create

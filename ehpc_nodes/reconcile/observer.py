@@ -16,6 +16,7 @@ from ehpc_nodes.api import responses
 from ehpc_nodes.api.cache import ReadCache
 from ehpc_nodes.clock import Clock
 from ehpc_nodes.errors import (
+    ApiError,
     AuthError,
     BackendError,
     ClusterNotFoundError,
@@ -77,6 +78,7 @@ class Observer:
         last_nodes: each node that this run is about, as last seen.
         denied: reads for which a permission is missing, with the error.
         notes: findings of the first look.
+        jobs: on the busy nodes that were asked for; None: they cannot be read.
         planned: what the first plan attaches; None before there is one.
     """
 
@@ -99,6 +101,7 @@ class Observer:
     instances: dict[str, responses.Instance] = field(default_factory=dict)
     elsewhere: dict[str, str] = field(default_factory=dict)
     unlisted: list[str] = field(default_factory=list)
+    jobs: list[responses.Job] | None = field(default_factory=list)
     queue_exists: bool = True
     in_queue: set[str] | None = None
     nodes_begun: float = -math.inf
@@ -339,6 +342,46 @@ class Observer:
         return self._tolerated(
             property_, lambda: self._cached(kind, make, self.clock.now() - FRESH, *key)
         )
+
+    def read_jobs(self, ids: Iterable[str], since: float | None = None) -> None:
+        """ListJobsWithFilters of those of these nodes that run jobs: for texts alone."""
+        hosts = [n.host_name for i in sorted(ids) if (n := self.nodes.get(i)) and n.busy]
+        if hosts and self.jobs is not None:
+            self.jobs = self._optional(
+                "jobs",
+                "busy_nodes",
+                "the jobs of busy nodes are not known",
+                lambda cluster_id: self.cloud.list_jobs(cluster_id, hosts),
+                since,
+                *hosts,
+            )
+
+    def runs(self, instance_id: str) -> str:
+        """What a node runs by the last reads, for people."""
+        return self.last_nodes[instance_id].runs(self.jobs or ())
+
+    def _optional(
+        self,
+        kind: str,
+        property_: str,
+        lost: str,
+        make: Callable[[str], T],
+        since: float | None,
+        *key: str,
+    ) -> T | None:
+        """The answer of a read that no decision needs; None where it fails, which is noted.
+
+        Args:
+            lost: what is not known then.
+        """
+        since = self.clock.now() - FRESH if since is None else since
+        try:
+            return self._cached(kind, make, since, *key)
+        except (ApiError, TransportError) as error:
+            if isinstance(error, AuthError) and not error.forbidden:
+                raise
+            self.notes.append(Finding(property_, f"{lost}: {error}", warning=True))
+            return None
 
     def _cached(self, kind: str, make: Callable[[str], T], since: float | None, *key: str) -> T:
         return self._cached_at(kind, make, since, *key).seen  # type: ignore[no-any-return]

@@ -22,7 +22,7 @@ from ehpc_nodes.errors import (
     counted,
     listed,
 )
-from ehpc_nodes.models import Finding, Inputs, State
+from ehpc_nodes.models import BusyNodes, Finding, Inputs, State
 from ehpc_nodes.preflight import findings as api_findings
 from ehpc_nodes.preflight import of_instances
 from ehpc_nodes.preflight.images import ImageFacts, facts_of
@@ -36,7 +36,7 @@ from .phases import Owner, Phase
 from .plan import Action, Decision, Plan, Rules
 from .planning import changes_of, owner_findings
 from .ports import Cloud, NoOtherResources, OtherResources, Reporter
-from .reconciler import STUCK_UNWANTED, Reconciler, not_listed
+from .reconciler import STUCK_UNWANTED, Reconciler, not_listed, waits_for_jobs
 from .result import build_state, ended_by, exceptions, node_state, queues_of, reasons
 
 #: For what is only planned.
@@ -142,7 +142,7 @@ class Operations:
             self.grace,
             destroy=destroy,
             stop_running=inputs.stop_running,
-            detach_busy=inputs.detach_busy,
+            busy_nodes=inputs.busy_nodes,
         )
         return Reconciler(observer, actuator, self.deadline, self.reporter, rules, check)
 
@@ -249,14 +249,21 @@ class Operations:
         snapshot = self._first_look(observer, desired)
         reconciler = self._reconciler(observer, NO_INPUTS, lambda _: None)
         reconciler.rules = Rules(
-            self.grace, stop_running=desired.stop_running, detach_busy=desired.detach_busy
+            self.grace, stop_running=desired.stop_running, busy_nodes=desired.busy_nodes
         )
         if not observer.complete:
             return self._planned(observer, Plan({}), snapshot, desired)
         reconciler.settle_absences()
-        return self._planned(
-            observer, reconciler.plan(), self._snapshot(observer, snapshot), desired
-        )
+        plan = reconciler.plan()
+        self._snapshot(observer, snapshot)
+        self._read_for_warnings(observer, snapshot, changes_of(plan))
+        return self._planned(observer, plan, snapshot, desired)
+
+    @staticmethod
+    def _read_for_warnings(observer: Observer, snapshot: Snapshot, changes: Changes) -> None:
+        """What only a preview tells."""
+        observer.read_jobs(changes.detach)
+        snapshot.jobs = observer.jobs
 
     def _planned(
         self, observer: Observer, plan: Plan, snapshot: Snapshot, desired: Desired
@@ -298,16 +305,22 @@ class Operations:
         changes = Changes(attach=tuple(sorted(wanted)), stop=tuple(stop))
         return Planned(desired, snapshot, changes, of_instances(snapshot, desired, changes))
 
-    def plan_removal(self, cluster_id: str, ids: Collection[str], *, detach_busy: bool) -> Planned:
+    def plan_removal(
+        self, cluster_id: str, ids: Collection[str], *, busy_nodes: BusyNodes
+    ) -> Planned:
         """What detaching these nodes would do; no nodes of the cluster: nothing.
 
         Raises:
             EhpcError: the cluster's nodes could not be read.
         """
-        nodes = {node.id: node for node in self.cloud.list_nodes(cluster_id)}
-        changes = Changes(detach=tuple(sorted({*ids} & nodes.keys())))
-        snapshot = Snapshot(nodes=nodes)
-        desired = Desired(cluster_id=cluster_id, detach_busy=detach_busy)
+        observer = self._observer(cluster_id, Wanted(), None)
+        observer.read_nodes()
+        if "ListNodes" in observer.denied:
+            raise observer.denied["ListNodes"]
+        changes = Changes(detach=tuple(sorted({*ids} & observer.nodes.keys())))
+        observer.read_jobs(changes.detach)
+        snapshot = Snapshot(nodes=observer.nodes, jobs=observer.jobs, notes=observer.notes)
+        desired = Desired(cluster_id=cluster_id, busy_nodes=busy_nodes)
         return Planned(desired, snapshot, changes, api_findings(snapshot, desired, changes))
 
     # -- create and update -----------------------------------------------------------------------------------------
@@ -566,8 +579,14 @@ class Operations:
         try:
             reconciler.run()
         except CancelledError as error:
-            pending = [i for i, d in reconciler.decisions.items() if d.phase is Phase.DETACHING]
-            left = f" not detached yet: {reconciler.pending(pending)}." if pending else ""
+            pending = [
+                i
+                for i, d in reconciler.decisions.items()
+                if d.phase is Phase.DETACHING or waits_for_jobs(d)
+            ]
+            left = (
+                f" not detached yet: {reconciler.pending(pending, jobs=True)}." if pending else ""
+            )
             raise CancelledError(f"{error}{left}") from error
         self._untag(observer, reconciler)
         self._report_left(observer, reconciler.decisions)
@@ -582,7 +601,7 @@ def refuse(observer: Observer, plan: Plan) -> None:
     """Refuse to detach managers and login nodes ever, busy nodes without opt-in, and what may not be read.
 
     Raises:
-        RefusedError: names the nodes and their load.
+        RefusedError: names the nodes and their jobs.
     """
     going = {i: d for i, d in plan.decisions.items() if d.action is Action.REFUSE and not d.wanted}
     nodes = observer.nodes
@@ -596,16 +615,16 @@ def refuse(observer: Observer, plan: Plan) -> None:
     unread = sorted(i for i, d in going.items() if d.phase is Phase.UNREADABLE)
     if unread and observer.denied:
         raise next(iter(observer.denied.values()))
-    busy = [
-        f"{nodes[i].host_name} ({i}; used: {nodes[i].used_resources})"
-        for i, d in sorted(going.items())
-        if d.facts.busy
-    ]
+    busy = sorted(i for i, d in going.items() if d.facts.busy)
     if busy:
+        observer.read_jobs(busy)
+        told = listed(
+            [f"{nodes[i].host_name} ({i}) {observer.runs(i)}" for i in busy], between="; "
+        )
         raise RefusedError(
-            "detach_busy",
-            f"nodes that run jobs are not detached: {listed(busy)}."
-            " Wait until their jobs end, or set detach_busy=True.",
+            "busy_nodes",
+            f"nodes that run jobs are not detached: {told}. Wait until their jobs end, or set"
+            ' busy_nodes="wait" (the run waits) or "detach".',
         )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from ehpc_nodes.models import BusyNodes
+
 from .facts import Call, EcsIs, Facts, NodeIs, Saved, Tag, TaskIs, Verdict
 from .phases import Owner, Phase, owner_of, phase_of
 
@@ -71,6 +73,10 @@ TABLE: Mapping[Phase, Row] = {
     Phase.PREPARED: Row(A.ATTACH, A.UNTAG, A.UNTAG, K.ATTACHING),
 }
 
+#: What is done about a node to detach that runs jobs.
+BUSY: Mapping[BusyNodes, Action] = {"refuse": A.REFUSE, "wait": A.WAIT, "detach": A.DETACH}
+#: The phases of a node that is to be detached, or is being detached.
+LEAVING = (Phase.DETACHING, Phase.ATTACHED, Phase.BROKEN)
 #: The phases of a wanted instance that ends up being attached, unless something shows that it was already.
 BOUND = frozenset(
     {
@@ -94,13 +100,13 @@ class Rules:
     Attributes:
         grace: seconds for which a list may be out of date.
         destroy: nothing is wanted, the resource goes.
-        stop_running, detach_busy: the program's opt-in arguments.
+        stop_running, busy_nodes: the program's arguments.
     """
 
     grace: float
     destroy: bool = False
     stop_running: bool = False
-    detach_busy: bool = False
+    busy_nodes: BusyNodes = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +169,8 @@ def _of_unwanted(f: Facts, owner: Owner, row: Row, rules: Rules) -> Action:
         return A.UNTAG if f.tag is Tag.MINE else A.LEAVE
     if action is A.DETACH and f.tries >= TRIES:
         return A.FAIL
-    if action is A.DETACH and f.busy and not rules.detach_busy:
-        return A.REFUSE
+    if action is A.DETACH and f.busy:
+        return BUSY[rules.busy_nodes]
     if action is A.UNTAG and f.tag is not Tag.MINE:
         return A.LEAVE
     return action
@@ -208,9 +214,7 @@ class Step(Enum):
     ADOPT = "adopt, renew the tags"
     SETTLE = "write the reference of what is to be detached anew, as known"
     CLEAR = "detach what has the host name of an instance to attach"
-    CLEARED = (
-        "wait for these, for wanted nodes that are being detached, for results that are unknown"
-    )
+    CLEARED = "wait for these (busy ones too), for wanted nodes that are being detached, for results that are unknown"
     STOP = "stop"
     STOPPED = "wait until they are Stopped, and until absences count"
     PREPARE = "prepare (tags)"
@@ -218,7 +222,7 @@ class Step(Enum):
     ATTACHED = "wait until they are nodes"
     MOVE = "move to the queue"
     DETACH = "detach"
-    DETACHED = "wait until they are gone"
+    DETACHED = "wait until they are gone, and until busy ones run no jobs: then detach these"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,14 +248,10 @@ class Plan:
 
     @property
     def in_the_way(self) -> list[str]:
-        """Nodes to detach that have the host name of an instance to attach."""
+        """Nodes that are not wanted and have the host name of an instance to attach."""
         bound = {i for i, d in self.decisions.items() if d.bound}
         names = {self.hosts.get(i, "") for i in bound} - {""}
-        leaving = [
-            i
-            for i, d in self.decisions.items()
-            if d.action is A.DETACH or (d.phase is Phase.DETACHING and not d.wanted)
-        ]
+        leaving = [i for i, d in self.decisions.items() if not d.wanted and d.phase in LEAVING]
         return sorted(i for i in leaving if self.hosts.get(i, "") in names)
 
     @property
@@ -304,7 +304,7 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
             tuple(
                 sorted(
                     {
-                        *where(A.WAIT, phases=(Phase.DETACHING,), ids=[*clearing, *wanted]),
+                        *where(A.WAIT, phases=LEAVING, ids=[*clearing, *wanted]),
                         *where(A.WAIT, phases=(Phase.RESULT_UNKNOWN,)),
                     }
                 )
@@ -320,7 +320,7 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
         return
     yield Step.MOVE, where(A.MOVE)
     yield Step.DETACH, going
-    yield Step.DETACHED, where(A.WAIT, phases=(Phase.DETACHING,))
+    yield Step.DETACHED, where(A.WAIT, phases=LEAVING)
 
 
 def kept_as(decision: Decision) -> Kept:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from ehpc_nodes.api import responses
 from ehpc_nodes.clock import FIRST_PAUSE, LONGEST_PAUSE, Deadline, jittered
 from ehpc_nodes.errors import (
+    CONTINUES,
     MAYBE_CONFLICT,
     NOTHING_SENT,
+    STILL_BUSY,
     BackendError,
     ConflictError,
     EhpcError,
@@ -19,6 +21,7 @@ from ehpc_nodes.errors import (
     ThrottledError,
     TransportError,
     WaitTimeoutError,
+    counted,
     listed,
 )
 
@@ -28,7 +31,19 @@ from .ledger import NODE_DISAPPEARED, Ledger
 from .observer import REPORTED_AFTER, Observer, is_awake
 from .owner_tags import owner_name
 from .phases import Owner, Phase
-from .plan import Action, Decision, Guard, Next, Plan, Rules, Step, decide, guard, next_step
+from .plan import (
+    TABLE,
+    Action,
+    Decision,
+    Guard,
+    Next,
+    Plan,
+    Rules,
+    Step,
+    decide,
+    guard,
+    next_step,
+)
 from .ports import Reporter
 
 #: A read that ended with one of these told nothing: read again.
@@ -294,11 +309,10 @@ class Reconciler:
         if facts.wanted and decision.phase not in {Phase.NOT_COMPUTE, Phase.UNREADABLE}:
             self.ledger.take(instance_id, self._evidence(instance_id, decision))
         elif facts.busy:
-            node = self.observer.nodes[instance_id]
-            text = f"not detached: it runs jobs by now (used: {node.used_resources})"
-            self.ledger.fail(
-                [instance_id], "Busy", f"{text}. Wait until they end, or set detach_busy=True"
-            )
+            self.observer.read_jobs(i for i in self._active if not self.decisions[i].wanted)
+            text = f"not detached: by now it {self.observer.runs(instance_id)}"
+            fix = 'Wait until its jobs end, or set busy_nodes="wait" or "detach"'
+            self.ledger.fail([instance_id], "Busy", f"{text}. {fix}")
         elif decision.phase is Phase.NOT_COMPUTE:
             self.ledger.fail(
                 [instance_id], "NotCompute", "it is no compute node by now: not changed"
@@ -385,7 +399,9 @@ class Reconciler:
         if self._read_at > -math.inf:
             self.reporter.status(self.progress(ids))
             if deadline.passed:
-                raise WaitTimeoutError(self.pending(ids), deadline.elapsed)
+                busy = all(waits_for_jobs(self.decisions[i]) for i in ids)
+                then = STILL_BUSY if busy else CONTINUES
+                raise WaitTimeoutError(self.pending(ids, jobs=True), deadline.elapsed, then)
             self.pacing.sleep(self._pause(ids))
         self._read(ids)
         self._read_at = deadline.clock.now()
@@ -419,6 +435,10 @@ class Reconciler:
             observer.read_tasks(since)
             if self._nodes_are_due(moving):
                 observer.read_nodes(since)
+        busy = [i for i in ids if waits_for_jobs(decisions[i])]
+        if busy:
+            observer.read_nodes(since)
+            observer.read_jobs(busy, since)
 
     @staticmethod
     def _needs_whole_look(decision: Decision) -> bool:
@@ -442,11 +462,16 @@ class Reconciler:
         about = {i for i, d in self.decisions.items() if d.facts.wanted} or {*self.decisions}
         return f"{len(about - {*ids})}/{len(about)} nodes done; {self.pending(ids)}"
 
-    def pending(self, ids: Collection[str]) -> str:
-        """Who is waited for, with the last status (if it was read since) and the tasks: ``waiting for i-1 (uninit); …``."""
+    def pending(self, ids: Collection[str], *, jobs: bool = False) -> str:
+        """Who is waited for, with the last status (if it was read since) and the tasks: ``waiting for i-1 (uninit); …``.
+
+        Args:
+            jobs: name the jobs of busy nodes, too.
+        """
         read = self.observer.nodes_begun > self.pacing.began
-        stopping = {i for i in ids if self.decisions[i].phase is Phase.STOPPING}
-        names = [f"{i} ({self._status(i)})" if read or i in stopping else i for i in sorted(ids)]
+        busy = sorted(i for i in ids if waits_for_jobs(self.decisions[i]))
+        known = {*busy, *(i for i in ids if self.decisions[i].phase is Phase.STOPPING)}
+        names = [f"{i} ({self._status(i)})" if read or i in known else i for i in sorted(ids)]
         tasks = {t.task_id: t for i in ids if (t := self.observer.task_about(i)) and not t.over}
         ids_of = {
             write.task_id
@@ -457,10 +482,16 @@ class Reconciler:
             f"task {t.task_id} step {t.current_step} of {t.total_steps}" for t in tasks.values()
         ]
         told += [f"task {task_id}" for task_id in sorted(ids_of - tasks.keys())]
-        return "; ".join([f"waiting for {listed(names, 3)}", *told[:3]])
+        told = told[:3]
+        if jobs:
+            told += [f"{self.host(i)} {self.observer.runs(i)}" for i in busy[:10]]
+        return "; ".join([f"waiting for {listed(names, 3)}", *told])
 
     def _status(self, instance_id: str) -> str:
         node = self.observer.nodes.get(instance_id)
+        if node and waits_for_jobs(self.decisions[instance_id]):
+            number = sum(job.runs_on(node.host_name) for job in self.observer.jobs or ())
+            return counted(number, "job") if number else "runs jobs"
         if node:
             return node.status
         if self.decisions[instance_id].phase is Phase.STOPPING:
@@ -486,6 +517,11 @@ def not_listed(clusters: list[str]) -> str:
         f"the nodes of {listed(clusters)} in the same VPC cannot be listed, and an instance may already be a node there."
         " Run again when ehpc-nodes nodes works for it. If that cluster is permanently broken, delete it."
     )
+
+
+def waits_for_jobs(decision: Decision) -> bool:
+    """Whether a node is detached as soon as it runs no jobs."""
+    return decision.action is Action.WAIT and TABLE[decision.phase].unwanted is Action.DETACH
 
 
 def steps_left(task: responses.Task | None) -> float:

@@ -67,7 +67,7 @@ def properties_of(**more):
         "instance_ids": {ONE: ""},
         "replace_system_disks": True,
         "stop_running": False,
-        "detach_busy": False,
+        "busy_nodes": "refuse",
         "take_ownership": False,
         **more,
     }
@@ -163,6 +163,14 @@ def unreadable_to_detach():
     return [f for f in plan(bench, [ONE], saved).findings if not f.warning]
 
 
+def jobs_not_seen():
+    bench = Bench(attached=(1, 2))
+    saved = bench.up(1, 2)
+    bench.emulator.outside.start_job(TWO)
+    bench.fault("error", "ListJobsWithFilters", status=403, code="NotAuthorized", times=None)
+    return plan(bench, [ONE], saved).findings[:1]
+
+
 def queue_not_seen():
     bench = without("ListNodesByQueue")
     bench.emulator.outside.attach(ONE, CLUSTER)
@@ -190,6 +198,7 @@ OTHERS = {
     "a look without which an attach is blind": lambda: plan(without("ListTasks")).findings[1:],
     "the cluster's image, not to be seen": lambda: plan(without("DescribeCluster")).findings[1:],
     "a queue's nodes, not to be seen": queue_not_seen,
+    "jobs that cannot be read": jobs_not_seen,
     "listed by two resources": lambda: of_second([1], [1]),
     "a host name in two resources": lambda: of_second([1], [3]),
     "detached in this run by another resource": lambda: of_second([1], [1], detaches),

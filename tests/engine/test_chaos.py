@@ -66,7 +66,7 @@ class History:
 
     def declare(self, *numbers, **queue):
         self.told.append(f"{sorted(numbers)} {queue}")
-        declare(self.stack, *numbers, stop_running=True, detach_busy=True, **queue)
+        declare(self.stack, *numbers, stop_running=True, busy_nodes="detach", **queue)
 
     def up(self):
         self.declare_some()

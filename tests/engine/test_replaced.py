@@ -4,7 +4,7 @@ import pytest
 
 from ehpc_nodes.testing.worlds import ids
 from engine.program import PROGRAM, declare
-from unit.emulated import IMAGE
+from unit.emulated import CLUSTER, IMAGE
 
 OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}
 STOP_THEN_ATTACH = "then stop 2: compute1, compute2; attach 2 (system disk replaced by {}): compute1, compute2; 2 calls"
@@ -45,17 +45,18 @@ def test_busy_nodes_hold_a_replacement_up_until_the_program_consents(cloud, stac
     it.nodes[ids(2)[0]].used.cpu = 8
     declare(stack, 1, 2, stop_running=True, **OWN)
     warned = "\n".join(stack.preview().messages("warning"))
-    assert f"compute2 ({ids(2)[0]}) runs jobs (used: 8 CPU) and is to be detached" in warned
+    assert f"compute2 ({ids(2)[0]}) runs jobs (used: 8 CPU)" in warned
     it.forget()
     refused = stack.up(expect_failure=True)
     assert any(
-        f"nodes that run jobs are not detached: compute2 ({ids(2)[0]}; used: 8 CPU)" in text
+        f"nodes that run jobs are not detached: compute2 ({ids(2)[0]}) runs jobs (used: 8 CPU)"
+        in text
         for text in refused.errors
     ), refused.text
     assert it.writes() == []
     assert sorted(it.nodes) == ids(1, 2)
 
-    declare(stack, 1, 2, stop_running=True, detach_busy=True, **OWN)
+    declare(stack, 1, 2, stop_running=True, busy_nodes="detach", **OWN)
     stack.up()
     assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
 
@@ -69,13 +70,31 @@ def test_busy_nodes_are_not_detached_by_an_update_or_a_destroy(cloud, stack_on):
     it.nodes[ids(2)[0]].used.gpu = 1
     it.forget()
     declare(stack, 1)
-    told = f"nodes that run jobs are not detached: compute2 ({ids(2)[0]}; used: 1 GPU)"
+    told = f"nodes that run jobs are not detached: compute2 ({ids(2)[0]}) runs jobs (used: 1 GPU)"
     assert any(told in text for text in stack.up(expect_failure=True).errors)
     assert any(told in text for text in stack.destroy(expect_failure=True).errors)
     assert it.writes() == []
-    declare(stack, 1, detach_busy=True)
+    declare(stack, 1, busy_nodes="detach")
     stack.up()
     assert sorted(it.nodes) == ids(1)
+
+
+def test_busy_nodes_are_waited_for(cloud, stack_on):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    (busy,) = ids(2)
+    it.emulator.outside.start_job(busy, owner="test2@scheduler")
+    declare(stack, 1, busy_nodes="wait")
+    running = stack.start("up", "--yes")
+    running.wait_until(f"waiting for {busy} (1 job)")
+    assert sorted(it.nodes) == ids(1, 2)
+    it.emulator.outside.end_job(CLUSTER, "1.scheduler")
+    result = running.wait()
+    (told,) = result.messages("warning")
+    assert f"compute2 ({busy}) runs 1.scheduler (test2)" in told
+    assert sorted(it.nodes) == stack.outputs()["ids"] == ids(1)
 
 
 DELETING_FIRST = PROGRAM.replace(
@@ -138,20 +157,21 @@ def left_to_delete(it, stack, by):
     declare(stack, 1, 2, stop_running=True)
     stack.up()
     urn = stack.resources()["nodes"]["urn"]
-    it.fault("slow", "ListNodes", times=None, seconds=1)
+    it.fault("slow", "TagResources", seconds=5)
+    tagged = len(it.calls("TagResources"))
     running = stack.start("up", "--yes", "--skip-preview", "--target-replace", urn)
-    running.wait_until(lambda: "deleting original" in running.text)
-    if by == "killed":
+    running.wait_until(lambda: len(it.calls("TagResources")) > tagged)
+    if by == "killed":  # while the new half is being made: the next list is the deletion's
+        it.fault("slow", "ListNodes", times=None, seconds=60)
         killed_at_next(it, running, "ListNodes")
         it.faults.clear()
         stack.cancel()
     else:
-        it.faults.clear()
-        it.fault("error", "ListNodes", times=None, status=403, code="Forbidden.RAM", message="no")
+        it.fault("error", "ListNodes", times=None, status=400, code="InvalidParams", message="no")
         assert running.wait().exit_code
         it.faults.clear()
     halves = [r for r in stack.state()["deployment"]["resources"] if r["urn"] == urn]
-    assert len(halves) == 2, "nothing is left to delete: this proves nothing"
+    assert len(halves) == 2, running.text
     it.forget()
 
 

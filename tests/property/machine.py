@@ -78,12 +78,16 @@ class Histories(RuleBasedStateMachine):
 
     # -- the engine's part ----------------------------------------------------------------------
 
-    @rule(numbers=NUMBERS, queue=st.sampled_from(["", "workq", "gpu"]))
-    def up(self, numbers, queue):
+    @rule(
+        numbers=NUMBERS,
+        queue=st.sampled_from(["", "workq", "gpu"]),
+        busy=st.sampled_from(["refuse", "wait", "detach"]),
+    )
+    def up(self, numbers, queue, busy):
         try:
             if self.saved and self.incomplete:  # refresh_before_update
                 self.saved = self.bench.operations().refresh(self.saved)
-            self.saved = self.bench.up(*numbers, before=self.saved, **self._options(queue))
+            self.saved = self.bench.up(*numbers, before=self.saved, **self._options(queue, busy))
         except IncompleteError as error:
             self.saved, self.incomplete = error.state, True
             event("up: incomplete")
@@ -97,8 +101,8 @@ class Histories(RuleBasedStateMachine):
             event("up: done")
 
     @staticmethod
-    def _options(queue):
-        return {"stop_running": True, "detach_busy": True, "job_queue": queue}
+    def _options(queue, busy="detach"):
+        return {"stop_running": True, "busy_nodes": busy, "job_queue": queue}
 
     @precondition(lambda self: self.saved)
     @rule()
@@ -119,7 +123,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def destroy(self):
         try:
-            self.bench.operations().destroy(self.saved.model_copy(update={"detach_busy": True}))
+            self.bench.operations().destroy(self.saved.model_copy(update={"busy_nodes": "detach"}))
         except EhpcError:
             return
         except Killed:
@@ -155,7 +159,7 @@ class Histories(RuleBasedStateMachine):
         before = {*self.bench.nodes}
         mine = {i for i, name in self.bench.owners.items() if name == OWNER}
         try:
-            state = self.rivals.model_copy(update={"detach_busy": True})
+            state = self.rivals.model_copy(update={"busy_nodes": "detach"})
             self._rival().destroy(state)
         except EhpcError:
             return
@@ -250,6 +254,11 @@ class Histories(RuleBasedStateMachine):
             self.bench.emulator.outside.attach(instance, CLUSTER)
             self.by_others.add(instance)
             self._seen_by_all()
+
+    @rule(instance=ONE, seconds=st.sampled_from([20, 400]))
+    def job_starts(self, instance, seconds):
+        if instance in self.bench.nodes:
+            self.bench.emulator.outside.start_job(instance, seconds=seconds)
 
     @rule(instance=ONE)
     def stopped_outside(self, instance):

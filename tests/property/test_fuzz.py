@@ -18,7 +18,7 @@ from unit.emulated import CLUSTER, WRITES, ids, world
 
 NAMES = [
     *("cluster_id", "region", "instance_ids", "image_id", "image_owner_alias", "job_queue"),
-    *("replace_system_disks", "stop_running", "detach_busy", "__provider", "task_id", "nodes"),
+    *("replace_system_disks", "stop_running", "busy_nodes", "__provider", "task_id", "nodes"),
     *("failed", "tasks", "request_id", "retain_ids", "take_ownership", "owner", "generation"),
 ]
 ODD = st.one_of(
@@ -139,7 +139,7 @@ STATE: dict[str, Any] = {
     "job_queue": "",
     "replace_system_disks": True,
     "stop_running": True,
-    "detach_busy": True,
+    "busy_nodes": "detach",
     "task_id": "",
     "request_id": "",
     "tasks": [],

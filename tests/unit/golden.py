@@ -108,7 +108,13 @@ CASES: tuple[Case, ...] = (
     ("MINE ATTACHED DETACH NODE", "not wanted", {**MINE, **READY, **UNWANTED}),
     ("MINE ATTACHED DETACH NODE", "in a destroy", {**MINE, **READY, **DESTROY}),
     ("MINE ATTACHED REFUSE NODE", "not wanted, busy", {**MINE, **READY, **UNWANTED, "busy": True}),
-    ("MINE ATTACHED DETACH NODE", "not wanted, busy, with detach_busy", {**MINE, **READY, **UNWANTED, "busy": True, "detach_busy": True}),
+    ("MINE ATTACHED DETACH NODE", "not wanted, busy, to be detached all the same", {**MINE, **READY, **UNWANTED, "busy": True, "busy_nodes": "detach"}),
+    ("MINE ATTACHED WAIT NODE", "not wanted, busy, and waited for", {**MINE, **READY, **UNWANTED, "busy": True, "busy_nodes": "wait"}),
+    ("MINE ATTACHED DETACH NODE", "not wanted, idle, if busy ones are waited for", {**MINE, **READY, **UNWANTED, "busy_nodes": "wait"}),
+    ("MINE ATTACHED WAIT NODE", "in a destroy, busy, and waited for", {**MINE, **READY, **DESTROY, "busy": True, "busy_nodes": "wait"}),
+    ("MINE ATTACHED KEEP NODE", "wanted, busy, if busy ones are waited for", {**MINE, **READY, "busy": True, "busy_nodes": "wait"}),
+    ("MINE ATTACHED UNTAG NOTHING", "retained, busy, if busy ones are waited for", {**MINE, **READY, **UNWANTED, "retained": True, "busy": True, "busy_nodes": "wait"}),
+    ("MINE BROKEN WAIT NODE", "in exception, not wanted, busy, and waited for", {**MINE, **BROKEN, **UNWANTED, "busy": True, "busy_nodes": "wait"}),
     ("MINE ATTACHED FAIL NODE", "not wanted, tried three times", {**MINE, **READY, **UNWANTED, "tries": 3}),
     ("MINE ATTACHED DETACH NODE", "not wanted, tried twice", {**MINE, **READY, **UNWANTED, "tries": 2}),
     ("MINE ATTACHED FAIL NODE", "not wanted, busy, tried three times", {**MINE, **READY, **UNWANTED, "busy": True, "tries": 3}),
@@ -257,7 +263,7 @@ CASES: tuple[Case, ...] = (
 )  # fmt: skip
 
 
-RULES = ("destroy", "stop_running", "detach_busy")
+RULES = ("destroy", "stop_running", "busy_nodes")
 
 
 def decided(facts: dict[str, Any]) -> plan.Decision:
@@ -281,6 +287,8 @@ ADOPTED = {**READY}
 RENEWED = {**MINE, **READY, "former_name": True}
 GOES = {**MINE, **READY, **UNWANTED}
 PENDING_GOES = {**PENDING, **READY, **UNWANTED}
+WORKS = {**GOES, "busy": True, "busy_nodes": "wait"}
+WORKS_BROKEN = {**MINE, **BROKEN, **UNWANTED, "busy": True, "busy_nodes": "wait"}
 LEAVES = {**MINE, **RELEASING, **UNWANTED}
 WANTED_LEAVES = {**MINE, **RELEASING}
 UNKNOWN = {**PENDING, **STOPPED}
@@ -320,6 +328,9 @@ PLANS: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
     ("DETACH a", {"a@x": GOES, "b@x": KEPT}),
     ("DETACH a", {"a@x": GOES, "b@x": REFUSED_BOUND}),
     ("CLEARED a", {"a@x": LEAVES, "b@x": PREPARED, "c@y": LEAVES}),
+    ("CLEARED a d", {"a@x": WORKS, "b@x": PREPARED, "c@y": WORKS, "d@x": WORKS_BROKEN}),
+    ("CLEAR a", {"a@x": GOES, "b@y": WORKS, "c@x": PREPARED, "d@y": TO_STOP}),
+    ("STOP b", {"a@x": WORKS, "b@y": TO_STOP}),
     ("CLEARED a c", {"a": WANTED_LEAVES, "b": TO_STOP, "c": UNKNOWN}),
     ("CLEARED a", {"a": UNKNOWN_GOES, "b": PREPARED}),
     ("CLEARED b", {"a": WANTED_LEAVES | {"tag": Tag.OTHER}, "b": UNKNOWN}),
@@ -334,6 +345,10 @@ PLANS: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
     ("MOVE a", {"a": TO_MOVE, "b": GOES, "c": LEAVES}),
     ("DETACH a", {"a": GOES, "b": LEAVES, "c": KEPT}),
     ("DETACHED a", {"a": LEAVES, "b": KEPT}),
+    ("MOVE b", {"a": WORKS, "b": TO_MOVE}),
+    ("DETACH b", {"a": WORKS, "b": GOES, "c": LEAVES}),
+    ("DETACHED a b c", {"a": WORKS, "b": LEAVES, "c": WORKS_BROKEN}),
+    ("", {"a": WORKS, "b": FAILED}),
     ("DETACH b", {"a": BROKEN_NODE, "b": GOES}),
     ("DETACH b", {"a": {**BROKEN_NODE, "verdict": Verdict.FAILED}, "b": GOES}),
     ("", {"a": {**READY, "verdict": Verdict.TAKEN}, "b": GOES}),

@@ -50,7 +50,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "verdict": tuple(Verdict),
     "destroy": YES_NO,
     "stop_running": YES_NO,
-    "detach_busy": YES_NO,
+    "busy_nodes": ("refuse", "wait", "detach"),
 }
 NOTHING = Facts()
 ALL = prod(len(values) for values in VALUES.values())
@@ -218,7 +218,7 @@ def detach_is_safe(f: Any) -> bool:
         and f.node in {NodeIs.READY, NodeIs.INITIAL, NodeIs.FAILED, NodeIs.OTHER}
         and f.is_compute
         and not (f.wanted or f.retained or f.claimed or f.unreadable)
-        and (f.detach_busy or not f.busy)
+        and (f.busy_nodes == "detach" or not f.busy)
         and f.verdict is Verdict.NONE
         and (f.detached is Call.NONE or (f.detached is Call.UNANSWERED and f.detached_age >= GRACE))
         and f.tries < 3
@@ -336,6 +336,14 @@ RULES: tuple[Rule, ...] = (
         "only this resource's tags are removed, of what is free or retained",
         {Action.UNTAG},
         lambda f, _: f.tag is Tag.MINE and (f.retained or is_positively_free(f)),
+    ),
+    (
+        "of nodes to detach, only busy ones are waited for, and only if the program says so",
+        {Action.WAIT},
+        lambda f, s: (
+            s.decision.phase not in {Phase.ATTACHED, Phase.BROKEN}
+            or (f.busy and f.busy_nodes == "wait" and not f.wanted and not f.retained)
+        ),
     ),
     (
         "nothing is waited for that may never end",

@@ -1,11 +1,13 @@
 """Detaching and moving: what is sent, what a lost answer means, and what is told of a node that stays."""
 
+import re
+
 import pytest
 
 from ehpc_nodes.emulator.knobs import Pace
 from ehpc_nodes.errors import CancelledError, EhpcError, RefusedError, WaitTimeoutError
 from ehpc_nodes.reconcile.operations import IncompleteError
-from unit.emulated import OWNER, Bench, ids, iid, right_after
+from unit.emulated import CLUSTER, OWNER, Bench, ids, iid, right_after
 
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
 
@@ -39,12 +41,12 @@ def test_201_nodes_go_in_three_calls_are_untagged_and_not_released():
 
 def test_a_manager_is_never_detached_whatever_is_consented():
     bench = Bench(3)
-    state = attached(bench, 1, 2, detach_busy=True)
+    state = attached(bench, 1, 2, busy_nodes="detach")
     bench.nodes[iid(1)].roles = ["Manager"]
     with pytest.raises(RefusedError, match=f"no compute nodes, never detached: {iid(1)}"):
         bench.operations().destroy(state)
     with pytest.raises(EhpcError, match="no compute node"):
-        bench.up(2, before=state, detach_busy=True)
+        bench.up(2, before=state, busy_nodes="detach")
     assert bench.writes() == []
 
 
@@ -170,6 +172,156 @@ def test_a_detach_that_is_cancelled_tells_its_task_and_what_to_do():
     ) as told:
         bench.operations().destroy(state)
     assert "Run the same command again to finish" in str(told.value)
+
+
+# -- jobs ----------------------------------------------------------------------------------------
+
+
+def working(bench, *numbers, seconds=None):
+    """Let a job of test2 run on each of these."""
+    for number in numbers:
+        bench.emulator.outside.start_job(iid(number), owner="test2@scheduler", seconds=seconds)
+
+
+def test_busy_nodes_are_waited_for_and_idle_ones_go_at_once():
+    bench = Bench(3)
+    state = attached(bench, 1, 2, 3, busy_nodes="wait")
+    working(bench, 2, seconds=600)
+    began = bench.clock.now()
+    idle = []
+    bench.clock.at(60, lambda: idle.append(sorted(bench.nodes)))
+    state = bench.up(1, before=state, busy_nodes="wait")
+    assert state.instance_ids == sorted(bench.nodes) == ids(1)
+    assert idle == [ids(1, 2)]
+    assert bench.writes() == ["DeleteNodes"] * 2
+    assert 600 <= bench.clock.now() - began < 700
+    assert any(f"waiting for {iid(2)} (1 job)" in text for text in bench.said.statuses)
+
+
+def test_a_destroy_waits_for_jobs_too():
+    bench = Bench(3)
+    state = attached(bench, 1, 2, busy_nodes="wait")
+    working(bench, 1, seconds=300)
+    bench.operations().destroy(state)
+    assert bench.nodes == {} == bench.owners
+    assert bench.emulator.world.clusters[CLUSTER].jobs["1.scheduler"].state == "FINISHED"
+
+
+def test_a_busy_node_with_the_host_name_of_an_instance_to_attach_is_waited_for_first():
+    bench = Bench(3)
+    state = attached(bench, 1, busy_nodes="wait")
+    bench.emulator.world.instances[iid(2)].host_name = "compute1"
+    working(bench, 1, seconds=300)
+    state = bench.up(2, before=state, busy_nodes="wait")
+    assert state.instance_ids == ids(2)
+    assert bench.writes() == ["DeleteNodes", "AddExistedNodes"]
+
+
+def test_at_the_end_of_its_time_busy_nodes_stay_and_their_jobs_are_named():
+    bench = Bench(3)
+    state = attached(bench, 1, 2, busy_nodes="wait")
+    working(bench, 2, 2)
+    told = rf"waiting for {iid(2)} \(2 jobs\); compute2 runs 1.scheduler \(test2\), 2.scheduler \(test2\)"
+    with pytest.raises(
+        WaitTimeoutError, match=f"Timed out after 100 s: {told}. They stay attached"
+    ):
+        bench.up(1, before=state, seconds=100, busy_nodes="wait")
+    with pytest.raises(WaitTimeoutError, match=told):
+        bench.operations(100).destroy(state)
+    assert sorted(bench.nodes) == ids(2)
+    assert bench.operations().refresh(state).instance_ids == ids(2)
+
+
+def test_a_run_that_has_attached_keeps_busy_nodes_in_the_state_at_the_end_of_its_time():
+    bench = Bench(3)
+    state = attached(bench, 1, busy_nodes="wait")
+    working(bench, 1)
+    with pytest.raises(IncompleteError, match=r"compute1 runs 1\.scheduler") as told:
+        bench.up(2, before=state, seconds=100, busy_nodes="wait")
+    assert told.value.state.instance_ids == sorted(bench.nodes) == ids(1, 2)
+    bench.emulator.outside.end_job(CLUSTER, "1.scheduler")
+    assert bench.up(2, before=told.value.state, busy_nodes="wait").instance_ids == ids(2)
+
+
+def test_a_wait_for_jobs_is_cancelled_like_any_other():
+    bench = Bench(3)
+    state = attached(bench, 1, 2, busy_nodes="wait")
+    working(bench, 2)
+    bench.clock.cancel_at(30)
+    with pytest.raises(CancelledError, match=rf"waiting for {iid(2)} .*compute2 runs 1.scheduler"):
+        bench.operations().destroy(state)
+    assert sorted(bench.nodes) == ids(2)
+
+
+def test_a_job_that_begins_after_the_wait_and_before_the_call_is_waited_for(monkeypatch):
+    bench = Bench(3)
+    state = attached(bench, 1, 2, busy_nodes="wait")
+    working(bench, 2, seconds=100)
+    jobs = bench.emulator.world.clusters[CLUSTER].jobs
+
+    def next_job(*, before):
+        ended = jobs["1.scheduler"].state == "FINISHED" and bench.calls()[-1] == "ListNodes"
+        if before and ended and len(jobs) == 1:  # the wait has seen an idle node
+            working(bench, 2, seconds=50)
+
+    monkeypatch.setattr(bench, "_maybe_die", next_job)
+    bench.up(1, before=state, busy_nodes="wait")
+    assert bench.clock.now() - jobs["2.scheduler"].since >= 50
+    assert bench.writes() == ["DeleteNodes"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (None, "compute2 .* runs 1.scheduler \\(test2\\)"),
+        (FORBIDDEN, "compute2 .* runs jobs \\(used: 1 CPU\\)"),
+        ({"code": "AgentError.Job.ListFailed", "status": 406, "times": None}, "used: 1 CPU"),
+    ],
+)
+def test_jobs_are_named_where_they_can_be_read(fault, told):
+    bench = Bench(3)
+    state = attached(bench, 1, 2)
+    working(bench, 2, seconds=1000)
+    if fault:
+        bench.fault("error", "ListJobsWithFilters", **fault)
+    found = [f for f in bench.preview(1, before=state).findings if f.property == "busy_nodes"]
+    assert all(f.warning for f in found)
+    lost = [f.reason for f in found if f.reason.startswith("the jobs of busy nodes are not known:")]
+    assert len(lost) == (1 if fault else 0)
+    assert re.search(told, found[-1].reason)
+    with pytest.raises(RefusedError, match=told):
+        bench.up(1, before=state)
+    assert bench.writes() == []
+    assert bench.up(1, before=state, busy_nodes="wait").instance_ids == ids(1)
+
+
+def test_jobs_are_read_only_where_a_node_to_detach_is_busy():
+    bench = Bench(4)
+    state = attached(bench, 1, 2, 3)
+    working(bench, 1)
+    bench.preview(1, 2, before=state)
+    bench.up(1, 2, before=state)
+    assert bench.calls("ListJobsWithFilters") == []
+
+
+@pytest.mark.parametrize(
+    ("busy_nodes", "told"),
+    [
+        ("refuse", "the update refuses to detach nodes that run jobs"),
+        ("wait", "the update waits until these nodes run no jobs, then detaches them"),
+        ("detach", "the update detaches nodes that run jobs, which end with it"),
+    ],
+)
+def test_a_preview_says_what_becomes_of_busy_nodes(busy_nodes, told):
+    bench = Bench(4)
+    state = attached(bench, 1, 2, 3)
+    working(bench, 2, 3)
+    (found,) = bench.preview(1, before=state, busy_nodes=busy_nodes).findings
+    assert (found.property, found.warning) == ("busy_nodes", True)
+    assert found.reason.startswith(told)
+    assert found.reason.endswith(
+        f": compute2 ({iid(2)}) runs 1.scheduler (test2); compute3 ({iid(3)}) runs 2.scheduler (test2)"
+    )
 
 
 # -- moves ---------------------------------------------------------------------------------------

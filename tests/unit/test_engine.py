@@ -137,7 +137,7 @@ def test_a_request_that_knows_no_timeout_has_none():
     assert (call.urn, call.timeout) == (URN, 0.0)
 
 
-OLD = {"cluster_id": "ehpc-hz-a", "detach_busy": True, "instance_ids": {"i-1": "compute1"}}
+OLD = {"cluster_id": "ehpc-hz-a", "busy_nodes": "detach", "instance_ids": {"i-1": "compute1"}}
 
 
 @pytest.mark.parametrize(

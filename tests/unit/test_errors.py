@@ -84,7 +84,7 @@ TEXTS = [
             " custom_timeouts."
         ),
     ),
-    (errors.RefusedError("detach_busy", "nodes run jobs."), "nodes run jobs."),
+    (errors.RefusedError("busy_nodes", "nodes run jobs."), "nodes run jobs."),
     (errors.CancelledError("Cancelled while waiting."), "Cancelled while waiting."),
     (
         FindingsError([Finding("image_id", "bad image"), Finding("job_queue", "no queue")]),

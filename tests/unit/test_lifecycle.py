@@ -145,17 +145,17 @@ def test_busy_nodes_are_not_detached_without_consent():
     bench = Bench()
     state = bench.up(1, 2)
     bench.nodes[ids(1)[0]].used.cpu = 2
-    with pytest.raises(RefusedError, match=r"compute1 \(i-bp1test0001; used: 2 CPU\)"):
+    with pytest.raises(RefusedError, match=r"compute1 \(i-bp1test0001\) runs jobs \(used: 2 CPU\)"):
         bench.operations().destroy(state)
-    with pytest.raises(RefusedError, match="set detach_busy=True"):
+    with pytest.raises(RefusedError, match='set busy_nodes="wait"'):
         bench.up(2, before=state)
     assert len(bench.nodes) == 2
-    bench.operations().destroy(state.model_copy(update={"detach_busy": True}))
+    bench.operations().destroy(state.model_copy(update={"busy_nodes": "detach"}))
     assert bench.nodes == {}
 
 
-@pytest.mark.parametrize("detach_busy", [False, True])
-def test_jobs_that_come_while_others_are_being_attached_are_not_killed(detach_busy):
+@pytest.mark.parametrize("busy_nodes", ["refuse", "detach"])
+def test_jobs_that_come_while_others_are_being_attached_are_not_killed(busy_nodes):
     bench = Bench(pace={"seconds": 300})
     saved = bench.up(1, 2)
 
@@ -163,11 +163,11 @@ def test_jobs_that_come_while_others_are_being_attached_are_not_killed(detach_bu
         bench.emulator.outside.use(ids(2)[0], 4)
 
     with right_after(bench, "AddExistedNodes", work_comes):
-        if detach_busy:
-            bench.up(1, 3, before=saved, detach_busy=True)
+        if busy_nodes == "detach":
+            bench.up(1, 3, before=saved, busy_nodes="detach")
             assert sorted(bench.nodes) == ids(1, 3)
             return
-        with pytest.raises(IncompleteError, match="not detached: it runs jobs by now") as told:
+        with pytest.raises(IncompleteError, match="not detached: by now it runs jobs") as told:
             bench.up(1, 3, before=saved)
     assert told.value.state.instance_ids == sorted(bench.nodes) == ids(1, 2, 3)
 

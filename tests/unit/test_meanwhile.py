@@ -265,7 +265,7 @@ def test_a_detach_that_is_repeated_leaves_nodes_that_run_jobs_by_now(fault):
 
     with (
         right_after(bench, "DeleteNodes", jobs),
-        pytest.raises(EhpcError, match=r"compute1 .*: not detached: it runs jobs by now"),
+        pytest.raises(EhpcError, match=r"compute1 .*: not detached: by now it runs jobs"),
     ):
         bench.up(2, before=state)
     assert sorted(bench.nodes) == ids(1, 2)

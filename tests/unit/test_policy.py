@@ -41,19 +41,23 @@ def everything(allowed):
             told.append(str(error))
             return None
 
+    def preview(*numbers, **changes):
+        told.extend(note.reason for note in bench.preview(*numbers, **changes).snapshot.notes)
+
     bench.emulator.outside.start(ids(3)[0])
     own = {"image_id": "m-bp1own", "image_owner_alias": "self"}
     state = attempt(lambda: bench.up(1, 2, job_queue="gpu", **own))
-    state = attempt(
-        lambda: bench.up(2, 3, before=state, stop_running=True, job_queue="workq", **own)
-    )
+    if ids(1)[0] in bench.nodes:
+        bench.emulator.outside.start_job(ids(1)[0], seconds=100)
+    change = {"before": state, "stop_running": True, "job_queue": "workq", "busy_nodes": "wait"}
+    attempt(lambda: preview(2, 3, **change, **own))
+    state = attempt(lambda: bench.up(2, 3, **change, **own))
     if state:
         attempt(lambda: bench.operations().refresh(state))
         attempt(lambda: bench.operations().destroy(state))
     system = {"image_id": "centos_7_02.vhd", "image_owner_alias": "system"}
     attempt(lambda: bench.up(4, **system))
     cloud = bench.operations().cloud
-    attempt(lambda: cloud.list_jobs(CLUSTER, ["compute1"]))
     attempt(lambda: cloud.get_auto_scale_config(CLUSTER))
     return told, bench.said.warnings, bench
 

@@ -60,7 +60,7 @@ def failed_node(bench):
 
 
 def busy(bench):
-    bench.nodes[TWO].used.cpu = 4
+    bench.emulator.outside.start_job(TWO, owner="test2@scheduler")
 
 
 def own_image(gone=False, **changes):
@@ -389,10 +389,30 @@ ROWS: dict[str, Any] = {
     "a busy node to detach": (
         busy,
         {"wanted": [], "has": [2]},
-        "instance_ids",
+        "busy_nodes",
         (
-            f"compute2 ({TWO}) runs jobs (used: 4 CPU) and is to be detached: that will be refused until"
-            " they end, or with detach_busy=True"
+            'the update refuses to detach nodes that run jobs, unless with busy_nodes="wait" or "detach":'
+            f" compute2 ({TWO}) runs 1.scheduler (test2)"
+        ),
+        True,
+    ),
+    "a busy node to detach, waited for": (
+        busy,
+        {"wanted": [], "has": [2], "busy_nodes": "wait"},
+        "busy_nodes",
+        (
+            "the update waits until these nodes run no jobs, then detaches them:"
+            f" compute2 ({TWO}) runs 1.scheduler (test2)"
+        ),
+        True,
+    ),
+    "a busy node to detach all the same": (
+        busy,
+        {"wanted": [], "has": [2], "busy_nodes": "detach"},
+        "busy_nodes",
+        (
+            "the update detaches nodes that run jobs, which end with it:"
+            f" compute2 ({TWO}) runs 1.scheduler (test2)"
         ),
         True,
     ),

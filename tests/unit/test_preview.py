@@ -32,7 +32,7 @@ def bag_of(*numbers, **more) -> dict[str, Any]:
         "instance_ids": dict.fromkeys(ids(*numbers), ""),
         "replace_system_disks": True,
         "stop_running": False,
-        "detach_busy": False,
+        "busy_nodes": "refuse",
         "take_ownership": False,
         **more,
     }
@@ -180,12 +180,13 @@ def test_a_replacement_by_other_instances_needs_no_stop():
 def test_busy_nodes_of_a_replacement_are_told_by_the_new_consent():
     bench = Bench(attached=(3,))
     bench.emulator.outside.use(iid(3), 2)
-    (found,) = replaced(bench, bag_of(4), bag_of(3, detach_busy=True))[0].findings
+    (found,) = replaced(bench, bag_of(4), bag_of(3, busy_nodes="detach"))[0].findings
     assert found.warning
-    assert found.reason.startswith(
-        f"compute3 ({iid(3)}) runs jobs (used: 2 CPU) and is to be detached"
-    )
-    assert replaced(bench, bag_of(4, detach_busy=True), bag_of(3))[0].findings == []
+    told = f": compute3 ({iid(3)}) runs jobs (used: 2 CPU)"
+    assert found.reason.startswith("the update refuses to detach")
+    assert found.reason.endswith(told)
+    (found,) = replaced(bench, bag_of(4, busy_nodes="detach"), bag_of(3))[0].findings
+    assert found.reason.startswith("the update detaches nodes that run jobs")
 
 
 def test_the_nodes_of_another_cluster_are_detached_there():

@@ -33,7 +33,7 @@ CHECKED: dict[str, Any] = {
     "image_owner_alias": "system",
     "replace_system_disks": True,
     "stop_running": False,
-    "detach_busy": False,
+    "busy_nodes": "refuse",
     "take_ownership": False,
 }
 
@@ -119,8 +119,9 @@ def test_an_unknown_image_is_not_filled_from_before():
 
 def test_consent_is_never_carried_over():
     olds = {"cluster_id": CLUSTER, "replace_system_disks": True, "stop_running": True}
-    bag = checked({"cluster_id": CLUSTER, "instance_ids": [ONE]}, {**olds, "detach_busy": True})
-    assert (bag["replace_system_disks"], bag["stop_running"], bag["detach_busy"]) == (False,) * 3
+    bag = checked({"cluster_id": CLUSTER, "instance_ids": [ONE]}, {**olds, "busy_nodes": "detach"})
+    assert (bag["replace_system_disks"], bag["stop_running"]) == (False, False)
+    assert bag["busy_nodes"] == "refuse"
 
 
 @pytest.mark.parametrize(
@@ -219,7 +220,7 @@ STATE = {
         ({"nodes": {ONE: {"status": "stopped"}}}, {}, False),
         ({"nodes": {ONE: {"status": "a new word"}}}, {}, False),
         ({"failed": {ONE: {"code": "PartialFail"}}}, {}, True),
-        ({}, {"stop_running": True, "detach_busy": True, "replace_system_disks": True}, False),
+        ({}, {"stop_running": True, "busy_nodes": "detach", "replace_system_disks": True}, False),
     ],
 )
 def test_needs_update(olds, news, needed):
@@ -290,7 +291,7 @@ def test_what_checked_inputs_want():
 
 
 def test_what_is_wanted_of_what_is_not_known_yet():
-    bag = {"cluster_id": CLUSTER, "image_id": UNKNOWN, "job_queue": UNKNOWN, "detach_busy": False}
+    bag = {"cluster_id": CLUSTER, "image_id": UNKNOWN, "job_queue": UNKNOWN, "busy_nodes": "refuse"}
     assert desired_from(bag) == Desired(cluster_id=CLUSTER, image_known=False)
 
 

@@ -23,7 +23,7 @@ CHECKED: dict[str, Any] = {
     "image_owner_alias": "system",
     "replace_system_disks": True,
     "stop_running": False,
-    "detach_busy": False,
+    "busy_nodes": "refuse",
     "take_ownership": False,
 }
 
@@ -305,9 +305,9 @@ def test_a_replacement_is_told_once_though_the_engine_checks_it_twice(rig, capsy
     )
     said = capsys.readouterr().out
     assert line in said
-    assert f"compute3 ({ids(3)[0]}) runs jobs (used: 2 CPU) and is to be detached" in said
+    assert f"compute3 ({ids(3)[0]}) runs jobs (used: 2 CPU)" in said
     diff(rig, {**SAVED, "instance_ids": ids(3)}, first.inputs)  # the engine checks anew after it
-    rig.check({}, **news, stop_running=True, detach_busy=True)
+    rig.check({}, **news, stop_running=True, busy_nodes="detach")
     assert line not in capsys.readouterr().out
 
 
@@ -346,7 +346,10 @@ SAVED = {**CHECKED, "instance_ids": [ONE], "nodes": {ONE: {"status": "running"}}
         ({"instance_ids": {ONE: "", "(new instance 1)": UNKNOWN}}, (True, [])),
         ({"instance_ids": UNKNOWN}, (True, [])),
         ({"job_queue": "gpu"}, (True, [])),
-        ({"stop_running": True, "detach_busy": True, "replace_system_disks": False}, (False, [])),
+        (
+            {"stop_running": True, "busy_nodes": "detach", "replace_system_disks": False},
+            (False, []),
+        ),
         ({"image_id": "m-2"}, (True, ["image_id"])),
         (
             {"image_id": "m-2", "image_owner_alias": "self"},

@@ -38,9 +38,10 @@ OUTPUTS: dict[str, Any] = {
     "generation": 3,
 }
 DECLARED: dict[str, Any] = {"cluster_id": CLUSTER, "instance_ids": ["i-2", "i-1"]}
-REFUSING = dict.fromkeys(
-    ("replace_system_disks", "stop_running", "detach_busy", "take_ownership"), False
-)
+REFUSING = {
+    **dict.fromkeys(("replace_system_disks", "stop_running", "take_ownership"), False),
+    "busy_nodes": "refuse",
+}
 
 
 class Recorder(Mocks):
@@ -123,7 +124,7 @@ def test_every_argument_arrives_under_its_name(mocks):
         "job_queue": "workq",
         "replace_system_disks": True,
         "stop_running": True,
-        "detach_busy": True,
+        "busy_nodes": "detach",
         "retain_ids": ["i-3"],
         "take_ownership": True,
         "region": "cn-shanghai",
