@@ -133,7 +133,8 @@ class Client:
     def list_running_tasks(self, cluster_id: str) -> list[responses.Task]:
         """ListTasks without history: the tasks that have not ended."""
         params = {"ClusterId": cluster_id, "Archived": "false"}
-        return pages(self._read, "ListTasks", params, ("Tasks",), responses.Task, size=50)
+        tasks = pages(self._read, "ListTasks", params, ("Tasks",), responses.Task, size=50)
+        return [task for task in tasks if not task.over]
 
     def list_tasks(self, cluster_id: str) -> list[responses.Task]:
         """ListTasks with history: ended tasks too, for as long as E-HPC remembers them."""

@@ -7,10 +7,11 @@ from typing import Any
 
 from pulumi.output import UNKNOWN, Unknown
 
-from ehpc_nodes.api.responses import NODE_INITIAL, NODE_READY, NODE_STOPPED
+from ehpc_nodes.api.responses import NODE_READY, NODE_STOPPED
 from ehpc_nodes.errors import listed
 from ehpc_nodes.models import ATTACHING, STUCK, Declared, Inputs, NodeState, State
 from ehpc_nodes.preflight.snapshot import Desired
+from ehpc_nodes.reconcile.facts import is_on_its_way
 from ehpc_nodes.reconcile.result import called
 
 REPLACING = ("cluster_id", "region", "image_id", "image_owner_alias")
@@ -157,7 +158,7 @@ def needs_update(olds: Properties, news: Properties, owner: str = "") -> bool:
     ):
         return True
     return bool(olds.get("failed")) or any(
-        str(n.get("status")).lower() in {ATTACHING, STUCK, *NODE_INITIAL} for n in nodes
+        is_on_its_way(n.get("status"), n.get("confirmed_at")) for n in nodes
     )
 
 

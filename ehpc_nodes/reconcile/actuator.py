@@ -6,6 +6,7 @@ went wrong.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -152,8 +153,10 @@ class Actuator:
             )
 
     def _tag_batch(self, tags: Mapping[str, str], batch: list[str], *, seen: bool) -> None:
-        self.observer.ledger.tagged.update(batch)
+        tagged = self.observer.ledger.tagged
+        tagged |= {i: tagged.get(i, -math.inf) for i in batch}
         self.cloud.tag_instances(batch, tags)
+        tagged |= dict.fromkeys(batch, self.deadline.clock.now())
         self.observer.written(batch, tags if seen else None)
 
     def _adopt(self, ids: Sequence[str]) -> None:
@@ -231,9 +234,11 @@ class Actuator:
 
     def _stop_batch(self, batch: list[str]) -> None:
         answer = self.cloud.stop_instances(batch)
-        self._note("StopInstances", batch, responses.Accepted(request_id=answer.request_id))
-        self.observer.written(batch)
         refused = [part for part in answer.instances if not part.accepted]
+        done = [i for i in batch if i not in {part.instance_id for part in refused}]
+        if done:
+            self._note("StopInstances", done, responses.Accepted(request_id=answer.request_id))
+        self.observer.written(batch)
         for part in refused:
             error = ApiError(
                 "StopInstances",

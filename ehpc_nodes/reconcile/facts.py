@@ -5,6 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from ehpc_nodes.api.responses import NODE_INITIAL
+from ehpc_nodes.models import ATTACHING, STUCK
+
+
+def is_on_its_way(status: object, confirmed_at: object) -> bool:
+    """Whether a node of the state is still being attached, or may be: by its status, unless it was settled before."""
+    word = str(status).lower()
+    return word in {ATTACHING, STUCK} or (word in NODE_INITIAL and not confirmed_at)
+
 
 class Tag(Enum):
     """Whom the owner tags name."""
@@ -52,7 +61,9 @@ class EcsIs(Enum):
     NOT_FOUND = "no such instance, twice"
     STARTING = "Pending, Starting"
     RUNNING = "Running, or any other status"
-    STOPPING = "Stopping"
+    STOPPING = (
+        "Stopping; or still Running less than the grace after this run's StopInstances was answered"
+    )
     STOPPED = "Stopped"
 
 
@@ -106,6 +117,7 @@ class Facts:
         image_changed: another image than when this run first read it.
         image_replaced: another image than its reference (or the state) says that it had before the attach.
         known_stuck: the state says that a run has waited for it in vain.
+        tagged: this run's TagResources about it was answered less than the grace ago.
         woke: it was seen Stopped in this run, and is not any more.
         awake_for: for how long it has been running without a node or a task.
         quiet: for how long whole reads have shown no evidence of an attach.
@@ -142,6 +154,7 @@ class Facts:
     image_changed: bool = False
     image_replaced: bool = False
     known_stuck: bool = False
+    tagged: bool = False
     woke: bool = False
     awake_for: float = 0.0
     quiet: float = 0.0

@@ -69,7 +69,7 @@ class Ledger:
 
     Attributes:
         errors: of the latest call about an instance that failed.
-        tagged: instances whose owner tags were written, or may have been.
+        tagged: instances whose owner tags were written, or may have been, and when that was answered (never: minus infinity).
         adopted: nodes that this run has adopted.
         taken: instances that somebody else attached, started or tagged meanwhile.
     """
@@ -78,7 +78,7 @@ class Ledger:
     failed: dict[str, Failure] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     adopted: set[str] = field(default_factory=set)
-    tagged: set[str] = field(default_factory=set)
+    tagged: dict[str, float] = field(default_factory=dict)
     errors: dict[str, EhpcError] = field(default_factory=dict)
     _latest: dict[tuple[str, str], Write] = field(default_factory=dict)
     _tries: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -25,7 +25,7 @@ from ehpc_nodes.errors import (
 )
 from ehpc_nodes.models import ATTACHING, STUCK, Finding, State
 
-from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs
+from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, is_on_its_way
 from .ledger import Ledger, Write
 from .owner_tags import NAME_KEY, Reference, owner_name, reference_of
 from .ports import Cloud, OtherResources
@@ -35,6 +35,8 @@ T = TypeVar("T")
 FRESH = 10.0
 #: Seconds between two whole lists that lack a node which the state knows as settled, for a report of its absence.
 REPORTED_AFTER = 5.0
+#: Seconds that the clocks of two machines may be apart: the services refuse calls of one that is 15 minutes off.
+LARGEST_SKEW = 1800.0
 
 
 @dataclass(frozen=True)
@@ -488,6 +490,7 @@ class Observer:
         if instance is None and "DescribeInstances" in self.denied and saved is not Saved.NO:
             tag = Tag.MINE
         now = self.clock.now()
+        ecs = self._ecs(instance_id, instance)
         wanted = instance_id in self.wanted.ids
         return Facts(
             wanted=wanted,
@@ -512,12 +515,13 @@ class Observer:
             task=self._task(instance_id),
             unnamed_task=self._has_unnamed_task(sent),
             in_other_cluster=instance_id in self.elsewhere,
-            ecs=self._ecs(instance_id, instance),
+            ecs=ecs,
             image_changed=instance is not None
             and instance.image_id != self._first_image.get(instance_id),
             image_replaced=self._image_replaced(instance_id, instance, reference),
             known_stuck=self._is_known_stuck(instance_id),
-            woke=instance_id in self._were_stopped and is_awake(instance),
+            tagged=now - self.ledger.tagged.get(instance_id, -math.inf) < self.grace,
+            woke=instance_id in self._were_stopped and ecs in {EcsIs.STARTING, EcsIs.RUNNING},
             awake_for=_length(self._awake.get(instance_id)),
             quiet=_length(self._quiet.get(instance_id)),
             sent=_call(sent, None, now),
@@ -535,8 +539,8 @@ class Observer:
         if self.saved is None or instance_id not in self.saved.instance_ids:
             return Saved.NO
         node = self.saved.nodes.get(instance_id)
-        words = {ATTACHING, STUCK, *responses.NODE_INITIAL}
-        return Saved.ATTACHING if node and node.status.lower() in words else Saved.NODE
+        coming = node is not None and is_on_its_way(node.status, node.confirmed_at)
+        return Saved.ATTACHING if coming else Saved.NODE
 
     def _is_known_stuck(self, instance_id: str) -> bool:
         node = self.saved.nodes.get(instance_id) if self.saved else None
@@ -582,8 +586,9 @@ class Observer:
         if detached is not None and detached.answered:
             return True
         needed = self.grace
-        confirmed_at = self._confirmed_at(instance_id)
-        if self.reporting and confirmed_at and self.clock.wall() - confirmed_at > self.grace:
+        confirmed_at = self._confirmed_at(instance_id)  # by another machine's clock, perhaps
+        settled_for = self.clock.wall() - confirmed_at - LARGEST_SKEW
+        if self.reporting and confirmed_at and settled_for > self.grace:
             needed = min(needed, REPORTED_AFTER)
         return self._steady(instance_id) >= needed
 
@@ -650,7 +655,12 @@ class Observer:
         status = instance.status.lower()
         if status in responses.INSTANCE_COMING:
             return EcsIs.STARTING
-        return {"stopped": EcsIs.STOPPED, "stopping": EcsIs.STOPPING}.get(status, EcsIs.RUNNING)
+        if status == "stopped":
+            return EcsIs.STOPPED
+        stop = self.ledger.latest("StopInstances", instance_id)
+        sent = self.ledger.latest("AddExistedNodes", instance_id)
+        old = stop and not sent and self.clock.now() - stop.at < self.grace
+        return EcsIs.STOPPING if old or status == responses.INSTANCE_STOPPING else EcsIs.RUNNING
 
     def _unreadable(self, instance_id: str, *, wanted: bool, saved: Saved) -> bool:
         """Whether a permission is missing for what decides about it."""

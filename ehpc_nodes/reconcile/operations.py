@@ -386,6 +386,7 @@ class Operations:
         observer, actuator = reconciler.observer, reconciler.actuator
         reconciler.decide_again()
         queues: Mapping[str, str] = {}
+        sent = any(write.action == "AddExistedNodes" for write in observer.ledger.writes)
         ids = reconciler.decisions.keys() & observer.nodes.keys()
         if look:
             with suppress(CancelledError):
@@ -395,7 +396,7 @@ class Operations:
             reconciler.decisions,
             actuator.inputs,
             queues,
-            generation=actuator.generation,
+            generation=actuator.generation if sent else actuator.generation - 1,
         )
 
     def _untag(self, observer: Observer, reconciler: Reconciler, *, quietly: bool = False) -> None:
@@ -448,11 +449,12 @@ class Operations:
         """
         nodes, ledger = reconciler.observer.nodes, reconciler.ledger
         image = reconciler.actuator.inputs.image_id
+        new = sorted(nodes.keys() - first)
         told = [
             f"{i} (image {nodes[i].image_id})"
-            for i, d in sorted(reconciler.decisions.items())
-            if d.wanted and i in nodes.keys() - first and not ledger.latest("AddExistedNodes", i)
-            if nodes[i].image_id not in {"", image}
+            for i in new
+            if i in reconciler.decisions and reconciler.decisions[i].wanted
+            if not ledger.latest("AddExistedNodes", i) and nodes[i].image_id not in {"", image}
         ]
         if told:
             self.reporter.warning(
@@ -483,7 +485,6 @@ class Operations:
         reconciler.settle_absences()
         for note in observer.notes:
             self.reporter.warning(note.reason)
-        reconciler.actuator.generation -= 1
         state = self._state(reconciler, look=True)
         if not state.instance_ids:
             return None

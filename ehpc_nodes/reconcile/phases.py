@@ -42,6 +42,7 @@ class Phase(Enum):
     RUNNING = "running, attached to nothing"
     STOPPING = "stopping"
     PREPARED = "Stopped, and tagged by this run"
+    TAGGED = "the same; the tags are not read yet"
     STOPPED = "Stopped, attached to nothing"
 
 
@@ -224,7 +225,11 @@ PHASES: tuple[PhaseRow, ...] = (
     ),
     (Phase.NOT_FOUND, "ECS does not know it", lambda f, _: f.ecs is EcsIs.NOT_FOUND),
     (Phase.STARTING, "Pending or Starting", lambda f, _: f.ecs is EcsIs.STARTING),
-    (Phase.STOPPING, "Stopping", lambda f, _: f.ecs is EcsIs.STOPPING),
+    (
+        Phase.STOPPING,
+        "Stopping; or still Running less than the grace after this run's StopInstances",
+        lambda f, _: f.ecs is EcsIs.STOPPING,
+    ),
     (
         Phase.PREPARED,
         "Stopped on the image that it first had, with this run's reference, for this cluster",
@@ -235,6 +240,11 @@ PHASES: tuple[PhaseRow, ...] = (
             and not f.for_other_cluster
             and not f.image_changed
         ),
+    ),
+    (
+        Phase.TAGGED,
+        "Stopped, and this run's TagResources was answered less than the grace ago",
+        lambda f, _: f.ecs is EcsIs.STOPPED and f.tagged,
     ),
     (Phase.STOPPED, "Stopped", lambda f, _: f.ecs is EcsIs.STOPPED),
     (Phase.RUNNING, "anything else", lambda _f, _g: True),

@@ -70,6 +70,7 @@ TABLE: Mapping[Phase, Row] = {
     Phase.RUNNING: Row(A.STOP, A.UNTAG, A.UNTAG, K.NOTHING),
     Phase.STOPPING: Row(A.WAIT, A.UNTAG, A.UNTAG, K.NOTHING),
     Phase.STOPPED: Row(A.PREPARE, A.UNTAG, A.UNTAG, K.NOTHING),
+    Phase.TAGGED: Row(A.WAIT, A.UNTAG, A.UNTAG, K.NOTHING),
     Phase.PREPARED: Row(A.ATTACH, A.UNTAG, A.UNTAG, K.ATTACHING),
 }
 
@@ -86,6 +87,7 @@ BOUND = frozenset(
         Phase.RUNNING,
         Phase.STOPPING,
         Phase.STOPPED,
+        Phase.TAGGED,
         Phase.PREPARED,
     }
 )
@@ -216,7 +218,7 @@ class Step(Enum):
     CLEAR = "detach what has the host name of an instance to attach"
     CLEARED = "wait for these (busy ones too), for wanted nodes that are being detached, for results that are unknown"
     STOP = "stop"
-    STOPPED = "wait until they are Stopped, and until absences count"
+    STOPPED = "wait until they are Stopped, until tags are read, and until absences count"
     PREPARE = "prepare (tags)"
     ATTACH = "attach"
     ATTACHED = "wait until they are nodes"
@@ -311,7 +313,8 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
             ),
         )
         yield Step.STOP, where(A.STOP)
-        yield Step.STOPPED, where(A.WAIT, phases=(Phase.STOPPING, Phase.ABSENCE_UNCONFIRMED))
+        arriving = (Phase.STOPPING, Phase.TAGGED, Phase.ABSENCE_UNCONFIRMED)
+        yield Step.STOPPED, where(A.WAIT, phases=arriving)
         yield Step.PREPARE, where(A.PREPARE)
         yield Step.ATTACH, where(A.ATTACH)
     coming = (Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED)

@@ -202,14 +202,27 @@ class Reconciler:
         while left:
             self.observer.look(left)
             self.observer.begin_pass()
-            left = [i for i in left if self._may_untag(i)]
-            hidden = [i for i in left if self._may_be_coming(i)]
+            free = [i for i in left if self._may_untag(i)]
+            going = [i for i in left if i not in free and self._is_going(i)]
+            hidden = [i for i in free if self._may_be_coming(i)]
             try:
                 self.actuator.disown([i for i in hidden if i not in self.actuator.untagged])
-                self.actuator.untag([i for i in left if i not in hidden])
+                self.actuator.untag([i for i in free if i not in hidden])
             except TroubleError as trouble:
                 self.pacing.after(trouble.error)
-            left = [i for i in left if i not in self.actuator.untagged]
+            else:
+                if going:
+                    self._wait_for(going)
+            left = [*going, *(i for i in free if i not in self.actuator.untagged)]
+
+    def _is_going(self, instance_id: str) -> bool:
+        """Whether a list still shows, or shows again, a node that is being detached."""
+        return decide(self.observer.facts(instance_id), self.rules).phase is Phase.DETACHING
+
+    def _wait_for(self, ids: Collection[str]) -> None:
+        if self.deadline.passed:
+            raise WaitTimeoutError(f"waiting for {listed(ids)}", self.deadline.elapsed)
+        self.pacing.sleep(self.pacing.grown())
 
     def _may_untag(self, instance_id: str) -> bool:
         facts = self.observer.facts(instance_id)
@@ -423,6 +436,9 @@ class Reconciler:
             self.observer.cache.next_after_writes,
             self.deadline.clock.now() - SHARED * self.pacing.slept,
         )
+        if any(decisions[i].phase is Phase.TAGGED for i in whole):  # then they are sent
+            self.look(whole, elsewhere=True)
+            return
         if whole:
             elsewhere = any(decisions[i].facts.for_other_cluster for i in whole)
             observer.look(whole, elsewhere=elsewhere)
@@ -443,7 +459,8 @@ class Reconciler:
     @staticmethod
     def _needs_whole_look(decision: Decision) -> bool:
         facts = decision.facts
-        if decision.phase in {Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED, Phase.STUCK}:
+        unsure = {Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED, Phase.STUCK, Phase.TAGGED}
+        if decision.phase in unsure:
             return True
         shown = facts.node is not NodeIs.ABSENT or facts.task is not TaskIs.NONE
         return decision.phase is Phase.ATTACHING and not shown and facts.sent is Call.NONE

@@ -34,7 +34,7 @@ def build_state(
     Args:
         decisions: the latest about each instance.
         queues: the queue of each node, as far as it was read.
-        generation: of this run, or the highest that it saw; kept only where every pending instance is resolved.
+        generation: of this run, or where it sent nothing, the highest that it saw; kept only where every pending instance is resolved.
     """
     saved, ledger = observer.saved, observer.ledger
     nodes = {}

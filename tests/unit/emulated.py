@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from copy import deepcopy
 
 import pytest
 
@@ -30,6 +31,7 @@ __all__ = [
     "ids",
     "iid",
     "killed",
+    "late",
     "right_after",
     "theirs",
     "world",
@@ -199,6 +201,29 @@ def right_after(bench, action, deed):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench, "_maybe_die", look)
+        yield
+
+
+@contextmanager
+def late(bench, seconds):
+    """DescribeInstances shows the instances as they were so many seconds ago."""
+    emulator, world = bench.emulator, bench.emulator.world
+    seen, call = [(bench.clock.now(), deepcopy(world.instances))], emulator.call
+
+    def lagging(action, version, params):
+        due = bench.clock.now() - seconds
+        then = next((past for at, past in reversed(seen) if at <= due), seen[0][1])
+        if action != "DescribeInstances":
+            answer = call(action, version, params)
+        else:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(world, "instances", then)
+                answer = call(action, version, params)
+        seen.append((bench.clock.now(), deepcopy(world.instances)))
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(emulator, "call", lagging)
         yield
 
 

@@ -225,6 +225,12 @@ CASES: tuple[Case, ...] = (
     ("MINE STOPPED UNTAG NOTHING", "Stopped, not wanted", {**MINE, **STOPPED, **UNWANTED}),
     ("MINE STOPPED UNTAG NOTHING", "Stopped, in a destroy", {**MINE, **STOPPED, **DESTROY}),
     ("MINE STOPPED UNTAG NOTHING", "Stopped, not wanted, tried three times", {**MINE, **STOPPED, **UNWANTED, "tries": 3}),
+    ("NOBODY TAGGED WAIT NOTHING", "tagged, and the tags are not read yet", {**STOPPED, "tagged": True}),
+    ("MINE TAGGED UNTAG NOTHING", "tagged just now, not wanted", {**MINE, **STOPPED, **UNWANTED, "tagged": True}),
+    ("MINE TAGGED UNTAG NOTHING", "tagged just now, in a destroy", {**MINE, **STOPPED, **DESTROY, "tagged": True}),
+    ("NOBODY RUNNING STOP NOTHING", "tagged just now, and it runs", {**RUNS, "tagged": True, "stop_running": True}),
+    ("NOBODY TAGGED WAIT NOTHING NEW", "tagged just now, and not planned", {**STOPPED, **UNPLANNED, "tagged": True}),
+    ("MINE PREPARED ATTACH NOTHING", "tagged just now, and the tags are read", {**PREPARED, "tagged": True}),
     ("NOBODY STOPPED PREPARE NOTHING", "tagged by a namesake's run", {**STOPPED, "tag": Tag.SAME_NAME, "generation": G.THIS_RUN}),
     ("MINE STOPPED PREPARE NOTHING", "prepared for another cluster", {**PREPARED, "for_other_cluster": True}),
     ("MINE STOPPED PREPARE NOTHING", "prepared, and on another image", {**PREPARED, "image_changed": True}),
@@ -298,6 +304,7 @@ STOPS = {"ecs": EcsIs.STOPPING}
 ABSENT = {**MINE, **STOPPED, "absence_counts": False}
 ABSENT_GOES = {**ABSENT, **UNWANTED}
 TO_PREPARE = {**STOPPED}
+TAGGED = {**STOPPED, "tagged": True}
 COMES = {**PENDING, **INITIAL}
 COMES_GOES = {**COMES, **UNWANTED}
 TO_MOVE = {**MINE, **READY, "misplaced": True}
@@ -321,6 +328,7 @@ PLANS: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
     ("CLEAR a", {"a@x": GOES, "b@x": ABSENT}),
     ("CLEAR a", {"a@x": GOES, "b@x": STOPS}),
     ("CLEAR a", {"a@x": GOES, "b@x": TO_PREPARE}),
+    ("CLEAR a", {"a@x": GOES, "b@x": TAGGED}),
     ("CLEAR a", {"a@x": GOES, "b@x": UNKNOWN}),
     ("CLEAR a", {"a@x": GOES, "b@x": {"ecs": EcsIs.STARTING}}),
     ("ATTACH b", {"a@x": GOES, "b@y": PREPARED}),
@@ -336,6 +344,7 @@ PLANS: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
     ("CLEARED b", {"a": WANTED_LEAVES | {"tag": Tag.OTHER}, "b": UNKNOWN}),
     ("STOP a", {"a": TO_STOP, "b": STOPS, "c": TO_PREPARE, "d": PREPARED, "e": COMES}),
     ("STOPPED a b", {"a": ABSENT, "b": STOPS, "c": TO_PREPARE, "d": PREPARED}),
+    ("STOPPED a", {"a": TAGGED, "b": TO_PREPARE, "c": PREPARED}),
     ("STOPPED a", {"a": ABSENT_GOES, "b": PREPARED}),
     ("PREPARE a", {"a": TO_PREPARE, "b": PREPARED, "c": COMES, "d": LEAVES}),
     ("ATTACH a", {"a": PREPARED, "b": COMES, "c": TO_MOVE, "d": GOES}),

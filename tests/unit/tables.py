@@ -355,6 +355,7 @@ RULES: tuple[Rule, ...] = (
                 or f.task is TaskIs.RUNNING
                 or not is_positively_free(f)
                 or f.ecs is EcsIs.STOPPING
+                or f.tagged  # for less than the grace period
             )
         ),
     ),

@@ -5,7 +5,7 @@ import pytest
 from ehpc_nodes.emulator.world import Cluster
 from ehpc_nodes.errors import AuthError, EhpcError
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
-from unit.emulated import IMAGE, OWNER, VPC, Bench, ids, iid, right_after
+from unit.emulated import IMAGE, OWNER, VPC, Bench, ids, iid, late, right_after
 
 ORDER = ("StopInstances", "TagResources", "AddExistedNodes")
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
@@ -231,6 +231,35 @@ def test_a_node_that_is_listed_after_the_end_of_its_task_is_no_failure():
     assert bench.calls("AddExistedNodes") == ["AddExistedNodes"]
 
 
+def ended_tasks_are_listed(bench, patch):
+    """ListTasks names tasks that have ended, too, without being asked for them."""
+    call = bench.emulator.call
+
+    def with_history(action, version, params):
+        history = {"Archived": "true"} if action == "ListTasks" and "TaskId" not in params else {}
+        return call(action, version, {**params, **history})
+
+    patch.setattr(bench.emulator, "call", with_history)
+
+
+def test_a_list_that_names_tasks_that_have_ended_makes_no_node_fail(monkeypatch):
+    bench = Bench(2, list_lag={"seconds": 20}, **NODES_LATE)
+    ended_tasks_are_listed(bench, monkeypatch)
+    state = bench.up(1)
+    assert (state.nodes[iid(1)].status, state.failed) == ("running", {})
+    assert bench.owners == {iid(1): OWNER}
+
+
+def test_a_task_that_has_ended_holds_up_nothing_that_is_detached_since(monkeypatch):
+    bench = Bench(2)
+    ended_tasks_are_listed(bench, monkeypatch)
+    state = bench.up(1, 2)
+    bench.emulator.outside.detach(iid(1))
+    state = bench.operations().refresh(state)
+    assert state.instance_ids == ids(2)
+    assert bench.up(1, 2, before=state, stop_running=True).instance_ids == ids(1, 2)
+
+
 def test_a_node_that_stays_absent_for_the_grace_period_after_its_task_has_failed():
     bench = Bench(2, list_lag="never", **NODES_LATE)
     began = bench.clock.now()
@@ -238,3 +267,47 @@ def test_a_node_that_stays_absent_for_the_grace_period_after_its_task_has_failed
         bench.up(1)
     assert bench.clock.now() - began >= 100 + bench.grace
     assert bench.calls("AddExistedNodes") == ["AddExistedNodes"]
+
+
+# -- DescribeInstances lags --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["Stopped", "Running"])
+def test_what_instances_do_not_show_yet_is_waited_for_and_done_once(status):
+    """The tags that were written, the stop that was accepted: each is one call for both instances."""
+    bench = Bench(2)
+    for n in (1, 2):
+        bench.emulator.world.instances[iid(n)].status = status
+    began = bench.clock.now()
+    with late(bench, 20):
+        state = bench.up(1, 2, stop_running=True)
+    assert state.instance_ids == sorted(bench.nodes) == ids(1, 2)
+    changes = bench.calls("StopInstances", "TagResources", "AddExistedNodes")
+    stop = ["TagResources", "StopInstances"] if status == "Running" else []  # the first one probes
+    assert changes == [*stop, "TagResources", "AddExistedNodes"]
+    assert bench.clock.now() - began < 60
+
+
+def test_tags_that_somebody_removes_before_they_are_read_are_written_again_after_the_grace_period():
+    bench = Bench(2)
+    tags = bench.emulator.world.instances[iid(1)].tags
+    began = bench.clock.now()
+    with right_after(bench, "TagResources", tags.clear):
+        bench.up(1)
+    assert bench.calls("TagResources", "AddExistedNodes") == [
+        *["TagResources"] * 2,
+        "AddExistedNodes",
+    ]
+    assert bench.clock.now() - began >= bench.grace
+
+
+def test_an_instance_that_is_started_again_right_after_its_stop_is_not_sent():
+    bench = Bench(2)
+    it = bench.emulator.world.instances[iid(1)]
+    it.status = "Running"
+    with (
+        right_after(bench, "StopInstances", lambda: bench.emulator.outside.start(iid(1))),
+        pytest.raises(EhpcError, match=f"waiting for {iid(1)} .Stopping."),
+    ):
+        bench.up(1, stop_running=True, seconds=20)
+    assert bench.nodes == {}

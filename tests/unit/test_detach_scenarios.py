@@ -324,6 +324,32 @@ def test_a_preview_says_what_becomes_of_busy_nodes(busy_nodes, told):
     )
 
 
+@pytest.mark.parametrize("verb", ["destroy", "update"])
+def test_a_list_that_shows_a_detached_node_once_more_keeps_no_tags_on_it(verb, monkeypatch):
+    """The look before its tags are removed comes from a replica that lags."""
+    bench = Bench(3)
+    state = attached(bench, 1, 2)
+    cluster, call, seen = bench.emulator.world.clusters[CLUSTER], bench.emulator.call, []
+    nodes = {**cluster.nodes}
+
+    def lagging(action, version, params):
+        if action == "ListNodes" and "DeleteNodes" in bench.calls():
+            seen.append(action)
+            if len(seen) in (2, 3):
+                with monkeypatch.context() as patch:
+                    patch.setattr(cluster, "nodes", nodes)
+                    return call(action, version, params)
+        return call(action, version, params)
+
+    monkeypatch.setattr(bench.emulator, "call", lagging)
+    if verb == "destroy":
+        bench.operations().destroy(state)
+    else:
+        bench.up(1, before=state)
+    assert sorted(bench.owners) == sorted(bench.nodes) == (ids(1) if verb == "update" else [])
+    assert bench.calls("DeleteNodes") == ["DeleteNodes"]
+
+
 # -- moves ---------------------------------------------------------------------------------------
 
 

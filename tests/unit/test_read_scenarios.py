@@ -11,7 +11,7 @@ FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
 
 def age(bench):
     """Until the state's nodes have been settled for long."""
-    bench.emulator.advance(600)
+    bench.emulator.advance(3600)
     bench.emulator.journal.entries.clear()
 
 
@@ -64,6 +64,30 @@ def test_a_list_that_lags_behind_an_attach_is_waited_for():
     bench.emulator.outside.attach(iid(1), CLUSTER)
     seen = bench.operations().refresh(state.model_copy(update={"nodes": young}))
     assert seen.instance_ids == ids(1)
+
+
+@pytest.mark.parametrize("ahead", [-900, 900])
+def test_a_clock_that_is_off_makes_no_refresh_forget_what_was_just_attached(ahead, monkeypatch):
+    """The run before was another machine's, and saw the nodes in a list that lagged less."""
+    bench = Bench(3)
+    state = bench.up(1, 2)
+    cluster, wall, began = (
+        bench.emulator.world.clusters[CLUSTER],
+        bench.clock.wall,
+        bench.clock.now(),
+    )
+    monkeypatch.setattr(bench.clock, "wall", lambda: wall() + ahead)
+    nodes = {i: node for i, node in cluster.nodes.items() if i not in bench.nodes}
+    call = bench.emulator.call
+
+    def lagging(action, version, params):
+        with monkeypatch.context() as patch:
+            if action == "ListNodes" and bench.clock.now() - began < 20:
+                patch.setattr(cluster, "nodes", nodes)
+            return call(action, version, params)
+
+    monkeypatch.setattr(bench.emulator, "call", lagging)
+    assert bench.operations().refresh(state).instance_ids == ids(1, 2)
 
 
 def test_only_a_refresh_that_sees_everything_knows_the_outcome_of_a_killed_run():

@@ -5,6 +5,7 @@ from contextlib import suppress
 import pytest
 
 from ehpc_nodes.api.cache import ReadCache
+from ehpc_nodes.emulator.knobs import Pace
 from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.reconcile.operations import IncompleteError
 from ehpc_nodes.reconcile.ports import NoOtherResources
@@ -368,3 +369,20 @@ def test_nor_is_one_from_before_a_move_whose_answer_was_lost(monkeypatch):
     monkeypatch.setattr(bench.emulator, "call", meanwhile)
     state = first.converge(bench.inputs(1, job_queue="gpu"))
     assert {i: n.queue for i, n in state.nodes.items()} == {iid(1): "gpu"}
+
+
+def test_a_run_that_sends_nothing_knows_nothing_of_what_another_one_sends_meanwhile():
+    """Somebody runs `pulumi cancel` too early: the second run of the stack is killed, the first one saves its state."""
+    bench = Bench(4, **HIDDEN)
+    state = bench.up(1, 2)
+
+    def meanwhile():
+        bench.emulator.world.knobs.task_pace = Pace.parse({"seconds": 300})
+        killed(bench, 1, 3, before=state, after="AddExistedNodes")
+
+    with right_after(bench, "DeleteNodes", meanwhile):
+        state = bench.up(1, before=state)
+    state = bench.up(1, 3, before=state, stop_running=True)
+    assert state.instance_ids == sorted(bench.nodes) == ids(1, 3)
+    assert bench.harm.disk_replacements[iid(3)] == 1
+    assert bench.harm.double_attach == []

@@ -145,7 +145,8 @@ def step_is_right(decisions, hosts, failed, following):
         return any(d.action in actions and d.phase in phases for d in every)
 
     unclear = is_there(Action.WAIT, phases=[Phase.RESULT_UNKNOWN])
-    arriving = is_there(Action.WAIT, phases=[Phase.STOPPING, Phase.ABSENCE_UNCONFIRMED])
+    coming = [Phase.STOPPING, Phase.TAGGED, Phase.ABSENCE_UNCONFIRMED]
+    arriving = is_there(Action.WAIT, phases=coming)
     leaving = any(
         d.wanted and d.phase is Phase.DETACHING and d.action is Action.WAIT for d in every
     )
