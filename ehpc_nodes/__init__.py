@@ -20,8 +20,8 @@ Beside the resource: `lookup` finds what to write (clusters, queues, images, can
 a command, `testing` is a pytest plugin for tests of programs, and ``python -m ehpc_nodes.emulator`` serves an E-HPC
 of one's own with a page to watch it.
 
-Limits, with their reasons: ``pulumi import`` doesn't work with dynamic providers (adopt instead: declare the
-nodes that are attached); a change of the image or the cluster detaches all nodes and attaches them anew; the
+Limits, with their reasons: ``pulumi import TYPE NAME ID`` doesn't work with dynamic providers (adopt instead: declare
+the nodes that are attached; ``ehpc-nodes program --import-file`` restores a lost state); a change of the image or the cluster detaches all nodes and attaches them anew; the
 default queue of a cluster can't be read from the API, so without ``job_queue`` the queue is left alone.
 """
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 from pulumi.dynamic import Resource, ResourceProvider
 
+if TYPE_CHECKING:
+    from .models import State
+
+TYPE = "pulumi-python:dynamic/ehpc:AttachedNodes"
 OUTPUTS = ("task_id", "request_id", "tasks", "nodes", "failed", "owner", "generation")
 
 
@@ -18,6 +22,29 @@ def provider() -> ResourceProvider:
     from .provider.dynamic import AttachedNodesProvider
 
     return AttachedNodesProvider()
+
+
+def import_entry(resource_name: str, state: State, uid: str) -> dict[str, Any]:
+    """A resource as `pulumi import --file` takes it; its outputs stand for a read, which the engine cannot ask for.
+
+    Args:
+        state: what a refresh gives.
+        uid: on its nodes' owner tags; a new one where they have none.
+    """
+    from pulumi.dynamic.dynamic import serialize_provider
+
+    from .models import ResourceId
+    from .provider.engine import PROVIDER_KEY
+    from .provider.properties import UID, inputs_of
+
+    provider_key = {PROVIDER_KEY: serialize_provider(ProviderByName())}
+    return {
+        "type": TYPE,
+        "name": resource_name,
+        "id": str(ResourceId.of(state)),
+        "inputs": {**inputs_of(state, {}), UID: uid, **provider_key},
+        "outputs": {**state.model_dump(), **provider_key},
+    }
 
 
 class ProviderByName(ResourceProvider):
@@ -75,7 +102,7 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
             update, 30 to delete by default).
 
     Raises:
-        pulumi.RunError: ``opts`` has ``import_``; creating adopts.
+        pulumi.RunError: ``opts`` has ``import_``; creating adopts, and an import file restores a state.
     """
 
     cluster_id: pulumi.Output[str]
@@ -117,8 +144,9 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
     ) -> None:
         if opts is not None and opts.import_:
             raise pulumi.RunError(
-                f"AttachedNodes {resource_name!r} can't be imported, and needn't be: creating it adopts the"
-                " instances that are attached already. Leave import_ out."
+                f"AttachedNodes {resource_name!r} can't be imported by import_. Leave it out: creating adopts the"
+                " instances that are attached already. To restore a lost state: ehpc-nodes program CLUSTER"
+                " --import-file FILE, then pulumi import --file FILE."
             )
         if isinstance(instance_ids, (AbstractSet, Iterator)):
             instance_ids = sorted(instance_ids, key=str)  # any order will do; a list can be sent

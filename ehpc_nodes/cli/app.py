@@ -193,19 +193,58 @@ def program(
             help="Make a Pulumi project here, instead of printing the program.",
         ),
     ] = None,
+    import_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--import-file",
+            metavar="FILE",
+            help="Write what `pulumi import --file` takes, to restore a lost state.",
+        ),
+    ] = None,
+    owner: Annotated[
+        str,
+        typer.Option(
+            "--owner",
+            metavar="PROJECT/STACK",
+            help="With --import-file: whose state is lost, if owner tags name several stacks.",
+        ),
+    ] = "",
     region: Region = "",
     stack: Stack = "",
 ) -> None:
     """A Pulumi program that adopts today's nodes. `pulumi up` on it changes nothing in the cluster."""
-    from .program import adopting, make_project
+    from .program import ComputeNodes, adopting, make_project, owners_of
 
-    text = adopting(cluster, queue, client_of(region, stack), settings_of(region, stack))
+    if owner and import_file is None:
+        raise typer.BadParameter("--owner goes with --import-file")
+    if queue and import_file is not None:
+        raise typer.BadParameter(
+            "--queue does not go with --import-file: resources are restored whole"
+        )
+    client, settings = client_of(region, stack), settings_of(region, stack)
+    named, then = (cluster, "dev"), "pulumi up"
+    if import_file is None:
+        found = ComputeNodes.of(cluster, queue, client, settings)
+        owners = owners_of(client, [node.instance_id for node in found.nodes])
+        text = adopting(found, queue, owners, settings.region).text
+    else:
+        from .restore import restoring, write_import_file
+
+        restored = restoring(cluster, owner, client, settings)
+        text = restored.program.text
+        write_import_file(import_file, restored)
+        named = restored.named or named
+        file = import_file.absolute() if directory else import_file
+        then = f"{restored.command(file)}, then pulumi up"
+        sys.stderr.write(restored.summary)
     if directory is None:
         sys.stdout.write(text)
+        if import_file is not None:
+            sys.stderr.write(f"Next: {then}.\n")
     else:
-        make_project(directory, cluster, text)
+        make_project(directory, named[0], text)
         sys.stderr.write(
-            f"Written to {directory}. Next, there: pulumi stack init dev, then pulumi up.\n"
+            f"Written to {directory}. Next, there: pulumi stack init {named[1]}, then {then}.\n"
         )
         keys = sorted(
             key for key in (stack_config(stack) if stack else {}) if key.startswith("ehpc:")

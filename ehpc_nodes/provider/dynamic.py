@@ -70,8 +70,8 @@ from .properties import (
     hosts_of,
     ignored_set,
     inputs_of,
-    is_renamed,
     known_ids,
+    lacks_name,
     needs_update,
     resource_name,
     saved_state,
@@ -176,7 +176,7 @@ class AttachedNodesProvider(ResourceProvider):
         """Whether an update would have nothing to do, so that nothing has to be read."""
         same = wanted == known_ids(olds)
         same = same and checked.get("job_queue", "") == olds.get("job_queue", "")
-        renamed = is_renamed(call.old_outputs, name_of(call.urn))
+        renamed = lacks_name(call.old_outputs, name_of(call.urn))
         return bool(olds) and same and not has_drifted(olds) and not renamed
 
     def _named_like_others(self, urn: str, checked: Properties) -> list[Finding]:

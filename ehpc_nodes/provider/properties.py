@@ -144,7 +144,7 @@ def needs_update(olds: Properties, news: Properties, owner: str = "") -> bool:
     Args:
         owner: the resource's present name on owner tags; empty: not known.
     """
-    if is_renamed(olds, owner):
+    if lacks_name(olds, owner):
         return True
     if not isinstance(news.get("instance_ids"), dict) or set(news["instance_ids"]) != known_ids(
         olds
@@ -162,10 +162,9 @@ def needs_update(olds: Properties, news: Properties, owner: str = "") -> bool:
     )
 
 
-def is_renamed(olds: Properties, owner: str) -> bool:
-    """Whether the nodes' owner tags have a former name of the resource."""
-    former = olds.get("owner")
-    return bool(owner and former) and former != owner
+def lacks_name(olds: Properties, owner: str) -> bool:
+    """Whether the nodes' owner tags have a former name of the resource, or it is imported and they have none."""
+    return bool(owner) and olds.get("owner", owner) != owner
 
 
 def saved_state(olds: Properties, outputs: Properties) -> State | None:
@@ -201,12 +200,15 @@ def saved_state(olds: Properties, outputs: Properties) -> State | None:
 def why_due(olds: Properties, news: Properties, owner: str = "") -> str:
     """Why the state is to be updated though nothing has changed in the program; empty: for no such reason."""
     wanted, held, failed = known_ids(news), known_ids(olds), olds.get("failed")
+    former = olds.get("owner")
     reasons = {
         "still in the state": held - wanted,
         "not in the state": wanted - held,
         "failed before": {*failed} & wanted if isinstance(failed, dict) else (),
         "still being attached": _pending(olds) & wanted,
-        f"owner tags name {olds.get('owner')}": held & wanted if is_renamed(olds, owner) else (),
+        f"owner tags name {former}" if former else "without owner tags": held & wanted
+        if lacks_name(olds, owner)
+        else (),
     }
     hosts = hosts_of(olds)
     told = [

@@ -6,6 +6,7 @@ Written by one call, before an instance is sent and when a node is adopted; remo
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass
 
@@ -39,6 +40,15 @@ def name_of(urn: str) -> str:
         digest = hashlib.sha256(urn.encode()).hexdigest()[:12]
         text = f"{text.replace('://', '_')[: LONGEST - 13]}#{digest}"
     return text
+
+
+def parts_of(owner: str) -> tuple[str, str]:
+    """``project/stack`` and the resource's name of an owner's name, as far as it has them.
+
+    A hash that was added is left out.
+    """
+    *stack, name = owner.split("/", 2)
+    return "/".join(stack), re.sub(r"#[0-9a-f]{12}$", "", name)
 
 
 def new_uid(seed: bytes = b"") -> str:

@@ -8,7 +8,7 @@ config = pulumi.Config()
 cluster = config.require("cluster")
 instances = config.require_object("instances")
 
-# There is no `pulumi import` for such a resource, and none is needed: nodes of the cluster are adopted.
+# `pulumi import TYPE NAME ID` can't work for such a resource, and isn't needed: nodes of the cluster are adopted.
 # Without `replace_system_disks=True` nothing else can happen: a preview refuses an id that is no node yet.
 nodes = AttachedNodes("compute", cluster_id=cluster, instance_ids=instances)
 

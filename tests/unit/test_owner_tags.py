@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ehpc_nodes.reconcile.owner_tags import LONGEST, name_of
+from ehpc_nodes.reconcile.owner_tags import LONGEST, name_of, parts_of
 
 KIND = "pulumi-python:dynamic/ehpc:AttachedNodes"
 URN = f"urn:pulumi:dev::proj::{KIND}::nodes"
@@ -24,6 +24,22 @@ names = st.one_of(
 )
 parents = st.lists(st.sampled_from(["my:component:Farm", "my:component:Row"]), max_size=2)
 urns = st.builds(urn_of, words, words, parents, names)
+
+
+@pytest.mark.parametrize(
+    ("owner", "parts"),
+    [
+        ("proj/dev/nodes", ("proj/dev", "nodes")),
+        ("proj/dev/a/b::c#1", ("proj/dev", "a/b::c#1")),
+        ("nodes", ("", "nodes")),
+    ],
+)
+def test_an_owner_s_name_has_a_stack_and_a_resource(owner, parts):
+    assert parts_of(owner) == parts
+
+
+def test_nor_does_its_hash_count():
+    assert parts_of(name_of(CHILD)) == ("proj/dev", "nodes")
 
 
 def test_an_owner_name_reads_project_stack_name():

@@ -185,6 +185,24 @@ def test_an_update_that_the_program_did_not_ask_for_says_why():
     assert why_due({"instance_ids": [ONE], "nodes": {ONE: node}}, {"instance_ids": {ONE: ""}}) == ""
 
 
+@pytest.mark.parametrize(
+    ("owner", "why"),
+    [
+        ("project/dev/old", "owner tags name project/dev/old: compute1"),
+        ("", "without owner tags: compute1"),
+        ("project/dev/nodes", ""),
+    ],
+)
+def test_owner_tags_without_the_resource_s_name_are_written_by_the_next_update(owner, why):
+    """A former one, or none, as an import file has it for nodes without tags."""
+    node = {"host_name": "compute1", "status": "running"}
+    outputs = {"instance_ids": [ONE], "nodes": {ONE: node}, "owner": owner}
+    news = {"instance_ids": {ONE: ""}}
+    assert needs_update(outputs, news, "project/dev/nodes") is bool(why)
+    assert why_due(outputs, news, "project/dev/nodes") == why
+    assert needs_update(outputs, news) is False
+
+
 def test_what_did_not_exist_is_not_replaced():
     assert is_replacement({}, {"cluster_id": CLUSTER}) is False
 

@@ -177,8 +177,9 @@ def test_an_import_is_refused_for_what_takes_its_place(mocks, of):
     with pytest.raises(pulumi.RunError) as caught:
         of("nodes", **arguments, opts=options)
     assert str(caught.value) == (
-        "AttachedNodes 'nodes' can't be imported, and needn't be: creating it adopts the instances that are"
-        " attached already. Leave import_ out."
+        "AttachedNodes 'nodes' can't be imported by import_. Leave it out: creating adopts the instances that are"
+        " attached already. To restore a lost state: ehpc-nodes program CLUSTER --import-file FILE, then pulumi"
+        " import --file FILE."
     )
     assert mocks.declared == []
 
