@@ -631,9 +631,11 @@ class Observer:
 
     def task_about(self, instance_id: str) -> responses.Task | None:
         """The task of this run's call about the instance, else one that names it."""
-        calls = (self.ledger.latest(a, instance_id) for a in ("DeleteNodes", "AddExistedNodes"))
-        own = next((write.task for write in calls if write and write.task), None)
-        return own or self._named.get(instance_id)
+        for action in ("DeleteNodes", "AddExistedNodes"):
+            write = self.ledger.latest(action, instance_id)
+            if write and write.task:
+                return write.task
+        return self._named.get(instance_id)
 
     def _shows(self, write: Write) -> bool:
         """Whether any instance of an unanswered call shows that it was accepted."""

@@ -253,8 +253,7 @@ class Operations:
         )
         if not observer.complete:
             return self._planned(observer, Plan({}), snapshot, desired)
-        reconciler.settle_absences()
-        plan = reconciler.plan()
+        plan = reconciler.settle_absences()
         self._snapshot(observer, snapshot)
         self._read_for_warnings(observer, snapshot, changes_of(plan))
         return self._planned(observer, plan, snapshot, desired)

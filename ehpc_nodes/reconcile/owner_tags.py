@@ -9,6 +9,7 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ehpc_nodes.api.responses import Instance
 
@@ -79,9 +80,10 @@ class Reference:
     image: str = ""
 
     @classmethod
+    @lru_cache(maxsize=20_000)  # a run asks for each instance's many times
     def parse(cls, text: str) -> Reference | None:
         """From a tag's value; None where it is none."""
-        parts = text.split("/")
+        parts = text.split("/", 3)
         if len(parts) != 4:
             return None
         number, _, run = parts[2].partition("-")

@@ -173,23 +173,20 @@ class Reconciler:
         while following := next_step(self.plan()):
             self._take(following)
 
-    def settle_absences(self) -> None:
-        """Without writes: look again until each absence counts, or the node is back.
+    def settle_absences(self) -> Plan:
+        """Without writes: look again until each absence counts, or the node is back; the plan that holds then.
 
         Raises:
             EhpcError: a read failed, or the time was up.
         """
         self.pacing.restart()
-        while ids := self._absent():
+        while ids := _absent(plan := self.plan()):
             if self.deadline.passed:
                 what = f"a list that may be out of date lacks {listed(ids)}"
                 raise WaitTimeoutError(what, self.deadline.elapsed, NOTHING_SENT)
             self.pacing.sleep(self._pause(ids))
             self.observer.look(ids)
-
-    def _absent(self) -> list[str]:
-        decisions = self.plan().decisions
-        return sorted(i for i, d in decisions.items() if d.phase is Phase.ABSENCE_UNCONFIRMED)
+        return plan
 
     def untag(self, ids: Collection[str]) -> None:
         """Remove the owner tags of these, where a look just before shows that they are this resource's and nothing is.
@@ -540,6 +537,10 @@ def not_listed(clusters: list[str]) -> str:
 def waits_for_jobs(decision: Decision) -> bool:
     """Whether a node is detached as soon as it runs no jobs."""
     return decision.action is Action.WAIT and TABLE[decision.phase].unwanted is Action.DETACH
+
+
+def _absent(plan: Plan) -> list[str]:
+    return sorted(i for i, d in plan.decisions.items() if d.phase is Phase.ABSENCE_UNCONFIRMED)
 
 
 def steps_left(task: responses.Task | None) -> float:
