@@ -62,7 +62,9 @@ def test_a_program_and_a_run_without_a_change_load_no_more_than_they_use():
     assert not http & loaded_by("import ehpc_nodes.provider.dynamic")
 
 
-@pytest.mark.parametrize("wait", [10, 47, 61, 120, 300])
+@pytest.mark.parametrize(
+    "wait", [10, *(pytest.param(n, marks=pytest.mark.long) for n in (47, 61, 120)), 300]
+)
 def test_a_tasks_end_is_noticed_within_a_twentieth_of_the_wait_or_two_seconds(wait):
     assert max(lateness(wait + 0.37 * n) for n in range(5)) <= max(2.0, 0.05 * wait)
 

@@ -346,7 +346,9 @@ RESTYLED = """style => {
 }"""
 
 
-@pytest.mark.parametrize("width", [320, 768, 900, 1280])
+@pytest.mark.parametrize(
+    "width", [320, *(pytest.param(n, marks=pytest.mark.long) for n in (768, 900)), 1280]
+)
 def test_the_journal_s_words_stay_whole(cloud, visit, width):
     """What the doctor asks for is refused with codes as long as the column is wide; in any font."""
     it = cloud()
@@ -374,7 +376,10 @@ def test_the_journal_s_words_stay_whole(cloud, visit, width):
         assert page.evaluate("document.documentElement.scrollWidth") == width, font
 
 
-@pytest.mark.parametrize(("color_scheme", "widths"), [("light", (1280, 320)), ("dark", (1280,))])
+@pytest.mark.parametrize(
+    ("color_scheme", "widths"),
+    [("light", (1280, 320)), pytest.param("dark", (1280,), marks=pytest.mark.long)],
+)
 def test_axe_finds_nothing(busy, visit, color_scheme, widths):
     """Contrast, names, landmarks, headings: everything that axe-core checks, its best practices too."""
     page = visit(busy(), color_scheme=color_scheme)

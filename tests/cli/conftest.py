@@ -1,16 +1,19 @@
-"""The installed command, as a person or a script starts it, against the emulator over HTTP."""
+"""The command, as a person or a script starts it, against the emulator over HTTP: mostly in this process."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ehpc_nodes.cli import follow, main
+from ehpc_nodes.cli.reach import stack_config
 from ehpc_nodes.emulator import Emulator, EmulatorServer
 from ehpc_nodes.testing.worlds import small_world
 
@@ -43,6 +46,54 @@ def environment(server: EmulatorServer, tmp_path: Path) -> dict[str, str]:
     return {"PATH": path, "HOME": str(tmp_path), **addresses(server)}
 
 
+class Stream(TextIOWrapper):
+    """What the command writes; perhaps it takes it for a terminal."""
+
+    def __init__(self, encoding: str, *, terminal: bool) -> None:
+        self.terminal = terminal
+        super().__init__(BytesIO(), encoding=encoding, newline="\n")
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+    def written(self) -> str:
+        self.flush()
+        assert isinstance(self.buffer, BytesIO)
+        return self.buffer.getvalue().decode(self.encoding)
+
+
+def in_this_process(
+    arguments: Iterable[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    *,
+    terminal: bool = False,
+    together: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """What a process of its own would do, without the second that loading takes; `together`: errors on stdout."""
+    encoding = environment.get("PYTHONIOENCODING", "utf-8")
+    out = Stream(encoding, terminal=terminal)
+    errors = out if together else Stream(encoding, terminal=terminal)
+    command = [str(SCRIPT), *arguments]
+    stack_config.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ.keys() - environment.keys():
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.chdir(folder)
+        # read from the environment when that library is loaded
+        patch.setattr("alibabacloud_credentials.utils.auth_constant.HOME", environment["HOME"])
+        patch.setattr(sys, "argv", command)
+        # or click takes pytest for the command's name
+        patch.setattr(sys.modules["__main__"], "__package__", None, raising=False)
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", errors)
+        patch.setattr(sys, "excepthook", sys.excepthook)  # typer sets its own
+        code = main()
+    return subprocess.CompletedProcess(command, code, out.written(), errors.written())
+
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -50,23 +101,39 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def run(environment: dict[str, str], tmp_path: Path, server: EmulatorServer) -> Command:
     """Runs the command to its end: `run("nodes", CLUSTER, code=0, NO_COLOR="1")`. None but the doctor's writes."""
 
-    def command(*arguments: str, code: int = 0, **variables: str) -> Any:
+    def command(
+        *arguments: str,
+        code: int = 0,
+        terminal: bool = False,
+        others_write: bool = False,
+        **variables: str,
+    ) -> Any:
         before = len(server.emulator.journal.entries)
-        done = subprocess.run(
-            [SCRIPT, *arguments],
-            env=environment | variables,
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
+        done = in_this_process(arguments, environment | variables, tmp_path, terminal=terminal)
         assert done.returncode == code, done
         called = [entry.action for entry in server.emulator.journal.entries[before:]]
         reads = [action for action in called if action.startswith(("List", "Describe"))]
-        assert called == reads or arguments[0] == "doctor"
+        assert called == reads or arguments[0] == "doctor" or others_write
         return done
 
     return command
+
+
+@pytest.fixture
+def watch(run: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs it with --watch: what is done between the looks, one after another; then Ctrl-C."""
+
+    def watched(*arguments: str, between: Iterable[Callable[[], object]], **options: Any) -> Any:
+        steps = iter(between)
+
+        class Clock:
+            def sleep(self, seconds: float) -> None:
+                step = next(steps, None)
+                if step is None:
+                    raise KeyboardInterrupt
+                step()
+
+        monkeypatch.setattr(follow, "RealClock", Clock)
+        return run(*arguments, "--watch", **options)
+
+    return watched

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
 from cli.conftest import SCRIPT, addresses
 from ehpc_nodes import __version__, lookup
 from ehpc_nodes.cli.follow import Outage, follow
+from ehpc_nodes.emulator.tasks import release
 from ehpc_nodes.errors import CertificateError, NotSentError
 from ehpc_nodes.testing.worlds import CLUSTER, ids, iid
 
@@ -189,8 +191,12 @@ def test_no_help_of_a_command_without_a_table_speaks_of_one(run):
         assert "table" not in run(name, "--help").stdout
 
 
-def test_version(run):
-    assert run("--version").stdout == f"ehpc-nodes {__version__}\n"
+def test_version(environment):
+    """In a process of its own, as it is installed."""
+    done = subprocess.run(
+        [SCRIPT, "--version"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == (f"ehpc-nodes {__version__}\n", "")
 
 
 def one_line(done):
@@ -266,9 +272,18 @@ def test_a_reader_that_goes_away_is_no_traceback(environment):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", ["--help", "clusters", "clusters --json", "clusters --watch"])
+FULL, CLOSED = ("> /dev/full", "No space left on device"), (">&-", "it is closed")
+
+
 @pytest.mark.parametrize(
-    ("to", "why"), [("> /dev/full", "No space left on device"), (">&-", "it is closed")]
+    ("arguments", "to", "why"),
+    [
+        ("clusters", *FULL),
+        ("clusters --watch", *FULL),
+        ("clusters", *CLOSED),
+        pytest.param("--help", *FULL, marks=pytest.mark.long),
+        pytest.param("clusters --json", *FULL, marks=pytest.mark.long),
+    ],
 )
 def test_output_that_can_t_be_written_is_one_line(environment, arguments, to, why):
     done = subprocess.run(
@@ -365,13 +380,13 @@ def test_completion_goes_by_the_region_that_is_typed(run, line):
     assert typed == [CLUSTER]
 
 
-@pytest.mark.parametrize("line", ["ehpc-nodes nodes {} ehpc", "ehpc-nodes {} nodes ehpc"])
-def test_completion_goes_by_the_stack_that_is_typed(run, server, pulumi_project, line):
+def test_completion_goes_by_the_stack_that_is_typed(run, server, pulumi_project):
     """A stack that says where the service is; the environment doesn't."""
     nowhere = {n: "" for n in addresses(server) if n.endswith("_ENDPOINT")}
     here = pulumi_project("dev", {"ehpc:endpoint": server.url}) | nowhere
-    assert completed(run, line.format("--stack dev"), **here) == [CLUSTER]
-    assert completed(run, line.format("--stack none"), **here) == []
+    assert completed(run, "ehpc-nodes nodes --stack dev ehpc", **here) == [CLUSTER]
+    assert completed(run, "ehpc-nodes --stack dev nodes ehpc", **here) == [CLUSTER]
+    assert completed(run, "ehpc-nodes nodes --stack none ehpc", **here) == []
 
 
 def test_a_project_that_is_made_with_a_stack_s_config_says_what_to_carry_over(
@@ -437,15 +452,18 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
+#: A terminal of 100 columns.
+SIZED = {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
+
+
 class Terminal:
-    """The command on a pseudo terminal of 100 columns."""
+    """The command on a pseudo terminal, in a process of its own."""
 
     def __init__(self, environment, *arguments, **variables):
         self.own, theirs = pty.openpty()
-        sized = {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
         self.process = subprocess.Popen(
             [sys.executable, "-c", ON_ITS_TERMINAL, SCRIPT, *arguments],
-            env=environment | sized | variables,
+            env=environment | SIZED | variables,
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -481,9 +499,7 @@ def test_colours_on_a_terminal_only(environment, run):
     terminal = Terminal(environment, "nodes", CLUSTER)
     assert terminal.end() == 0
     assert "\x1b[32mrunning" in terminal.text
-    plain = Terminal(environment, "nodes", CLUSTER, NO_COLOR="1")
-    assert plain.end() == 0
-    assert "\x1b[3" not in plain.text
+    assert "\x1b[3" not in run("nodes", CLUSTER, terminal=True, **SIZED, NO_COLOR="1").stdout
     assert "\x1b" not in run("nodes", CLUSTER).stdout
 
 
@@ -493,23 +509,22 @@ TABLES = [["clusters"], ["nodes", CLUSTER], ["images"], ["candidates", CLUSTER, 
 
 @pytest.mark.parametrize("columns", [100, 80, 40])
 @pytest.mark.parametrize("arguments", TABLES)
-def test_words_stay_whole_on_a_terminal(environment, run, server, arguments, columns):
+def test_words_stay_whole_on_a_terminal(run, server, arguments, columns):
     """Headings too, and no line is longer than the terminal, which would break it anywhere."""
     world = server.emulator.world
     world.instances[iid(3)].status = "Running"
     world.node(iid(1)).host_name = "compute-of-another-group-of-us"
     world.images["centos_7_06.vhd"].name = "centos_7_06_of_other_group"
-    terminal = Terminal(environment, *arguments, COLUMNS=str(columns))
-    assert terminal.end() == 0
-    lines = COLOURS.sub("", terminal.text).splitlines()
+    shown = run(*arguments, terminal=True, **SIZED | {"COLUMNS": str(columns)}).stdout
+    lines = COLOURS.sub("", shown).splitlines()
     assert max(map(len, lines)) <= columns
     assert set(run(*arguments).stdout.split()) == set(" ".join(lines).split())
 
 
-def test_a_terminal_that_is_too_narrow_for_a_table_gets_a_block_a_row(environment):
-    terminal = Terminal(environment, "nodes", CLUSTER, COLUMNS="40", NO_COLOR="1")
-    assert terminal.end() == 0
-    first, second = COLOURS.sub("", terminal.text).replace("\r", "").strip().split("\n\n")
+def test_a_terminal_that_is_too_narrow_for_a_table_gets_a_block_a_row(run):
+    narrow = SIZED | {"COLUMNS": "40", "NO_COLOR": "1"}
+    shown = run("nodes", CLUSTER, terminal=True, **narrow).stdout
+    first, second = COLOURS.sub("", shown).strip().split("\n\n")
     assert [line.split() for line in first.splitlines()][:3] == [
         ["INSTANCE", iid(1)],
         ["HOST", "compute1"],
@@ -551,7 +566,7 @@ def test_watching_on_a_terminal_shows_bars_that_move(environment, server):
     assert "Traceback" not in terminal.text
 
 
-@pytest.mark.parametrize("arguments", [[], ["--json"]])
+@pytest.mark.parametrize("arguments", [[], pytest.param(["--json"], marks=pytest.mark.long)])
 def test_the_key_ctrl_c_ends_watching_with_0(environment, server, arguments):
     """Struck on the terminal that the command has, and during a look: not a signal from somewhere."""
     terminal = Terminal(environment, "nodes", CLUSTER, "--watch", *arguments, "--interval", "0.1")
@@ -566,78 +581,51 @@ def test_the_key_ctrl_c_ends_watching_with_0(environment, server, arguments):
         assert terminal.text.rstrip().endswith("\x1b[?25h"), "the cursor stays hidden"
 
 
-def test_watching_clusters_shows_how_many_of_their_nodes_run(environment, server):
-    terminal = Terminal(environment, "clusters", "--watch", "--interval", "0.1")
-    until(lambda: "2/2" in terminal.read())
-    assert "━" * 20 in terminal.text
-    assert terminal.end(signal.SIGINT) == 0
+def nothing():
+    """Between two looks."""
 
 
-def test_watching_nodes_counts_those_that_run(environment, server):
-    attach(server, 3, pace={"looks": 20})
-    terminal = Terminal(environment, "nodes", CLUSTER, "--watch", "--interval", "0.1")
-    until(lambda: "3/3 running" in terminal.read())
-    assert "2/3 running" in terminal.text
-    assert terminal.end(signal.SIGINT) == 0
+def test_watching_clusters_shows_how_many_of_their_nodes_run(watch):
+    shown = watch("clusters", between=[nothing], terminal=True, **SIZED).stdout
+    assert "2/2" in shown
+    assert "━" * 20 in shown
 
 
-@pytest.fixture
-def watching(environment):
-    """Starts the command with its output in a pipe."""
-    started = []
-
-    def start(*arguments):
-        started.append(
-            subprocess.Popen(
-                [SCRIPT, *arguments, "--watch", "--interval", "0.1"],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+def test_watching_nodes_counts_those_that_run(watch, server):
+    attach(server, 3, pace="held")
+    all_end = partial(release, server.emulator.state, "all")
+    shown = watch("nodes", CLUSTER, between=[all_end], terminal=True, **SIZED).stdout
+    assert shown.index("2/3 running") < shown.index("3/3 running")
 
 
-def test_watching_in_a_pipe_prints_changes_only(watching, server):
-    process = watching("nodes", CLUSTER)
-    until(lambda: len(server.emulator.journal.of("ListNodes")) > 3)
-    with server.emulator.turn():
+def test_watching_in_a_pipe_prints_changes_only(watch, server):
+    def broken():
         server.emulator.world.node(iid(2)).status = "exception"
-    looks = len(server.emulator.journal.of("ListNodes"))
-    until(lambda: len(server.emulator.journal.of("ListNodes")) > looks + 3)
-    process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=100)
-    assert (process.returncode, errors) == (0, "")
-    first, second = (table(part) for part in out.split("\n\n"))
+
+    done = watch("nodes", CLUSTER, between=[nothing, nothing, broken, nothing])
+    assert done.stderr == ""
+    first, second = (table(part) for part in done.stdout.split("\n\n"))
     assert [row["STATUS"] for row in first] == ["running", "running"]
     assert [row["STATUS"] for row in second] == ["running", "exception"]
 
 
-def test_watching_as_json_is_a_line_a_change(watching, server):
-    process = watching("tasks", CLUSTER, "--json")
-    assert json.loads(process.stdout.readline()) == []
-    attach(server, 3, pace={"looks": 6})
-    steps: list[tuple[int, str]] = []
-    while not steps or steps[-1][1] != "Success":
-        (task,) = json.loads(process.stdout.readline())
-        steps.append((task["step"], task["status"]))
-    assert steps == sorted(steps)
+def test_watching_as_json_is_a_line_a_change(watch, server):
+    between = [lambda: attach(server, 3, pace={"looks": 6}), *[nothing] * 10]
+    done = watch("tasks", CLUSTER, "--json", between=between, others_write=True)
+    first, *lines = done.stdout.splitlines()
+    assert json.loads(first) == []
+    steps = [(task["step"], task["status"]) for (task,) in map(json.loads, lines)]
+    assert steps == sorted(set(steps))
+    assert steps[-1][1] == "Success"
     assert steps[0][1] == "Processing"
 
 
-def test_watching_queues_shows_one_that_is_made_meanwhile(watching, server):
-    process = watching("queues", CLUSTER, "--json")
-    assert len(json.loads(process.stdout.readline())) == 2
-    with server.emulator.turn():
-        queues = server.emulator.world.clusters[CLUSTER].queues
-        queues["new"] = type(queues["gpu"])("new")
-    assert [row["name"] for row in json.loads(process.stdout.readline())] == ["gpu", "new", "workq"]
+def test_watching_queues_shows_one_that_is_made_meanwhile(watch, server):
+    queues = server.emulator.world.clusters[CLUSTER].queues
+    made = partial(queues.update, new=type(queues["gpu"])("new"))
+    shown = watch("queues", CLUSTER, "--json", between=[made]).stdout.splitlines()
+    names = [[row["name"] for row in json.loads(line)] for line in shown]
+    assert names == [["gpu", "workq"], ["gpu", "new", "workq"]]
 
 
 BROKEN = {"kind": "error", "code": "ServiceUnavailable", "times": None}
@@ -657,17 +645,14 @@ def test_watching_goes_on_while_no_answer_comes(environment, server):
     since = set(re.findall(r"no answer since ([0-9:]{8}): \w+: ServiceUnav", terminal.text))
     assert len(since) == 1
     server.emulator.faults.clear()
-    terminal.text = ""
-    until(lambda: "2/2 running" in terminal.read() and "no answer" not in terminal.text)
+    until(lambda: terminal.read().rpartition("no answer")[2].count("2/2 running") > 1)
     assert terminal.end(signal.SIGINT) == 0
 
 
-def test_watching_ends_where_waiting_mends_nothing(watching, server):
-    process = watching("nodes", CLUSTER)
-    until(lambda: len(server.emulator.journal.of("ListNodes")) > 1)
-    server.emulator.faults.add({**BROKEN, "code": "ClusterNotFound", "status": 404})
-    _, errors = process.communicate(timeout=100)
-    assert process.returncode == 1
+def test_watching_ends_where_waiting_mends_nothing(watch, server):
+    gone = {**BROKEN, "code": "ClusterNotFound", "status": 404}
+    fault = partial(server.emulator.faults.add, gone)
+    errors = watch("nodes", CLUSTER, between=[nothing, fault], code=1).stderr
     assert "ClusterNotFound" in errors
     assert len(errors.splitlines()) == 1
 
@@ -717,11 +702,10 @@ def test_a_certificate_heals_not_by_itself():
         follow(look, lookup.Queue, Outage(), as_json=True, seconds=0)
 
 
-def test_on_a_terminal_it_says_why_it_tries_again(environment, server):
+def test_on_a_terminal_it_says_why_it_tries_again(run, server):
     server.emulator.faults.add({"kind": "throttle", "action": "ListClusters"})
-    terminal = Terminal(environment, "clusters")
-    assert terminal.end() == 0
-    assert "trying again: ListClusters: Throttling.User" in terminal.text
+    done = run("clusters", terminal=True, **SIZED)
+    assert "trying again: ListClusters: Throttling.User" in done.stderr
 
 
 def test_in_a_pipe_it_tries_again_without_a_word(run, server):
@@ -797,12 +781,21 @@ def test_an_emulator_that_can_t_start(run, tmp_path, server, arguments, said):
     assert not line.endswith("..")
 
 
-@pytest.mark.parametrize("module", ["yaml", "jinja2"])
-def test_an_emulator_without_its_extra(run, tmp_path, module):
+@pytest.mark.parametrize("module", ["yaml", pytest.param("jinja2", marks=pytest.mark.long)])
+def test_an_emulator_without_its_extra(environment, tmp_path, module):
     """No address of a page that can't be shown."""
     error = f"No module named {module!r}"
     (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError({error!r})")
-    assert one_line(run("emulator", code=1, PYTHONPATH=str(tmp_path))) == (
+    done = subprocess.run(
+        [SCRIPT, "emulator"],
+        env=environment | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert one_line(done) == (
         f"ehpc-nodes: The emulator needs its extra ({error}): pip install 'ehpc-nodes[emulator]'."
     )
 

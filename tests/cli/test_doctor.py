@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import addresses
+from ehpc_nodes import __version__
 from ehpc_nodes.cli.permissions import asked
 from ehpc_nodes.cli.reach import client_of
 from ehpc_nodes.testing.worlds import CLUSTER
@@ -27,12 +28,14 @@ def program(path, text):
 
 @pytest.fixture
 def pulumi(tmp_path, environment):
-    """A stand-in for the CLI on the PATH: the doctor asks it for its version only."""
+    """Stand-ins for the CLI and a Python on the PATH: the doctor asks them for versions only."""
     folder = tmp_path / "pulumi"
     folder.mkdir()
     program(folder / "pulumi", "echo v3.259.0")
     for name in HELPERS:
         program(folder / name, "")
+    # for a Python that has the package, which takes a second to say so
+    program(folder / "python3", f"""echo '["{__version__}", "3.259.0"]'""")
     environment["PATH"] = f"{folder}{os.pathsep}{environment['PATH']}"
     return folder
 
@@ -52,7 +55,8 @@ def levels(checks):
     return {what: check["level"] for what, check in checks.items() if check["level"] != "ok"}
 
 
-def test_all_is_well(examine, run):
+def test_all_is_well(examine, run, pulumi):
+    (pulumi / "python3").unlink()
     checks = examine()
     assert levels(checks) == {}
     assert set(ACTIONS) == {what for what in checks if what[:4] in ("ehpc", "ecs:")}

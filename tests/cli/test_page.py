@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.conftest import SCRIPT, addresses
+from cli.conftest import SCRIPT, addresses, in_this_process
 from ehpc_nodes.cli.app import app
 from ehpc_nodes.emulator import Emulator, EmulatorServer, World
 from ehpc_nodes.emulator.world import Queue
@@ -46,21 +46,21 @@ def demo():
 def said(command, environment, folder):
     """What a person sees of a command: it ends by itself, or is the emulator."""
     words = command.split()[1:]
-    process = subprocess.Popen(
-        [SCRIPT, *words],
-        env=environment,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
     if words[0] == "emulator":
+        process = subprocess.Popen(
+            [SCRIPT, *words],
+            env=environment,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         assert process.stdout
         text = "".join(process.stdout.readline() for _ in range(9))
         process.send_signal(signal.SIGINT)
         text += process.communicate(timeout=100)[0]
     else:
-        text = process.communicate(timeout=100)[0]
+        text = in_this_process(words, environment, folder, together=True).stdout
     for pattern, steady in STEADY.items():
         text = re.sub(pattern, steady, text)
     return text
@@ -80,7 +80,7 @@ def test_a_command_says_what_the_page_shows(demo, tmp_path, command):
     assert text == shown[command], "`make shown` writes it anew"
 
 
-def test_every_command_and_option_is_on_the_page_and_no_other():
+def test_every_command_and_option_is_on_the_page_and_no_other(run):
     page = PAGE.read_text()
     there = {name.callback.__name__: name for name in app.registered_commands if name.callback}
     listed = re.findall(r"^\| `ehpc-nodes (\w+)", page, re.MULTILINE)
@@ -88,7 +88,7 @@ def test_every_command_and_option_is_on_the_page_and_no_other():
     options = set(re.findall(r"(?<![-\w])--[a-z][a-z-]*", page))
     known = set()
     for name in there:
-        done = subprocess.run([SCRIPT, name, "--help"], capture_output=True, text=True, check=True)
+        done = run(name, "--help")
         assert done.stdout.startswith(f"Usage: ehpc-nodes {name}")
         assert "\x1b" not in done.stdout
         known |= set(re.findall(r"--[a-z][a-z-]*", done.stdout))

@@ -100,6 +100,27 @@ def test_words_of_the_service_stay_words(run, server):
     assert declared(text)['"""+evil()+"""']["job_queue"] == '"""+evil()+"""'
 
 
+def test_what_the_service_sends_can_t_get_into_the_program(run, server):
+    """Host names, queues and words are data: the program imports and declares, and nothing else."""
+    change(server, 1, host_name='x\nimport os; os.system("true")')
+    change(server, 2, queue='"""+evil()+"""', image_id='m-1", evil(), "')
+    odd = Node("i-bp1x", "y\nevil()", "stop\nped")
+    server.emulator.world.clusters[CLUSTER].nodes[odd.id] = odd
+    tree = ast.parse(run("program", CLUSTER).stdout)
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    assert {ast.unparse(call.func) for call in calls} == {"AttachedNodes"}
+    assert {type(n).__name__ for n in tree.body} == {"Expr", "ImportFrom"}
+
+
+def test_no_node_to_adopt(run, server):
+    for number in (1, 2):
+        change(server, number, status="exception")
+    assert run("program", CLUSTER, code=1).stderr == (
+        f"ehpc-nodes: {CLUSTER} has no compute node to adopt: compute1 ({iid(1)}) is exception;"
+        f" compute2 ({iid(2)}) is exception.\n"
+    )
+
+
 def test_what_keeps_the_program_from_running_is_told(run, server):
     server.emulator.world.clusters[CLUSTER].status = "exception"
     text = run("program", CLUSTER).stdout

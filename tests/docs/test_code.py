@@ -73,8 +73,11 @@ def test_yaml_is_yaml(name):
     assert yaml.safe_load(next(code for n, _, code in BLOCKS if n == name))
 
 
+#: Runs programs, each in a fork of a process that has loaded the SDK: {name: program} -> {name: [code, output]}.
 MOCKED = """
-import json, pulumi, sys
+import json, os, pathlib, sys, tempfile, traceback
+import pulumi, ehpc_nodes
+from ehpc_nodes import AttachedNodes, lookup
 
 class Mocks(pulumi.runtime.Mocks):
     made = []
@@ -84,17 +87,41 @@ class Mocks(pulumi.runtime.Mocks):
     def call(self, args):
         return {}
 
-pulumi.runtime.set_mocks(Mocks(), project="docs", stack="test")
-pulumi.runtime.set_all_config(json.loads(sys.argv[2]))
+def run(text, config):
+    pulumi.runtime.set_mocks(Mocks(), project="docs", stack="test")
+    pulumi.runtime.set_all_config(config)
 
-@pulumi.runtime.test
-def program():
-    exec(compile(open(sys.argv[1]).read(), sys.argv[1], "exec"), {"__name__": "__main__"})
+    @pulumi.runtime.test
+    def program():
+        exec(compile(text, "program", "exec"), {"__name__": "__main__"})
 
-program()
-for made in Mocks.made:
-    if made.typ == "pulumi-python:dynamic/ehpc:AttachedNodes":
-        print("MADE", made.inputs.get("cluster_id") or made.resource_id)
+    program()
+    for made in Mocks.made:
+        if made.typ == "pulumi-python:dynamic/ehpc:AttachedNodes":
+            print("MADE", made.inputs.get("cluster_id") or made.resource_id)
+
+def forked(text, config):
+    with tempfile.TemporaryFile("w+") as out:
+        sys.stdout.flush()
+        child = os.fork()
+        if not child:
+            os.dup2(out.fileno(), 1)
+            os.dup2(out.fileno(), 2)
+            try:
+                run(text, config)
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+                code = 1
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        _, status = os.waitpid(child, 0)
+        out.seek(0)
+        return os.waitstatus_to_exitcode(status), out.read()
+
+programs, config = json.load(sys.stdin)
+print(json.dumps({name: forked(text, config) for name, text in programs.items()}))
 """
 
 
@@ -117,22 +144,22 @@ def documented():
         }
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_programs_run_under_mocks(name, documented, tmp_path):
-    (tmp_path / "program.py").write_text(PROGRAMS[name])
+def test_programs_run_under_mocks(documented, tmp_path):
     (tmp_path / "instance_ids.json").write_text('["i-bp1one", "i-bp1two"]')  # `terraform output`
     done = subprocess.run(
-        [sys.executable, "-c", MOCKED, "program.py", json.dumps(documented)],
+        [sys.executable, "-c", MOCKED],
+        input=json.dumps([PROGRAMS, documented]),
         cwd=tmp_path,
         env=scrubbed(os.environ),
         text=True,
         capture_output=True,
-        check=False,
+        check=True,
     )
-    assert done.returncode == 0, done.stderr
-    made = re.findall(r"^MADE (.*)$", done.stdout, re.MULTILINE)
-    assert len(made) == len(re.findall(r"AttachedNodes(?:\.get)?\(", PROGRAMS[name]))
-    assert set(made) <= {"ehpc-hz-FYUr32abcd"}
+    for name, (code, said) in json.loads(done.stdout).items():
+        assert code == 0, f"{name}: {said}"
+        made = re.findall(r"^MADE (.*)$", said, re.MULTILINE)
+        assert len(made) == len(re.findall(r"AttachedNodes(?:\.get)?\(", PROGRAMS[name])), name
+        assert set(made) <= {"ehpc-hz-FYUr32abcd"}, name
 
 
 # -- walks -----------------------------------------------------------------------------------------
@@ -271,10 +298,8 @@ output "instance_ids" {
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=[] if n == "stop-and-attach" else [pytest.mark.long]) for n in WALKS],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", WALKS)
 def test_the_pages_of_examples_work_as_written(name, shell, tmp_path):
     """With the two blocks of the examples' first page: credentials, and the emulator once there is a stack."""
     if name == "terraform" and not shutil.which("terraform"):

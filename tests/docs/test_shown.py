@@ -6,12 +6,14 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from docs.previews import PREVIEWS, table
+from docs.previews import table
 from docs.runs import PICTURES, ROOT, RUNS, script, told
 
 pytestmark = pytest.mark.engine
 
 PAGES = ROOT / "docs"
+#: The form of what is shown these show; the words of each finding are shown in process (test_findings.py).
+SHORT = {"preview_attach", "preview_change", "preview_replacement"}
 BLOCK = "<!-- shown: {} -->\n```text\n"
 
 
@@ -28,7 +30,7 @@ def page_with(name):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[] if n in PREVIEWS else [pytest.mark.long]) for n in RUNS],
+    [pytest.param(n, marks=[] if n in SHORT else [pytest.mark.long]) for n in RUNS],
 )
 def test_a_run_says_what_the_docs_show(name, cloud, stack_on):
     said = told(RUNS[name](cloud, stack_on)) + "\n"
@@ -57,6 +59,7 @@ def test_nothing_is_shown_that_is_not_run():
     assert set(re.findall(r"<!-- shown: (\w+) -->", texts)) == set(RUNS)
 
 
+@pytest.mark.long
 def test_the_terminal_shows_what_the_cli_says(pulumi_engine):
     """The same commands again; how far the update was at each line is that run's own."""
     terminal = script("terminal")

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+#: One worker for all, since each would build it anew.
+pytestmark = pytest.mark.xdist_group("site")
 ROOT = Path(__file__).parents[2]
 #: What a browser fetches by itself; an `a` is only a link.
 FETCHED = {"link": "href", "script": "src", "img": "src", "source": "src", "iframe": "src"}

@@ -14,7 +14,6 @@ from property.tally import note
 
 SEED = int(os.environ.get("EHPC_CHAOS_SEED", "0"))
 HISTORIES = int(os.environ.get("EHPC_CHAOS_HISTORIES", "25"))
-SHORT = 1
 STEPS = 5
 SIZE = 5
 ACTIONS = [
@@ -155,13 +154,8 @@ class History:
         self.stack.preview("--expect-no-changes")
 
 
-@pytest.mark.parametrize(
-    "seed",
-    [
-        pytest.param(SEED + n, marks=[pytest.mark.long] if n >= SHORT else [])
-        for n in range(HISTORIES)
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(SEED, SEED + HISTORIES))
 def test_history(cloud, stack_on, seed):
     history = History(random.Random(seed), cloud, stack_on)
     for _ in range(STEPS):

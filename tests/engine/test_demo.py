@@ -42,6 +42,7 @@ def assert_all_has_ended(process, text):
         socket.create_connection(("127.0.0.1", int(port)), timeout=5)
 
 
+@pytest.mark.long
 def test_it_attaches_changes_and_destroys(tmp_path, pulumi_engine):
     process = start(tmp_path, pulumi_engine)
     assert process.wait(1000) == 0, (tmp_path / "out").read_text()

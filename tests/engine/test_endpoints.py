@@ -9,6 +9,8 @@ import pytest
 
 from engine.program import PROGRAM, declare
 
+pytestmark = pytest.mark.long
+
 
 def test_plain_http_off_the_machine_is_refused(cloud, stack_on):
     it = cloud()
@@ -19,7 +21,6 @@ def test_plain_http_off_the_machine_is_refused(cloud, stack_on):
     assert it.calls() == []
 
 
-@pytest.mark.long
 def test_a_token_that_cannot_be_sent_is_refused_and_told_nowhere(cloud, stack_on):
     it = cloud()
     stack = stack_on(it, **{"ehpc:securityToken": "TOPSECRET\nmore"})
@@ -31,7 +32,6 @@ def test_a_token_that_cannot_be_sent_is_refused_and_told_nowhere(cloud, stack_on
     assert it.calls() == []
 
 
-@pytest.mark.long
 def test_a_redirect_is_not_followed(cloud, stack_on):
     it, elsewhere = cloud(), cloud()
     it.fault("redirect", "*", location=f"{elsewhere.server.url}/?taken=1", times=None)
@@ -98,7 +98,6 @@ def test_a_certificate_that_is_not_trusted_is_one_clear_line(cloud, stack_on, un
     assert served == []
 
 
-@pytest.mark.long
 def test_an_endpoint_that_speaks_no_tls_is_one_clear_line_within_seconds(cloud, stack_on):
     it = cloud()
     place = it.url.removeprefix("http://")

@@ -21,6 +21,7 @@ def of_another_account(cloud, stack):
     return other
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_key_of_another_account_empties_no_state(cloud, stack_on, command):
     it = cloud()
@@ -69,6 +70,7 @@ def test_whether_a_cluster_is_gone_is_not_told_without_the_permission(cloud, sta
     assert stack.resources().keys() == {"nodes"}
 
 
+@pytest.mark.long
 def test_what_is_gone_with_its_instances_is_taken_out_of_the_state_by_hand(cloud, stack_on):
     it, stack = without_its_cluster(cloud, stack_on)
     it.world.instances.clear()

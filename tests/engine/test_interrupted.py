@@ -53,9 +53,9 @@ def test_a_create_that_is_killed(cloud, stack_on, action):
     assert stack.preview("--expect-no-changes")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
-    "action",
-    of_a_kind("DeleteNodes", "AddExistedNodes", "ListTasks", "ListQueues", "UntagResources"),
+    "action", ["DeleteNodes", "AddExistedNodes", "ListTasks", "ListQueues", "UntagResources"]
 )
 def test_an_update_that_is_killed_and_a_program_that_changed_meanwhile(cloud, stack_on, action):
     it = cloud(detached_instance_status="Stopped")
@@ -106,7 +106,8 @@ def test_an_update_whose_plugin_alone_is_killed(cloud, stack_on, action):
     assert it.harm.double_attach == [] == it.harm.releases
 
 
-@pytest.mark.parametrize("action", of_a_kind("DeleteNodes", "UntagResources"))
+@pytest.mark.long
+@pytest.mark.parametrize("action", ["DeleteNodes", "UntagResources"])
 def test_a_destroy_that_is_killed(cloud, stack_on, action):
     it = cloud()
     stack = stack_on(it)
@@ -171,7 +172,8 @@ LOST: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("kind", of_a_kind(*LOST))
+@pytest.mark.long
+@pytest.mark.parametrize("kind", LOST)
 def test_an_up_that_meets_a_lost_answer_of_each_write_succeeds_by_itself(cloud, stack_on, kind):
     it = cloud(detached_instance_status="Stopped")
     stack = stack_on(it)
@@ -189,6 +191,7 @@ def test_an_up_that_meets_a_lost_answer_of_each_write_succeeds_by_itself(cloud, 
     assert stack.preview("--expect-no-changes")
 
 
+@pytest.mark.long
 def test_an_outcome_that_stays_unknown_is_kept_and_the_next_up_clears_it(cloud, stack_on):
     it = cloud(pace="held", nodes_listed="at_end", task_listed=False)
     stack = stack_on(it, TIMEOUTS, **{"ehpc:readTimeoutSeconds": "2"})
@@ -279,6 +282,7 @@ def test_ctrl_c_is_heard_while_a_call_hangs(cloud, stack_on, action):
     assert it.harm.double_attach == []
 
 
+@pytest.mark.long
 def test_an_operations_time_bounds_an_answer_that_does_not_come(cloud, stack_on):
     it = cloud()
     stack = stack_on(it, TIMEOUTS, **PATIENT)

@@ -1,6 +1,10 @@
 """Values that come out of other resources of the same program: what preview tells, and what the update does."""
 
+import pytest
+
 from ehpc_nodes.testing.worlds import CLUSTER, ids
+
+pytestmark = pytest.mark.long
 
 #: `made(name, value)` gives a value that a preview doesn't know yet; a change of `again` makes it so once more.
 MADE = """

@@ -8,6 +8,9 @@ from unit.emulated import CLUSTER, IMAGE
 
 OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}
 STOP_THEN_ATTACH = "then stop 2: compute1, compute2; attach 2 (system disk replaced by {}): compute1, compute2; 2 calls"
+CREATING_FIRST = PROGRAM.replace(
+    "**args)", "**args, opts=pulumi.ResourceOptions(delete_before_replace=False))"
+)
 DETACH = "first detach 2 (the instances are kept): compute1, compute2; 1 call; "
 
 
@@ -15,21 +18,23 @@ def infos(result):
     return "\n".join(result.messages("info"))
 
 
-def test_another_image_is_told_in_full_and_done_in_that_order(cloud, stack_on):
+def test_another_image_is_refused_by_creating_first_told_in_full_and_done_in_that_order(
+    cloud, stack_on
+):
     it = cloud()
     stack = stack_on(it)
     declare(stack, 1, 2)
     stack.up()
-    declare(stack, 1, 2, **OWN)
-    refused = stack.preview(expect_failure=True)
-    (told,) = [text for text in refused.errors if "compute1" in text or "stop_running" in text]
-    assert (
-        "the nodes are detached and attached again, and detached instances run: set stop_running=True"
-        in told
-    )
-    declare(stack, 1, 2, stop_running=True, **OWN)
-    assert DETACH + STOP_THEN_ATTACH.format("m-bp1own") in infos(stack.preview())
     it.forget()
+    declare(stack, 1, 2, stop_running=True, **OWN)
+    stack.write(CREATING_FIRST)
+    refused = stack.up(expect_failure=True)
+    told = f"{', '.join(ids(1, 2))} must be detached before they can be attached with the new image or cluster. Nothing was changed. Remove delete_before_replace=False"
+    assert any(told in text for text in refused.errors), refused.text
+    assert it.writes() == []
+    assert stack.resources()["nodes"]["outputs"]["image_id"] == IMAGE
+    stack.write(PROGRAM)
+    assert DETACH + STOP_THEN_ATTACH.format("m-bp1own") in infos(stack.preview())
     stack.up()
     assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
     assert {node.image_id for node in it.nodes.values()} == {"m-bp1own"}
@@ -110,7 +115,8 @@ def forced(stack, by):
     return ["--replace", urn] if by == "--replace" else []
 
 
-@pytest.mark.parametrize("by", ["state taint", pytest.param("--replace", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("by", ["state taint", "--replace"])
 def test_a_forced_replacement_adopts(cloud, stack_on, by):
     it = cloud()
     stack = stack_on(it)
@@ -125,7 +131,8 @@ def test_a_forced_replacement_adopts(cloud, stack_on, by):
     assert stack.preview("--expect-no-changes")
 
 
-@pytest.mark.parametrize("by", ["state taint", pytest.param("--replace", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("by", ["state taint", "--replace"])
 def test_a_forced_replacement_that_deletes_first_wipes_nothing_untold(cloud, stack_on, by):
     """The engine asks check as for a create, so the preview can't know that the nodes are detached."""
     it = cloud()
@@ -175,7 +182,8 @@ def left_to_delete(it, stack, by):
     it.forget()
 
 
-@pytest.mark.parametrize("by", ["killed", pytest.param("refused", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("by", ["killed", "refused"])
 def test_an_old_half_that_is_left_to_delete_takes_no_node_from_the_live_one(cloud, stack_on, by):
     it = cloud()
     stack = stack_on(it)
@@ -218,34 +226,13 @@ def test_an_old_half_that_is_left_to_delete_hinders_nothing(cloud, stack_on, cha
     assert it.harm.releases == [] == it.harm.double_attach
 
 
-CREATING_FIRST = PROGRAM.replace(
-    "**args)", "**args, opts=pulumi.ResourceOptions(delete_before_replace=False))"
-)
-
-
-def test_another_image_by_creating_first_is_refused_and_changes_nothing(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it, CREATING_FIRST)
-    declare(stack, 1, 2)
-    stack.up()
-    it.forget()
-    declare(stack, 1, 2, stop_running=True, **OWN)
-    refused = stack.up(expect_failure=True)
-    told = f"{', '.join(ids(1, 2))} must be detached before they can be attached with the new image or cluster. Nothing was changed. Remove delete_before_replace=False"
-    assert any(told in text for text in refused.errors), refused.text
-    assert it.writes() == []
-    assert stack.resources()["nodes"]["outputs"]["image_id"] == IMAGE
-    stack.write(PROGRAM)
-    stack.up()
-    assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
-
-
 RETAINING = PROGRAM.replace(
     "**args)", "**args, opts=pulumi.ResourceOptions(retain_on_delete=True))"
 )
 
 
-@pytest.mark.parametrize("change", ["image", pytest.param("cluster", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("change", ["image", "cluster"])
 def test_nodes_that_are_retained_are_not_replaced_and_the_way_out_is_told(cloud, stack_on, change):
     """The engine deletes nothing then, and tells no call of it: preview can't know."""
     it = cloud()
@@ -308,9 +295,8 @@ def test_another_image_for_other_instances_may_create_first(cloud, stack_on):
     assert sorted(it.nodes) == ids(3, 4)
 
 
-@pytest.mark.parametrize(
-    "action", ["DescribeCluster", pytest.param("ListQueues", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("action", ["DescribeCluster", "ListQueues"])
 def test_a_replacement_that_is_killed_in_its_second_half_is_ended_by_the_next_run(
     cloud, stack_on, action
 ):
@@ -355,7 +341,8 @@ nodes = AttachedNodes("nodes", **args)
 """
 
 
-@pytest.mark.parametrize("name", ["image_id", pytest.param("cluster_id", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["image_id", "cluster_id"])
 def test_a_replacement_that_comes_from_another_one_is_told_in_full(cloud, stack_on, name):
     """The engine asks diff at once, deletes, and checks as for a create; the value came out the same."""
     it = cloud()
@@ -377,6 +364,7 @@ def test_a_replacement_that_comes_from_another_one_is_told_in_full(cloud, stack_
     assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
 
 
+@pytest.mark.long
 def test_a_replacement_in_a_cluster_that_is_not_known_yet_says_which_consent_it_will_need(
     cloud, stack_on
 ):
@@ -388,6 +376,7 @@ def test_a_replacement_in_a_cluster_that_is_not_known_yet_says_which_consent_it_
     assert any("set stop_running=True" in t for t in stack.preview().messages("warning"))
 
 
+@pytest.mark.long
 def test_what_the_engine_no_longer_ignores_in_a_replacement_is_told(cloud, stack_on):
     """With ignore_changes it hands the old set to the first check, and the program's to the second."""
     it = cloud()

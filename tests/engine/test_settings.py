@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from ehpc_nodes.testing import ids
 from engine.program import PROGRAM, declare
 
@@ -23,6 +25,7 @@ def on(it, pulumi_stack, tmp_path, data=b"{}", program=PROGRAM, **config):
     return stack
 
 
+@pytest.mark.long
 def test_the_shared_credentials_file_is_read_and_no_other(cloud, pulumi_stack, tmp_path):
     it = cloud()
     team = tmp_path / "team.json"
@@ -32,6 +35,7 @@ def test_the_shared_credentials_file_is_read_and_no_other(cloud, pulumi_stack, t
     assert on(it, pulumi_stack, tmp_path, another, **config).preview().ops("nodes") == ["create"]
 
 
+@pytest.mark.long
 def test_a_role_that_cannot_be_assumed_is_told_and_its_base_key_not_used(
     cloud, pulumi_stack, tmp_path
 ):
@@ -54,6 +58,7 @@ def test_a_role_that_cannot_be_assumed_is_told_and_its_base_key_not_used(
     assert it.calls() == []
 
 
+@pytest.mark.long
 def test_why_no_place_has_a_key_is_told(cloud, pulumi_stack, tmp_path):
     it = cloud()
     refused = on(it, pulumi_stack, tmp_path, profile("a", "b", current="gone").encode()).preview(
@@ -93,7 +98,6 @@ def test_two_accounts_in_one_program(cloud, pulumi_stack):
         assert sorted(it.nodes) == ids(1)
         assert it.writes() == ["AddExistedNodes"]
     assert not [path for path, text in stack.state_files().items() if "hush-" in text]
-    stack.refresh("--expect-no-changes")
     stack.destroy()
     assert [sorted(it.nodes) for it in clouds.values()] == [[], []]
 
@@ -133,6 +137,7 @@ AttachedNodes("nodes", **args, opts=options)
 """
 
 
+@pytest.mark.long
 def test_options_without_effect_are_told_on_the_row(cloud, pulumi_stack):
     it = cloud()
     stack = pulumi_stack(PARTS)

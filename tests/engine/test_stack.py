@@ -83,7 +83,6 @@ def test_a_life(nothing):
     assert stack.resources()["it"]["id"] == "the-id"
     assert not any("hush" in text for text in stack.state_files().values())
 
-    assert stack.preview().changes == {"same": 2}
     stack.write(PROGRAM.replace("SIZE", "2"))
     up = stack.up()
     assert up.changes == {"same": 1, "update": 1}
@@ -92,7 +91,6 @@ def test_a_life(nothing):
 
     stack.write(PROGRAM.replace("SIZE", '2, "blue"'))
     assert stack.preview().changes == {"same": 1, "replace": 1}
-    assert stack.refresh().errors == []
     assert stack.destroy().changes == {"delete": 2}
     assert stack.resources() == {}
 
@@ -110,6 +108,7 @@ def test_a_check_failure_is_a_diagnostic_of_the_resource(nothing):
     ]
 
 
+@pytest.mark.long
 def test_an_unexpected_end_shows_the_whole_text(pulumi_stack):
     stack = pulumi_stack("raise ValueError('what a pity')")
     with pytest.raises(
@@ -254,7 +253,6 @@ def test_a_folder_is_run_where_it_is_and_left_as_it_was(pulumi_stack, tmp_path):
     stack.config("hidden", "hush", secret=True)
     stack.up()
     assert stack.outputs() == {"x": ["hello", [1, {"a": "01"}], "theirs", str(folder / "inner")]}
-    assert stack.preview("--expect-no-changes").changes == {"same": 1}
     stack.destroy()
     assert files(folder) == before
     assert not any("hush" in text for text in stack.state_files().values())
@@ -275,6 +273,7 @@ def test_plugins_that_the_caller_has_can_be_used(pulumi_stack, tmp_path, monkeyp
     assert "1.2.3" in stack.run("plugin", "ls").stdout
 
 
+@pytest.mark.long
 def test_other_commands_work(pulumi_stack):
     stack = pulumi_stack()
     stack.up()
@@ -345,13 +344,11 @@ def test_nothing_of_the_callers_account_reaches_the_cli():
     assert kept["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] == "true"
 
 
-@pytest.mark.parametrize("name", ["job#12", "feature%2Flogin 100%", "why?"])
-def test_a_folder_of_any_name_holds_all_that_is_written(pulumi_engine, tmp_path, monkeypatch, name):
+def test_a_folder_of_any_name_holds_all_that_is_written(pulumi_engine, tmp_path, monkeypatch):
     """CI names folders after branches and jobs; and a folder may be given from where the test runs."""
-    (tmp_path / name).mkdir()
-    (tmp_path / name.partition("#")[0].partition("?")[0].replace("%2F", "/")).mkdir(
-        parents=True, exist_ok=True
-    )
+    name = "100% feature%2Flogin why? job#12"
+    for folder in (name, name.replace("%2F", "/"), *name.split("?"), *name.split("#")):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
     monkeypatch.chdir(tmp_path)
     stack = PulumiStack(pulumi_engine, Path(name), program="import pulumi\n")

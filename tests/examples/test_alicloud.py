@@ -115,6 +115,7 @@ def careless(program):
     program.write_text(text)
 
 
+@pytest.mark.long
 @pytest.mark.engine
 def test_made_attached_left_alone_and_detached_before_they_are_deleted(ehpc, stack):
     assert "(new instance 1): [unknown]" in stack.preview("--diff").text

@@ -153,6 +153,7 @@ def test_the_changelog_tells_of_this_version():
     assert re.fullmatch(r"unreleased|\d{4}-\d\d-\d\d", date)
 
 
+@pytest.mark.long
 def test_the_sdist_holds_all_that_its_tests_need(unpacked):
     done = run(sys.executable, "-m", "pytest", "--collect-only", "-q", cwd=unpacked)
     for folder in ("contract", "docs", "engine", "packaging", "property", "unit"):
@@ -200,6 +201,7 @@ def installed(wheel, tmp_path_factory):
     return Installed(tmp_path_factory.mktemp("empty"), wheel)
 
 
+@pytest.mark.long
 def test_it_imports_without_what_its_development_needs(installed):
     code = (
         "import ehpc_nodes, pkgutil, importlib\n"
@@ -213,6 +215,7 @@ def test_it_imports_without_what_its_development_needs(installed):
     assert not {"pytest", "mypy", "ruff", "hypothesis", "mkdocs", "build"} & installed.packages()
 
 
+@pytest.mark.long
 def test_each_module_imports_or_says_which_extra_is_missing(installed):
     code = """
 import importlib, pkgutil, sys, ehpc_nodes
@@ -230,6 +233,7 @@ for module in pkgutil.walk_packages(ehpc_nodes.__path__, "ehpc_nodes."):
     assert not any(name.startswith("ehpc_nodes.emulator") for name in missing)
 
 
+@pytest.mark.long
 def test_the_emulator_without_its_extra_says_which_in_one_line(installed):
     code = (
         "import sys; sys.modules['yaml'] = None\n"
@@ -242,6 +246,7 @@ def test_the_emulator_without_its_extra_says_which_in_one_line(installed):
     assert "usage:" in installed.python("-m", "ehpc_nodes.emulator", "--help").stdout
 
 
+@pytest.mark.long
 def test_console_scripts_without_their_extra_say_which_in_one_line(installed):
     for script in installed.scripts():
         done = run(installed.bin / script, "--help", cwd=installed.folder, expect=(0, 1, 2))
@@ -256,6 +261,7 @@ def with_cli(installed):
     return installed
 
 
+@pytest.mark.long
 def test_the_command_s_extra_brings_the_emulator_with_its_page(with_cli):
     command = [with_cli.bin / "ehpc-nodes", "emulator", "--json"]
     with subprocess.Popen(
@@ -278,6 +284,7 @@ def with_extras(with_cli, metadata):
     return with_cli
 
 
+@pytest.mark.long
 def test_console_scripts_work_with_their_extras(with_extras):
     assert with_extras.scripts() == ["ehpc-nodes"]
     for script in with_extras.scripts():
@@ -286,6 +293,7 @@ def test_console_scripts_work_with_their_extras(with_extras):
         assert done.stderr == ""
 
 
+@pytest.mark.long
 def test_pytest_finds_the_plugin(with_extras):
     done = with_extras.python("-m", "pytest", "-p", "no:cacheprovider", "--fixtures", "-q")
     for fixture in ("ehpc", "pulumi_stack"):

@@ -33,11 +33,18 @@ def test_unit_tests_with_mocks(folder):
 
 
 @pytest.mark.engine
-def test_tests_on_the_real_engine(folder, pulumi_engine):
-    """With xdist too, and with nothing left behind in the user's folder."""
-    options = ["-n", "2", "--ehpc-pulumi", str(pulumi_engine)]
-    result = folder.runpytest_subprocess(*options, "test_nodes.py", "test_bad_days.py")
-    result.assert_outcomes(passed=5)
+@pytest.mark.parametrize(
+    ("words", "passed"),
+    [
+        (["test_nodes.py"], 1),
+        pytest.param(["-n", "2", "test_nodes.py", "test_bad_days.py"], 5, marks=pytest.mark.long),
+    ],
+    ids=["one file", "all, with xdist"],
+)
+def test_tests_on_the_real_engine(folder, pulumi_engine, words, passed):
+    """With nothing left behind in the user's folder."""
+    result = folder.runpytest_subprocess("--ehpc-pulumi", str(pulumi_engine), *words)
+    result.assert_outcomes(passed=passed)
     left = {path.name for path in (folder.path / "infrastructure").iterdir()} - {"__pycache__"}
     assert left == {"Pulumi.yaml", "__main__.py"}
 

@@ -36,6 +36,7 @@ def pip(*words):
     pytest.skip(f"pip failed; this test needs a package index:\n{done.stderr}")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_wheel_in_an_empty_virtualenv(tmp_path):
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(ROOT))

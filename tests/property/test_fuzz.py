@@ -14,6 +14,7 @@ from ehpc_nodes.emulator import Emulator, EmulatorServer
 from ehpc_nodes.models import Inputs, State
 from ehpc_nodes.provider.dynamic import AttachedNodesProvider
 from ehpc_nodes.provider.engine import CallFailedError
+from property.amount import HISTORIES
 from unit.emulated import CLUSTER, WRITES, ids, world
 
 NAMES = [
@@ -50,7 +51,7 @@ ANYTHING = st.recursive(
 )
 BAGS = st.fixed_dictionaries({}, optional={n: SENSIBLE.get(n, ODD) | ANYTHING for n in NAMES})
 SETTINGS = settings(
-    max_examples=400, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
+    max_examples=3 * HISTORIES, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
 )
 
 
@@ -119,7 +120,7 @@ def test_what_check_returns_is_fit_for_diff(provider, olds, news):
     provider.diff("ehpc-hz-a/0", olds, checked)
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=HISTORIES, suppress_health_check=list(HealthCheck))
 @given(bag=BAGS)
 def test_delete_and_read_of_a_mangled_state_write_nothing(provider, emulator, bag):
     mangled = {**bag, "cluster_id": "ehpc-hz-none"}

@@ -1,15 +1,13 @@
 """The promises hold in every history that hypothesis thinks of."""
 
-import os
-
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from property.amount import HISTORIES
 from property.machine import Histories
 
-EXAMPLES = int(os.environ.get("EHPC_HISTORIES", "50"))
 SETTINGS = settings(
-    max_examples=EXAMPLES,
+    max_examples=HISTORIES,
     stateful_step_count=15,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -18,7 +16,7 @@ SETTINGS = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 #: 1,500 take three minutes here.
-pytestmark = pytest.mark.timeout(max(900, EXAMPLES))
+pytestmark = pytest.mark.timeout(max(900, HISTORIES))
 
 
 TestHistories = Histories.TestCase

@@ -14,6 +14,7 @@ from ehpc_nodes.emulator.world import Cluster, Image, Node
 from ehpc_nodes.models import NodeState, State
 from ehpc_nodes.preflight.snapshot import Desired
 from ehpc_nodes.reconcile.observer import Wanted
+from property.amount import HISTORIES
 from unit.emulated import CLUSTER, VPC, Bench, ids, iid
 
 INSTANCES = 4
@@ -179,7 +180,9 @@ def unknowable(warning):
     return any(words in warning for words in UNKNOWABLE)
 
 
-@settings(max_examples=700, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
+@settings(
+    max_examples=6 * HISTORIES, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
+)
 @given(flaws=WORLDS, wanted=WANTED, owned=st.sets(st.integers(1, INSTANCES)), wished=DESIRED)
 def test_preflight_and_the_service_agree(flaws, wanted, owned, wished):
     bench = flaws.bench()

@@ -8,7 +8,11 @@ from unit.matrix import ACTIONS, DONE, FAULTS, PAGE, TOLD, VERBS, cells, failing
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    "verb",
+    # it attaches, detaches, moves and waits: the others do less
+    [pytest.param(v, marks=[] if v == "update" else [pytest.mark.long]) for v in VERBS],
+)
 @pytest.mark.parametrize("action", ACTIONS)
 def test_row(action, verb):
     found = cells(action, verb)

@@ -16,6 +16,7 @@ def test_it(n):
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_group_of_tests_runs_in_one_worker(tmp_path):
     (tmp_path / "test_grouped.py").write_text(GROUPED)

@@ -49,11 +49,13 @@ def alive():
     return left
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_every_changed_row_or_condition_is_noticed(alive):
     assert [about for about in alive if not is_equivalent(about)] == []
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_every_mutant_that_is_called_equivalent_is_one(alive):
     assert [text for text in EQUIVALENT if not any(a.startswith(text) for a in alive)] == []

@@ -686,6 +686,7 @@ def test_what_takes_longer_than_a_run_waits_to_detach_it_stays_in_the_state():
     assert state.instance_ids == sorted(bench.nodes) == ids(3, 4)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_of_more_than_a_thousand_tagged_instances_none_is_lost():
     """A tag filter finds a thousand at most."""

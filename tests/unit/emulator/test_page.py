@@ -428,7 +428,10 @@ def filled(kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(k, marks=[] if k in ("lost", "error") else [pytest.mark.long]) for k in KINDS],
+)
 def test_every_kind_is_added_and_removed(visitor, cloud, kind):
     form = filled(kind)
     assert visitor.does("add-fault", **form) == f"{PAGE}#faults"
