@@ -39,8 +39,8 @@ INSTANCE_STOPPING = "stopping"
 COMPUTE_ROLE = "compute"
 
 
-#: The scheduler's word for a node that takes jobs.
-SCHEDULER_ACTIVE = "active"
+#: The scheduler's word for a node that takes jobs; none where it isn't told.
+SCHEDULER_ACTIVE = frozenset({"active", ""})
 #: ECS's word for an instance that isn't a spot instance.
 NO_SPOT = "NoSpot"
 
@@ -129,7 +129,7 @@ class Node(Wire):
     @property
     def active(self) -> bool:
         """Whether the scheduler gives it jobs; where it isn't told, it counts as active."""
-        return self.state_in_sched.lower() in ("", SCHEDULER_ACTIVE)
+        return self.state_in_sched.lower() in SCHEDULER_ACTIVE
 
     def in_status(self, words: frozenset[str]) -> bool:
         return self.status.lower() in words
