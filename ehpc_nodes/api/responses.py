@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
+from datetime import datetime
 from typing import Any
 
 from pydantic import ConfigDict, model_validator
@@ -401,6 +402,14 @@ class Instance(Wire):
     def spot(self) -> bool:
         """Whether it is a spot instance, which ECS may take back."""
         return self.spot_strategy not in ("", NO_SPOT)
+
+    @property
+    def expires_at(self) -> float | None:
+        """When it expires, in seconds since 1970; None where that isn't told, as ``2026-12-05T16:00Z``."""
+        try:
+            return datetime.strptime(self.expired_time, "%Y-%m-%dT%H:%M%z").timestamp()
+        except ValueError:
+            return None
 
     @property
     def locks(self) -> list[str]:

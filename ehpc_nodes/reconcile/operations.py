@@ -156,7 +156,7 @@ class Operations:
         """Read all that the plan depends on; a look of this process does as well while it is fresh."""
         self.reporter.status("reading the cluster")
         since = max(self.deadline.clock.now() - FRESH, self.reads.next_after_writes)
-        snapshot = Snapshot(notes=observer.notes)
+        snapshot = Snapshot(notes=observer.notes, read_at=self.deadline.clock.wall())
         try:
             observer.read_cluster(since)
             snapshot.cluster = observer.cluster
@@ -304,7 +304,8 @@ class Operations:
         """
         observer = self._observer("", Wanted(frozenset(wanted)), None)
         observer.read_instances(wanted)
-        snapshot = Snapshot(instances=observer.instances, notes=observer.notes)
+        now = self.deadline.clock.wall()
+        snapshot = Snapshot(instances=observer.instances, notes=observer.notes, read_at=now)
         if "DescribeInstances" in observer.denied:
             snapshot.instances = None
         stop = [i for i in sorted(wanted) if i in observer.instances and not snapshot.is_stopped(i)]
