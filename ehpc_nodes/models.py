@@ -134,6 +134,7 @@ STUCK = "stuck"
 class NodeState(BaseModel):
     """One attached node, as the state keeps it.
 
+    ``scheduler_state``: the scheduler's own word, such as ``active`` or ``down``.
     ``confirmed_at``: since when it is known as settled, in seconds since 1970; 0: it is not.
     """
 
@@ -143,6 +144,7 @@ class NodeState(BaseModel):
     queue: str = ""
     image_id: str = ""
     instance_type: str = ""
+    scheduler_state: str = ""
     confirmed_at: int = 0
 
 

@@ -117,7 +117,7 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
     tasks: pulumi.Output[Sequence[Mapping[str, Any]]]
     """Every write of the last operation: action, task_id, request_id, instance_ids, status, error."""
     nodes: pulumi.Output[Mapping[str, Mapping[str, str]]]
-    """By instance id: host_name, private_ip, status, queue, image_id, instance_type, confirmed_at."""
+    """By instance id: host_name, private_ip, status, queue, image_id, instance_type, scheduler_state, confirmed_at."""
     failed: pulumi.Output[Mapping[str, Mapping[str, str]]]
     """By instance id: code and reason."""
     owner: pulumi.Output[str]

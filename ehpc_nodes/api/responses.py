@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
+from datetime import datetime
 from typing import Any
 
 from pydantic import ConfigDict, model_validator
@@ -39,8 +40,8 @@ INSTANCE_STOPPING = "stopping"
 COMPUTE_ROLE = "compute"
 
 
-#: The scheduler's word for a node that takes jobs.
-SCHEDULER_ACTIVE = "active"
+#: The scheduler's word for a node that takes jobs; none where it isn't told.
+SCHEDULER_ACTIVE = frozenset({"active", ""})
 #: ECS's word for an instance that isn't a spot instance.
 NO_SPOT = "NoSpot"
 
@@ -129,7 +130,7 @@ class Node(Wire):
     @property
     def active(self) -> bool:
         """Whether the scheduler gives it jobs; where it isn't told, it counts as active."""
-        return self.state_in_sched.lower() in ("", SCHEDULER_ACTIVE)
+        return self.state_in_sched.lower() in SCHEDULER_ACTIVE
 
     def in_status(self, words: frozenset[str]) -> bool:
         return self.status.lower() in words
@@ -401,6 +402,14 @@ class Instance(Wire):
     def spot(self) -> bool:
         """Whether it is a spot instance, which ECS may take back."""
         return self.spot_strategy not in ("", NO_SPOT)
+
+    @property
+    def expires_at(self) -> float | None:
+        """When it expires, in seconds since 1970; None where that isn't told, as ``2026-12-05T16:00Z``."""
+        try:
+            return datetime.strptime(self.expired_time, "%Y-%m-%dT%H:%M%z").timestamp()
+        except ValueError:
+            return None
 
     @property
     def locks(self) -> list[str]:

@@ -107,6 +107,7 @@ OIDC_FIELDS = {
 }
 GRACE_SECONDS = 30.0
 READ_TIMEOUT_SECONDS = 30.0
+SCHEDULER_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class Settings:
         credentials: called for each request; raises ConfigError where there are none.
         grace_seconds: for how long a lost answer is looked after before a write counts as not accepted.
         read_timeout_seconds: how long one answer is waited for.
+        scheduler_seconds: how long a node that was attached may take to be active in the scheduler.
         region_source, credentials_source: where they were found, for people.
         ehpc_endpoint_source, ecs_endpoint_source: the same; empty where they are the region's own.
     """
@@ -129,6 +131,7 @@ class Settings:
     credentials: Callable[[], Credentials]
     grace_seconds: float = GRACE_SECONDS
     read_timeout_seconds: float = READ_TIMEOUT_SECONDS
+    scheduler_seconds: float = SCHEDULER_SECONDS
     region_source: str = ""
     credentials_source: str = ""
     ehpc_endpoint_source: str = ""
@@ -158,6 +161,7 @@ def resolve(get: ConfigGet, environ: Mapping[str, str], *, region: str = "") -> 
         credentials=key,
         grace_seconds=_seconds(get, "ehpc:graceSeconds", GRACE_SECONDS),
         read_timeout_seconds=_seconds(get, "ehpc:readTimeoutSeconds", READ_TIMEOUT_SECONDS),
+        scheduler_seconds=_seconds(get, "ehpc:schedulerSeconds", SCHEDULER_SECONDS),
         region_source=region_source,
         credentials_source=key_source,
         ehpc_endpoint_source=ehpc_source,

@@ -7,6 +7,7 @@ can be read in one go.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -18,6 +19,8 @@ from ehpc_nodes.models import Finding
 from .images import ImageFacts, system_of
 from .snapshot import Changes, Desired, Snapshot
 
+#: An instance that expires within so many seconds is told.
+SOON = 30 * 86_400.0
 #: More instances than this with the same trouble are told in one finding.
 MOST = 10
 
@@ -41,6 +44,7 @@ def findings(snapshot: Snapshot, desired: Desired, changes: Changes) -> list[Fin
     found += _of_members(snapshot, desired, changes)
     found += _of_jobs(snapshot, desired, changes)
     found += _of_scaling(snapshot, desired, changes)
+    found += _of_lifetimes(snapshot, changes)
     return found
 
 
@@ -50,7 +54,8 @@ def of_instances(snapshot: Snapshot, desired: Desired, changes: Changes) -> list
     wrong += _of_host_names(snapshot, changes)
     perhaps = [*_of_instances(snapshot, desired, changes), *_of_consent(snapshot, desired, changes)]
     soft = [replace(found, warning=True) for found in perhaps if found not in wrong]
-    return [*snapshot.notes, *wrong, *soft, *_of_types(snapshot, changes)]
+    last = [*_of_types(snapshot, changes), *_of_lifetimes(snapshot, changes)]
+    return [*snapshot.notes, *wrong, *soft, *last]
 
 
 def _of_membership(snapshot: Snapshot, desired: Desired) -> Iterable[Finding]:
@@ -409,3 +414,17 @@ def _of_scaling(snapshot: Snapshot, desired: Desired, changes: Changes) -> Itera
             f" them to ExcludeNodes of the cluster's auto scaling: {listed(taken, between=',')}",
             warning=True,
         )
+
+
+def _of_lifetimes(snapshot: Snapshot, changes: Changes) -> Iterable[Finding]:
+    """Spot instances, and those that expire soon, among the nodes that come: one finding for all."""
+    told = []
+    for instance_id in (*changes.attach, *changes.adopt):
+        instance = (snapshot.instances or {}).get(instance_id)
+        if instance and instance.spot:
+            told.append(f"{snapshot.name(instance_id)} is a spot instance")
+        elif instance and (instance.expires_at or math.inf) - snapshot.read_at <= SOON:
+            told.append(f"{snapshot.name(instance_id)} expires on {instance.expired_time[:10]}")
+    if told:
+        text = f"some instances may not last, and their nodes end with them: {listed(told)}"
+        yield Finding("instance_ids", text, warning=True)

@@ -50,6 +50,7 @@ class Snapshot:
         elsewhere: nodes of the region's other clusters in the same VPC, with their cluster.
         jobs: those that run on the nodes to detach.
         scaling: of the cluster; read where nodes come.
+        read_at: when it was read, in seconds since 1970.
     """
 
     cluster: responses.Cluster | None = None
@@ -62,6 +63,7 @@ class Snapshot:
     elsewhere: dict[str, str] = field(default_factory=dict)
     jobs: list[responses.Job] | None = None
     scaling: responses.AutoScaleConfig | None = None
+    read_at: float = 0.0
     notes: list[Finding] = field(default_factory=list)
 
     @property

@@ -306,6 +306,7 @@ class AttachedNodesProvider(ResourceProvider):
             uid,
             self._reads,
             OthersInRun(self._registry, self._registry.urn_of(call.urn, uid)),
+            found.scheduler_seconds,
         )
 
 

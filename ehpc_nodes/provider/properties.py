@@ -7,7 +7,7 @@ from typing import Any
 
 from pulumi.output import UNKNOWN, Unknown
 
-from ehpc_nodes.api.responses import NODE_READY, NODE_STOPPED
+from ehpc_nodes.api.responses import NODE_READY, NODE_STOPPED, SCHEDULER_ACTIVE
 from ehpc_nodes.errors import listed
 from ehpc_nodes.models import ATTACHING, STUCK, Declared, Inputs, NodeState, State
 from ehpc_nodes.preflight.snapshot import Desired
@@ -249,7 +249,9 @@ def _host_with_drift(node: NodeState, queue: str) -> str:
 
 
 def drift_messages(state: State, queue: str) -> list[str]:
-    """What a refresh says of nodes that aren't as wanted: ``compute3 (i-…) is stopped``."""
+    """What a refresh says of nodes that aren't as wanted: ``compute3 (i-…) is stopped``; what the scheduler says of
+    the others is no drift.
+    """
     told = []
     for instance_id, node in state.nodes.items():
         name = called(instance_id, state)
@@ -257,6 +259,8 @@ def drift_messages(state: State, queue: str) -> list[str]:
             told.append(f"{name} is {node.status}")
         elif queue and node.queue not in ("", queue):
             told.append(f"{name} is in queue {node.queue}, not in {queue}")
+        elif node.scheduler_state.lower() not in SCHEDULER_ACTIVE:
+            told.append(f"{name} is {node.scheduler_state} in the scheduler")
     return told
 
 

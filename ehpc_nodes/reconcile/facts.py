@@ -107,6 +107,7 @@ class Facts:
         for_other_cluster: its reference names another cluster.
         node, is_compute, busy, misplaced: of the node; misplaced: known to be in another queue than the wanted one.
         steady: for how long the node has had this status (or been absent) without a break, and since its task's end.
+        joining: this run attached it, it runs, and the scheduler does not use it yet; not for longer than the setting says.
         confirmed: the state knows the node as settled.
         seen_node: it was a node in this run.
         absence_counts: whole lists have lacked the node for long enough.
@@ -143,6 +144,7 @@ class Facts:
     node: NodeIs = NodeIs.ABSENT
     is_compute: bool = True
     busy: bool = False
+    joining: bool = False
     misplaced: bool = False
     steady: float = 0.0
     seen_node: bool = False

@@ -70,6 +70,7 @@ class Observer:
     """The tables of what was read last, and since when.
 
     Attributes:
+        scheduler_seconds: for how long a node that this run attached may take to be active in the scheduler.
         wanted: what the program wants.
         saved: the state; None where there is none.
         reporting: nothing is written by what is found: an absence is reported sooner than it is acted upon.
@@ -91,6 +92,7 @@ class Observer:
     identity: Identity
     ledger: Ledger
     others: OtherResources
+    scheduler_seconds: float
     wanted: Wanted = field(default_factory=Wanted)
     saved: State | None = None
     reporting: bool = False
@@ -522,6 +524,7 @@ class Observer:
             node=_node_is(node),
             is_compute=node is None or node.is_compute,
             busy=node is not None and node.busy,
+            joining=sent is not None and self._joins(instance_id, node),
             misplaced=self._misplaced(instance_id),
             steady=self._steady(instance_id),
             seen_node=instance_id in self.last_nodes,
@@ -606,6 +609,10 @@ class Observer:
         if self.reporting and confirmed_at and settled_for > self.grace:
             needed = min(needed, REPORTED_AFTER)
         return self._steady(instance_id) >= needed
+
+    def _joins(self, instance_id: str, node: responses.Node | None) -> bool:
+        runs = node is not None and node.in_status(responses.NODE_READY) and not node.active
+        return runs and self._steady(instance_id) < self.scheduler_seconds
 
     def _misplaced(self, instance_id: str) -> bool:
         moved = self.ledger.latest("SetQueue", instance_id)

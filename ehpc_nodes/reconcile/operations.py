@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from ehpc_nodes.api import responses
 from ehpc_nodes.api.cache import ReadCache
+from ehpc_nodes.api.settings import SCHEDULER_SECONDS
 from ehpc_nodes.clock import Deadline
 from ehpc_nodes.errors import (
     DESTROY_CONTINUES,
@@ -93,6 +94,7 @@ class Operations:
         uid: the resource's.
         reads: shared with the other operations of the process.
         others: the other resources of the run.
+        scheduler_seconds: for how long a node that was attached may take to be active in the scheduler.
     """
 
     cloud: Cloud
@@ -103,6 +105,7 @@ class Operations:
     uid: str = ""
     reads: ReadCache = field(default_factory=ReadCache)
     others: OtherResources = field(default_factory=NoOtherResources)
+    scheduler_seconds: float = SCHEDULER_SECONDS
 
     def _observer(self, cluster_id: str, wanted: Wanted, saved: State | None) -> Observer:
         identity = Identity(self.name, self.uid or new_uid(), cluster_id, new_run())
@@ -115,6 +118,7 @@ class Operations:
             identity,
             Ledger(),
             self.others,
+            self.scheduler_seconds,
             wanted,
             saved,
         )
@@ -152,7 +156,7 @@ class Operations:
         """Read all that the plan depends on; a look of this process does as well while it is fresh."""
         self.reporter.status("reading the cluster")
         since = max(self.deadline.clock.now() - FRESH, self.reads.next_after_writes)
-        snapshot = Snapshot(notes=observer.notes)
+        snapshot = Snapshot(notes=observer.notes, read_at=self.deadline.clock.wall())
         try:
             observer.read_cluster(since)
             snapshot.cluster = observer.cluster
@@ -299,7 +303,8 @@ class Operations:
         """
         observer = self._observer("", Wanted(frozenset(wanted)), None)
         observer.read_instances(wanted)
-        snapshot = Snapshot(instances=observer.instances, notes=observer.notes)
+        now = self.deadline.clock.wall()
+        snapshot = Snapshot(instances=observer.instances, notes=observer.notes, read_at=now)
         if "DescribeInstances" in observer.denied:
             snapshot.instances = None
         stop = [i for i in sorted(wanted) if i in observer.instances and not snapshot.is_stopped(i)]
@@ -376,6 +381,7 @@ class Operations:
         self._untag(observer, reconciler)
         self._report_left(observer, reconciler.decisions)
         self._report_image(reconciler, first)
+        self._report_inactive(reconciler)
         if not state.failed:
             self.reporter.status(f"{counted(len(state.nodes), 'node')} attached")
             return state
@@ -459,6 +465,21 @@ class Operations:
         if told:
             self.reporter.warning(
                 f"Attached by an interrupted run, and not with image {image}: {listed(told)}."
+            )
+
+    def _report_inactive(self, reconciler: Reconciler) -> None:
+        """Say which nodes that this run attached the scheduler does not use."""
+        nodes, ledger = reconciler.observer.nodes, reconciler.ledger
+        told = [
+            f"{nodes[i].host_name} ({i}) is {nodes[i].state_in_sched}"
+            for i, d in sorted(reconciler.decisions.items())
+            if d.phase is Phase.ATTACHED and ledger.latest("AddExistedNodes", i)
+            if not nodes[i].active
+        ]
+        if told:
+            self.reporter.warning(
+                f"Attached, but not active in the scheduler after {self.scheduler_seconds:.0f} s: {listed(told)}. Check"
+                " them in the scheduler; to wait longer, set ehpc:schedulerSeconds."
             )
 
     # -- read ------------------------------------------------------------------------------------------------------

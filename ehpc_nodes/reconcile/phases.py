@@ -165,6 +165,11 @@ PHASES: tuple[PhaseRow, ...] = (
         ),
     ),
     (
+        Phase.ATTACHING,
+        "this run attached it and it runs, but it is not active in the scheduler, for less than ehpc:schedulerSeconds",
+        lambda f, _: f.joining,
+    ),
+    (
         Phase.ATTACHED,
         "the state knows the node as settled, and its status is not exception",
         lambda f, _: f.node not in {NodeIs.ABSENT, NodeIs.FAILED} and f.confirmed,

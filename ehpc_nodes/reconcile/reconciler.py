@@ -507,6 +507,8 @@ class Reconciler:
         if node and waits_for_jobs(self.decisions[instance_id]):
             number = sum(job.runs_on(node.host_name) for job in self.observer.jobs or ())
             return counted(number, "job") if number else "runs jobs"
+        if node and self.decisions[instance_id].facts.joining:
+            return f"{node.state_in_sched} in the scheduler"
         if node:
             return node.status
         if self.decisions[instance_id].phase is Phase.STOPPING:

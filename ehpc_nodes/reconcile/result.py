@@ -126,6 +126,7 @@ def node_state(
         queue=queue,
         image_id=node.image_id,
         instance_type=node.instance_type,
+        scheduler_state=node.state_in_sched,
         confirmed_at=confirmed_at,
     )
 

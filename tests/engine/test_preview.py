@@ -431,7 +431,8 @@ def test_warnings_stand_on_the_row_and_hinder_nothing(cloud, stack_on):
     stack.config("args", json.dumps(UNCHECKED))
     it.fault("error", "ListQueues", times=None, code="NotAuthorized", status=403)
     preview = stack.preview()
-    market, queue = sorted(preview.messages("warning"))
+    market, scaling, queue = sorted(preview.messages("warning"))
+    assert "scales in" in scaling
     assert market == (
         "image_id: marketplace image m-market can't be checked: make sure that its system fits the"
         " cluster's"
@@ -475,9 +476,18 @@ def test_what_a_refresh_has_found_is_told_and_what_up_will_do_about_it(cloud, st
 
     it.outside.stop(TWO)
     assert f"compute2 ({TWO}) is stopped" in stack.refresh().messages("info")
+    it.outside.set_scheduler_state(ONE, "drain")
+    assert f"compute1 ({ONE}) is drain in the scheduler" in "".join(
+        stack.refresh().messages("info")
+    )
     it.forget()
     assert stack.preview().changes == {"same": 2}
     assert it.calls() == []
+
+    it.world.clusters[CLUSTER].auto_scale.shrink = True
+    it.outside.detach(ONE)
+    told = "".join(stack.refresh().messages("info"))
+    assert f"scale-in may have removed compute1 ({ONE})" in told
 
 
 def infos(result):

@@ -135,6 +135,7 @@ def is_possible(f: Any) -> bool:
             f.node is not NodeIs.ABSENT and f.absence_counts,
             f.node is not NodeIs.ABSENT and not f.seen_node,
             f.node is NodeIs.ABSENT and (f.busy or f.misplaced or not f.is_compute),
+            f.joining and (f.node is not NodeIs.READY or f.sent is Call.NONE),
             f.ecs in {EcsIs.UNREAD, EcsIs.NOT_FOUND} and f.image_changed,
             f.ecs in {EcsIs.STOPPED, EcsIs.STOPPING} and f.woke,  # woke: it is awake now
             f.saved is Saved.NO and f.confirmed,

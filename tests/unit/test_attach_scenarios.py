@@ -311,3 +311,53 @@ def test_an_instance_that_is_started_again_right_after_its_stop_is_not_sent():
     ):
         bench.up(1, stop_running=True, seconds=20)
     assert bench.nodes == {}
+
+
+# -- the scheduler's own word --------------------------------------------------------------------
+
+
+def test_a_node_is_waited_for_until_it_is_active_in_the_scheduler():
+    bench = Bench(3, pace={"seconds": 60}, scheduler_pace={"seconds": 90})
+    before = bench.up(1)
+    began = bench.clock.now()
+    state = bench.up(2, before=before)
+    assert bench.clock.now() - began >= 60 + 90
+    assert state.nodes[iid(2)].scheduler_state == "active"
+    assert bench.said.warnings == []
+    assert any("in the scheduler" in text for text in bench.said.statuses)
+    assert bench.writes() == ["AddExistedNodes", "AddExistedNodes", "DeleteNodes"]
+
+
+def test_a_node_that_stays_inactive_is_a_warning_after_a_bounded_wait():
+    bench = Bench(3, scheduler_pace="never")
+    began = bench.clock.now()
+    state = bench.up(1, 2)
+    assert 120 <= bench.clock.now() - began < 140
+    assert state.failed == {}
+    assert {n.status for n in state.nodes.values()} == {"running"}
+    word = bench.nodes[iid(1)].state_in_sched
+    (told,) = bench.said.warnings
+    assert told.startswith(
+        f"Attached, but not active in the scheduler after 120 s: compute1 ({iid(1)}) is {word},"
+    )
+    began = bench.clock.now()
+    assert bench.up(1, 2, before=state).instance_ids == ids(1, 2)
+    assert bench.clock.now() - began < 10
+
+
+def test_how_long_it_is_waited_for_is_a_setting():
+    bench = Bench(3, scheduler_pace="never")
+    began = bench.clock.now()
+    bench.uid = "uid1"
+    bench.operations(scheduler_seconds=10).converge(bench.inputs(1))
+    assert bench.clock.now() - began < 20
+
+
+def test_adopted_and_kept_nodes_are_not_waited_for():
+    bench = Bench(3, attached=(1,))
+    bench.emulator.outside.set_scheduler_state(iid(1), "down")
+    began = bench.clock.now()
+    state = bench.up(1)
+    assert bench.clock.now() - began < 10
+    assert state.nodes[iid(1)].scheduler_state == "down"
+    assert bench.said.warnings == []

@@ -24,6 +24,7 @@ def test_create_attaches_all_in_one_call_and_knows_its_task():
         "queue": "workq",
         "image_id": IMAGE,
         "instance_type": "ecs.c5.large",
+        "scheduler_state": "active",
     }
     assert [t.status for t in state.tasks] == ["Success"]
     assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)

@@ -39,6 +39,17 @@ def cluster(**changes):
     return spoil
 
 
+def lasting(spot_strategy, expired_time):
+    """One spot instance, one that expires."""
+
+    def spoil(bench):
+        instances = bench.emulator.world.instances
+        instances[ONE].spot_strategy = spot_strategy
+        instances[TWO].expired_time = expired_time
+
+    return spoil
+
+
 def scales_in(*excluded, **queues):
     """The cluster scales in; these queues do as they say."""
 
@@ -330,6 +341,16 @@ ROWS: dict[str, Any] = {
         "job_queue",
         f"queue 'workk' does not exist in {CLUSTER}: did you mean workq?",
     ),
+    "instances that may not last": (
+        lasting(spot_strategy="SpotAsPriceGo", expired_time="2025-07-10T16:00Z"),
+        {"wanted": [ONE, TWO, *ids(3)]},
+        "instance_ids",
+        (
+            "some instances may not last, and their nodes end with them:"
+            f" compute1 ({ONE}) is a spot instance, compute2 ({TWO}) expires on 2025-07-10"
+        ),
+        True,
+    ),
     "a queue that scales in": (
         scales_in("i-old", workq=False),
         {"wanted": [ONE, TWO], "job_queue": "gpu"},
@@ -476,6 +497,33 @@ ROWS: dict[str, Any] = {
         "image m-bp1own is Deleting, not Available",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("expired_time", "told"),
+    [
+        ("2025-07-15T15:06Z", True),
+        ("2025-07-15T15:07Z", False),
+        ("2099-12-31T15:59Z", False),
+        ("", False),
+        ("soon", False),
+    ],
+)
+def test_what_expires_within_thirty_days_is_told(expired_time, told):
+    bench = Bench()  # on 2025-06-15 at 15:06:40
+    lasting("NoSpot", expired_time)(bench)
+    assert bool(plan(bench, [TWO]).findings) == told
+
+
+def test_adopted_instances_that_may_not_last_are_told_and_kept_ones_are_not():
+    bench = Bench(attached=(1, 2))
+    lasting("SpotWithPriceLimit", "2025-06-10T00:00Z")(bench)
+    (found,) = plan(bench, [ONE, TWO]).findings
+    assert found.reason.endswith(
+        "is a spot instance, compute2 (i-bp1test0002) expires on 2025-06-10"
+    )
+    saved = bench.up(1, 2)
+    assert plan(bench, [ONE, TWO, *ids(3)], saved).findings == []
 
 
 @pytest.mark.parametrize(

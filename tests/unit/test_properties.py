@@ -11,6 +11,7 @@ from ehpc_nodes.provider.properties import (
     changed,
     checked_inputs,
     desired_from,
+    drift_messages,
     hosts_of,
     ignored_set,
     inputs_of,
@@ -276,6 +277,17 @@ def test_what_was_read_becomes_inputs_that_show_what_has_drifted():
             "i-3": "compute3 (queue workq)",
         },
     }
+
+
+def test_what_the_scheduler_says_is_told_and_is_no_drift():
+    seen = state(
+        **{
+            ONE: {"host_name": "compute1", "status": "running", "scheduler_state": "down"},
+            TWO: {"host_name": "compute2", "status": "running", "scheduler_state": "active"},
+        }
+    )
+    assert drift_messages(seen, "") == [f"compute1 ({ONE}) is down in the scheduler"]
+    assert inputs_of(seen, CHECKED)["instance_ids"] == {ONE: "compute1", TWO: "compute2"}
 
 
 def test_without_inputs_of_before_the_state_gives_them():

@@ -21,6 +21,7 @@ NODE = {
     "queue": "workq",
     "image_id": "m-1",
     "instance_type": "ecs.c5.large",
+    "scheduler_state": "active",
     "confirmed_at": 1_750_000_000,
 }
 #: What the provider gives out; in a preview, and after a create, the inputs come back too.

@@ -326,6 +326,7 @@ def test_blanks_around_any_other_setting_are_left_off(around):
     texts = {
         "ehpc:endpoint": "ehpc.example",
         "ehpc:graceSeconds": "3",
+        "ehpc:schedulerSeconds": "7",
         "ALIBABA_CLOUD_ECS_ENDPOINT": "ecs.example",
         "alicloud:profile": "work",
     }
@@ -335,7 +336,7 @@ def test_blanks_around_any_other_setting_are_left_off(around):
         "https://ehpc.example",
         "https://ecs.example",
     )
-    assert found.grace_seconds == 3.0
+    assert (found.grace_seconds, found.scheduler_seconds) == (3.0, 7.0)
     assert found.credentials_source.startswith("profile 'work' ")
 
 

@@ -130,6 +130,7 @@ PREVIEW = (
     ("ehpc-nodes", "ECS", "DescribeInstances", "by owner tag, and by id"),
     ("ehpc-nodes", "E-HPC", "ListImages", ""),
     ("ehpc-nodes", "E-HPC", "ListClusters", "nodes of the VPC's other clusters"),
+    ("ehpc-nodes", "E-HPC", "GetAutoScaleConfig", "whether scale-in removes idle nodes"),
     ("ehpc-nodes", "engine", "findings, or what happens", ""),
 )
 ATTACH = (
