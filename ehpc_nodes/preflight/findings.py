@@ -40,6 +40,7 @@ def findings(snapshot: Snapshot, desired: Desired, changes: Changes) -> list[Fin
     found += _of_host_names(snapshot, changes)
     found += _of_members(snapshot, desired, changes)
     found += _of_jobs(snapshot, desired, changes)
+    found += _of_scaling(snapshot, desired, changes)
     return found
 
 
@@ -90,8 +91,7 @@ def _of_queue(snapshot: Snapshot, desired: Desired, changes: Changes) -> Iterabl
     if not desired.job_queue:
         return
     names = [queue.queue_name for queue in snapshot.queues or ()]
-    queue = next((q for q in snapshot.queues or () if q.queue_name == desired.job_queue), None)
-    if snapshot.queues is not None and queue is None:
+    if snapshot.queues is not None and desired.job_queue not in names:
         import difflib  # late: seldom needed
 
         near = difflib.get_close_matches(desired.job_queue, names, n=3, cutoff=0.4)
@@ -106,12 +106,6 @@ def _of_queue(snapshot: Snapshot, desired: Desired, changes: Changes) -> Iterabl
             "job_queue",
             f"which nodes are in queue {desired.job_queue!r} can't be seen: give the access key's RAM user the"
             f" permission {permission('ListNodesByQueue')}, or leave job_queue out",
-        )
-    if queue and queue.enable_auto_grow:
-        yield Finding(
-            "job_queue",
-            f"queue {desired.job_queue!r} grows and shrinks by itself: E-HPC may take nodes out of it",
-            warning=True,
         )
 
 
@@ -399,3 +393,19 @@ def _of_jobs(snapshot: Snapshot, desired: Desired, changes: Changes) -> Iterable
         told = [f"{snapshot.name(i)} {nodes[i].runs(snapshot.jobs or ())}" for i in busy]
         text = f"{_BUSY[desired.busy_nodes]}: {listed(told, between='; ')}"
         yield Finding("busy_nodes", text, warning=True)
+
+
+def _of_scaling(snapshot: Snapshot, desired: Desired, changes: Changes) -> Iterable[Finding]:
+    """Nodes that come to a queue whose idle nodes scale-in takes: one finding for all."""
+    scaling = snapshot.scaling
+    if scaling is None or not scaling.shrinks(desired.job_queue):
+        return
+    taken = sorted({*changes.attach, *changes.adopt} - scaling.excluded)
+    if taken:
+        where = f"queue {desired.job_queue!r}" if desired.job_queue else "the cluster"
+        yield Finding(
+            "instance_ids",
+            f"{where} scales in: E-HPC removes nodes that are idle for {scaling.idle_minutes} minutes. To keep these, add"
+            f" them to ExcludeNodes of the cluster's auto scaling: {listed(taken, between=',')}",
+            warning=True,
+        )

@@ -49,6 +49,7 @@ class Snapshot:
         in_queue: the nodes of the wanted queue.
         elsewhere: nodes of the region's other clusters in the same VPC, with their cluster.
         jobs: those that run on the nodes to detach.
+        scaling: of the cluster; read where nodes come.
     """
 
     cluster: responses.Cluster | None = None
@@ -60,6 +61,7 @@ class Snapshot:
     images: dict[str, ImageFacts] | None = None
     elsewhere: dict[str, str] = field(default_factory=dict)
     jobs: list[responses.Job] | None = None
+    scaling: responses.AutoScaleConfig | None = None
     notes: list[Finding] = field(default_factory=list)
 
     @property

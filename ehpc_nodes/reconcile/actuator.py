@@ -210,7 +210,8 @@ class Actuator:
         identity = self.observer.identity
         reference = Reference(UNKNOWN, identity.cluster_id, self.generation, identity.run)
         self._tag(ids, lambda _: str(reference))
-        self.untagged.update(ids)
+        written = ((i, self._reference(i)) for i in ids)
+        self.untagged.update(i for i, read in written if read and read.uid == UNKNOWN)
 
     def untag(self, ids: Sequence[str]) -> None:
         """Remove both owner tags; looked at right before.
@@ -268,11 +269,16 @@ class Actuator:
         except EhpcError as error:
             if may_have_acted(error):
                 self._unanswered("AddExistedNodes", batch, error, before)
-            elif _is_refusal(error):
+            elif _is_refusal(error) and not any(map(self._may_be_sent, batch)):
                 ledger.fail_by(batch, error)
                 return
             raise
         self._note("AddExistedNodes", batch, accepted, before=before)
+
+    def _may_be_sent(self, instance_id: str) -> bool:
+        """Whether an earlier call of this run got no answer: that a later one is refused tells nothing about it."""
+        earlier = self.observer.ledger.latest("AddExistedNodes", instance_id)
+        return earlier is not None and not earlier.answered
 
     def _detach(self, ids: Sequence[str]) -> None:
         self.reporter.status(f"detaching {counted(len(ids), 'node')}")

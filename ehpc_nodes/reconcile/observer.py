@@ -117,6 +117,7 @@ class Observer:
     _begun: float = math.inf
     _ended: float = math.inf
     _look_began: float = -math.inf
+    _elsewhere_ended: float = -math.inf
     _own_tasks: frozenset[str] = frozenset()
     _unnamed: frozenset[str] = frozenset()
     _named: dict[str, responses.Task] = field(default_factory=dict)
@@ -176,9 +177,15 @@ class Observer:
         else:
             spans.pop(instance_id, None)
 
-    def is_fresh(self, ids: Iterable[str]) -> bool:
-        """Whether each was looked at in the last seconds, and since the latest write that may have changed it."""
+    def is_fresh(self, ids: Iterable[str], *, elsewhere: bool = False) -> bool:
+        """Whether each was looked at in the last seconds, and since the latest write that may have changed it.
+
+        Args:
+            elsewhere: whether the other clusters of the VPC had to be read as lately.
+        """
         oldest = self.clock.now() - FRESH
+        if elsewhere and self._elsewhere_ended < oldest:
+            return False
         return all(self._looked.get(i, -math.inf) >= oldest for i in ids)
 
     def read_cluster(self, since: float | None = None) -> None:
@@ -304,6 +311,7 @@ class Observer:
                 since,
             ),
         )
+        self._elsewhere_ended = self.clock.now()
         if found is not None:
             self.elsewhere, self.unlisted = found
 
@@ -361,6 +369,12 @@ class Observer:
     def runs(self, instance_id: str) -> str:
         """What a node runs by the last reads, for people."""
         return self.last_nodes[instance_id].runs(self.jobs or ())
+
+    def read_scaling(self) -> responses.AutoScaleConfig | None:
+        """GetAutoScaleConfig: for texts alone."""
+        lost = "whether scale-in takes idle nodes is not known"
+        make = self.cloud.get_auto_scale_config
+        return self._optional("scaling", "instance_ids", lost, make, None)
 
     def _optional(
         self,
@@ -499,7 +513,7 @@ class Observer:
             claimed=instance_id in self.claimed,
             planned=None if self.planned is None else instance_id in self.planned,
             tag=tag,
-            generation=self._generation(reference, tag),
+            generation=self._generation(instance_id, reference, tag),
             former_name=instance is not None and owner_name(instance) != self.identity.name,
             for_other_cluster=reference is not None
             and reference.cluster_id != self.identity.cluster_id,
@@ -562,10 +576,11 @@ class Observer:
             return Tag.NONE
         return Tag.SAME_NAME if uid or not name else Tag.MINE
 
-    def _generation(self, reference: Reference | None, tag: Tag) -> Generation:
+    def _generation(self, instance_id: str, reference: Reference | None, tag: Tag) -> Generation:
         if reference is None:
             return Generation.NONE
-        if tag is Tag.MINE and reference.run == self.identity.run and self.identity.run:
+        written = instance_id in self.ledger.tagged
+        if tag is Tag.MINE and written and reference.run == self.identity.run:
             return Generation.THIS_RUN
         if reference.leaving:
             return Generation.LEAVING

@@ -33,11 +33,11 @@ from .ledger import Ledger
 from .observer import FRESH, Identity, Observer, Wanted
 from .owner_tags import NAME_KEY, new_run, new_uid, reference_of
 from .phases import Owner, Phase
-from .plan import Action, Decision, Plan, Rules
+from .plan import Action, Decision, Kept, Plan, Rules, kept_as
 from .planning import changes_of, owner_findings
 from .ports import Cloud, NoOtherResources, OtherResources, Reporter
 from .reconciler import STUCK_UNWANTED, Reconciler, not_listed, waits_for_jobs
-from .result import build_state, ended_by, exceptions, node_state, queues_of, reasons
+from .result import build_state, called, ended_by, exceptions, node_state, queues_of, reasons
 
 #: For what is only planned.
 NO_INPUTS = Inputs.model_construct(cluster_id="", region="", instance_ids=[])
@@ -264,6 +264,8 @@ class Operations:
         """What only a preview tells."""
         observer.read_jobs(changes.detach)
         snapshot.jobs = observer.jobs
+        if changes.attach or changes.adopt:
+            snapshot.scaling = observer.read_scaling()
 
     def _planned(
         self, observer: Observer, plan: Plan, snapshot: Snapshot, desired: Desired
@@ -401,7 +403,6 @@ class Operations:
 
     def _untag(self, observer: Observer, reconciler: Reconciler, *, quietly: bool = False) -> None:
         """Remove the owner tags of what is free, after a look whose tags they are by now; that they stay is a warning."""
-        under_way = {Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.STUCK}
         ids = [
             i
             for i, d in reconciler.decisions.items()
@@ -409,7 +410,7 @@ class Operations:
             or (
                 i in observer.ledger.tagged
                 and d.action is not Action.KEEP
-                and d.phase not in under_way
+                and kept_as(d) is not Kept.ATTACHING
             )
         ]
         if not ids or quietly:
@@ -486,6 +487,7 @@ class Operations:
         for note in observer.notes:
             self.reporter.warning(note.reason)
         state = self._state(reconciler, look=True)
+        self._report_scaled_in(observer, saved)
         if not state.instance_ids:
             return None
         kept = {"task_id": saved.task_id, "request_id": saved.request_id, "tasks": saved.tasks}
@@ -496,6 +498,24 @@ class Operations:
                 "failed": exceptions(state.nodes, state.instance_ids),
             }
         )
+
+    def _report_scaled_in(self, observer: Observer, saved: State) -> None:
+        """Say of nodes that are gone that scale-in may have taken them."""
+        nodes = saved.nodes.items()
+        lost = {i: n for i, n in nodes if i not in observer.nodes and n.confirmed_at}
+        scaling = observer.read_scaling() if lost else None
+        if scaling is None:
+            return
+        gone = [
+            called(i, saved)
+            for i, n in lost.items()
+            if scaling.shrinks(n.queue) and i not in scaling.excluded
+        ]
+        if gone:
+            self.reporter.info(
+                f"scale-in may have removed {listed(gone)}: in this queue it takes nodes that are idle for"
+                f" {scaling.idle_minutes} minutes, unless ExcludeNodes names them"
+            )
 
     def read_nodes(self, wanted: State) -> State:
         """The nodes of the state, or all compute nodes where it names none; for reading only.

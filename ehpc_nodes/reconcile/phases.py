@@ -105,7 +105,7 @@ def _sent_or_pending(f: Facts) -> bool:
     return f.sent is Call.UNANSWERED or f.pending
 
 
-def _only_runs(f: Facts) -> bool:
+def only_runs(f: Facts) -> bool:
     """Pending, and the only evidence is that it runs."""
     unsent = f.sent is Call.NONE and f.pending
     return unsent and f.node is NodeIs.ABSENT and f.task is TaskIs.NONE and f.awake
@@ -197,9 +197,7 @@ PHASES: tuple[PhaseRow, ...] = (
         Phase.STUCK,
         "pending, and the only evidence is that it runs: for ten minutes, or the state says that this was waited for",
         lambda f, _: (
-            _only_runs(f)
-            and (f.awake_for >= LONGEST_HIDDEN or f.known_stuck)
-            and not f.unnamed_task
+            only_runs(f) and (f.awake_for >= LONGEST_HIDDEN or f.known_stuck) and not f.unnamed_task
         ),
     ),
     (

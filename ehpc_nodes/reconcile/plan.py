@@ -9,7 +9,7 @@ from enum import Enum
 from ehpc_nodes.models import BusyNodes
 
 from .facts import Call, EcsIs, Facts, NodeIs, Saved, Tag, TaskIs, Verdict
-from .phases import Owner, Phase, owner_of, phase_of
+from .phases import Owner, Phase, only_runs, owner_of, phase_of
 
 #: How often a write is tried; the next failure is the instance's.
 TRIES = 3
@@ -295,7 +295,11 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
     yield Step.ADOPT, where(A.ADOPT, A.RENEW)
     yield (
         Step.SETTLE,
-        tuple(i for i in going if decisions[i].facts.pending),
+        tuple(
+            i
+            for i in going
+            if decisions[i].facts.pending and decisions[i].facts.ecs is not EcsIs.NOT_FOUND
+        ),
     )
     if any(d.bound for d in decisions.values()):
         clearing = plan.in_the_way
@@ -338,7 +342,7 @@ def kept_as(decision: Decision) -> Kept:
         return Kept.NOTHING
     kept = TABLE[decision.phase].kept
     if decision.phase is Phase.FAILED and f.node is NodeIs.ABSENT:
-        return Kept.NOTHING
+        return Kept.ATTACHING if only_runs(f) else Kept.NOTHING
     if decision.phase is Phase.PREPARED and f.sent is Call.NONE:
         return Kept.NOTHING
     if kept is Kept.AS_IT_WAS and f.saved is Saved.NO:

@@ -221,7 +221,7 @@ class Reconciler:
 
     def _wait_for(self, ids: Collection[str]) -> None:
         if self.deadline.passed:
-            raise WaitTimeoutError(f"waiting for {listed(ids)}", self.deadline.elapsed)
+            raise WaitTimeoutError(f"waiting for {listed(sorted(ids))}", self.deadline.elapsed)
         self.pacing.sleep(self.pacing.grown())
 
     def _may_untag(self, instance_id: str) -> bool:
@@ -366,10 +366,11 @@ class Reconciler:
         try:
             if following.step not in WRITES:
                 self._wait(following)
-            elif self.observer.is_fresh(following.ids):
+                return
+            before = following.step in BEFORE_ATTACH  # then the next step's are read with it
+            if self.observer.is_fresh(following.ids, elsewhere=before):
                 self._write(following)
             else:
-                before = following.step in BEFORE_ATTACH  # then the next step's are read with it
                 bound = [i for i in self._active if before and self.decisions[i].bound]
                 self.look({*following.ids, *bound}, elsewhere=before)
         except UNREAD as error:
@@ -441,7 +442,7 @@ class Reconciler:
             return
         if whole:
             elsewhere = any(decisions[i].facts.for_other_cluster for i in whole)
-            observer.look(whole, elsewhere=elsewhere)
+            self.look(whole, elsewhere=elsewhere)
             return
         stopping = [i for i in ids if decisions[i].phase is Phase.STOPPING]
         if stopping:

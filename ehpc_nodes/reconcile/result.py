@@ -95,7 +95,8 @@ def _node_state(
             return before or NodeState()
         node = last
     if node is None:
-        status = STUCK if decision.phase is Phase.STUCK else ATTACHING
+        stuck = decision.phase in {Phase.STUCK, Phase.FAILED}
+        status = STUCK if stuck else ATTACHING
         return NodeState(status=status, image_id=_image_before(instance, before))
     address = instance.private_ip if instance else ""
     settled = decision.phase is Phase.ATTACHED

@@ -199,6 +199,7 @@ OTHERS = {
     "the cluster's image, not to be seen": lambda: plan(without("DescribeCluster")).findings[1:],
     "a queue's nodes, not to be seen": queue_not_seen,
     "jobs that cannot be read": jobs_not_seen,
+    "scale-in that cannot be read": lambda: plan(without("GetAutoScaleConfig")).findings,
     "listed by two resources": lambda: of_second([1], [1]),
     "a host name in two resources": lambda: of_second([1], [3]),
     "detached in this run by another resource": lambda: of_second([1], [1], detaches),

@@ -404,12 +404,12 @@ def test_arguments_that_are_not_known_before_the_update(cloud, stack_on):
 
 def test_warnings_stand_on_the_row_and_hinder_nothing(cloud, stack_on):
     it = cloud()
-    it.emulator.world.clusters[CLUSTER].queues["gpu"].auto_grow = True
+    it.emulator.world.clusters[CLUSTER].queues["gpu"].auto_shrink = True
     it.emulator.world.instances[ids(2)[0]].instance_type = "ecs.g6.large"
     stack = stack_on(it)
     declare(stack, 1, 2, job_queue="gpu")
     preview = stack.preview()
-    assert any("grows and shrinks by itself" in text for text in preview.messages("warning"))
+    assert any("queue 'gpu' scales in" in text for text in preview.messages("warning"))
     assert any(
         "several types (ecs.c5.large, ecs.g6.large)" in t for t in preview.messages("warning")
     )

@@ -20,7 +20,7 @@ EQUIVALENT = {
     "PHASES 15 ": "other statuses of the instance",
     "TABLE FAILED.unwanted": "FAILED is the same in all columns, and read from the first",
     "TABLE FAILED.destroy": "as above",
-    "_only_runs: dropped: f.awake": "only what is awake has been so for long",
+    "only_runs: dropped: f.awake": "only what is awake has been so for long",
     "_is_gone_for_good: dropped: f.node is": "the absence of a node that is there does not count",
     "Plan: dropped: d.phase in LEAVING": "what is not detached is not in this step",
     "Plan: dropped: not d.wanted": "wanted ones are waited for in the same step",

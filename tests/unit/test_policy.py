@@ -57,8 +57,6 @@ def everything(allowed):
         attempt(lambda: bench.operations().destroy(state))
     system = {"image_id": "centos_7_02.vhd", "image_owner_alias": "system"}
     attempt(lambda: bench.up(4, **system))
-    cloud = bench.operations().cloud
-    attempt(lambda: cloud.get_auto_scale_config(CLUSTER))
     return told, bench.said.warnings, bench
 
 

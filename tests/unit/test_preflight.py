@@ -39,8 +39,17 @@ def cluster(**changes):
     return spoil
 
 
-def auto_grow(bench):
-    bench.emulator.world.clusters[CLUSTER].queues["gpu"].auto_grow = True
+def scales_in(*excluded, **queues):
+    """The cluster scales in; these queues do as they say."""
+
+    def spoil(bench):
+        cluster = bench.emulator.world.clusters[CLUSTER]
+        cluster.auto_scale.shrink = True
+        cluster.auto_scale.exclude_nodes = [*excluded]
+        for name, shrinks in queues.items():
+            cluster.queues[name].auto_shrink = shrinks
+
+    return spoil
 
 
 def forbidden(action):
@@ -321,11 +330,24 @@ ROWS: dict[str, Any] = {
         "job_queue",
         f"queue 'workk' does not exist in {CLUSTER}: did you mean workq?",
     ),
-    "a queue that grows": (
-        auto_grow,
-        {"job_queue": "gpu"},
-        "job_queue",
-        "queue 'gpu' grows and shrinks by itself: E-HPC may take nodes out of it",
+    "a queue that scales in": (
+        scales_in("i-old", workq=False),
+        {"wanted": [ONE, TWO], "job_queue": "gpu"},
+        "instance_ids",
+        (
+            "queue 'gpu' scales in: E-HPC removes nodes that are idle for 6 minutes. To keep these, add them to"
+            f" ExcludeNodes of the cluster's auto scaling: {ONE},{TWO}"
+        ),
+        True,
+    ),
+    "a cluster that scales in": (
+        scales_in(ONE, gpu=False),
+        {"wanted": [ONE, TWO]},
+        "instance_ids",
+        (
+            "the cluster scales in: E-HPC removes nodes that are idle for 6 minutes. To keep these, add them to"
+            f" ExcludeNodes of the cluster's auto scaling: {TWO}"
+        ),
         True,
     ),
     "no consent": (
@@ -454,6 +476,30 @@ ROWS: dict[str, Any] = {
         "image m-bp1own is Deleting, not Available",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("spoil", "queue"),
+    [
+        (scales_in(ONE, TWO), ""),
+        (scales_in(gpu=False), "gpu"),
+        (cluster(status="running"), ""),
+    ],
+)
+def test_where_scale_in_takes_no_node_there_is_nothing_to_say(spoil, queue):
+    bench = Bench(attached=(2,))
+    spoil(bench)
+    assert plan(bench, [ONE, TWO], job_queue=queue).findings == []
+    assert len(bench.calls("GetAutoScaleConfig")) == 1
+
+
+def test_scale_in_is_read_only_where_nodes_come():
+    bench = Bench()
+    saved = bench.up(1, 2)
+    scales_in()(bench)
+    plan(bench, [ONE], saved, job_queue="gpu")
+    assert bench.calls("GetAutoScaleConfig") == []
+    assert bench.calls("SetAutoScaleConfig") == []
 
 
 GROUPED = {

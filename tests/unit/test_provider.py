@@ -285,10 +285,10 @@ def test_a_marketplace_image_that_is_not_known_yet_is_not_warned_of_without_its_
 
 
 def test_warnings_are_said_and_hinder_nothing(rig, capsys):
-    rig.emulator.world.clusters[CLUSTER].queues["gpu"].auto_grow = True
+    rig.emulator.world.clusters[CLUSTER].queues["gpu"].auto_shrink = True
     assert rig.check(job_queue="gpu").failures == []
     assert (
-        "job_queue: queue 'gpu' grows and shrinks by itself: E-HPC may take nodes out of it"
+        "instance_ids: queue 'gpu' scales in: E-HPC removes nodes that are idle for 6 minutes"
         in capsys.readouterr().out
     )
 

@@ -55,6 +55,37 @@ def test_what_was_detached_by_hand_leaves_the_state_within_seconds():
     assert bench.operations().refresh(state) is None
 
 
+def test_of_nodes_that_are_gone_a_refresh_says_that_scale_in_may_have_removed_them():
+    bench = Bench(4)
+    state = bench.up(1, 2, 3, job_queue="gpu")
+    bench.emulator.world.clusters[CLUSTER].queues["gpu"].auto_shrink = True
+    bench.emulator.world.clusters[CLUSTER].auto_scale.exclude_nodes = ids(2, 3)
+    age(bench)
+    bench.emulator.outside.detach(iid(2))
+    assert bench.operations().refresh(state).instance_ids == ids(3)
+    (told,) = [text for text in bench.said.infos if "scale-in" in text]
+    assert told == (
+        f"scale-in may have removed compute1 ({iid(1)}): in this queue it takes nodes that are idle for 6 minutes,"
+        " unless ExcludeNodes names them"
+    )
+    assert len(bench.calls("GetAutoScaleConfig")) == 1
+
+
+@pytest.mark.parametrize("forbidden", [False, True])
+def test_a_refresh_reads_nothing_of_scale_in_where_no_node_is_gone_and_needs_no_permission(
+    forbidden,
+):
+    bench = Bench(4)
+    state = bench.up(1, 2)
+    age(bench)
+    if forbidden:
+        bench.fault("error", "GetAutoScaleConfig", **FORBIDDEN)
+        bench.emulator.outside.detach(iid(1))
+    assert bench.operations().refresh(state).instance_ids == (ids(2) if forbidden else ids(1, 2))
+    assert len(bench.calls("GetAutoScaleConfig")) == forbidden
+    assert bench.said.warnings == []
+
+
 def test_a_list_that_lags_behind_an_attach_is_waited_for():
     """The state does not know the node as settled for longer than the grace period."""
     bench = Bench(3, list_lag={"seconds": 20})

@@ -866,3 +866,51 @@ def test_what_a_killed_run_sent_is_not_sent_again_while_its_disk_is_replaced(sec
     with suppress(EhpcError):
         bench.up(1, 2, stop_running=True)
     assert_sent_once(bench, 1, 2)
+
+
+def test_the_other_clusters_are_read_again_before_a_call_that_was_waited_for():
+    """What a killed run has prepared is waited for; meanwhile a colleague attaches it to another cluster."""
+    bench = Bench(3)
+    killed(bench, 1, after="TagResources")
+    other = Cluster("ehpc-hz-other", VPC, IMAGE, "CentOS_7.6_64", status="running")
+    bench.emulator.world.clusters[other.id] = other
+
+    def colleague():
+        bench.emulator.outside.attach(iid(1), other.id)
+        bench.emulator.outside.stop(iid(1))
+
+    bench.clock.at(20, colleague)
+    with pytest.raises(EhpcError, match=r"it appeared in cluster ehpc-hz-other"):
+        bench.up(1)
+    assert bench.writes() == []
+    assert bench.harm.double_attach == []
+
+
+def test_a_stuck_instance_stays_in_the_state_when_others_were_attached():
+    """Stopped by the next run, it would be attached a second time while its first attach goes on."""
+    bench = Bench(4, task_listed=False, nodes_listed="at_end")
+    state = bench.up(3)
+    bench.emulator.world.knobs.task_pace = Pace("never")
+    killed(bench, 1, 3, before=state, after="AddExistedNodes")
+    bench.emulator.world.knobs.task_pace = Pace()
+    with pytest.raises(IncompleteError, match="may have been sent by an interrupted run") as told:
+        bench.up(1, 2, 3, before=state, stop_running=True)
+    state = told.value.state
+    words = {i: node.status for i, node in state.nodes.items()}
+    assert words == {iid(1): "stuck", iid(2): "running", iid(3): "running"}
+    with pytest.raises(IncompleteError, match="stop the instance"):
+        bench.up(1, 2, 3, before=state, stop_running=True)
+    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
+    assert bench.calls("StopInstances") == []
+
+
+def test_a_refused_repeat_says_nothing_about_the_call_before_it():
+    """The first call got no answer, and nothing shows it for the grace period: it may have been accepted."""
+    bench = Bench(3)
+    state = bench.up(3)
+    bench.fault("reset_before", "AddExistedNodes")
+    bench.fault("error", "AddExistedNodes", status=400, code="InvalidParams", times=None)
+    with pytest.raises(IncompleteError, match="InvalidParams") as told:
+        bench.up(1, 3, before=state)
+    assert told.value.state.nodes[iid(1)].status == "attaching"
+    assert bench.owners == dict.fromkeys(ids(1, 3), OWNER)
