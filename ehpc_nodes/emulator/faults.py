@@ -1,16 +1,27 @@
-"""Scripted misfortune: rules that say which call goes wrong, and how.
+"""Faults: rules that decide which call fails, and how.
 
-A rule is a mapping: `kind`, `action` (a name or `*`), `after` (skip that many matching calls),
-`times` (how often it fires; default 1, null for ever), `instance` (only calls that name this
-instance id or host name), `off` (it waits to be switched on), and the options of its kind:
+A rule is a mapping: `kind`, `action` (a name or `*`), `after` (so many matching calls pass first), `times` (how often it
+strikes; default 1, null for always), `instance` (only calls that name this instance id or host name), `off` (it waits to
+be switched on), and the options of its kind:
 
-throttle: retry_after (ms) · error, error_after: status, code, message · reset_before,
-reset_after · lost: seconds · slow: seconds · garbage: body, content_type, status, after_effect ·
-truncated · half_page · unknown_status: word · redirect: location · fail_nodes: instances or
-count, status (exception or absent), task_status, errors · task_never_ends
+- `throttle`: Throttling.User; nothing is done. Options: `retry_after` (ms).
+- `error`: an error; nothing is done. Options: `status`, `code`, `message`.
+- `error_after`: the call takes effect, the answer is an error. Options: `status`, `code`, `message`.
+- `reset_before`: the connection breaks; nothing is done.
+- `reset_after`: the call takes effect, then the connection breaks.
+- `lost`: the call takes effect; silence, then the connection closes. Options: `seconds`.
+- `slow`: the answer comes late. Options: `seconds`.
+- `garbage`: another server answers. Options: `body`, `content_type`, `status`, `after_effect`.
+- `truncated`: half of the answer arrives.
+- `half_page`: the second half of a list is missing.
+- `unknown_status`: list entries have an unknown status. Options: `word`.
+- `redirect`: the answer is a redirect. Options: `location`.
+- `fail_nodes`: the call is accepted, then nodes of its task fail. Options: `instances` or `count`, `status` (exception or
+  absent), `task_status`, `errors`.
+- `task_never_ends`: the call's task stays open.
 
-The first rule that ends a call hides it from the ending rules after it, so that rules in a row
-act one after the other; slow, fail_nodes and task_never_ends go together with any other.
+The first rule that ends a call hides it from the ending rules after it, so that rules in a row act one after the other;
+slow, fail_nodes and task_never_ends combine with any other.
 """
 
 from __future__ import annotations
