@@ -64,7 +64,7 @@ check: venv ## the same, the quick unit tests and the docs' site
 	@$(MAKE) --no-print-directory -j2 lint quick
 
 quick: venv
-	$(BIN)/python -m pytest -q -n $(CORES) tests/unit tests/docs/test_site.py tests/docs/test_pictures.py \
+	$(BIN)/python -m pytest -q -n $(CORES) --dist loadgroup tests/unit tests/docs/test_site.py tests/docs/test_pictures.py \
 		-m 'not slow and not long' $(PYTEST_ARGS)
 
 SEAM = $(LOWEST)/bin/python -m pytest -q -n $(WORKERS) tests/engine -m 'seam and not long' $(PYTEST_ARGS)

@@ -35,6 +35,7 @@ def test_it_is_stopped_then_tagged_then_sent_with_image_alias_and_queue():
     assert {n.queue for n in state.nodes.values()} == {"gpu"}
 
 
+@pytest.mark.slow
 def test_201_instances_are_all_tagged_first_and_sent_in_three_calls():
     bench = Bench(201)
     bench.up(*range(1, 202))
@@ -81,6 +82,7 @@ def test_a_stop_that_is_refused_for_one_instance_names_it():
 # -- a call without an answer --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("knobs", [{}, HIDDEN], ids=["shown", "hidden"])
 def test_an_accepted_call_whose_answer_is_lost_is_not_sent_again(knobs):
     """The evidence of one instance stands for the whole call."""
@@ -119,6 +121,7 @@ def test_a_new_task_that_names_nobody_may_be_the_calls():
     assert bench.calls("AddExistedNodes") == ["AddExistedNodes"] * 2
 
 
+@pytest.mark.slow
 def test_what_is_undecided_at_the_deadline_is_kept_as_being_attached_and_told():
     bench = Bench(3, pace={"seconds": 600}, **HIDDEN)
     bench.fault("reset_after", "AddExistedNodes")

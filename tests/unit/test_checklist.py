@@ -93,6 +93,7 @@ def test_06_half_a_list_does_not_make_an_absence():
     assert bench.operations().refresh(state).instance_ids == ids(1, 2, 3)
 
 
+@pytest.mark.slow
 def test_07_what_only_runs_for_ten_minutes_is_stuck_and_not_free():
     bench = Bench(
         2, pace="never", nodes_listed="at_end", task_listed=False, instances_start="at_acceptance"

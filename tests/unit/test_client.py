@@ -125,6 +125,7 @@ def tagged_world(number):
     return world
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "calls"),
     [

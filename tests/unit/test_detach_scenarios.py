@@ -27,6 +27,7 @@ def paced(bench, **pace):
 # -- what is sent --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_201_nodes_go_in_three_calls_are_untagged_and_not_released():
     bench = Bench(201)
     state = attached(bench, *range(1, 202))
@@ -72,6 +73,7 @@ def test_a_node_that_is_being_taken_away_is_waited_for_and_sent_only_where_it_co
     assert (iid(1) in sent) == comes_back
 
 
+@pytest.mark.slow
 def test_a_list_that_lags_less_than_the_grace_period_is_waited_for():
     bench = Bench(3, list_lag={"seconds": 20})
     state = bench.up(1, 2)
@@ -110,6 +112,7 @@ def test_a_detach_that_had_no_effect_is_sent_again_after_the_grace_period_three_
     assert bench.nodes == {} == bench.owners
 
 
+@pytest.mark.slow
 def test_a_refused_batch_is_told_at_once_and_keeps_no_other_from_being_detached():
     bench = Bench(150)
     state = attached(bench, *range(1, 151))

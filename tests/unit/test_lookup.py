@@ -326,6 +326,7 @@ def test_an_error_in_a_program_is_pulumi_s_too():
     assert type(caught.value).__name__ == "NoRegionError"
 
 
+@pytest.mark.slow
 def test_a_script_doesn_t_load_pulumi():
     program = (
         "import sys\nfrom ehpc_nodes import errors, lookup\n"

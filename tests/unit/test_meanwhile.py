@@ -102,6 +102,7 @@ def test_a_call_that_is_repeated_keeps_to_the_time_limit():
         assert bench.clock.now() - began <= 31
 
 
+@pytest.mark.slow
 def test_no_batch_is_sent_after_the_time_limit():
     bench = Bench(250)
     bench.fault("slow", "AddExistedNodes", seconds=40, times=None)
@@ -298,6 +299,7 @@ def test_nothing_is_detached_without_the_permission_to_describe_instances():
     assert bench.writes() == ["AddExistedNodes"]
 
 
+@pytest.mark.slow
 def test_of_a_second_batch_that_is_repeated_what_runs_jobs_stays_in_the_state(monkeypatch):
     """It conflicts, and one of its nodes runs jobs by then."""
     bench = Bench(160)
@@ -393,6 +395,7 @@ def test_an_accepted_detach_whose_answer_has_another_form_is_looked_after():
     assert bench.calls("DeleteNodes") == ["DeleteNodes"]
 
 
+@pytest.mark.slow
 def test_a_second_batch_whose_answer_has_another_form_does_not_lose_the_first():
     bench = Bench(150)
     bench.fault("garbage", "AddExistedNodes", body='{"TaskId": {}}', after=1, **ODD)

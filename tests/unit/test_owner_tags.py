@@ -91,6 +91,7 @@ def test_different_resources_have_different_owner_names(different):
     assert len({name_of(urn) for urn in different}) == len(different)
 
 
+@pytest.mark.slow
 @given(words, words, names, names)
 def test_names_that_differ_only_at_their_end_have_different_owner_names(stack, project, start, end):
     urn = urn_of(stack, project, [], start * 12 + end)

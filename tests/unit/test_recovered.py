@@ -44,6 +44,7 @@ def interrupted(bench, *numbers, before=None):
     return told.value.state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", HIDDEN)
 def test_a_refresh_keeps_what_is_still_being_attached(how):
     bench = hidden(how)
@@ -56,6 +57,7 @@ def test_a_refresh_keeps_what_is_still_being_attached(how):
     assert bench.harm.double_attach == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", HIDDEN)
 def test_a_destroy_waits_for_what_is_still_being_attached(how):
     bench = hidden(how)
@@ -66,6 +68,7 @@ def test_a_destroy_waits_for_what_is_still_being_attached(how):
     assert bench.writes() == ["AddExistedNodes", "DeleteNodes"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", HIDDEN)
 def test_an_update_detaches_what_is_still_being_attached_and_not_wanted_any_more(how):
     bench = hidden(how)
@@ -85,6 +88,7 @@ def test_where_tags_are_forbidden_nothing_is_stopped_or_sent():
     assert bench.writes() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refused", [1, 2])
 def test_what_a_killed_run_sent_is_not_sent_again_where_a_look_at_the_tags_is_refused(refused):
     """By the tag first, by the ids second: the instances carry its tags whichever look shows them."""
@@ -195,6 +199,7 @@ def test_a_joined_task_that_fails_without_a_node_ends_the_wait():
     assert bench.clock.now() - began < 400
 
 
+@pytest.mark.slow
 def test_a_second_killed_run_does_not_take_the_tags_of_what_the_first_one_sent():
     """The third one sent it again."""
     bench = hidden("both")
@@ -267,6 +272,7 @@ def test_what_another_resource_tags_while_others_are_being_stopped_keeps_its_tag
     assert bench.owners == {iid(1): OWNER, iid(2): "project/other/nodes"}
 
 
+@pytest.mark.slow
 def test_what_somebody_attaches_while_a_lost_answer_is_resolved_is_not_sent():
     bench = Bench(150)
     bench.fault("reset_before", "AddExistedNodes")
@@ -377,6 +383,7 @@ def test_what_was_joined_keeps_its_tags_where_the_run_then_fails(action):
     assert sorted(bench.nodes) == (ids(2) if state else ids(1, 2))
 
 
+@pytest.mark.slow
 def test_a_rename_after_a_killed_update_sends_nothing_twice():
     bench = hidden("both")
     saved = bench.up(1)
@@ -571,6 +578,7 @@ def test_an_instance_that_was_tagged_and_that_nothing_shows_holds_an_up_up_for_t
     assert after.nodes[iid(1)].status == "stuck"
 
 
+@pytest.mark.slow
 def test_the_runs_after_it_do_not_wait_for_it_again():
     bench = Bench(4)
     state = bench.up(2, 3, before=left_tagged(bench))
@@ -585,6 +593,7 @@ def test_the_runs_after_it_do_not_wait_for_it_again():
     assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3, 4), 1)
 
 
+@pytest.mark.slow
 def test_a_destroy_does_not_leave_it_behind_untold():
     bench = Bench()
     saved = left_tagged(bench)
@@ -625,6 +634,7 @@ def test_of_two_stacks_that_tag_at_once_one_sends():
     assert bench.owners == {iid(1): "project/other/nodes"}
 
 
+@pytest.mark.slow
 def test_an_instance_that_is_just_being_stopped_as_the_error_asks_is_sent_anew():
     """Its task failed and left no node, unseen; «stop the instance; the next pulumi up attaches it»."""
     bench = Bench(3, instance_pace={"seconds": 50}, nodes_listed="at_end", **HIDDEN["unlisted"])
@@ -673,6 +683,7 @@ def test_without_the_permission_to_tag_a_run_sees_what_a_killed_one_sent():
     assert bench.harm.disk_replacements == {iid(1): 1}
 
 
+@pytest.mark.slow
 def test_what_takes_longer_than_a_run_waits_to_detach_it_stays_in_the_state():
     """E-HPC lists nothing of it, and the program doesn't want it any more."""
     bench = hidden("both")
@@ -706,6 +717,7 @@ def test_what_a_killed_run_sent_to_another_queue_is_moved(listed):
     assert {node.queue for node in state.nodes.values()} == {"gpu"}
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_sent_with_another_image_is_told():
     """In the preview where it has arrived, and at the latest by the run that waits for it."""
     own = {"image_id": "m-bp1own", "image_owner_alias": "self"}
@@ -778,6 +790,7 @@ def test_what_is_seen_to_have_another_image_keeps_its_tags():
     assert_sent_once(bench, 1, 2)
 
 
+@pytest.mark.slow
 def test_what_starts_while_another_instance_is_being_stopped_keeps_its_tags():
     """After the time in which a killed run's call would have been seen."""
     bench = hidden("both", instance_pace={"seconds": 60})
@@ -790,6 +803,7 @@ def test_what_starts_while_another_instance_is_being_stopped_keeps_its_tags():
     assert_sent_once(bench, 1, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["unnamed", "both"])
 def test_what_a_timed_out_run_sent_is_not_sent_again_while_its_disk_is_replaced(how, monkeypatch):
     """The state says that it is being attached; it has its new image, and is Stopped yet."""
@@ -803,6 +817,7 @@ def test_what_a_timed_out_run_sent_is_not_sent_again_while_its_disk_is_replaced(
     assert_sent_once(bench, 1, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("others", [(), (3,)], ids=["alone", "beside a node"])
 def test_the_refresh_before_an_update_forgets_nothing_whose_disk_is_being_replaced(
     others, monkeypatch
@@ -841,6 +856,7 @@ def test_what_is_in_mid_attach_when_a_refresh_looks_is_detached_where_it_is_not_
     assert sorted(bench.nodes) == (ids(3) if verb == "up" else [])
 
 
+@pytest.mark.slow
 def test_what_nothing_came_of_is_kept_by_a_refresh_and_resolved_by_the_next_run():
     """Stopped on the image that it had: only time shows that it was not just accepted."""
     for wanted in (1, 2):
@@ -858,6 +874,7 @@ def test_what_nothing_came_of_is_kept_by_a_refresh_and_resolved_by_the_next_run(
         assert sorted(bench.nodes) == sorted(bench.owners) == ids(*numbers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0, 20])
 def test_what_a_killed_run_sent_is_not_sent_again_while_its_disk_is_replaced(seconds, monkeypatch):
     bench = with_old_images()

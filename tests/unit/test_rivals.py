@@ -191,6 +191,7 @@ def test_what_a_namesake_in_another_backend_is_attaching_stays_its_own(listed, v
     assert bench.owners[iid(1)] == OWNER
 
 
+@pytest.mark.slow
 def test_what_a_namesake_is_attaching_and_this_program_lists_too_is_not_sent():
     bench = Bench(4, pace={"seconds": 300}, **HIDDEN)
     state = bench.up(2)
@@ -212,6 +213,7 @@ class Listing(NoOtherResources):
         return self.ids
 
 
+@pytest.mark.slow
 def test_a_node_that_is_given_away_while_it_is_being_attached_is_not_sent_again():
     """The first resource's time was up; the program then lists the instance in another one."""
     bench = Bench(4, pace={"seconds": 300}, **HIDDEN)
@@ -249,6 +251,7 @@ def tagged_and_sent_by_another(bench):
     cloud.add_existed_nodes(CLUSTER, ids(1), image=(IMAGE, "system"), queue="")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "knobs", [{"list_lag": {"seconds": 20}}, HIDDEN], ids=["listed late", "hidden"]
 )
@@ -285,6 +288,7 @@ def test_what_another_stack_has_tagged_and_sent_while_it_was_tried_whether_tags_
     assert bench.owners == {iid(1): RIVAL}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "knobs", [{"list_lag": {"seconds": 20}}, HIDDEN], ids=["listed late", "hidden"]
 )
@@ -301,6 +305,7 @@ def test_what_another_stack_sent_at_the_same_moment_is_not_sent_by_the_next_run_
     assert bench.harm.disk_replacements == {iid(1): 1}
 
 
+@pytest.mark.slow
 def test_what_another_stack_sent_at_the_same_moment_is_never_detached(monkeypatch):
     """Nobody knows whose it is: our tag replaced the other one. Where the program still lists it, it is adopted."""
     for numbers in ((2,), (1, 2)):

@@ -61,11 +61,13 @@ def test_a_failure_earlier_in_the_run_keeps_what_is_left_in_the_cluster():
     assert golden.next_of({"a": golden.COMES, "b": golden.GOES}, failed=True) == "ATTACHED a"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", CORNERS.values(), ids=CORNERS)
 def test_no_facts_break_a_rule_in_a_corner_that_matters(known):
     assert violations(each(**known)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [{}, {"wanted": False, "tag": Tag.MINE}], ids=["any", "mine"])
 def test_no_facts_of_a_sample_break_a_rule(known):
     assert violations(some(8_000, **known)) == {}
@@ -196,6 +198,7 @@ def step_is_right(decisions, hosts, failed, following):
     return fits and not too_early and late and moves_first and settled
 
 
+@pytest.mark.slow
 def test_the_order_of_steps_holds_in_any_plan():
     assert len(KINDS) > 100
     chance = random.Random(3)

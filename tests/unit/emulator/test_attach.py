@@ -174,6 +174,7 @@ def test_a_node_is_active_in_the_scheduler_with_the_end_of_its_task(make):
     assert (cloud.statuses()["i-1"], state(cloud)) == ("running", "active")
 
 
+@pytest.mark.slow
 def test_the_scheduler_may_take_its_time(make):
     cloud = make(scheduler_pace={"seconds": 30})
     cloud.add("i-1")

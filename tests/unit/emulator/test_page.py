@@ -227,6 +227,7 @@ JOBS = [
 ]
 
 
+@pytest.mark.slow
 def test_jobs_and_the_scheduler_s_word(make):
     cloud = make(lambda data: data["clusters"][0].update(jobs=JOBS))
     visitor = Visitor(cloud)
@@ -275,6 +276,7 @@ def test_what_goes_by_the_clock(world, expected):
     assert page_view.view(emulator)["by_clock"] is expected
 
 
+@pytest.mark.slow
 def test_tasks_with_their_steps(make):
     cloud = make(task_pace={"seconds": 8})
     task = cloud.add("i-1", "i-2").body["TaskId"]
@@ -291,6 +293,7 @@ def test_tasks_with_their_steps(make):
     assert Reader(visitor.page()).all("progress") == []
 
 
+@pytest.mark.slow
 def test_a_task_that_failed_says_what(visitor, cloud):
     cloud.fault("fail_nodes", instances=["i-2"], errors="No such disk.")
     cloud.add("i-1", "i-2")
@@ -298,6 +301,7 @@ def test_a_task_that_failed_says_what(visitor, cloud):
     assert "compute2: No such disk." in visitor.text()
 
 
+@pytest.mark.slow
 def test_the_journal(visitor, cloud):
     cloud.fault("throttle", "ListQueues")
     cloud.fault("lost", "SetQueue")
@@ -329,6 +333,7 @@ def test_the_account_of_harm(visitor, cloud):
     assert "1 Manager or login nodes touched harm" in visitor.text()
 
 
+@pytest.mark.slow
 def test_a_disk_replaced_twice_is_harm(visitor, cloud):
     cloud.add("i-1")
     cloud.ehpc("DeleteNodes", Instance=["i-1"], ReleaseInstance="false")
@@ -513,6 +518,7 @@ def test_tasks_are_ended_and_time_is_turned(make):
     assert cloud.emulator.world.tasks == {}
 
 
+@pytest.mark.slow
 def test_the_clock_is_offered_where_something_goes_by_it(visitor, cloud, monkeypatch):
     assert "Advance the clock" in visitor.text()  # a clock that stands still
     from ehpc_nodes.emulator import SystemClock

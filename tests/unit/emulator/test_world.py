@@ -117,6 +117,7 @@ data = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(data)
 def test_anything_else_is_refused_in_one_line(value):
     with contextlib.suppress(WorldError):
