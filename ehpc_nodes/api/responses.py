@@ -405,7 +405,7 @@ class Instance(Wire):
 
     @property
     def expires_at(self) -> float | None:
-        """When it expires, in seconds since 1970; None where that isn't told, as ``2026-12-05T16:00Z``."""
+        """When it expires, in seconds since 1970; None if it is not known. Written ``2026-12-05T16:00Z``."""
         try:
             return datetime.strptime(self.expired_time, "%Y-%m-%dT%H:%M%z").timestamp()
         except ValueError:

@@ -249,8 +249,8 @@ def _host_with_drift(node: NodeState, queue: str) -> str:
 
 
 def drift_messages(state: State, queue: str) -> list[str]:
-    """What a refresh says of nodes that aren't as wanted: ``compute3 (i-…) is stopped``; what the scheduler says of
-    the others is no drift.
+    """What a refresh says of nodes that aren't as wanted: ``compute3 (i-…) is stopped``; the scheduler's state
+    of the others is no drift.
     """
     told = []
     for instance_id, node in state.nodes.items():

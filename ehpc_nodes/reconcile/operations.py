@@ -468,7 +468,7 @@ class Operations:
             )
 
     def _report_inactive(self, reconciler: Reconciler) -> None:
-        """Say which nodes that this run attached the scheduler does not use."""
+        """Report nodes that this run attached and the scheduler does not use."""
         nodes, ledger = reconciler.observer.nodes, reconciler.ledger
         told = [
             f"{nodes[i].host_name} ({i}) is {nodes[i].state_in_sched}"
@@ -520,7 +520,7 @@ class Operations:
         )
 
     def _report_scaled_in(self, observer: Observer, saved: State) -> None:
-        """Say of nodes that are gone that scale-in may have taken them."""
+        """Report nodes that are gone, and that scale-in may have removed."""
         nodes = saved.nodes.items()
         lost = {i: n for i, n in nodes if i not in observer.nodes and n.confirmed_at}
         scaling = observer.read_scaling() if lost else None
