@@ -214,7 +214,7 @@ def test_what_was_joined_and_then_detached_by_hand_holds_nobody_up():
         bench = Bench(4, pace={"seconds": 60}, detached_instance_status="Running")
         state = joined(bench, 1, 2, before=bench.up(1))
         bench.emulator.outside.detach(iid(2))
-        bench.emulator.advance(100)
+        bench.emulator.advance(7 * 24 * 3600)
         began = bench.clock.now()
         state = bench.operations().refresh(state)
         assert state.instance_ids == ids(1)
