@@ -84,6 +84,10 @@ def in_this_process(
         patch.chdir(folder)
         # read from the environment when that library is loaded
         patch.setattr("alibabacloud_credentials.utils.auth_constant.HOME", environment["HOME"])
+        patch.setattr(
+            "alibabacloud_credentials.utils.auth_util.environment_ecs_metadata_disabled",
+            environment.get("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "false"),
+        )
         patch.setattr(sys, "argv", command)
         # or click takes pytest for the command's name
         patch.setattr(sys.modules["__main__"], "__package__", None, raising=False)
