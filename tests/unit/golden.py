@@ -326,6 +326,7 @@ PLANS: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
     ("ADOPT a b", {"b": ADOPTED, "a": RENEWED, "c@x": PENDING_GOES, "d@x": PREPARED}),
     ("SETTLE b", {"a": GOES, "b": PENDING_GOES, "c": PREPARED}),
     ("SETTLE b", {"a": KEPT, "b": PENDING_GOES}),
+    ("DETACH b", {"a": KEPT, "b": {**PENDING_GOES, "ecs": EcsIs.NOT_FOUND}}),
     ("CLEAR a", {"a@x": GOES, "b@x": PREPARED, "c@y": GOES}),
     ("CLEAR a", {"a@x": GOES, "b@x": TO_STOP, "c": UNKNOWN}),
     ("CLEAR a", {"a@x": GOES, "b@x": WANTED_LEAVES}),
