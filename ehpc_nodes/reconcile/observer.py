@@ -307,15 +307,15 @@ class Observer:
         vpc_id = self.cluster.vpc_id if self.cluster else ""
         found = self._tolerated(
             "instance_ids",
-            lambda: self._cached(
+            lambda: self._cached_at(
                 "elsewhere",
                 lambda cluster_id: members_of_others(self.cloud, cluster_id, vpc_id),
                 since,
             ),
         )
-        self._elsewhere_ended = self.clock.now()
+        self._elsewhere_ended = self.clock.now() if found is None else found.ended
         if found is not None:
-            self.elsewhere, self.unlisted = found
+            self.elsewhere, self.unlisted = found.seen
 
     def read_queue(self, since: float | None = None) -> None:
         """ListNodesByQueue of the wanted queue."""
