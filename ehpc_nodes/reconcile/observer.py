@@ -606,7 +606,8 @@ class Observer:
         needed = self.grace
         confirmed_at = self._confirmed_at(instance_id)  # by another machine's clock, perhaps
         settled_for = self.clock.wall() - confirmed_at - LARGEST_SKEW
-        if self.reporting and confirmed_at and settled_for > self.grace:
+        forgotten = self._saved(instance_id) is Saved.NO  # an earlier report has told its absence
+        if self.reporting and (forgotten or (confirmed_at and settled_for > self.grace)):
             needed = min(needed, REPORTED_AFTER)
         return self._steady(instance_id) >= needed
 

@@ -126,6 +126,12 @@ def _is_gone_for_good(f: Facts, grace: float) -> bool:
     return absent and _task_is_over(f) and f.detached is Call.NONE
 
 
+def _was_a_node(f: Facts) -> bool:
+    """Whether it is wanted, and its tags are those of a node: a run whose outcome is known wrote them."""
+    over = {Generation.ADOPTED, Generation.LEAVING, Generation.CONFIRMED}
+    return f.wanted and f.tag in {Tag.MINE, Tag.SAME_NAME} and f.generation in over
+
+
 def _result_is_unknown(f: Facts, grace: float) -> bool:
     if not _sent_or_pending(f):
         return False
@@ -223,8 +229,8 @@ PHASES: tuple[PhaseRow, ...] = (
     ),
     (
         Phase.ABSENCE_UNCONFIRMED,
-        "in the state, or a node in this run; its absence does not count yet",
-        lambda f, _: (_is_saved(f) or f.seen_node) and not f.absence_counts,
+        "in the state, a node in this run, or wanted and tagged as one; its absence does not count yet",
+        lambda f, _: (_is_saved(f) or f.seen_node or _was_a_node(f)) and not f.absence_counts,
     ),
     (Phase.NOT_FOUND, "ECS does not know it", lambda f, _: f.ecs is EcsIs.NOT_FOUND),
     (Phase.STARTING, "Pending or Starting", lambda f, _: f.ecs is EcsIs.STARTING),

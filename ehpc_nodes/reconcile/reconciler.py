@@ -216,7 +216,7 @@ class Reconciler:
         """Whether a list still shows, or shows again, a node that is being detached."""
         return decide(self.observer.facts(instance_id), self.rules).phase is Phase.DETACHING
 
-    def _wait_for(self, ids: Collection[str]) -> None:
+    def _wait_for(self, ids: list[str]) -> None:
         if self.deadline.passed:
             raise WaitTimeoutError(f"waiting for {listed(sorted(ids))}", self.deadline.elapsed)
         self.pacing.sleep(self.pacing.grown())
@@ -542,7 +542,8 @@ def waits_for_jobs(decision: Decision) -> bool:
 
 
 def _absent(plan: Plan) -> list[str]:
-    return sorted(i for i, d in plan.decisions.items() if d.phase is Phase.ABSENCE_UNCONFIRMED)
+    waiting = {i: d for i, d in plan.decisions.items() if d.action is Action.WAIT}
+    return sorted(i for i, d in waiting.items() if d.phase is Phase.ABSENCE_UNCONFIRMED)
 
 
 def steps_left(task: responses.Task | None) -> float:

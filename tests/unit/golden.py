@@ -205,6 +205,11 @@ CASES: tuple[Case, ...] = (
     ("MINE ABSENCE_UNCONFIRMED WAIT AS_IT_WAS", "in the state, absent just now, not wanted", {**MINE, **STOPPED, **UNWANTED, "absence_counts": False}),
     ("MINE ABSENCE_UNCONFIRMED WAIT AS_IT_WAS", "in the state, absent just now, in a destroy", {**MINE, **STOPPED, **DESTROY, "absence_counts": False}),
     ("NOBODY ABSENCE_UNCONFIRMED WAIT NOTHING", "a node in this run, and absent just now", {**STOPPED, "seen_node": True, "absence_counts": False}),
+    ("MINE ABSENCE_UNCONFIRMED WAIT NOTHING", "tagged as a node, in no state, and absent just now", {**RUNS, "tag": Tag.MINE, "generation": G.CONFIRMED, "absence_counts": False}),
+    ("MINE ABSENCE_UNCONFIRMED WAIT NOTHING", "tagged before a detach, and absent just now", {**RUNS, "tag": Tag.MINE, "generation": G.LEAVING, "absence_counts": False}),
+    ("NOBODY ABSENCE_UNCONFIRMED WAIT NOTHING", "adopted by a namesake, and absent just now", {**RUNS, "tag": Tag.SAME_NAME, "generation": G.ADOPTED, "absence_counts": False}),
+    ("MINE RUNNING UNTAG NOTHING", "tagged as a node, in no state, absent just now, and not wanted", {**RUNS, **UNWANTED, "tag": Tag.MINE, "generation": G.CONFIRMED, "absence_counts": False}),
+    ("OTHER RUNNING REFUSE NOTHING", "another's node once, and absent just now", {**RUNS, "tag": Tag.OTHER, "generation": G.ADOPTED, "absence_counts": False}),
     ("MINE ABSENCE_UNCONFIRMED WAIT NOTHING", "a node in this run, in no state", {**PREPARED, "seen_node": True, "absence_counts": False}),
     ("NOBODY STOPPED PREPARE NOTHING", "never a node", {**STOPPED, "absence_counts": False}),
     # free

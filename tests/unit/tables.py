@@ -171,6 +171,16 @@ def is_anothers(f: Any) -> bool:
     return not (f.wanted and f.take_ownership and not under_way)
 
 
+def is_tagged_as_a_node(f: Any) -> bool:
+    """Whether the program wants it, and an earlier run of this name has made it a node, as its tags say."""
+    named = f.wanted and f.tag in {Tag.MINE, Tag.SAME_NAME}
+    return named and f.generation not in {
+        Generation.NONE,
+        Generation.PENDING,
+        Generation.THIS_RUN,
+    }
+
+
 def is_positively_free(f: Any) -> bool:
     """Whether nothing is attached, being attached or perhaps sent, and this is known for long enough."""
     if f.node is not NodeIs.ABSENT or f.task is TaskIs.RUNNING or f.in_other_cluster:
@@ -179,7 +189,8 @@ def is_positively_free(f: Any) -> bool:
         return False
     if f.task is TaskIs.OVER and f.detached is Call.NONE and f.steady < GRACE:
         return False
-    if (f.saved is not Saved.NO or f.seen_node) and not f.absence_counts:
+    known = f.saved is not Saved.NO or f.seen_node or is_tagged_as_a_node(f)
+    if known and not f.absence_counts:
         return False
     if f.sent is Call.UNANSWERED or may_be_an_earlier_runs(f):
         if f.quiet < GRACE or f.unnamed_task or (f.image_replaced and f.quiet < 600):

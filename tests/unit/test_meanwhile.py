@@ -481,3 +481,30 @@ def test_without_the_permission_to_list_tasks_a_list_that_lacks_a_node_is_waited
     left = update(bench, state)
     bench.emulator.advance(60)
     assert bench.nodes.keys() <= {*left}
+
+
+def test_what_a_refresh_took_for_gone_is_not_stopped_and_wiped_while_a_list_lacks_it(monkeypatch):
+    """For half a minute, a list lacks nodes that have been settled for hours; their tags say that they are nodes."""
+    bench = Bench(3)
+    state = bench.up(1, 2, 3)
+    bench.emulator.advance(7200)
+    cluster, began = bench.emulator.world.clusters[CLUSTER], bench.clock.now()
+    there = {i: node for i, node in cluster.nodes.items() if i not in ids(1, 2)}
+    call = bench.emulator.call
+
+    def lagging(action, version, params):
+        with monkeypatch.context() as patch:
+            if action == "ListNodes" and bench.clock.now() - began < 25:
+                patch.setattr(cluster, "nodes", there)
+            return call(action, version, params)
+
+    monkeypatch.setattr(bench.emulator, "call", lagging)
+    state = bench.operations().refresh(state)
+    assert state.instance_ids == ids(3)
+    writes = bench.writes()
+    with pytest.raises(EhpcError, match="not attached"):
+        bench.up(1, 2, 3, before=state, stop_running=True)
+    assert bench.writes() == writes
+    state = bench.up(1, 2, 3, before=state, stop_running=True)
+    assert state.instance_ids == sorted(bench.owners) == ids(1, 2, 3)
+    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
