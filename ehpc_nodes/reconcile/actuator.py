@@ -234,6 +234,7 @@ class Actuator:
         self._batches("StopInstances", ids, BATCH, self._stop_batch)
 
     def _stop_batch(self, batch: list[str]) -> None:
+        ledger = self.observer.ledger
         answer = self.cloud.stop_instances(batch)
         refused = [part for part in answer.instances if not part.accepted]
         done = [i for i in batch if i not in {part.instance_id for part in refused}]
@@ -248,9 +249,9 @@ class Actuator:
                 http_status=200,
                 request_id=answer.request_id,
             )
-            self.observer.ledger.note_try("StopInstances", [part.instance_id], error)
-            if self.observer.ledger.tries("StopInstances", part.instance_id) >= TRIES:
-                raise error
+            ledger.note_try("StopInstances", [part.instance_id], error)
+            if ledger.tries("StopInstances", part.instance_id) >= TRIES:
+                ledger.fail_by([part.instance_id], error)
 
     def _attach(self, ids: Sequence[str]) -> None:
         self.reporter.status(f"attaching {counted(len(ids), 'instance')}")

@@ -176,7 +176,8 @@ class Facts:
     @property
     def pending(self) -> bool:
         """Whether an earlier run may have sent it, as far as the state knows."""
+        if self.generation is Generation.PENDING:
+            return True
+        released = self.known_stuck and self.tag is Tag.NONE  # by hand: its failure asks for that
         leaving = self.generation is Generation.LEAVING
-        return self.generation is Generation.PENDING or (
-            self.saved is Saved.ATTACHING and not leaving
-        )
+        return self.saved is Saved.ATTACHING and not leaving and not released

@@ -8,7 +8,7 @@ from enum import Enum
 
 from ehpc_nodes.models import BusyNodes
 
-from .facts import Call, EcsIs, Facts, NodeIs, Saved, Tag, TaskIs, Verdict
+from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, Verdict
 from .phases import Owner, Phase, only_runs, owner_of, phase_of
 
 #: How often a write is tried; the next failure is the instance's.
@@ -44,34 +44,33 @@ class Kept(Enum):
 
 @dataclass(frozen=True)
 class Row:
-    """What is done in a phase: where it is wanted (and mine or nobody's), mine and not wanted, mine in a destroy."""
+    """What is done in a phase where the program wants the instance, and where it does not; what the state keeps of it."""
 
     wanted: Action
     unwanted: Action
-    destroy: Action
     kept: Kept
 
 
 A, K = Action, Kept
 TABLE: Mapping[Phase, Row] = {
-    Phase.FAILED: Row(A.FAIL, A.FAIL, A.FAIL, K.NODE),
-    Phase.NOT_COMPUTE: Row(A.REFUSE, A.REFUSE, A.REFUSE, K.NOTHING),
-    Phase.UNREADABLE: Row(A.REFUSE, A.REFUSE, A.REFUSE, K.AS_IT_WAS),
-    Phase.DETACHING: Row(A.WAIT, A.WAIT, A.WAIT, K.NODE),
-    Phase.ATTACHED: Row(A.KEEP, A.DETACH, A.DETACH, K.NODE),
-    Phase.BROKEN: Row(A.FAIL, A.DETACH, A.DETACH, K.NODE),
-    Phase.OTHER_CLUSTER: Row(A.REFUSE, A.LEAVE, A.LEAVE, K.NOTHING),
-    Phase.STUCK: Row(A.FAIL, A.LEAVE, A.FAIL, K.ATTACHING),
-    Phase.ATTACHING: Row(A.WAIT, A.WAIT, A.WAIT, K.ATTACHING),
-    Phase.RESULT_UNKNOWN: Row(A.WAIT, A.WAIT, A.WAIT, K.ATTACHING),
-    Phase.ABSENCE_UNCONFIRMED: Row(A.WAIT, A.WAIT, A.WAIT, K.AS_IT_WAS),
-    Phase.NOT_FOUND: Row(A.REFUSE, A.UNTAG, A.UNTAG, K.NOTHING),
-    Phase.STARTING: Row(A.REFUSE, A.UNTAG, A.UNTAG, K.NOTHING),
-    Phase.RUNNING: Row(A.STOP, A.UNTAG, A.UNTAG, K.NOTHING),
-    Phase.STOPPING: Row(A.WAIT, A.UNTAG, A.UNTAG, K.NOTHING),
-    Phase.STOPPED: Row(A.PREPARE, A.UNTAG, A.UNTAG, K.NOTHING),
-    Phase.TAGGED: Row(A.WAIT, A.UNTAG, A.UNTAG, K.NOTHING),
-    Phase.PREPARED: Row(A.ATTACH, A.UNTAG, A.UNTAG, K.ATTACHING),
+    Phase.FAILED: Row(A.FAIL, A.FAIL, K.NODE),
+    Phase.NOT_COMPUTE: Row(A.REFUSE, A.REFUSE, K.NOTHING),
+    Phase.UNREADABLE: Row(A.REFUSE, A.REFUSE, K.AS_IT_WAS),
+    Phase.DETACHING: Row(A.WAIT, A.WAIT, K.NODE),
+    Phase.ATTACHED: Row(A.KEEP, A.DETACH, K.NODE),
+    Phase.BROKEN: Row(A.FAIL, A.DETACH, K.NODE),
+    Phase.OTHER_CLUSTER: Row(A.REFUSE, A.LEAVE, K.NOTHING),
+    Phase.STUCK: Row(A.FAIL, A.LEAVE, K.ATTACHING),
+    Phase.ATTACHING: Row(A.WAIT, A.WAIT, K.ATTACHING),
+    Phase.RESULT_UNKNOWN: Row(A.WAIT, A.WAIT, K.ATTACHING),
+    Phase.ABSENCE_UNCONFIRMED: Row(A.WAIT, A.WAIT, K.AS_IT_WAS),
+    Phase.NOT_FOUND: Row(A.REFUSE, A.UNTAG, K.NOTHING),
+    Phase.STARTING: Row(A.REFUSE, A.UNTAG, K.NOTHING),
+    Phase.RUNNING: Row(A.STOP, A.UNTAG, K.NOTHING),
+    Phase.STOPPING: Row(A.WAIT, A.UNTAG, K.NOTHING),
+    Phase.STOPPED: Row(A.PREPARE, A.UNTAG, K.NOTHING),
+    Phase.TAGGED: Row(A.WAIT, A.UNTAG, K.NOTHING),
+    Phase.PREPARED: Row(A.ATTACH, A.UNTAG, K.ATTACHING),
 }
 
 #: What is done about a node to detach that runs jobs.
@@ -166,7 +165,9 @@ def _of_node(f: Facts, owner: Owner) -> Action:
 def _of_unwanted(f: Facts, owner: Owner, row: Row, rules: Rules) -> Action:
     if owner is Owner.NOBODY:
         return A.LEAVE
-    action = row.destroy if rules.destroy else row.unwanted
+    action = row.unwanted
+    if rules.destroy and action is A.LEAVE and row.kept is K.ATTACHING:
+        return A.FAIL  # no state would remember that it may have been sent
     if f.retained and action is A.DETACH:
         return A.UNTAG if f.tag is Tag.MINE else A.LEAVE
     if action is A.DETACH and f.tries >= TRIES:
@@ -185,7 +186,7 @@ class Guard(Enum):
     """What the first plan of a run says about an instance by now."""
 
     CHANGED = "planned to be attached, and somebody else attached, started or tagged it, or changed its image"
-    NEW = "not planned to be attached, and would be by now: the preview did not show it"
+    NEW = "not planned to be attached, and attached to nothing by now: the preview did not show it"
 
 
 def guard(decision: Decision) -> Guard | None:
@@ -195,13 +196,16 @@ def guard(decision: Decision) -> Guard | None:
         return None
     if not f.planned:
         return Guard.NEW if decision.phase in FREE else None
-    unsent = f.sent is Call.NONE and not f.pending
     theirs = decision.owner is Owner.OTHER
-    return Guard.CHANGED if theirs or (unsent and _changed(f)) else None
+    return Guard.CHANGED if theirs or (f.sent is Call.NONE and _changed(decision)) else None
 
 
-def _changed(f: Facts) -> bool:
-    """Whether a planned instance that nobody had sent is not as it was."""
+def _changed(decision: Decision) -> bool:
+    """Whether a planned instance is not as it was, and not by what an earlier run of this resource may have sent."""
+    f = decision.facts
+    if f.pending:
+        tagged = f.generation is Generation.THIS_RUN
+        return tagged and f.image_changed and decision.phase in FREE
     new_node = f.node not in {NodeIs.ABSENT, NodeIs.RELEASING}
     new_node = new_node and f.saved is Saved.NO
     return new_node or f.task is TaskIs.RUNNING or f.woke or f.image_changed

@@ -269,8 +269,8 @@ class Reconciler:
         broken = guard(decision)
         if broken is Guard.NEW:
             reason = (
-                "a node when this run began, and no longer one: not attached, because the preview did not show it."
-                " Run pulumi up again and check its preview"
+                "not attached: the preview did not show that it would be, because it was a node or was being attached when"
+                " this run began. Run pulumi up again and check its preview"
             )
             self.ledger.fail([instance_id], NODE_DISAPPEARED, reason)
         elif broken is Guard.CHANGED:
@@ -306,6 +306,8 @@ class Reconciler:
             what = f"resource {owner_name(instance)!r} set its owner tag"
         elif facts.image_changed:
             what = "it got another image"
+        elif facts.ecs is EcsIs.NOT_FOUND:
+            what = "it was released"
         else:
             what = f"it became {instance.status if instance else 'another'}"
         return (
@@ -318,15 +320,15 @@ class Reconciler:
         facts = decision.facts
         if facts.wanted and decision.phase not in {Phase.NOT_COMPUTE, Phase.UNREADABLE}:
             self.ledger.take(instance_id, self._evidence(instance_id, decision))
+        elif decision.phase is Phase.NOT_COMPUTE:
+            self.ledger.fail(
+                [instance_id], "NotCompute", "it is no compute node by now: not changed"
+            )
         elif facts.busy:
             self.observer.read_jobs(i for i in self._active if not self.decisions[i].wanted)
             text = f"not detached: by now it {self.observer.runs(instance_id)}"
             fix = 'Wait until its jobs end, or set busy_nodes="wait" or "detach"'
             self.ledger.fail([instance_id], "Busy", f"{text}. {fix}")
-        elif decision.phase is Phase.NOT_COMPUTE:
-            self.ledger.fail(
-                [instance_id], "NotCompute", "it is no compute node by now: not changed"
-            )
         else:
             denied = next(iter(self.observer.denied.values()), None)
             self.ledger.fail([instance_id], "Unreadable", str(denied or "it may not be read"))

@@ -110,6 +110,7 @@ CASES: tuple[Case, ...] = (
     ("MINE NOT_COMPUTE REFUSE NOTHING", "a manager, not active in the scheduler", {**MINE, **MANAGER, "sent": Call.OVER, "joining": True}),
     ("MINE ATTACHING WAIT ATTACHING", "a task names it, and running just now", {**PENDING, **READY, "task": TaskIs.RUNNING}),
     ("MINE ATTACHED DETACH NODE", "not wanted", {**MINE, **READY, **UNWANTED}),
+    ("MINE ATTACHED DETACH NODE", "not wanted, sent by an interrupted run", {**PENDING, **READY, **UNWANTED}),
     ("MINE ATTACHED DETACH NODE", "in a destroy", {**MINE, **READY, **DESTROY}),
     ("MINE ATTACHED REFUSE NODE", "not wanted, busy", {**MINE, **READY, **UNWANTED, "busy": True}),
     ("MINE ATTACHED DETACH NODE", "not wanted, busy, to be detached all the same", {**MINE, **READY, **UNWANTED, "busy": True, "busy_nodes": "detach"}),
@@ -163,6 +164,9 @@ CASES: tuple[Case, ...] = (
     ("NOBODY NOT_FOUND REFUSE NOTHING", "no such instance, with stop_running", {"ecs": EcsIs.NOT_FOUND, "stop_running": True}),
     # may have been sent
     ("MINE STUCK FAIL ATTACHING", "only runs, for ten minutes", {**PENDING, **RUNS, "awake_for": 600.0}),
+    ("MINE RUNNING REFUSE NOTHING", "only runs, as the state knows; a person has removed its tags", {**RUNS, "saved": Saved.ATTACHING, "known_stuck": True}),
+    ("MINE RUNNING LEAVE NOTHING", "the same, not wanted", {**RUNS, **UNWANTED, "saved": Saved.ATTACHING, "known_stuck": True}),
+    ("MINE ATTACHING WAIT ATTACHING", "only runs, without tags, and not known as stuck", {**RUNS, "saved": Saved.ATTACHING}),
     ("MINE STUCK FAIL ATTACHING", "only runs, as the state knows", {**PENDING, **RUNS, "saved": Saved.ATTACHING, "known_stuck": True}),
     ("MINE STUCK LEAVE ATTACHING", "only runs, for ten minutes, not wanted", {**PENDING, **RUNS, **UNWANTED, "awake_for": 600.0}),
     ("MINE STUCK FAIL ATTACHING", "only runs, for ten minutes, in a destroy", {**PENDING, **RUNS, **DESTROY, "awake_for": 600.0}),

@@ -158,7 +158,9 @@ def may_be_an_earlier_runs(f: Any) -> bool:
     """Whether an earlier run may have sent it."""
     if f.generation is Generation.PENDING:
         return True
-    return f.saved is Saved.ATTACHING and f.generation is not Generation.LEAVING
+    if f.saved is not Saved.ATTACHING or f.generation is Generation.LEAVING:
+        return False
+    return not (f.known_stuck and f.tag is Tag.NONE)  # a person has removed the tags, as asked
 
 
 def is_anothers(f: Any) -> bool:
@@ -288,7 +290,7 @@ RULES: tuple[Rule, ...] = (
     ),
     ("P2: only a safe detach", {Action.DETACH}, lambda f, _: detach_is_safe(f)),
     (
-        "P2: detach stands in two columns of mine",
+        "P2: detach stands in two cells of mine",
         {Action.DETACH},
         lambda _, s: (
             s.decision.owner is Owner.MINE and s.decision.phase in {Phase.ATTACHED, Phase.BROKEN}

@@ -281,7 +281,7 @@ def test_a_node_that_is_gone_when_a_detach_is_repeated_is_told():
     with (
         right_after(bench, "DeleteNodes", lambda: bench.emulator.outside.detach(iid(2))),
         pytest.raises(
-            IncompleteError, match="a node when this run began, and no longer one: not attached"
+            IncompleteError, match="not attached: the preview did not show that it would be"
         ) as told,
     ):
         bench.up(2, 4, before=saved, job_queue="gpu")
