@@ -15,7 +15,13 @@ def is_on_its_way(status: object, confirmed_at: object) -> bool:
     return word in {ATTACHING, STUCK} or (word in NODE_INITIAL and not confirmed_at)
 
 
-class Tag(Enum):
+class Word(Enum):
+    """One of a few meanings. Sets ask for its hash often: it is that of the one object that it is."""
+
+    __hash__ = object.__hash__
+
+
+class Tag(Word):
     """Whom the owner tags name."""
 
     NONE = "no owner tag"
@@ -24,7 +30,7 @@ class Tag(Enum):
     OTHER = "another resource"
 
 
-class Generation(Enum):
+class Generation(Word):
     """By which run the owner reference was written."""
 
     NONE = "no reference"
@@ -35,7 +41,7 @@ class Generation(Enum):
     THIS_RUN = "this run, and read after it was written"
 
 
-class NodeIs(Enum):
+class NodeIs(Word):
     """The cluster's status of the node, by what it means."""
 
     ABSENT = "no node"
@@ -46,7 +52,7 @@ class NodeIs(Enum):
     OTHER = "any other status"
 
 
-class TaskIs(Enum):
+class TaskIs(Word):
     """The task that names the instance."""
 
     NONE = "none"
@@ -54,7 +60,7 @@ class TaskIs(Enum):
     OVER = "ended, seen in this run"
 
 
-class EcsIs(Enum):
+class EcsIs(Word):
     """ECS's status of the instance."""
 
     UNREAD = "not read"
@@ -67,7 +73,7 @@ class EcsIs(Enum):
     STOPPED = "Stopped"
 
 
-class Call(Enum):
+class Call(Word):
     """The latest AddExistedNodes (or DeleteNodes) of this run about the instance."""
 
     NONE = "none"
@@ -76,7 +82,7 @@ class Call(Enum):
     UNANSWERED = "without an answer"
 
 
-class Saved(Enum):
+class Saved(Word):
     """What the state says of the instance."""
 
     NO = "not in the state"
@@ -84,7 +90,7 @@ class Saved(Enum):
     NODE = "a node (or this run has adopted it)"
 
 
-class Verdict(Enum):
+class Verdict(Word):
     """What this run has concluded."""
 
     NONE = "none"

@@ -488,7 +488,12 @@ class Observer:
     @property
     def _ours(self) -> set[str]:
         """The instances with this resource's tags that were read, in no state and perhaps not wanted."""
-        return {i for i, x in self.instances.items() if self._tag(x) in {Tag.MINE, Tag.SAME_NAME}}
+        ours = (Tag.MINE, Tag.SAME_NAME)
+        return {
+            i
+            for i, x in self.instances.items()
+            if self._tag(owner_name(x), reference_of(x)) in ours
+        }
 
     def facts(self, instance_id: str) -> Facts:
         """All that is known of the instance."""
@@ -498,11 +503,11 @@ class Observer:
         word = self.nodes[instance_id].status.lower() if instance_id in self.nodes else ""
         self._status.setdefault(instance_id, (word, self.nodes_ended))
         instance, node = self.instances.get(instance_id), self.nodes.get(instance_id)
-        reference = reference_of(instance) if instance else None
+        name, reference = (owner_name(instance), reference_of(instance)) if instance else ("", None)
         sent = self.ledger.latest("AddExistedNodes", instance_id)
         detached = self.ledger.latest("DeleteNodes", instance_id)
         saved = self._saved(instance_id)
-        tag = self._tag(instance) if instance else Tag.NONE
+        tag = self._tag(name, reference)
         if instance is None and "DescribeInstances" in self.denied and saved is not Saved.NO:
             tag = Tag.MINE
         now = self.clock.now()
@@ -516,7 +521,7 @@ class Observer:
             planned=None if self.planned is None else instance_id in self.planned,
             tag=tag,
             generation=self._generation(instance_id, reference, tag),
-            former_name=instance is not None and owner_name(instance) != self.identity.name,
+            former_name=instance is not None and name != self.identity.name,
             for_other_cluster=reference is not None
             and reference.cluster_id != self.identity.cluster_id,
             saved=saved,
@@ -538,7 +543,7 @@ class Observer:
             image_replaced=self._image_replaced(instance_id, instance, reference),
             known_stuck=self._is_known_stuck(instance_id),
             tagged=now - self.ledger.tagged.get(instance_id, -math.inf) < self.grace,
-            woke=instance_id in self._were_stopped and ecs in {EcsIs.STARTING, EcsIs.RUNNING},
+            woke=instance_id in self._were_stopped and ecs in (EcsIs.STARTING, EcsIs.RUNNING),
             awake_for=_length(self._awake.get(instance_id)),
             quiet=_length(self._quiet.get(instance_id)),
             sent=_call(sent, None, now),
@@ -567,8 +572,7 @@ class Observer:
         node = self.saved.nodes.get(instance_id) if self.saved else None
         return node.confirmed_at if node else 0
 
-    def _tag(self, instance: responses.Instance) -> Tag:
-        reference, name = reference_of(instance), owner_name(instance)
+    def _tag(self, name: str, reference: Reference | None) -> Tag:
         uid, ours = self.identity.uid, self.identity.name
         if reference is not None and uid and reference.uid == uid:
             return Tag.MINE

@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 
-from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, Verdict
+from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, Verdict, Word
 
 #: Seconds for which an instance on another image may stay without a node before its attach counts as failed, and
 #: for which one that only runs is taken for one that is being attached.
 LONGEST_HIDDEN = 600.0
 
 
-class Owner(Enum):
+class Owner(Word):
     """Whose an instance is."""
 
     MINE = "this resource's"
@@ -23,7 +22,7 @@ class Owner(Enum):
     OTHER = "another resource's"
 
 
-class Phase(Enum):
+class Phase(Word):
     """What an instance is to the cluster, from this resource's point of view."""
 
     FAILED = "failed in this run"

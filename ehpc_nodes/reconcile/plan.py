@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 
 from ehpc_nodes.models import BusyNodes
 
-from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, Verdict
+from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, Verdict, Word
 from .phases import Owner, Phase, only_runs, owner_of, phase_of
 
 #: How often a write is tried; the next failure is the instance's.
 TRIES = 3
 
 
-class Action(Enum):
+class Action(Word):
     """What is done about an instance next."""
 
     KEEP = "keep"
@@ -33,7 +32,7 @@ class Action(Enum):
     UNTAG = "untag"
 
 
-class Kept(Enum):
+class Kept(Word):
     """What the state keeps of an instance."""
 
     NOTHING = "nothing"
@@ -182,7 +181,7 @@ def _of_unwanted(f: Facts, owner: Owner, row: Row, rules: Rules) -> Action:
 # -- guards over the table ---------------------------------------------------------------------------------------
 
 
-class Guard(Enum):
+class Guard(Word):
     """What the first plan of a run says about an instance by now."""
 
     CHANGED = "planned to be attached, and somebody else attached, started or tagged it, or changed its image"
@@ -214,7 +213,7 @@ def _changed(decision: Decision) -> bool:
 # -- what comes next ---------------------------------------------------------------------------------------------
 
 
-class Step(Enum):
+class Step(Word):
     """One step of a run; the first of `STEPS` that has instances is the next."""
 
     ADOPT = "adopt, renew the tags"

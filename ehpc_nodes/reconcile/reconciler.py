@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ehpc_nodes.api import responses
 from ehpc_nodes.clock import FIRST_PAUSE, LONGEST_PAUSE, Deadline, jittered
@@ -58,7 +59,7 @@ PATIENCE: tuple[tuple[type[EhpcError], float], ...] = (
 #: The part of the wait so far that a pause may last, where the tasks' steps don't say that it takes longer.
 LATENESS = 0.025
 #: Grace periods between two reads of the nodes, which take a call for each 100, while their tasks run.
-SELDOM = 5
+SELDOM = 10
 #: The part of a pause for which a read of another operation in this process does as well.
 SHARED = 0.9
 #: The part of a pause that it lasts at least (`jittered`).
@@ -153,6 +154,11 @@ class Reconciler:
 
     def __post_init__(self) -> None:
         self.pacing = Pacing(self.deadline)
+        # of ten thousand instances, most are alike
+        self._decided = lru_cache(maxsize=1000)(decide)
+
+    def _decision(self, instance_id: str) -> Decision:
+        return self._decided(self.observer.facts(instance_id), self.rules)
 
     @property
     def ledger(self) -> Ledger:
@@ -214,7 +220,7 @@ class Reconciler:
 
     def _is_going(self, instance_id: str) -> bool:
         """Whether a list still shows, or shows again, a node that is being detached."""
-        return decide(self.observer.facts(instance_id), self.rules).phase is Phase.DETACHING
+        return self._decision(instance_id).phase is Phase.DETACHING
 
     def _wait_for(self, ids: list[str]) -> None:
         if self.deadline.passed:
@@ -257,7 +263,7 @@ class Reconciler:
         """Decide about all that isn't settled, by what was read and written so far: the run ends here."""
         self.observer.begin_pass()
         for instance_id in sorted(self._active):
-            self.decisions[instance_id] = decide(self.observer.facts(instance_id), self.rules)
+            self.decisions[instance_id] = self._decision(instance_id)
 
     def _is_in_unknown_queue(self, instance_id: str) -> bool:
         decision = self.decisions[instance_id]
@@ -265,7 +271,7 @@ class Reconciler:
         return attached and self.observer.has_unknown_queue(instance_id)
 
     def _decide(self, instance_id: str) -> Decision:
-        decision = decide(self.observer.facts(instance_id), self.rules)
+        decision = self._decision(instance_id)
         broken = guard(decision)
         if broken is Guard.NEW:
             reason = (
@@ -281,7 +287,7 @@ class Reconciler:
             self._fail(instance_id, decision)
         else:
             return decision
-        return decide(self.observer.facts(instance_id), self.rules)
+        return self._decision(instance_id)
 
     def _hosts(self, ids: Iterable[str]) -> dict[str, str]:
         return {i: self.host(i).lower() for i in ids}
