@@ -88,7 +88,7 @@ class Actuator:
         """
         write = {
             Step.ADOPT: self._adopt,
-            Step.SETTLE: self._settle,
+            Step.TAG_LEAVING: self._tag_leaving,
             Step.CLEAR: self._detach,
             Step.STOP: self._stop,
             Step.PREPARE: self._prepare,
@@ -178,7 +178,7 @@ class Actuator:
             return str(reference)
         return str(Reference(identity.uid, identity.cluster_id))
 
-    def _settle(self, ids: Sequence[str]) -> None:
+    def _tag_leaving(self, ids: Sequence[str]) -> None:
         """Let the reference of nodes that are to be detached say so: a run that is killed after the detach would leave
         one that says of an instance that runs and is no node that it was sent.
         """

@@ -16,8 +16,6 @@ from .facts import Verdict
 CHANGED_BY_OTHER = "ChangedByOther"
 #: The code of a node that somebody detached meanwhile.
 NODE_DISAPPEARED = "NodeDisappeared"
-#: The code of an instance that may have been sent, and of which nothing shows it.
-STUCK = "Stuck"
 
 
 @dataclass

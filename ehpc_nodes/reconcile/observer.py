@@ -45,7 +45,7 @@ class Identity:
 
     Attributes:
         name: the resource's name on owner tags; empty: not known (nothing is written then).
-        uid: the resource's; empty: not known.
+        uid: the resource's.
         run: letters in the references that this run writes before it sends.
     """
 
@@ -574,14 +574,14 @@ class Observer:
 
     def _tag(self, name: str, reference: Reference | None) -> Tag:
         uid, ours = self.identity.uid, self.identity.name
-        if reference is not None and uid and reference.uid == uid:
+        if reference is not None and reference.uid == uid:
             return Tag.MINE
         named = name in {ours, self.saved.owner if self.saved else ours}
         if name and not named:
             return Tag.OTHER
         if reference is None:
             return Tag.NONE
-        return Tag.SAME_NAME if uid or not name else Tag.MINE
+        return Tag.SAME_NAME
 
     def _generation(self, instance_id: str, reference: Reference | None, tag: Tag) -> Generation:
         if reference is None:

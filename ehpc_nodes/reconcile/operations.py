@@ -257,7 +257,7 @@ class Operations:
         )
         if not observer.complete:
             return self._planned(observer, Plan({}), snapshot, desired)
-        plan = reconciler.settle_absences()
+        plan = reconciler.wait_for_absences()
         self._snapshot(observer, snapshot)
         self._read_for_warnings(observer, snapshot, changes_of(plan))
         return self._planned(observer, plan, snapshot, desired)
@@ -503,7 +503,7 @@ class Operations:
         if "ListNodes" in observer.denied:
             raise observer.denied["ListNodes"]
         reconciler = self._reconciler(observer, saved, lambda _: None)
-        reconciler.settle_absences()
+        reconciler.wait_for_absences()
         for note in observer.notes:
             self.reporter.warning(note.reason)
         state = self._state(reconciler, look=True)

@@ -214,20 +214,20 @@ def _changed(decision: Decision) -> bool:
 
 
 class Step(Word):
-    """One step of a run; the first of `STEPS` that has instances is the next."""
+    """One step of a run, in this order; the first that has instances is the next."""
 
     ADOPT = "adopt, renew the tags"
-    SETTLE = "write the reference of what is to be detached anew, as known"
+    TAG_LEAVING = "write on the tags of what is to be detached that it leaves"
     CLEAR = "detach what has the host name of an instance to attach"
-    CLEARED = "wait for these (busy ones too), for wanted nodes that are being detached, for results that are unknown"
+    AWAIT_CLEARED = "wait for these (busy ones too), for wanted nodes that are being detached, for results that are unknown"
     STOP = "stop"
-    STOPPED = "wait until they are Stopped, until tags are read, and until absences count"
+    AWAIT_STOPPED = "wait until they are Stopped, until tags are read, and until absences count"
     PREPARE = "prepare (tags)"
     ATTACH = "attach"
-    ATTACHED = "wait until they are nodes"
+    AWAIT_ATTACHED = "wait until they are nodes"
     MOVE = "move to the queue"
     DETACH = "detach"
-    DETACHED = "wait until they are gone, and until busy ones run no jobs: then detach these"
+    AWAIT_DETACHED = "wait until they are gone, and until busy ones run no jobs: then detach these"
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +297,7 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
     going = where(A.DETACH)
     yield Step.ADOPT, where(A.ADOPT, A.RENEW)
     yield (
-        Step.SETTLE,
+        Step.TAG_LEAVING,
         tuple(
             i
             for i in going
@@ -309,7 +309,7 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
         yield Step.CLEAR, where(A.DETACH, ids=clearing)
         wanted = [i for i, d in decisions.items() if d.wanted]
         yield (
-            Step.CLEARED,
+            Step.AWAIT_CLEARED,
             tuple(
                 sorted(
                     {
@@ -321,16 +321,16 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
         )
         yield Step.STOP, where(A.STOP)
         arriving = (Phase.STOPPING, Phase.TAGGED, Phase.ABSENCE_UNCONFIRMED)
-        yield Step.STOPPED, where(A.WAIT, phases=arriving)
+        yield Step.AWAIT_STOPPED, where(A.WAIT, phases=arriving)
         yield Step.PREPARE, where(A.PREPARE)
         yield Step.ATTACH, where(A.ATTACH)
     coming = (Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED)
-    yield Step.ATTACHED, where(A.WAIT, phases=coming)
+    yield Step.AWAIT_ATTACHED, where(A.WAIT, phases=coming)
     if plan.has_failed:
         return
     yield Step.MOVE, where(A.MOVE)
     yield Step.DETACH, going
-    yield Step.DETACHED, where(A.WAIT, phases=LEAVING)
+    yield Step.AWAIT_DETACHED, where(A.WAIT, phases=LEAVING)
 
 
 def kept_as(decision: Decision) -> Kept:

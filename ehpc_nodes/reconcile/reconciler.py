@@ -68,7 +68,7 @@ EARLIEST = 0.9
 WRITES = frozenset(
     {
         Step.ADOPT,
-        Step.SETTLE,
+        Step.TAG_LEAVING,
         Step.CLEAR,
         Step.STOP,
         Step.PREPARE,
@@ -79,8 +79,8 @@ WRITES = frozenset(
 )
 #: Of these, the ones before which nobody else may have taken the instance.
 BEFORE_ATTACH = frozenset({Step.STOP, Step.PREPARE, Step.ATTACH})
-#: Decisions that stay for the rest of the run.
-SETTLED = frozenset({Action.KEEP, Action.LEAVE, Action.FAIL, Action.UNTAG})
+#: Actions after which nothing is decided about an instance for the rest of the run.
+FINAL = frozenset({Action.KEEP, Action.LEAVE, Action.FAIL, Action.UNTAG})
 
 
 @dataclass
@@ -177,9 +177,9 @@ class Reconciler:
         self.observer.planned = frozenset(i for i, d in plan.decisions.items() if d.bound)
         self.pacing.restart()
         while following := next_step(self.plan()):
-            self._take(following)
+            self._advance(following)
 
-    def settle_absences(self) -> Plan:
+    def wait_for_absences(self) -> Plan:
         """Without writes: look again until each absence counts, or the node is back; the plan that holds then.
 
         Raises:
@@ -241,7 +241,7 @@ class Reconciler:
         return facts.verdict is Verdict.TAKEN and changed and not listed_
 
     def plan(self) -> Plan:
-        """Decide anew about all that isn't settled."""
+        """Decide again about all whose decision is not final."""
         observer = self.observer
         observer.begin_pass()
         if not self.decisions:
@@ -255,12 +255,12 @@ class Reconciler:
         decisions = {i: self.decisions[i] for i in self._active}
         self._failed |= Plan(decisions).has_failed
         if observer.planned is not None:
-            decisions = {i: d for i, d in decisions.items() if d.action not in SETTLED}
+            decisions = {i: d for i, d in decisions.items() if d.action not in FINAL}
             self._active = {*decisions}
         return Plan(decisions, self._hosts(decisions), failed=self._failed)
 
     def decide_again(self) -> None:
-        """Decide about all that isn't settled, by what was read and written so far: the run ends here."""
+        """Decide about all whose decision is not final, by what was read and written so far: the run ends here."""
         self.observer.begin_pass()
         for instance_id in sorted(self._active):
             self.decisions[instance_id] = self._decision(instance_id)
@@ -364,7 +364,7 @@ class Reconciler:
 
     # -- one step --------------------------------------------------------------------------------------------------
 
-    def _take(self, following: Next) -> None:
+    def _advance(self, following: Next) -> None:
         if following.step is not self._step:
             self._step = following.step
             self.pacing.restart()

@@ -58,7 +58,7 @@ def test_the_next_step_of(following, instances):
 
 def test_a_failure_earlier_in_the_run_keeps_what_is_left_in_the_cluster():
     assert golden.next_of({"a": golden.GOES}, failed=True) == ""
-    assert golden.next_of({"a": golden.COMES, "b": golden.GOES}, failed=True) == "ATTACHED a"
+    assert golden.next_of({"a": golden.COMES, "b": golden.GOES}, failed=True) == "AWAIT_ATTACHED a"
 
 
 @pytest.mark.slow
@@ -108,17 +108,17 @@ def test_attach_stands_in_one_cell_and_detach_in_two():
 
 ACTIONS = {
     Step.ADOPT: {Action.ADOPT, Action.RENEW},
-    Step.SETTLE: {Action.DETACH},
+    Step.TAG_LEAVING: {Action.DETACH},
     Step.CLEAR: {Action.DETACH},
-    Step.CLEARED: {Action.WAIT},
+    Step.AWAIT_CLEARED: {Action.WAIT},
     Step.STOP: {Action.STOP},
-    Step.STOPPED: {Action.WAIT},
+    Step.AWAIT_STOPPED: {Action.WAIT},
     Step.PREPARE: {Action.PREPARE},
     Step.ATTACH: {Action.ATTACH},
-    Step.ATTACHED: {Action.WAIT},
+    Step.AWAIT_ATTACHED: {Action.WAIT},
     Step.MOVE: {Action.MOVE},
     Step.DETACH: {Action.DETACH},
-    Step.DETACHED: {Action.WAIT},
+    Step.AWAIT_DETACHED: {Action.WAIT},
 }
 
 
@@ -169,7 +169,7 @@ def step_is_right(decisions, hosts, failed, following):
     }
     nothing_of = {
         Step.ADOPT: 0,
-        Step.SETTLE: 1,
+        Step.TAG_LEAVING: 1,
         Step.CLEAR: 2,
         Step.STOP: 4,
         Step.PREPARE: 6,
@@ -187,11 +187,11 @@ def step_is_right(decisions, hosts, failed, following):
         )
         for d in every
     )
-    last = step in {Step.MOVE, Step.DETACH, Step.DETACHED}
+    last = step in {Step.MOVE, Step.DETACH, Step.AWAIT_DETACHED}
     coming = is_there(
         Action.WAIT, phases=[Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED]
     )
-    moves_first = step not in {Step.DETACH, Step.DETACHED} or not earlier["a move"]
+    moves_first = step not in {Step.DETACH, Step.AWAIT_DETACHED} or not earlier["a move"]
     late = not last or not (
         has_failed or coming or is_there(Action.ATTACH, Action.PREPARE, Action.STOP)
     )

@@ -66,7 +66,7 @@ LEFT: dict[str, int] = {
     r"t(ake|akes|aken|ook) in": 1,
     r"troubles?": 2,
     r"perhaps": 6,
-    r"(un)?settle[sd]?": 8,
+    r"(un)?settle[sd]?": 6,
     r"lags?|lagging": 3,
     r"of which": 4,
     r"\w+n't": 157,
