@@ -29,13 +29,13 @@ def ctrl_c_when(bench, patch, due):
 
 
 def ctrl_c(bench, patch):
-    over = bench.clock.now() + 300
+    over = bench.clock.now() + 400
     ctrl_c_when(bench, patch, lambda: bench.clock.now() > over)
 
 
 def an_expired_token(bench, _patch):
     expired = {"code": "InvalidSecurityToken.Expired", "status": 403, "times": None}
-    bench.clock.at(300, lambda: bench.fault("error", "*", **expired))
+    bench.clock.at(400, lambda: bench.fault("error", "*", **expired))
 
 
 @pytest.mark.parametrize("ended_by", [ctrl_c, an_expired_token])
