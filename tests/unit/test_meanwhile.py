@@ -4,7 +4,7 @@ import pytest
 
 from ehpc_nodes.emulator.knobs import Pace
 from ehpc_nodes.emulator.world import Cluster, Queue
-from ehpc_nodes.errors import CancelledError, EhpcError, NotSentError, api_error
+from ehpc_nodes.errors import CancelledError, EhpcError, NoCredentialsError, NotSentError, api_error
 from ehpc_nodes.reconcile.operations import IncompleteError
 from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid, right_after
 
@@ -38,7 +38,18 @@ def an_expired_token(bench, _patch):
     bench.clock.at(400, lambda: bench.fault("error", "*", **expired))
 
 
-@pytest.mark.parametrize("ended_by", [ctrl_c, an_expired_token])
+def a_role_service_that_fails(bench, patch):
+    over, call = bench.clock.now() + 400, bench.emulator.call
+
+    def signed(*args):
+        if bench.clock.now() > over:
+            raise NoCredentialsError("no key: the role service gave HTTP 503")
+        return call(*args)
+
+    patch.setattr(bench.emulator, "call", signed)
+
+
+@pytest.mark.parametrize("ended_by", [ctrl_c, an_expired_token, a_role_service_that_fails])
 def test_a_run_that_is_ended_early_keeps_the_nodes_that_were_ready(ended_by, monkeypatch):
     """Of one task, one node is ready early and the other late."""
     bench = Bench(3, pace={"seconds": 900})
@@ -60,7 +71,18 @@ def test_a_run_that_is_ended_early_keeps_the_nodes_that_were_ready(ended_by, mon
     assert bench.nodes == {}
 
 
-@pytest.mark.parametrize("ended_by", [ctrl_c, an_expired_token])
+def a_role_service_that_fails(bench, patch):
+    over, call = bench.clock.now() + 400, bench.emulator.call
+
+    def signed(*args):
+        if bench.clock.now() > over:
+            raise NoCredentialsError("no key: the role service gave HTTP 503")
+        return call(*args)
+
+    patch.setattr(bench.emulator, "call", signed)
+
+
+@pytest.mark.parametrize("ended_by", [ctrl_c, an_expired_token, a_role_service_that_fails])
 def test_a_destroy_that_is_ended_early_says_what_continues_and_what_to_do(ended_by, monkeypatch):
     bench = Bench(3, attached=(1,))
     state = bench.up(1)
