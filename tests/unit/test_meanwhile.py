@@ -71,17 +71,6 @@ def test_a_run_that_is_ended_early_keeps_the_nodes_that_were_ready(ended_by, mon
     assert bench.nodes == {}
 
 
-def a_role_service_that_fails(bench, patch):
-    over, call = bench.clock.now() + 400, bench.emulator.call
-
-    def signed(*args):
-        if bench.clock.now() > over:
-            raise NoCredentialsError("no key: the role service gave HTTP 503")
-        return call(*args)
-
-    patch.setattr(bench.emulator, "call", signed)
-
-
 @pytest.mark.parametrize("ended_by", [ctrl_c, an_expired_token, a_role_service_that_fails])
 def test_a_destroy_that_is_ended_early_says_what_continues_and_what_to_do(ended_by, monkeypatch):
     bench = Bench(3, attached=(1,))
