@@ -47,7 +47,7 @@ PATTERNS = {word: re.compile(rf"(?<![\w-])({word})(?![\w-])", re.IGNORECASE) for
 LEFT: dict[str, int] = {
     r"tell(s|ing)?|told": 45,
     r"say(s|ing)?|said": 77,
-    r"look(s|ed|ing)?(?! up\b)": 92,
+    r"look(s|ed|ing)?(?! up\b)": 87,
     r"seen|sight": 24,
     r"what (becomes|comes) of": 1,
     r"(go|goes|going|gone|went) on": 15,
