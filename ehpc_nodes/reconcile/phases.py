@@ -31,7 +31,7 @@ class Phase(Word):
     DETACHING = "being detached"
     ATTACHED = "a node"
     BROKEN = "a node that failed"
-    OTHER_CLUSTER = "a node of another cluster, or on its way there"
+    OTHER_CLUSTER = "a node of another cluster, or being attached there"
     STUCK = "may have been sent; only runs, for ten minutes"
     ATTACHING = "being attached"
     RESULT_UNKNOWN = "may have been sent; nothing shows it yet"
@@ -176,7 +176,7 @@ PHASES: tuple[PhaseRow, ...] = (
     ),
     (
         Phase.ATTACHED,
-        "the state knows the node as settled, and its status is not exception",
+        "the state has the node as confirmed, and its status is not exception",
         lambda f, _: f.node not in {NodeIs.ABSENT, NodeIs.FAILED} and f.confirmed,
     ),
     (
@@ -205,7 +205,7 @@ PHASES: tuple[PhaseRow, ...] = (
     ),
     (
         Phase.STUCK,
-        "pending, and the only evidence is that it runs: for ten minutes, or the state says that this was waited for",
+        "pending, and the only evidence is that it runs: for ten minutes, or a run has waited for it in vain, by the state",
         lambda f, _: (
             only_runs(f) and (f.awake_for >= LONGEST_HIDDEN or f.known_stuck) and not f.unnamed_task
         ),

@@ -124,7 +124,7 @@ class Decision:
 
     @property
     def bound(self) -> bool:
-        """Whether it is wanted and on its way to being attached by this run."""
+        """Whether it is wanted, and this run attaches it."""
         leaving = self.phase is Phase.DETACHING
         return self.wanted and (self.phase in BOUND or leaving) and self.owner is not Owner.OTHER
 
@@ -182,14 +182,14 @@ def _of_unwanted(f: Facts, owner: Owner, row: Row, rules: Rules) -> Action:
 
 
 class Guard(Word):
-    """What the first plan of a run says about an instance by now."""
+    """How an instance differs by now from the first plan of the run."""
 
     CHANGED = "planned to be attached, and somebody else attached, started or tagged it, or changed its image"
     NEW = "not planned to be attached, and attached to nothing by now: the preview did not show it"
 
 
 def guard(decision: Decision) -> Guard | None:
-    """What forbids to go on with an instance, after the first plan was made."""
+    """What forbids to continue with an instance, after the first plan was made."""
     f = decision.facts
     if f.planned is None or not f.wanted or f.verdict is not Verdict.NONE:
         return None

@@ -85,7 +85,7 @@ FINAL = frozenset({Action.KEEP, Action.LEAVE, Action.FAIL, Action.UNTAG})
 
 @dataclass
 class Pacing:
-    """How long to wait until the next look, and for how long trouble is put up with."""
+    """How long to wait until the next read, and for how long a failing write is tried again."""
 
     deadline: Deadline
     began: float = 0.0
@@ -94,7 +94,7 @@ class Pacing:
     troubled: dict[type[EhpcError], float] = field(default_factory=dict)
 
     def restart(self) -> None:
-        """Something was done: look soon."""
+        """Something was done: read soon."""
         self.began, self.pause = self.deadline.clock.now(), 0.0
 
     def sleep(self, seconds: float) -> None:
@@ -108,7 +108,7 @@ class Pacing:
         return self.pause
 
     def even(self, left: float) -> float:
-        """The next pause while tasks go on: a part of the wait so far, or as long as they go on at least."""
+        """The next pause while tasks run: a part of the wait so far, or as long as they last at least."""
         now = self.deadline.clock.now()
         self.pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, LATENESS * (now - self.began), left))
         return self.pause
@@ -167,7 +167,7 @@ class Reconciler:
     # -- the loop --------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Take step after step until nothing is left to do, after the first look was made.
+        """Take step after step until nothing is left to do, after the first reading.
 
         Raises:
             EhpcError: nothing more is done; what holds now is in `decisions`.
@@ -180,7 +180,7 @@ class Reconciler:
             self._advance(following)
 
     def wait_for_absences(self) -> Plan:
-        """Without writes: look again until each absence counts, or the node is back; the plan that holds then.
+        """Without writes: read again until each absence counts, or the node is back; the plan that holds then.
 
         Raises:
             EhpcError: a read failed, or the time was up.
@@ -191,11 +191,11 @@ class Reconciler:
                 what = f"a list that may be out of date lacks {listed(ids)}"
                 raise WaitTimeoutError(what, self.deadline.elapsed, NOTHING_SENT)
             self.pacing.sleep(self._pause(ids))
-            self.observer.look(ids)
+            self.observer.read_whole(ids)
         return plan
 
     def untag(self, ids: Collection[str]) -> None:
-        """Remove the owner tags of these, where a look just before shows that they are this resource's and nothing is.
+        """Remove the owner tags of these, where reads just before show that they are this resource's and attached to nothing.
 
         Raises:
             EhpcError: some tags stay.
@@ -203,7 +203,7 @@ class Reconciler:
         left = [*ids]
         self.pacing.restart()
         while left:
-            self.observer.look(left)
+            self.observer.read_whole(left)
             self.observer.begin_pass()
             free = [i for i in left if self._may_untag(i)]
             going = [i for i in left if i not in free and self._is_going(i)]
@@ -340,7 +340,7 @@ class Reconciler:
             self.ledger.fail([instance_id], "Unreadable", str(denied or "it may not be read"))
 
     def _fail(self, instance_id: str, decision: Decision) -> None:
-        """Say why an instance failed: by its node, its task, or the call."""
+        """Note why an instance failed: by its node, its task, or the call."""
         observer, facts = self.observer, decision.facts
         node = observer.nodes.get(instance_id)
         task = observer.task_about(instance_id)
@@ -377,20 +377,20 @@ class Reconciler:
                 self._write(following)
             else:
                 bound = [i for i in self._active if before and self.decisions[i].bound]
-                self.look({*following.ids, *bound}, elsewhere=before)
+                self.read_whole({*following.ids, *bound}, elsewhere=before)
         except UNREAD as error:
             if not self.ledger.has_written or self.deadline.passed:
                 raise
             self.reporter.status(f"waiting; the last read failed: {error}")
             self.pacing.sleep(self.pacing.grown())
 
-    def look(self, ids: Collection[str], *, elsewhere: bool) -> None:
-        """A whole look at these instances.
+    def read_whole(self, ids: Collection[str], *, elsewhere: bool) -> None:
+        """Read all about these instances.
 
         Raises:
-            EhpcError: the nodes of another cluster of the VPC can't be listed: one of them could be wiped.
+            EhpcError: the nodes of another cluster of the VPC cannot be listed: a system disk of theirs could be replaced.
         """
-        self.observer.look(ids, elsewhere=elsewhere)
+        self.observer.read_whole(ids, elsewhere=elsewhere)
         self._read_at = self.deadline.clock.now()
         if elsewhere and self.observer.unlisted:
             raise EhpcError(f"Nothing more is attached: {not_listed(self.observer.unlisted)}")
@@ -437,17 +437,17 @@ class Reconciler:
 
     def _read(self, ids: Collection[str]) -> None:
         observer, decisions = self.observer, self.decisions
-        whole = [i for i in ids if self._needs_whole_look(decisions[i])]
+        whole = [i for i in ids if self._needs_whole_reading(decisions[i])]
         since = max(
             self.observer.cache.next_after_writes,
             self.deadline.clock.now() - SHARED * self.pacing.slept,
         )
         if any(decisions[i].phase is Phase.TAGGED for i in whole):  # then they are sent
-            self.look(whole, elsewhere=True)
+            self.read_whole(whole, elsewhere=True)
             return
         if whole:
             elsewhere = any(decisions[i].facts.for_other_cluster for i in whole)
-            self.look(whole, elsewhere=elsewhere)
+            self.read_whole(whole, elsewhere=elsewhere)
             return
         stopping = [i for i in ids if decisions[i].phase is Phase.STOPPING]
         if stopping:
@@ -463,7 +463,7 @@ class Reconciler:
             observer.read_jobs(busy, since)
 
     @staticmethod
-    def _needs_whole_look(decision: Decision) -> bool:
+    def _needs_whole_reading(decision: Decision) -> bool:
         facts = decision.facts
         unsure = {Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED, Phase.STUCK, Phase.TAGGED}
         if decision.phase in unsure:
@@ -537,7 +537,7 @@ STUCK_UNWANTED = (
 
 
 def not_listed(clusters: list[str]) -> str:
-    """Of other clusters in the same VPC: a stopped node looks like any stopped instance."""
+    """Of other clusters in the same VPC: a stopped node is like any stopped instance."""
     return (
         f"the nodes of {listed(clusters)} in the same VPC cannot be listed, and an instance may already be a node there."
         " Run again when ehpc-nodes nodes works for it. If that cluster is permanently broken, delete it."
@@ -555,7 +555,7 @@ def _absent(plan: Plan) -> list[str]:
 
 
 def steps_left(task: responses.Task | None) -> float:
-    """For how much longer a task goes on at least if it steps evenly, as a multiple of the time so far."""
+    """For how much longer a task lasts at least if it steps evenly, as a multiple of the time so far."""
     if task is None or task.over or not 0 <= task.current_step < task.total_steps:
         return 0.0
     return task.total_steps / (task.current_step + 1) - 1

@@ -11,7 +11,7 @@ from docs.runs import ROOT
 #: Where a finding's text is made elsewhere: by those that are read here too, or by rows of another kind.
 MADE_ELSEWHERE = {
     ("findings", "_of_instances"),  # of the troubles that `_troubles` and `_of_status` yield
-    ("operations", "_first_look"),  # the row «no such cluster»: the error's own text
+    ("operations", "_first_reading"),  # the row «no such cluster»: the error's own text
     ("operations", "_read_for_findings"),  # the row «another cluster that can't be seen»
     ("findings", "_of_jobs"),  # the rows «a busy node to detach»
     ("observer", "_optional"),  # the row «jobs that cannot be read»

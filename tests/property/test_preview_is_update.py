@@ -93,7 +93,9 @@ def done_by(bench, since):
     return done
 
 
-@settings(max_examples=HISTORIES // 2, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
+@settings(
+    max_examples=HISTORIES // 2, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
+)
 @given(w=WORLDS, program=PROGRAMS)
 def test_the_update_does_what_the_preview_shows(w, program):
     try:

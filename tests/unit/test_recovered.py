@@ -416,7 +416,7 @@ def test_what_another_resource_tags_in_a_race_keeps_its_tags():
 
 
 @pytest.mark.parametrize("hidden", [{"list_lag": {"seconds": 20}}, *HIDDEN.values()])
-def test_what_is_on_its_way_to_another_cluster_is_not_stopped_and_sent_again(hidden):
+def test_what_is_being_attached_to_another_cluster_is_not_stopped_and_sent_again(hidden):
     """Killed, and called off at once: the other cluster's lists don't show it yet."""
     bench = with_another_cluster(Bench(pace={"seconds": 300}, nodes_listed="at_end", **hidden))
     killed(bench, 1, after="AddExistedNodes", cluster_id=OTHER)
