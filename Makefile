@@ -60,11 +60,11 @@ lint: venv ## lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-check: venv ## the same, the quick unit tests and the docs' site
+check: venv ## the same, and the quick unit tests
 	@$(MAKE) --no-print-directory -j2 lint quick
 
 quick: venv
-	$(BIN)/python -m pytest -q -n $(CORES) --dist loadgroup tests/unit tests/docs/test_site.py tests/docs/test_pictures.py \
+	$(BIN)/python -m pytest -q -n $(CORES) --dist loadgroup tests/unit \
 		-m 'not slow and not long' $(PYTEST_ARGS)
 
 SEAM = $(LOWEST)/bin/python -m pytest -q -n $(WORKERS) tests/engine -m 'seam and not long' $(PYTEST_ARGS)
