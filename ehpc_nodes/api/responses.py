@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ConfigDict, model_validator
@@ -364,6 +365,14 @@ class _Tags(Wire):
     tag: list[_Tag] = field(default_factory=list)
 
 
+@lru_cache(maxsize=1000)  # most instances of a region expire together, or never
+def _seconds(time: str) -> float | None:
+    try:
+        return datetime.strptime(time, "%Y-%m-%dT%H:%M%z").timestamp()
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True, slots=True, config=TOLERANT)
 class Instance(Wire):
     """An entry of ECS DescribeInstances."""
@@ -406,10 +415,7 @@ class Instance(Wire):
     @property
     def expires_at(self) -> float | None:
         """When it expires, in seconds since 1970; None if it is not known. Written ``2026-12-05T16:00Z``."""
-        try:
-            return datetime.strptime(self.expired_time, "%Y-%m-%dT%H:%M%z").timestamp()
-        except ValueError:
-            return None
+        return _seconds(self.expired_time)
 
     @property
     def locks(self) -> list[str]:

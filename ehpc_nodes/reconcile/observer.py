@@ -134,6 +134,9 @@ class Observer:
     _queue_known: set[str] = field(default_factory=set)
     _shown: set[int] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self._saved_ids = frozenset(self.saved.instance_ids if self.saved else ())
+
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def read_whole(
@@ -482,8 +485,7 @@ class Observer:
     @property
     def known(self) -> set[str]:
         """The instances that this run is about."""
-        saved = self.saved.instance_ids if self.saved else ()
-        return {*self.wanted.ids, *self.wanted.retained, *saved, *self._ours}
+        return {*self.wanted.ids, *self.wanted.retained, *self._saved_ids, *self._ours}
 
     @property
     def _ours(self) -> set[str]:
@@ -513,6 +515,7 @@ class Observer:
         now = self.clock.now()
         ecs = self._ecs(instance_id, instance)
         wanted = instance_id in self.wanted.ids
+        steady = self._steady(instance_id)
         return Facts(
             wanted=wanted,
             retained=instance_id in self.wanted.retained and not wanted,
@@ -529,11 +532,11 @@ class Observer:
             node=_node_is(node),
             is_compute=node is None or node.is_compute,
             busy=node is not None and node.busy,
-            joining=sent is not None and self._joins(instance_id, node),
+            joining=sent is not None and self._joins(steady, node),
             misplaced=self._misplaced(instance_id),
-            steady=self._steady(instance_id),
+            steady=steady,
             seen_node=instance_id in self.last_nodes,
-            absence_counts=self._absence_counts(instance_id, detached),
+            absence_counts=self._absence_counts(instance_id, steady, detached),
             task=self._task(instance_id),
             unnamed_task=self._has_unnamed_task(sent),
             in_other_cluster=instance_id in self.elsewhere,
@@ -558,7 +561,7 @@ class Observer:
     def _saved(self, instance_id: str) -> Saved:
         if instance_id in self.ledger.adopted:
             return Saved.NODE
-        if self.saved is None or instance_id not in self.saved.instance_ids:
+        if self.saved is None or instance_id not in self._saved_ids:
             return Saved.NO
         node = self.saved.nodes.get(instance_id)
         coming = node is not None and is_being_attached(node.status, node.confirmed_at)
@@ -602,7 +605,7 @@ class Observer:
         ended = self._task_ended.get(task.task_id, -math.inf) if task else -math.inf
         return max(0.0, self.nodes_begun - max(since, ended))
 
-    def _absence_counts(self, instance_id: str, detached: Write | None) -> bool:
+    def _absence_counts(self, instance_id: str, steady: float, detached: Write | None) -> bool:
         if instance_id in self.nodes or self._status.get(instance_id, ("?", 0.0))[0] != "":
             return False
         if detached is not None and detached.answered:
@@ -613,11 +616,11 @@ class Observer:
         forgotten = self._saved(instance_id) is Saved.NO  # an earlier report has told its absence
         if self.reporting and (forgotten or (confirmed_at and settled_for > self.grace)):
             needed = min(needed, REPORTED_AFTER)
-        return self._steady(instance_id) >= needed
+        return steady >= needed
 
-    def _joins(self, instance_id: str, node: responses.Node | None) -> bool:
+    def _joins(self, steady: float, node: responses.Node | None) -> bool:
         runs = node is not None and node.in_status(responses.NODE_READY) and not node.active
-        return runs and self._steady(instance_id) < self.scheduler_seconds
+        return runs and steady < self.scheduler_seconds
 
     def _misplaced(self, instance_id: str) -> bool:
         moved = self.ledger.latest("SetQueue", instance_id)

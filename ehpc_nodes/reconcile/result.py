@@ -155,7 +155,7 @@ def exceptions(nodes: Mapping[str, NodeState], ids: Collection[str]) -> dict[str
             code=node.status, reason=f"the node has status {node.status}: repair or detach it"
         )
         for i, node in nodes.items()
-        if i in ids and node.status.lower() in responses.NODE_FAILED
+        if node.status.lower() in responses.NODE_FAILED and i in ids
     }
 
 
