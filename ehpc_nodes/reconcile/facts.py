@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from ehpc_nodes.api.responses import NODE_INITIAL
 from ehpc_nodes.models import ATTACHING, STUCK
@@ -98,8 +98,9 @@ class Verdict(Word):
     TAKEN = "attached, started or tagged by somebody else meanwhile"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(
+    NamedTuple
+):  # of all immutable kinds, the one that is made, hashed and compared fastest
     """One instance as it is known now. Times are seconds; they never run backwards.
 
     Attributes:

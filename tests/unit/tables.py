@@ -7,10 +7,10 @@ through all choices: a run stands for all combinations of what it did not read. 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import prod
 from random import Random
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 from ehpc_nodes.reconcile import plan
 from ehpc_nodes.reconcile.facts import (
@@ -32,7 +32,7 @@ YES_NO = (True, False)
 SHORT, LONG = (0.0, GRACE), (0.0, 600.0)
 #: The values of each fact that make a difference; of the rules, too.
 VALUES: dict[str, tuple[Any, ...]] = {
-    **{f.name: YES_NO for f in fields(Facts) if f.type == "bool"},
+    **{name: YES_NO for name, kind in get_type_hints(Facts).items() if kind is bool},
     "planned": (None, *YES_NO),
     "steady": SHORT,
     "detached_age": SHORT,
