@@ -10,14 +10,17 @@ from docs.runs import ROOT
 
 #: Where a finding's text is made elsewhere: by those that are read here too, or by rows of another kind.
 MADE_ELSEWHERE = {
-    ("findings", "_of_instances"),  # of the troubles that `_troubles` and `_of_status` yield
-    ("operations", "_first_look"),  # the row «no such cluster»: the error's own text
-    ("operations", "_read_for_findings"),  # the row «another cluster that can't be seen»
-    ("findings", "_of_jobs"),  # the rows «a busy node to detach»
-    ("observer", "_optional"),  # the row «jobs that cannot be read»
-    ("dynamic", "check"),  # the row «no region»: the error's own text
+    ("findings", "_of_instances"),  # of the problems that `_problems` and `_of_status` yield
+    ("operations", "_first_look"),  # the row "no such cluster": the error's own text
+    ("operations", "_read_for_findings"),  # the row "another cluster that cannot be listed"
+    ("findings", "_of_jobs"),  # the rows "a busy node to detach"
+    ("observer", "_optional"),  # the row "jobs that cannot be read"
+    ("dynamic", "check"),  # the row "no region": the error's own text
     ("models", "check_form"),  # of `_say`
-    ("models", "_say"),  # the rows «another type»: one text an argument, and those of ValueErrors
+    (
+        "models",
+        "_say",
+    ),  # the rows "with a wrong type": one text an argument, and those of ValueErrors
 }
 #: Fewer letters than this, and a text could be anything: it is no text of its own.
 TELLING = 10

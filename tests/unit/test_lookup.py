@@ -206,7 +206,7 @@ def test_a_node_of_another_cluster_is_none(bench, find):
     bench.emulator.world.add_node(add_cluster(bench), Node(iid(3), "compute3"))
     assert iid(3) not in find()
     assert find(unfit=True)[iid(3)] == (
-        f"is in cluster {OTHER}, or on its way there: detach it there first",
+        f"is a node of cluster {OTHER}, or is being attached to it: detach it there first",
     )
 
 
@@ -247,8 +247,8 @@ def test_host_names_clash_with_nodes_and_among_candidates(bench, find):
     world.instances[iid(5)].host_name = "compute4"
     assert list(find()) == ids(4, 6)
     reasons = find(unfit=True)
-    assert f"which node {iid(1)} has too" in reasons[iid(3)][0]
-    assert f"which node {iid(4)} has too" in reasons[iid(5)][0]
+    assert f"has the same host name as node {iid(1)}" in reasons[iid(3)][0]
+    assert f"has the same host name as node {iid(4)}" in reasons[iid(5)][0]
 
 
 def test_a_cluster_that_does_not_run_has_none(bench, find):

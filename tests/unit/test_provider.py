@@ -240,7 +240,7 @@ def test_check_with_unknown_instances_checks_those_that_are_known(rig):
     assert found == [
         (
             "instance_ids",
-            f"compute2 ({TWO}) is in vpc-other, the cluster in vpc-test: it has to be in the same",
+            f"compute2 ({TWO}) is in vpc-other, but the cluster is in vpc-test. Both must be in the same VPC",
         )
     ]
 
