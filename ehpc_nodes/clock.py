@@ -15,28 +15,28 @@ T = TypeVar("T")
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 15.0
-#: Seconds between two looks whether the user has stopped the run, while another thread is at work.
+#: Seconds between two checks whether the user has stopped the run, while another thread works.
 TICK = 0.1
 
 
 class Clock(Protocol):
-    """What the package knows of time. Seconds; monotonic."""
+    """What the package reads of time. Seconds; monotonic."""
 
     def now(self) -> float:
-        """Seconds since some moment; never runs backwards."""
+        """Seconds since any fixed moment; never decreases."""
 
     def wall(self) -> float:
-        """Seconds since 1970: what can be compared with another machine's, roughly."""
+        """Seconds since 1970: roughly comparable with another computer's."""
 
     def sleep(self, seconds: float) -> None:
         """Return after so many seconds; raise CancelledError as soon as the user cancels."""
 
 
 class RealClock:
-    """The machine's monotonic clock. ``cancelled`` is an event that ends every sleep at once.
+    """The system's monotonic clock. ``cancelled`` is an event that ends every sleep at once.
 
     Attributes:
-        is_stoppable: whether the event is somebody else's, who may set it (in a script, Ctrl-C raises by itself).
+        is_stoppable: whether the caller gave the event and may set it (in a script, Ctrl-C raises by itself).
     """
 
     def __init__(self, cancelled: threading.Event | None = None) -> None:
@@ -56,7 +56,7 @@ class RealClock:
 
 @dataclass(frozen=True)
 class Deadline:
-    """The moment by which an operation has to be done."""
+    """The moment by which an operation must have ended."""
 
     clock: Clock
     started: float
@@ -89,7 +89,7 @@ class Deadline:
 
 
 def pauses(first: float = FIRST_PAUSE, longest: float = LONGEST_PAUSE) -> Iterator[float]:
-    """Pauses between two looks, in seconds: growing by half, with a jitter of a tenth."""
+    """Pauses between two reads, in seconds: each longer by half, with a jitter of a tenth."""
     pause = first
     while True:
         yield jittered(pause)
@@ -97,23 +97,23 @@ def pauses(first: float = FIRST_PAUSE, longest: float = LONGEST_PAUSE) -> Iterat
 
 
 def jittered(pause: float) -> float:
-    """A tenth more or less, so that those who began together don't stay together."""
+    """A tenth more or less, so that callers that started together do not stay together."""
     return pause * random.uniform(0.9, 1.1)  # noqa: S311 - a jitter, not a secret
 
 
 def wait_until(
-    look: Callable[[], T | None], deadline: Deadline, between: Iterator[float] | None = None
+    read: Callable[[], T | None], deadline: Deadline, between: Iterator[float] | None = None
 ) -> T | None:
-    """Look at once and then again and again, until a look returns something; None when time is up.
+    """Call `read` at once and after each pause until it returns something; None at the deadline.
 
-    The last look is at the deadline itself, so that a limit is honoured to the second.
+    The last call is at the deadline itself, so that a limit is exact to the second.
 
     Args:
-        between: the pauses, each asked for after a look; by default `pauses`.
+        between: the pauses, one after each call; by default `pauses`.
     """
     between = between or pauses()
     while True:
-        found = look()
+        found = read()
         if found is not None:
             return found
         if deadline.passed:
@@ -122,10 +122,10 @@ def wait_until(
 
 
 def ends_in_time(thread: threading.Thread, deadline: Deadline, least: float) -> bool:
-    """Wait for a thread until the deadline, and for ``least`` seconds at least; whether it has ended.
+    """Wait for a thread until the deadline, at least ``least`` seconds. Returns whether it has ended.
 
     Raises:
-        CancelledError: the user has stopped the run meanwhile.
+        CancelledError: the user stopped the run.
     """
     limit = deadline.clock.now() + max(deadline.left, least)
     while True:

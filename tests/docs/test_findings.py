@@ -16,10 +16,10 @@ MADE_ELSEWHERE = {
     ("findings", "_of_jobs"),  # the rows "a busy node to detach"
     ("observer", "_optional"),  # the row "jobs that cannot be read"
     ("dynamic", "check"),  # the row "no region": the error's own text
-    ("models", "check_form"),  # of `_say`
+    ("models", "check_form"),  # of `_problem`
     (
         "models",
-        "_say",
+        "_problem",
     ),  # the rows "with a wrong type": one text an argument, and those of ValueErrors
 }
 #: Fewer letters than this, and a text could be anything: it is no text of its own.
@@ -79,7 +79,7 @@ def told_in(module, function):
         elif yields and isinstance(node, ast.Yield):
             name = ast.parse('f"{name} "', mode="eval").body  # the instance's name goes before it
             yield ast.BinOp(name, ast.Add(), node.value or name)
-        elif isinstance(node, ast.Return) and getattr(function, "name", "") == "_say":
+        elif isinstance(node, ast.Return) and getattr(function, "name", "") == "_problem":
             yield node.value
 
 

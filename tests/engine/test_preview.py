@@ -79,8 +79,8 @@ BAD_INPUT = {
     "an empty list and an alias alone": (
         {"instance_ids": [], "image_owner_alias": "self"},
         [
-            ("instance_ids", "name at least one instance; to detach all, remove the resource"),
-            ("image_owner_alias", "is given without image_id"),
+            ("instance_ids", "list at least one instance. To detach all, remove the resource"),
+            ("image_owner_alias", "is set without image_id"),
         ],
     ),
     "odd things in the list": (
@@ -187,7 +187,7 @@ REFUSALS = {
     "a cluster that does not exist": (
         [],
         {"cluster_id": "ehpc-hz-nowhere"},
-        [("cluster_id", "a cluster is seen only in its own region")],
+        [("cluster_id", "E-HPC lists a cluster only in its own region")],
     ),
     "a cluster in another region": (
         [],

@@ -61,7 +61,7 @@ TEXTS = [
         api("ClusterNotFound", 404, "DescribeCluster"),
         (
             "DescribeCluster: ClusterNotFound: Because (HTTP 404, RequestId R-1)."
-            " Check cluster_id and the region: a cluster is seen only in its own region."
+            " Check cluster_id and the region: E-HPC lists a cluster only in its own region."
         ),
     ),
     (

@@ -130,7 +130,7 @@ def test_check_says_everything_that_is_wrong_with_the_form_at_once_and_looks_at_
         ),
         (
             {"instance_ids": []},
-            [("instance_ids", "name at least one instance; to detach all, remove the resource")],
+            [("instance_ids", "list at least one instance. To detach all, remove the resource")],
         ),
         (
             {"instance_ids": [ONE, "compute2"]},
@@ -170,7 +170,7 @@ def test_check_says_everything_that_is_wrong_with_the_form_at_once_and_looks_at_
         ),
         (
             {"image_owner_alias": "self"},
-            [("image_owner_alias", "is given without image_id: name the image too")],
+            [("image_owner_alias", "is set without image_id: set image_id too")],
         ),
         (
             {"instance_ids": [ONE, TWO], "retain_ids": [TWO]},
