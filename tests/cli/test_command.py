@@ -210,7 +210,7 @@ def test_errors_are_one_line(run, server):
     assert "ClusterNotFound" in one_line(run("nodes", "ehpc-hz-none", code=1))
     none = one_line(run("clusters", code=1, ALIBABA_CLOUD_REGION_ID=""))
     assert none.startswith("ehpc-nodes: No region is set: give --region cn-hangzhou, ")
-    assert "has not the form" in one_line(run("clusters", "--region", "cn hangzhou", code=1))
+    assert "is not a region" in one_line(run("clusters", "--region", "cn hangzhou", code=1))
     server.emulator.world.default_key.allow = ["ecs:*"]
     assert "permission ehpc:ListClusters" in one_line(run("clusters", code=1))
 

@@ -136,11 +136,11 @@ def test_why_no_place_has_a_key_is_told_in_a_line_each(run, pulumi, tmp_path):
     text = run("doctor", code=1, HOME=str(home), **no_key).stdout
     lines = [line.strip() for line in text.splitlines()]
     heading = next(
-        n for n, line in enumerate(lines) if line.startswith("failed   credentials: No key")
+        n for n, line in enumerate(lines) if line.startswith("failed   credentials: No access key")
     )
     assert lines[heading + 1 : heading + 4] == [
-        "- ~/.aliyun/config.json: it has no profile 'gone', which it names as current.",
-        "- ~/.alibabacloud/credentials.ini: there is no such file.",
+        "- ~/.aliyun/config.json: it has no profile 'gone', its current one.",
+        "- ~/.alibabacloud/credentials.ini: the file does not exist.",
         "- the instance's RAM role: turned off (ALIBABA_CLOUD_ECS_METADATA_DISABLED).",
     ]
 

@@ -69,8 +69,8 @@ TEXTS = [
         "ListNodes: X: no message (HTTP 400, RequestId R-2).",
     ),
     (
-        errors.TransportError("ListNodes", "HTTP 502 with a body that can't be read", "R-3"),
-        "ListNodes: no usable answer: HTTP 502 with a body that can't be read (RequestId R-3).",
+        errors.TransportError("ListNodes", "HTTP 502 with an unreadable body", "R-3"),
+        "ListNodes: no usable answer: HTTP 502 with an unreadable body (RequestId R-3).",
     ),
     (
         errors.NotSentError("ListNodes", "no connection: refused"),
