@@ -92,9 +92,7 @@ def test_nodes_are_the_compute_nodes_with_their_queues(bench, client):
         (iid(2), "compute2", "workq", "running", True),
     ]
     assert [n.instance_id for n in lookup.nodes(CLUSTER, queue="gpu", client=client)] == ids(1)
-    with pytest.raises(
-        ConfigError, match=r"Queue 'nope' does not exist in .*; there is workq, gpu"
-    ):
+    with pytest.raises(ConfigError, match=r"Queue 'nope' does not exist in .*: it has workq, gpu"):
         lookup.nodes(CLUSTER, queue="nope", client=client)
 
 
@@ -213,7 +211,7 @@ def test_a_node_of_another_cluster_is_none(bench, find):
 def test_where_another_cluster_can_t_be_seen_nothing_is_called_free(bench, find):
     add_cluster(bench)
     bench.fault("error", "ListNodes", after=1, times=None, status=503, code="ServiceUnavailable")
-    with pytest.raises(TransportError, match=f"the nodes of {OTHER} can't be seen"):
+    with pytest.raises(TransportError, match=f"the nodes of {OTHER} cannot be listed"):
         find()
 
 
@@ -350,15 +348,13 @@ LOOKS = [
 def test_an_id_that_is_no_text_is_refused(bench, client, look, value, told):
     with pytest.raises(ConfigError) as caught:
         look(value, client=client)
-    assert str(caught.value) == (
-        f"lookup.{look.__name__}: cluster_id is {told}; it has to be a str."
-    )
+    assert str(caught.value) == (f"lookup.{look.__name__}: cluster_id is {told}; it must be a str.")
     assert bench.calls() == []
 
 
 @pytest.mark.parametrize("look", [look for look in LOOKS if look is not lookup.images])
 def test_none_is_no_cluster(client, look):
-    with pytest.raises(ConfigError, match="cluster_id is None; it has to be a str"):
+    with pytest.raises(ConfigError, match="cluster_id is None; it must be a str"):
         look(None, client=client)
 
 
@@ -379,8 +375,8 @@ def test_an_output_belongs_into_apply(bench, client, look):
         look(pulumi.Output.from_input(CLUSTER), client=client)
     assert isinstance(caught.value, ConfigError)
     assert str(caught.value) == (
-        f"lookup.{look.__name__}: cluster_id is an Output, whose value comes later: look inside its"
-        f" apply, as in output.apply(lambda value: lookup.{look.__name__}(cluster_id=value))."
+        f"lookup.{look.__name__}: cluster_id is an Output, which has no value yet. Call it inside"
+        f" apply: output.apply(lambda value: lookup.{look.__name__}(cluster_id=value))."
     )
     assert bench.calls() == []
 
