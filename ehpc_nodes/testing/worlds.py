@@ -35,7 +35,7 @@ def small_world(
     Args:
         instances: how many more instances there are; `ids(1, 2)` are the first two of them.
         attached: the numbers of those that are compute nodes, in the first queue.
-        pace: when E-HPC's tasks end: ``instant``, ``held`` (until `release`), ``never``, ``{"looks": 3}`` or
+        pace: when E-HPC's tasks end: ``instant``, ``held`` (until `release`), ``never``, ``{"reads": 3}`` or
             ``{"seconds": 2}``.
         queues: the names of the cluster's queues.
         knobs: other behaviour of the emulator; see `ehpc_nodes.emulator.knobs`.

@@ -91,7 +91,7 @@ def test_no_candidates_says_how_to_learn_why_not(run, server):
 
 def test_tasks(run, server):
     assert run("tasks", CLUSTER).stderr == "Nothing found.\n"
-    attach(server, 3, pace={"looks": 1000})
+    attach(server, 3, pace={"reads": 1000})
     (row,) = table(run("tasks", CLUSTER).stdout)
     assert (row["TYPE"], row["STATUS"], row["INSTANCES"]) == ("AddComputes", "Processing", "1")
 
@@ -557,7 +557,7 @@ def test_what_the_service_sends_can_t_steer_the_terminal(run, server):
 
 
 def test_watching_on_a_terminal_shows_bars_that_move(environment, server):
-    attach(server, 3, pace={"looks": 12})
+    attach(server, 3, pace={"reads": 12})
     terminal = Terminal(environment, "tasks", CLUSTER, "--watch", "--interval", "0.1")
     until(lambda: "Success" in terminal.read())
     assert "Processing" in terminal.text
@@ -610,7 +610,7 @@ def test_watching_in_a_pipe_prints_changes_only(watch, server):
 
 
 def test_watching_as_json_is_a_line_a_change(watch, server):
-    between = [lambda: attach(server, 3, pace={"looks": 6}), *[nothing] * 10]
+    between = [lambda: attach(server, 3, pace={"reads": 6}), *[nothing] * 10]
     done = watch("tasks", CLUSTER, "--json", between=between, others_write=True)
     first, *lines = done.stdout.splitlines()
     assert json.loads(first) == []

@@ -116,7 +116,7 @@ def test_tasks_run_or_ran(client):
 
 
 def test_a_task_on_its_way_and_one_that_failed():
-    bench = Bench(pace={"looks": 5})
+    bench = Bench(pace={"reads": 5})
     client = Client(
         bench.exchange("2018-04-12"),
         bench.exchange("2014-05-26"),
@@ -222,7 +222,7 @@ def test_clusters_of_other_vpcs_are_not_looked_through(bench, find):
 
 
 def test_one_that_is_being_attached_is_none(bench, client, find):
-    changes = {"task_pace": {"looks": 9}, "nodes_listed": "at_end"}
+    changes = {"task_pace": {"reads": 9}, "nodes_listed": "at_end"}
     bench.emulator.world.knobs = bench.emulator.world.knobs.changed(changes)
     client.add_existed_nodes(CLUSTER, ids(3), image=(IMAGE, "system"), queue="")
     assert iid(3) not in find()
