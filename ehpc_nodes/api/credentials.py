@@ -226,7 +226,7 @@ def _profile(library: Any, file: str, name: str) -> Any:
     if not wanted:
         raise UnusableError("it has no current profile")
     if wanted not in [entry.get("name") for entry in config["profiles"]]:
-        current = "" if name else ", its current one"
+        current = "" if name else ", its current profile"
         raise UnusableError(f"it has no profile {wanted!r}{current}")
     return library.CLIProfileCredentialsProvider(profile_name=wanted, profile_file=path)
 

@@ -150,7 +150,9 @@ class Fault:
         able = _STRIKES.get(self.kind)
         if able is not None and self.action not in ("*", *able):
             names = ", ".join(sorted(able))
-            raise WorldError(f"fault {self.kind}: is not possible for {self.action}, only {names}")
+            raise WorldError(
+                f"fault {self.kind} is not possible for {self.action}, only for {names}"
+            )
 
     def dump(self) -> dict[str, Any]:
         """The rule as given, with its counts."""

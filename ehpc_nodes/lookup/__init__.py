@@ -181,7 +181,7 @@ def nodes(
     names = [q.queue_name for q in client.list_queues(cluster_id)]
     if queue and queue not in names:
         raise ConfigError(
-            f"Queue {queue!r} does not exist in {cluster_id}: it has {listed(names)}."
+            f"Queue {queue!r} does not exist in {cluster_id}: the cluster has {listed(names)}."
         )
     names = [queue] if queue else names
     queue_of = {

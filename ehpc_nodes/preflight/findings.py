@@ -87,7 +87,7 @@ def _of_cluster(snapshot: Snapshot, desired: Desired) -> Iterable[Finding]:
     if cluster.status and cluster.status.lower() != "running":
         yield Finding(
             "cluster_id",
-            f"cluster {desired.cluster_id} is {cluster.status}, not running: wait until it is",
+            f"cluster {desired.cluster_id} is {cluster.status}, not running: wait until it is running",
         )
 
 
@@ -99,7 +99,7 @@ def _of_queue(snapshot: Snapshot, desired: Desired, changes: Changes) -> Iterabl
         import difflib  # late: seldom needed
 
         near = difflib.get_close_matches(desired.job_queue, names, n=3, cutoff=0.4)
-        there = f"it has {listed(names)}" if names else "it has no queue"
+        there = f"the cluster has {listed(names)}" if names else "the cluster has no queue"
         hint = f"did you mean {listed(near)}?" if near else there
         yield Finding(
             "job_queue",
@@ -139,7 +139,10 @@ def _of_image(snapshot: Snapshot, desired: Desired) -> Iterable[Finding]:
         yield _not_listed(snapshot, desired)
         return
     if image.status.lower() != "available":
-        yield Finding("image_id", f"image {desired.image_id} is {image.status}, not Available")
+        yield Finding(
+            "image_id",
+            f"image {desired.image_id} is {image.status}, not Available: wait until it is, or set another image_id",
+        )
     if snapshot.cluster is not None and not snapshot.is_own_image(desired):
         yield from _of_system(image, snapshot.cluster, desired)
 

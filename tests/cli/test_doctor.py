@@ -139,7 +139,7 @@ def test_why_no_place_has_a_key_is_told_in_a_line_each(run, pulumi, tmp_path):
         n for n, line in enumerate(lines) if line.startswith("failed   credentials: No access key")
     )
     assert lines[heading + 1 : heading + 4] == [
-        "- ~/.aliyun/config.json: it has no profile 'gone', its current one.",
+        "- ~/.aliyun/config.json: it has no profile 'gone', its current profile.",
         "- ~/.alibabacloud/credentials.ini: the file does not exist.",
         "- the instance's RAM role: turned off (ALIBABA_CLOUD_ECS_METADATA_DISABLED).",
     ]

@@ -149,9 +149,12 @@ REFUSALS = {
             "replace_system_disks": False,
         },
         [
-            ("cluster_id", f"cluster {CLUSTER} is creating, not running: wait until it is"),
+            ("cluster_id", f"cluster {CLUSTER} is creating, not running: wait until it is running"),
             ("job_queue", f"queue 'workk' does not exist in {CLUSTER}: did you mean workq?"),
-            ("image_id", "image m-bp1own is Creating, not Available"),
+            (
+                "image_id",
+                "image m-bp1own is Creating, not Available: wait until it is, or set another image_id",
+            ),
             (
                 "image_id",
                 "image m-bp1own is ubuntu, but the cluster is centos. Set an image_id of centos",

@@ -62,7 +62,7 @@ def test_why_no_place_has_a_key_is_told(cloud, pulumi_stack, tmp_path):
     refused = on(it, pulumi_stack, tmp_path, profile("a", "b", current="gone").encode()).preview(
         expect_failure=True
     )
-    told = "- ~/.aliyun/config.json: it has no profile 'gone', its current one."
+    told = "- ~/.aliyun/config.json: it has no profile 'gone', its current profile."
     assert any(told in text.splitlines() for text in refused.errors), refused.text
     assert "Traceback" not in refused.text
 

@@ -295,7 +295,7 @@ def test_a_file_that_cannot_be_used_says_why(home, content, why):  # noqa: F811
 
 def test_a_current_profile_that_is_none_is_named(cli_file):
     cli_file("work", current="gone")
-    assert lines()[CLI] == "it has no profile 'gone', its current one."
+    assert lines()[CLI] == "it has no profile 'gone', its current profile."
     text = refused({"ehpc:profile": "away"}, {}, NoCredentialsError)
     assert f"profile 'away' (ehpc:profile) in {CLI}: it has no profile 'away'." in text
 

@@ -92,7 +92,9 @@ def test_nodes_are_the_compute_nodes_with_their_queues(bench, client):
         (iid(2), "compute2", "workq", "running", True),
     ]
     assert [n.instance_id for n in lookup.nodes(CLUSTER, queue="gpu", client=client)] == ids(1)
-    with pytest.raises(ConfigError, match=r"Queue 'nope' does not exist in .*: it has workq, gpu"):
+    with pytest.raises(
+        ConfigError, match=r"Queue 'nope' does not exist in .*: the cluster has workq, gpu"
+    ):
         lookup.nodes(CLUSTER, queue="nope", client=client)
 
 
@@ -255,7 +257,7 @@ def test_a_cluster_that_does_not_run_has_none(bench, find):
     reasons = find(unfit=True)
     assert list(reasons) == ids(3, 4, 5, 6)
     assert set(reasons.values()) == {
-        (f"cluster {CLUSTER} is stopped, not running: wait until it is",)
+        (f"cluster {CLUSTER} is stopped, not running: wait until it is running",)
     }
     found = previewed(bench, ids(3))
     assert [f.reason for f in found if not f.warning] == list(reasons[iid(3)])

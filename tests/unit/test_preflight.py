@@ -131,7 +131,7 @@ ROWS: dict[str, Any] = {
         cluster(status="stopped"),
         {},
         "cluster_id",
-        f"cluster {CLUSTER} is stopped, not running: wait until it is",
+        f"cluster {CLUSTER} is stopped, not running: wait until it is running",
     ),
     "not stopped": (
         instance(1, status="Running"),
@@ -260,7 +260,7 @@ ROWS: dict[str, Any] = {
         image(status="Creating"),
         OWN,
         "image_id",
-        "image m-bp1own is Creating, not Available",
+        "image m-bp1own is Creating, not Available: wait until it is, or set another image_id",
     ),
     "image of another family": (
         image(platform="Ubuntu", os_tag="Ubuntu_20.04_64", version="20.04"),
@@ -327,7 +327,7 @@ ROWS: dict[str, Any] = {
         own_image(status="Creating"),
         {},
         "image_id",
-        "image m-bp1own is Creating, not Available",
+        "image m-bp1own is Creating, not Available: wait until it is, or set another image_id",
     ),
     "marketplace": (
         None,
@@ -483,19 +483,19 @@ ROWS: dict[str, Any] = {
         None,
         {"job_queue": "zzz"},
         "job_queue",
-        f"queue 'zzz' does not exist in {CLUSTER}: it has workq, gpu",
+        f"queue 'zzz' does not exist in {CLUSTER}: the cluster has workq, gpu",
     ),
     "a cluster without queues": (
         lambda bench: bench.emulator.world.clusters[CLUSTER].queues.clear(),
         {"job_queue": "gpu"},
         "job_queue",
-        f"queue 'gpu' does not exist in {CLUSTER}: it has no queue",
+        f"queue 'gpu' does not exist in {CLUSTER}: the cluster has no queue",
     ),
     "a shared image": (
         image(owner_alias="others", status="Deleting"),
         {"image_id": "m-bp1own", "image_owner_alias": "others"},
         "image_id",
-        "image m-bp1own is Deleting, not Available",
+        "image m-bp1own is Deleting, not Available: wait until it is, or set another image_id",
     ),
 }
 
@@ -892,7 +892,7 @@ def test_a_queue_that_is_not_there_is_found_for_members_too():
     bench = Bench(attached=(2,))
     (found,) = plan(bench, [ONE, TWO], bench.up(2), job_queue="nosuch").findings
     assert found == Finding(
-        "job_queue", f"queue 'nosuch' does not exist in {CLUSTER}: it has workq, gpu"
+        "job_queue", f"queue 'nosuch' does not exist in {CLUSTER}: the cluster has workq, gpu"
     )
 
 

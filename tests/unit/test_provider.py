@@ -248,7 +248,7 @@ def test_check_with_unknown_instances_checks_those_that_are_known(rig):
 def test_check_with_unknown_instances_only_still_looks_at_cluster_and_queue(rig):
     rig.emulator.world.clusters[CLUSTER].status = "stopped"
     assert rig.failures(instance_ids=[UNKNOWN], job_queue="gpuu") == [
-        ("cluster_id", f"cluster {CLUSTER} is stopped, not running: wait until it is"),
+        ("cluster_id", f"cluster {CLUSTER} is stopped, not running: wait until it is running"),
         ("job_queue", f"queue 'gpuu' does not exist in {CLUSTER}: did you mean gpu?"),
     ]
     assert rig.check(instance_ids=UNKNOWN).inputs["instance_ids"] is UNKNOWN

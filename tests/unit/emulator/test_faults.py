@@ -214,7 +214,7 @@ def test_a_rule_that_is_shown_can_be_added_again(cloud):
     ],
 )
 def test_a_kind_that_can_t_strike_an_action_is_refused(kind, action):
-    with pytest.raises(WorldError, match=f"fault {kind}: is not possible for {action}, only "):
+    with pytest.raises(WorldError, match=f"fault {kind} is not possible for {action}, only for "):
         Fault.parse({"kind": kind, "action": action}).check_strikes()
 
 

@@ -214,7 +214,7 @@ def test_what_people_do(desk, cloud):
         (
             ("POST", "faults", {"kind": "half_page", "action": "AddExistedNodes"}),
             400,
-            "fault half_page: is not possible for AddExistedNodes, only DescribeInstances, ListClusters",
+            "fault half_page is not possible for AddExistedNodes, only for DescribeInstances, ListClusters",
         ),
         (("DELETE", "faults?number=x", None), 400, "number: expected int, got 'x'"),
         (("DELETE", "faults?n=1", None), 400, "faults: unknown parameter n"),
