@@ -1,17 +1,14 @@
-"""Time: the clock, deadlines, the one wait loop. Nothing else in the package sleeps or reads a clock."""
+"""Time: the clock, deadlines, pauses. Nothing else in the package sleeps or reads a clock."""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from .errors import CancelledError
-
-T = TypeVar("T")
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 15.0
@@ -88,37 +85,9 @@ class Deadline:
         return self.left <= 0.0
 
 
-def pauses(first: float = FIRST_PAUSE, longest: float = LONGEST_PAUSE) -> Iterator[float]:
-    """Pauses between two reads, in seconds: each longer by half, with a jitter of a tenth."""
-    pause = first
-    while True:
-        yield jittered(pause)
-        pause = min(pause * 1.5, longest)
-
-
 def jittered(pause: float) -> float:
     """A tenth more or less, so that callers that started together do not stay together."""
     return pause * random.uniform(0.9, 1.1)  # noqa: S311 - a jitter, not a secret
-
-
-def wait_until(
-    read: Callable[[], T | None], deadline: Deadline, between: Iterator[float] | None = None
-) -> T | None:
-    """Call `read` at once and after each pause until it returns something; None at the deadline.
-
-    The last call is at the deadline itself, so that a limit is exact to the second.
-
-    Args:
-        between: the pauses, one after each call; by default `pauses`.
-    """
-    between = between or pauses()
-    while True:
-        found = read()
-        if found is not None:
-            return found
-        if deadline.passed:
-            return None
-        deadline.clock.sleep(min(next(between), deadline.left))
 
 
 def ends_in_time(thread: threading.Thread, deadline: Deadline, least: float) -> bool:

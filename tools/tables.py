@@ -25,11 +25,11 @@ def phases() -> str:
 def actions() -> str:
     """What is done in each phase."""
     rows = [
-        f"| {phase.name} | {row.wanted.value} | {row.unwanted.value} | {row.destroy.value} | {row.kept.value} |"
+        f"| {phase.name} | {row.wanted.value} | {row.unwanted.value} | {row.kept.value} |"
         for phase, row in TABLE.items()
     ]
-    head = "| phase | in the program | not in the program | destroy | the state keeps |"
-    return "\n".join([head, "|---|---|---|---|---|", *rows])
+    head = "| phase | in the program | not in the program | the state keeps |"
+    return "\n".join([head, "|---|---|---|---|", *rows])
 
 
 def steps() -> str:

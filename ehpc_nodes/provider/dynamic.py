@@ -84,7 +84,7 @@ from .run_registry import OthersInRun, RunRegistry
 CREATE_TIMEOUT = UPDATE_TIMEOUT = 3600.0
 DELETE_TIMEOUT = 1800.0
 READ_TIMEOUT = 600.0
-#: Less is a slip: time would be up after the first look, with a write still to come.
+#: Less is a slip: time would be up after the first reading, with a write still to come.
 LEAST_TIMEOUT = 1.0
 
 STALE_CONFIG = " After a change in the stack config, refresh and destroy still use that of the last up: add --run-program."
@@ -146,7 +146,7 @@ class AttachedNodesProvider(ResourceProvider):
         ]
 
     def _preflight(self, call: EngineCall, checked: Properties, olds: Properties) -> list[Finding]:
-        """Findings from a look at the cloud; fills the inputs with what the look resolved."""
+        """Findings from reads of the cloud; fills the inputs with what they resolved."""
         wanted = known_ids(checked) if isinstance(checked["instance_ids"], dict) else None
         replaced = self._registry.replaced_by(call.urn, olds, checked)
         again = bool(replaced) and not olds
@@ -190,7 +190,7 @@ class AttachedNodesProvider(ResourceProvider):
         ]
 
     def _show(self, call: EngineCall, found: PreviewResult, *, again: bool) -> list[Finding]:
-        """Say what would happen, and give the findings; what was said before (``again``) is said once."""
+        """Report what would happen, and give the findings; what was reported before (``again``) is not repeated."""
         if again and self._shown.get(call.urn) == found.line:
             return [finding for finding in found.findings if not finding.warning]
         if all(finding.warning for finding in found.findings):
@@ -199,7 +199,7 @@ class AttachedNodesProvider(ResourceProvider):
         return found.findings
 
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
-        """What a change means; everything that isn't named here means nothing."""
+        """What a change means; everything that is not named here means nothing."""
         with _errors_shown() as call:
             replaces = [name for name in REPLACING if changed(_olds, _news, name)]
             if replaces:
@@ -241,7 +241,7 @@ class AttachedNodesProvider(ResourceProvider):
             return UpdateResult(state.model_dump())
 
     def read(self, id_: str, props: Properties) -> ReadResult:
-        """What the cluster says now; for a resource of the program's own, or one that is only read."""
+        """What the cluster is now; for a resource of the program's own, or one that is only read."""
         with _errors_shown(hint=STALE_CONFIG) as call:
             managed = "nodes" in props
             state = self._state_to_read(id_, props)
@@ -340,7 +340,7 @@ def _errors_shown(hint: str = "") -> Iterator[EngineCall]:
     """The engine's call; whatever this package raises on purpose reaches the user as plain text.
 
     Args:
-        hint: told where the access key is refused.
+        hint: shown where the access key is refused.
     """
     call = current_call()
     try:
@@ -359,5 +359,5 @@ def _errors_shown(hint: str = "") -> Iterator[EngineCall]:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise call.failed(
             f"The state of this resource is not as this package saves it, at {where}."
-            " Look at it with: pulumi stack export."
+            " To read it: pulumi stack export."
         ) from error

@@ -34,15 +34,15 @@ GRPC_UNKNOWN = 2
 #: Calls served at a time by one plugin process; the engine's --parallel is the limit then.
 THREADS = 64
 LONGEST_MESSAGE = 30_000
-DEAF = (
-    "a first Ctrl-C will not be heard: this version of the Pulumi SDK is not known to ehpc-nodes."
-    " A second one ends the run, and the next pulumi up goes on from there."
+NO_CANCEL = (
+    "this version of the Pulumi SDK is not known to ehpc-nodes: a first Ctrl-C has no effect."
+    " A second one ends the run, and the next pulumi up continues."
 )
 
 _running: weakref.WeakSet[threading.Event] = weakref.WeakSet()
 _channels: dict[str, grpc.Channel] = {}
 _channels_lock = threading.Lock()
-_told_of_deafness = threading.Event()
+_warned_of_cancel = threading.Event()
 
 
 class CallFailedError(Exception):
@@ -127,7 +127,7 @@ class EngineCall:
     ) -> CallFailedError:
         """The exception to raise for a partial failure: the engine keeps id and outputs.
 
-        It shows each reason as a bullet, exits non-zero, and reads the resource anew before it plans the
+        It shows each reason as a bullet, exits non-zero, and reads the resource again before it plans the
         next update (`refresh_before_update`), so that the next run starts from what is there.
         """
         properties = struct_pb2.Struct()
@@ -175,9 +175,9 @@ def current_call() -> EngineCall:
         _request=request,
     )
     _running.add(call.cancelled)
-    if not _listens_for_cancel(servicer) and not _told_of_deafness.is_set():
-        _told_of_deafness.set()
-        call.warning(DEAF)
+    if not _listens_for_cancel(servicer) and not _warned_of_cancel.is_set():
+        _warned_of_cancel.set()
+        call.warning(NO_CANCEL)
     if not context.add_callback(call.cancelled.set):
         call.cancelled.set()
     return call
@@ -200,7 +200,7 @@ def _cancel(_self: Any, _request: Any, _context: Any) -> Any:
 
 
 def _listens_for_cancel(servicer: Any) -> bool:
-    """Hear the engine's Cancel, which the SDK's servicer answers without telling the providers.
+    """Handle the engine's Cancel, which the SDK's servicer answers without calling the providers.
 
     The server is running and holds the method bound, so neither class nor instance can be changed any
     more; the function's code can, unless it is a wrapper's (which holds what it wraps as a free variable).
@@ -227,7 +227,7 @@ def _is_call(request: Any, context: Any) -> bool:
 
 
 def _widen(executor_reference: Callable[[], Any]) -> None:
-    """Let the plugin's pool of 4 threads grow, so that waiting resources don't queue for a thread."""
+    """Let the plugin's pool of 4 threads grow, so that waiting resources do not queue for a thread."""
     executor = executor_reference()
     if getattr(executor, "_max_workers", THREADS) < THREADS:
         executor._max_workers = THREADS  # noqa: SLF001 - the seam

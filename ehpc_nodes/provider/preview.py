@@ -110,7 +110,7 @@ def preview_replacement(
 def preview_without_cluster(
     operations_in: OperationsIn, properties: Properties, wanted: set[str] | None
 ) -> PreviewResult:
-    """Of a create in a cluster, or a region, that isn't known yet.
+    """Of a create in a cluster, or a region, that is not known yet.
 
     Raises:
         EhpcError: the instances could not be read.
@@ -131,7 +131,7 @@ def preview_without_cluster(
 def preview_unread(
     properties: Properties, wanted: set[str] | None, replaced: Properties
 ) -> PreviewResult:
-    """Of a replacement in a cluster, or a region, that isn't known yet: without a read."""
+    """Of a replacement in a cluster, or a region, that is not known yet: without a read."""
     desired = desired_from({**properties, "cluster_id": "", "region": ""})
     names = {**hosts_of(properties), **{i: h for i, h in hosts_of(replaced).items() if h}}
     old = tuple(sorted(known_ids(replaced)))
@@ -150,7 +150,7 @@ def preview_unread(
 def _removal(
     operations: Operations, replaced: Properties, ids: Collection[str], desired: Desired
 ) -> Planned | None:
-    """What the replacement detaches; None where that can't be read (its delete will report it)."""
+    """What the replacement detaches; None where that cannot be read (its delete will report it)."""
     try:
         return operations.plan_removal(
             str(replaced.get("cluster_id")), ids, busy_nodes=desired.busy_nodes
@@ -164,7 +164,7 @@ def _of_no_instance(planned: Planned) -> list[Finding]:
 
 
 def _fill(properties: Properties, planned: Planned) -> None:
-    """Put into the inputs what the look resolved: image, host names."""
+    """Put into the inputs what the reads resolved: image, host names."""
     if planned.desired.image_known:
         properties.setdefault("image_id", planned.desired.image_id)
         properties.setdefault("image_owner_alias", planned.desired.image_owner_alias)

@@ -11,7 +11,7 @@ from ehpc_nodes.api.responses import NODE_READY, NODE_STOPPED, SCHEDULER_ACTIVE
 from ehpc_nodes.errors import listed
 from ehpc_nodes.models import ATTACHING, STUCK, Declared, Inputs, NodeState, State
 from ehpc_nodes.preflight.snapshot import Desired
-from ehpc_nodes.reconcile.facts import is_on_its_way
+from ehpc_nodes.reconcile.facts import is_being_attached
 from ehpc_nodes.reconcile.result import called
 
 REPLACING = ("cluster_id", "region", "image_id", "image_owner_alias")
@@ -31,10 +31,10 @@ Properties = dict[str, Any]
 
 
 def split_unknown(news: Mapping[str, Any]) -> tuple[Properties, set[str]]:
-    """The arguments whose values are known, and the names of those that aren't (all) known yet.
+    """The arguments whose values are known, and the names of those that are not (all) known yet.
 
     What begins with ``__`` is the engine's or this package's own, which ``ignore_changes=["*"]`` hands back.
-    A list of which some entries are unknown counts as unknown, with the known entries checked.
+    A list with some unknown entries counts as unknown; its known entries are checked.
     """
     known: Properties = {}
     unknown: set[str] = set()
@@ -56,7 +56,7 @@ def split_unknown(news: Mapping[str, Any]) -> tuple[Properties, set[str]]:
 def ignored_set(news: Properties, olds: Properties) -> Properties:
     """The set as a program writes it, where ``ignore_changes`` puts the old inputs' map in its place.
 
-    A program's own map isn't taken, unless it is the very same.
+    A program's own map is not taken, unless it is the very same.
     """
     given = news.get("instance_ids")
     same = isinstance(given, dict) and given == olds.get("instance_ids")
@@ -126,7 +126,7 @@ def hosts_of(bag: Mapping[str, Any]) -> dict[str, str]:
 
 
 def is_replacement(olds: Properties, news: Properties) -> bool:
-    """Whether the change of inputs detaches all nodes and attaches them anew."""
+    """Whether the change of inputs detaches all nodes and attaches them again."""
     return bool(olds) and any(changed(olds, news, name) for name in REPLACING)
 
 
@@ -139,7 +139,7 @@ def changed(olds: Properties, news: Properties, name: str) -> bool:
 
 
 def needs_update(olds: Properties, news: Properties, owner: str = "") -> bool:
-    """Whether the state (outputs) isn't what the inputs want, for something that can be changed.
+    """Whether the state (outputs) is not what the inputs want, for something that can be changed.
 
     Args:
         owner: the resource's present name on owner tags; empty: not known.
@@ -158,7 +158,7 @@ def needs_update(olds: Properties, news: Properties, owner: str = "") -> bool:
     ):
         return True
     return bool(olds.get("failed")) or any(
-        is_on_its_way(n.get("status"), n.get("confirmed_at")) for n in nodes
+        is_being_attached(n.get("status"), n.get("confirmed_at")) for n in nodes
     )
 
 
@@ -173,8 +173,8 @@ def saved_state(olds: Properties, outputs: Properties) -> State | None:
     Args:
         olds: its inputs so far.
         outputs: its outputs, where the engine sends them with a check (from SDK and engine 3.261 on). Else every
-            reference of the resource counts as known, and every node as settled, so that a preview says "attach" of
-            what may have been sent: the update joins it instead.
+            reference of the resource counts as known, and every node as confirmed, so that a preview shows "attach" for
+            what may have been sent: the update waits for it instead.
     """
     if not olds:
         return None
@@ -228,7 +228,7 @@ def _pending(olds: Properties) -> set[str]:
 def inputs_of(state: State, old_inputs: Properties) -> Properties:
     """The inputs that fit what was read, so that the next preview shows what has drifted.
 
-    A node that isn't as wanted says so behind its host name: ``compute3 (stopped)``.
+    Behind the host name of a node that is not as wanted, its status: ``compute3 (stopped)``.
     """
     kept = {k: v for k, v in old_inputs.items() if k in {UID, *Inputs.model_fields}} or {
         k: v
@@ -249,7 +249,7 @@ def _host_with_drift(node: NodeState, queue: str) -> str:
 
 
 def drift_messages(state: State, queue: str) -> list[str]:
-    """What a refresh says of nodes that aren't as wanted: ``compute3 (i-…) is stopped``; the scheduler's state
+    """What a refresh reports of nodes that are not as wanted: ``compute3 (i-…) is stopped``; the scheduler's state
     of the others is no drift.
     """
     told = []
@@ -275,7 +275,7 @@ def has_drifted(olds: Properties) -> bool:
 
 
 def _drift(olds: Properties) -> dict[str, str]:
-    """What stands behind the host names of nodes that weren't as wanted (see `inputs_of`)."""
+    """What is written behind the host names of nodes that were not as wanted (see `inputs_of`)."""
     ids = olds.get("instance_ids")
     hosts = ids.items() if isinstance(ids, dict) else ()
     behind = {i: str(host).partition(" (")[2] for i, host in hosts}
@@ -283,7 +283,7 @@ def _drift(olds: Properties) -> dict[str, str]:
 
 
 def desired_from(bag: Properties) -> Desired:
-    """What preflight needs of checked inputs. A consent may come later: no refusal yet."""
+    """What preflight needs of checked inputs. replace_system_disks may come later: no refusal yet."""
     known = {
         name: CONSENTS[name][1] if name in CONSENTS and isinstance(value, Unknown) else value
         for name, value in bag.items()
@@ -300,7 +300,7 @@ def desired_from(bag: Properties) -> Desired:
 
 
 def _unknown_ids(bag: Properties) -> int:
-    """How many instances are wanted that are not known yet; one of a set that isn't known at all."""
+    """How many instances are wanted that are not known yet; one of a set that is not known at all."""
     ids = bag.get("instance_ids")
     named = sum(i.startswith("(") for i in ids) if isinstance(ids, dict) else 0
     return 1 if isinstance(ids, Unknown) else named

@@ -122,13 +122,13 @@ class RunRegistry:
         return next((u for u, r in self._replacements.items() if r.uid == uid), urn)
 
     def deleted(self, urn: str, instance_ids: Collection[str]) -> None:
-        """Note that these nodes were detached, perhaps as the first half of a replacement."""
+        """Note that these nodes were detached; it may be the first half of a replacement."""
         self._deleted[urn] = {*instance_ids}
 
     def replaced_by(self, urn: str, olds: Properties, news: Properties) -> Properties:
         """What a replacement takes away; empty where nothing is replaced.
 
-        The engine checks without the old inputs then, after diff has said so: for a second time, or (where it replaces
+        The engine checks without the old inputs then, after diff has reported that: for a second time, or (where it replaces
         what an input comes from, and deletes this resource before that) for the first.
         """
         if olds:
@@ -143,7 +143,7 @@ class RunRegistry:
         return str(known.olds.get("region") or "") if known and same else ""
 
     def refuse_unpreviewed(self, urn: str, inputs: Inputs, operations_in: OperationsIn) -> None:
-        """Stop a create that is half of a replacement which isn't made in the way that the preview showed.
+        """Stop a create that is half of a replacement which is not made in the way that the preview showed.
 
         Raises:
             RefusedError: it is.
@@ -162,7 +162,7 @@ class RunRegistry:
 
 
 def _refuse_creating_first(olds: Properties, inputs: Inputs, operations_in: OperationsIn) -> None:
-    """Nodes that are to be attached again have to be detached by now (perhaps by a run that was killed)."""
+    """Nodes that are to be attached again have to be detached by now (or by a run that was killed)."""
     again = known_ids(olds) & {*inputs.instance_ids}
     if not again:
         return

@@ -1,7 +1,6 @@
-"""The writes, each for the instances of one step. What comes of a call is noted in the ledger.
+"""The writes, each for the instances of one step. The result of a call is noted in the ledger.
 
-Nothing here decides: the reconciler has looked and decided right before, and looks and decides again after whatever
-went wrong.
+Nothing here decides: the reconciler reads and decides right before, and again after each failure.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def may_have_acted(error: EhpcError) -> bool:
 
 
 class TroubleError(Exception):
-    """A write failed in a way that may pass: look again, then try again.
+    """A write failed in a way that may pass: read again, then try again.
 
     Attributes:
         error: what happened.
@@ -65,7 +64,7 @@ class Actuator:
     """The calls that change something.
 
     Attributes:
-        generation: of this run: above every one that was seen.
+        generation: of this run: above every one that was read.
         known_generation: up to which the state knows the outcome.
     """
 
@@ -80,15 +79,15 @@ class Actuator:
     untagged: set[str] = field(default_factory=set)
 
     def do(self, step: Step, ids: Sequence[str]) -> None:
-        """Take one step for these instances, in batches, as long as the look that allows it is fresh.
+        """Take one step for these instances, in batches, as long as the reads that allow it are fresh.
 
         Raises:
-            TroubleError: look, and try again.
+            TroubleError: read, and try again.
             EhpcError: nothing more is done.
         """
         write = {
             Step.ADOPT: self._adopt,
-            Step.SETTLE: self._settle,
+            Step.TAG_LEAVING: self._tag_leaving,
             Step.CLEAR: self._detach,
             Step.STOP: self._stop,
             Step.PREPARE: self._prepare,
@@ -107,10 +106,10 @@ class Actuator:
         *,
         resolved: bool = False,
     ) -> None:
-        """Call for each batch while the look is fresh; the rest comes again.
+        """Call for each batch while the reads are fresh; the rest comes again.
 
         Args:
-            resolved: the next looks tell whether a call without an answer was accepted; else the third one raises.
+            resolved: the next reads show whether a call without an answer was accepted; else the third one raises.
         """
         ledger = self.observer.ledger
         for number, batch in enumerate(chunks(ids, size)):
@@ -123,7 +122,7 @@ class Actuator:
                 call(batch)
             except EhpcError as error:
                 self.observer.written(batch)
-                self.observer.forget_looks()
+                self.observer.forget_readings()
                 if isinstance(error, HARMLESS) and not isinstance(error, LastingError):
                     raise TroubleError(error) from error
                 if not may_have_acted(error):
@@ -135,12 +134,12 @@ class Actuator:
 
     # -- owner tags ------------------------------------------------------------------------------------------------
 
-    def _tag(self, ids: Sequence[str], value: Callable[[str], str], *, seen: bool = True) -> None:
+    def _tag(self, ids: Sequence[str], value: Callable[[str], str], *, known: bool = True) -> None:
         """Write both owner tags.
 
         Args:
             value: the reference of each instance.
-            seen: an answered call counts as read; else the tags have to be read.
+            known: an answered call counts as read; else the tags have to be read.
         """
         name = self.observer.identity.name
         groups: dict[str, list[str]] = {}
@@ -149,15 +148,15 @@ class Actuator:
         for text, same in sorted(groups.items()):
             tags = {NAME_KEY: name, REFERENCE_KEY: text}
             self._batches(
-                "TagResources", same, TAG_BATCH, partial(self._tag_batch, tags, seen=seen)
+                "TagResources", same, TAG_BATCH, partial(self._tag_batch, tags, known=known)
             )
 
-    def _tag_batch(self, tags: Mapping[str, str], batch: list[str], *, seen: bool) -> None:
+    def _tag_batch(self, tags: Mapping[str, str], batch: list[str], *, known: bool) -> None:
         tagged = self.observer.ledger.tagged
         tagged |= {i: tagged.get(i, -math.inf) for i in batch}
         self.cloud.tag_instances(batch, tags)
         tagged |= dict.fromkeys(batch, self.deadline.clock.now())
-        self.observer.written(batch, tags if seen else None)
+        self.observer.written(batch, tags if known else None)
 
     def _adopt(self, ids: Sequence[str]) -> None:
         self.reporter.status(f"tagging {counted(len(ids), 'node')}")
@@ -178,9 +177,9 @@ class Actuator:
             return str(reference)
         return str(Reference(identity.uid, identity.cluster_id))
 
-    def _settle(self, ids: Sequence[str]) -> None:
-        """Let the reference of nodes that are to be detached say so: a run that is killed after the detach would leave
-        one that says of an instance that runs and is no node that it was sent.
+    def _tag_leaving(self, ids: Sequence[str]) -> None:
+        """Write `leaving` into the reference of nodes that are to be detached. A run that is killed after the detach
+        would leave a reference by which the instance, which runs and is no node, counts as sent.
         """
         identity = self.observer.identity
         reference = Reference(
@@ -198,10 +197,10 @@ class Actuator:
                 Reference(identity.uid, identity.cluster_id, self.generation, identity.run, image)
             )
 
-        self._tag(ids, reference, seen=False)
+        self._tag(ids, reference, known=False)
 
     def disown(self, ids: Sequence[str]) -> None:
-        """Let the reference say that somebody may have sent these, and that it was none of this resource's runs: the
+        """Write `unknown` as the uid: somebody may have sent these, but no run of this resource. The
         next run waits for them where they are wanted, and leaves them alone where not.
 
         Raises:
@@ -214,7 +213,7 @@ class Actuator:
         self.untagged.update(i for i, read in written if read and read.uid == UNKNOWN)
 
     def untag(self, ids: Sequence[str]) -> None:
-        """Remove both owner tags; looked at right before.
+        """Remove both owner tags, which were read right before.
 
         Raises:
             TroubleError, EhpcError: they stay.
@@ -234,6 +233,7 @@ class Actuator:
         self._batches("StopInstances", ids, BATCH, self._stop_batch)
 
     def _stop_batch(self, batch: list[str]) -> None:
+        ledger = self.observer.ledger
         answer = self.cloud.stop_instances(batch)
         refused = [part for part in answer.instances if not part.accepted]
         done = [i for i in batch if i not in {part.instance_id for part in refused}]
@@ -248,9 +248,9 @@ class Actuator:
                 http_status=200,
                 request_id=answer.request_id,
             )
-            self.observer.ledger.note_try("StopInstances", [part.instance_id], error)
-            if self.observer.ledger.tries("StopInstances", part.instance_id) >= TRIES:
-                raise error
+            ledger.note_try("StopInstances", [part.instance_id], error)
+            if ledger.tries("StopInstances", part.instance_id) >= TRIES:
+                ledger.fail_by([part.instance_id], error)
 
     def _attach(self, ids: Sequence[str]) -> None:
         self.reporter.status(f"attaching {counted(len(ids), 'instance')}")
@@ -276,7 +276,7 @@ class Actuator:
         self._note("AddExistedNodes", batch, accepted, before=before)
 
     def _may_be_sent(self, instance_id: str) -> bool:
-        """Whether an earlier call of this run got no answer: that a later one is refused tells nothing about it."""
+        """Whether an earlier call of this run got no answer: the refusal of a later one shows nothing about it."""
         earlier = self.observer.ledger.latest("AddExistedNodes", instance_id)
         return earlier is not None and not earlier.answered
 
@@ -304,7 +304,7 @@ class Actuator:
             self.observer.ledger.fail_by(batch, error)
             return
         self.observer.ledger.note_try("DeleteNodes", batch, error)
-        self.observer.forget_looks()
+        self.observer.forget_readings()
         raise TroubleError(error) from error
 
     def _move(self, ids: Sequence[str]) -> None:
@@ -354,6 +354,6 @@ class Actuator:
 
 
 def _is_refusal(error: EhpcError) -> bool:
-    """Whether the service said no for a reason of these instances: nothing was done, and others go on."""
+    """Whether the service refused the call because of these instances: nothing was done, and others continue."""
     lasting = (AuthError, ClusterNotFoundError, *HARMLESS)
     return isinstance(error, ApiError) and not isinstance(error, (*lasting, BackendError))

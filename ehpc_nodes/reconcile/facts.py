@@ -9,13 +9,19 @@ from ehpc_nodes.api.responses import NODE_INITIAL
 from ehpc_nodes.models import ATTACHING, STUCK
 
 
-def is_on_its_way(status: object, confirmed_at: object) -> bool:
-    """Whether a node of the state is still being attached, or may be: by its status, unless it was settled before."""
+def is_being_attached(status: object, confirmed_at: object) -> bool:
+    """Whether a node of the state is still being attached, or may be: by its status, unless it was confirmed before."""
     word = str(status).lower()
     return word in {ATTACHING, STUCK} or (word in NODE_INITIAL and not confirmed_at)
 
 
-class Tag(Enum):
+class Word(Enum):
+    """One of a few meanings. Sets ask for its hash often: it is that of the one object that it is."""
+
+    __hash__ = object.__hash__
+
+
+class Tag(Word):
     """Whom the owner tags name."""
 
     NONE = "no owner tag"
@@ -24,7 +30,7 @@ class Tag(Enum):
     OTHER = "another resource"
 
 
-class Generation(Enum):
+class Generation(Word):
     """By which run the owner reference was written."""
 
     NONE = "no reference"
@@ -35,7 +41,7 @@ class Generation(Enum):
     THIS_RUN = "this run, and read after it was written"
 
 
-class NodeIs(Enum):
+class NodeIs(Word):
     """The cluster's status of the node, by what it means."""
 
     ABSENT = "no node"
@@ -46,15 +52,15 @@ class NodeIs(Enum):
     OTHER = "any other status"
 
 
-class TaskIs(Enum):
+class TaskIs(Word):
     """The task that names the instance."""
 
     NONE = "none"
     RUNNING = "running"
-    OVER = "ended, seen in this run"
+    OVER = "ended in this run"
 
 
-class EcsIs(Enum):
+class EcsIs(Word):
     """ECS's status of the instance."""
 
     UNREAD = "not read"
@@ -67,24 +73,24 @@ class EcsIs(Enum):
     STOPPED = "Stopped"
 
 
-class Call(Enum):
+class Call(Word):
     """The latest AddExistedNodes (or DeleteNodes) of this run about the instance."""
 
     NONE = "none"
-    ANSWERED = "answered; its task has not been seen to end"
+    ANSWERED = "answered; its task is not known to have ended"
     OVER = "answered, and its task has ended (of DeleteNodes: a grace period ago)"
     UNANSWERED = "without an answer"
 
 
-class Saved(Enum):
-    """What the state says of the instance."""
+class Saved(Word):
+    """The instance in the state."""
 
     NO = "not in the state"
     ATTACHING = "attaching"
     NODE = "a node (or this run has adopted it)"
 
 
-class Verdict(Enum):
+class Verdict(Word):
     """What this run has concluded."""
 
     NONE = "none"
@@ -102,13 +108,13 @@ class Facts:
         take_ownership: the program takes what another resource's tag is on.
         claimed: another resource of this run lists it.
         planned: the first plan of this run attaches it; None before there is one.
-        tag, generation: what its owner tags say.
+        tag, generation: by its owner tags.
         former_name: its name tag names this resource, not under its present name.
         for_other_cluster: its reference names another cluster.
         node, is_compute, busy, misplaced: of the node; misplaced: known to be in another queue than the wanted one.
         steady: for how long the node has had this status (or been absent) without a break, and since its task's end.
-        joining: this run attached it, it runs, and the scheduler does not use it yet; not for longer than the setting says.
-        confirmed: the state knows the node as settled.
+        joining: this run attached it, it runs, and the scheduler does not use it yet; not for longer than ehpc:schedulerSeconds.
+        confirmed: the state has the node as attached, once and for all.
         seen_node: it was a node in this run.
         absence_counts: whole lists have lacked the node for long enough.
         task: the task that names it.
@@ -116,10 +122,10 @@ class Facts:
         in_other_cluster: a node of another cluster, or being attached to it.
         ecs: the instance's status.
         image_changed: another image than when this run first read it.
-        image_replaced: another image than its reference (or the state) says that it had before the attach.
-        known_stuck: the state says that a run has waited for it in vain.
+        image_replaced: another image than before the attach, by its reference (or the state).
+        known_stuck: by the state, a run has waited for it in vain.
         tagged: this run's TagResources about it was answered less than the grace ago.
-        woke: it was seen Stopped in this run, and is not any more.
+        woke: it was Stopped in this run, and is not any more.
         awake_for: for how long it has been running without a node or a task.
         quiet: for how long whole reads have shown no evidence of an attach.
         sent, detached: this run's latest calls about it.
@@ -170,13 +176,14 @@ class Facts:
 
     @property
     def awake(self) -> bool:
-        """Whether ECS says that it is neither Stopped nor on its way there."""
+        """Whether it is neither Stopped nor Stopping, by ECS."""
         return self.ecs in {EcsIs.STARTING, EcsIs.RUNNING}
 
     @property
     def pending(self) -> bool:
         """Whether an earlier run may have sent it, as far as the state knows."""
+        if self.generation is Generation.PENDING:
+            return True
+        released = self.known_stuck and self.tag is Tag.NONE  # by hand: its failure asks for that
         leaving = self.generation is Generation.LEAVING
-        return self.generation is Generation.PENDING or (
-            self.saved is Saved.ATTACHING and not leaving
-        )
+        return self.saved is Saved.ATTACHING and not leaving and not released

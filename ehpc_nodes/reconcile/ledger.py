@@ -16,8 +16,6 @@ from .facts import Verdict
 CHANGED_BY_OTHER = "ChangedByOther"
 #: The code of a node that somebody detached meanwhile.
 NODE_DISAPPEARED = "NodeDisappeared"
-#: The code of an instance that may have been sent, and of which nothing shows it.
-STUCK = "Stuck"
 
 
 @dataclass
@@ -29,8 +27,8 @@ class Write:
         task_id, request_id: empty where there was no answer.
         answered: whether it is known to be accepted.
         before: the tasks that ran before it: none of them is its own.
-        task: as last seen; None: not seen, or not known to the service.
-        over_at: when its task was first seen to have ended; None: it was not.
+        task: as last read; None: not read, or not known to the service.
+        over_at: when its task was first read as ended; None: it was not.
     """
 
     action: str
@@ -89,7 +87,7 @@ class Ledger:
         self._latest |= {(write.action, i): write for i in write.ids}
 
     def note_try(self, action: str, ids: Iterable[str], error: EhpcError) -> None:
-        """A call that failed, perhaps after it had its effect."""
+        """A call that failed; it may have had its effect."""
         for instance_id in ids:
             self._tries[action, instance_id] += 1
             self.errors[instance_id] = error

@@ -1,6 +1,6 @@
-"""Read the cluster, its tasks and the instances, and say what is known of each instance.
+"""Read the cluster, its tasks and the instances, and give the facts of each instance.
 
-Times are those of the clock. A read that failed changes nothing; an age counts from the end of a read. Within a look,
+Times are those of the clock. A read that failed changes nothing; an age counts from the end of a read. In one reading,
 tasks are read before nodes, and nodes before instances.
 """
 
@@ -25,15 +25,15 @@ from ehpc_nodes.errors import (
 )
 from ehpc_nodes.models import ATTACHING, STUCK, Finding, State
 
-from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, is_on_its_way
+from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, is_being_attached
 from .ledger import Ledger, Write
 from .owner_tags import NAME_KEY, Reference, owner_name, reference_of
 from .ports import Cloud, OtherResources
 
 T = TypeVar("T")
-#: Seconds after which a look is too old to write by.
+#: Seconds after which a reading is too old to write by.
 FRESH = 10.0
-#: Seconds between two whole lists that lack a node which the state knows as settled, for a report of its absence.
+#: Seconds between two whole lists that lack a node which the state has as confirmed, for a report of its absence.
 REPORTED_AFTER = 5.0
 #: Seconds that the clocks of two machines may be apart: the services refuse calls of one that is 15 minutes off.
 LARGEST_SKEW = 1800.0
@@ -45,7 +45,7 @@ class Identity:
 
     Attributes:
         name: the resource's name on owner tags; empty: not known (nothing is written then).
-        uid: the resource's; empty: not known.
+        uid: the resource's.
         run: letters in the references that this run writes before it sends.
     """
 
@@ -75,12 +75,12 @@ class Observer:
         saved: the state; None where there is none.
         reporting: nothing is written by what is found: an absence is reported sooner than it is acted upon.
         replaced: nodes that are as good as detached: a replacement detaches them first.
-        complete: whether the first look came to its end: the cluster exists, in this region.
+        complete: whether the first reading came to its end: the cluster exists, in this region.
         tags_read: whether all instances with this resource's name on their tags were read.
         claimed: instances that other resources of this run list.
-        last_nodes: each node that this run is about, as last seen.
+        last_nodes: each node that this run is about, as last read.
         denied: reads for which a permission is missing, with the error.
-        notes: findings of the first look.
+        notes: findings of the first reading.
         jobs: on the busy nodes that were asked for; None: they cannot be read.
         planned: what the first plan attaches; None before there is one.
     """
@@ -118,7 +118,7 @@ class Observer:
     replaced_uid: str = ""
     _begun: float = math.inf
     _ended: float = math.inf
-    _look_began: float = -math.inf
+    _reading_began: float = -math.inf
     _elsewhere_ended: float = -math.inf
     _own_tasks: frozenset[str] = frozenset()
     _unnamed: frozenset[str] = frozenset()
@@ -127,7 +127,7 @@ class Observer:
     _status: dict[str, tuple[str, float]] = field(default_factory=dict)
     _quiet: dict[str, tuple[float, float]] = field(default_factory=dict)
     _awake: dict[str, tuple[float, float]] = field(default_factory=dict)
-    _looked: dict[str, float] = field(default_factory=dict)
+    _read_when: dict[str, float] = field(default_factory=dict)
     _missing: set[str] = field(default_factory=set)
     _were_stopped: set[str] = field(default_factory=set)
     _first_image: dict[str, str] = field(default_factory=dict)
@@ -136,28 +136,28 @@ class Observer:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def look(
+    def read_whole(
         self, ids: Collection[str], *, elsewhere: bool = False, since: float | None = None
     ) -> None:
-        """A whole look at these instances: tasks, nodes, and what ECS says of them.
+        """Read all about these instances: tasks, nodes, and their status in ECS.
 
         Args:
-            elsewhere: at the other clusters of the VPC, too: before an attach.
-            since: a look of this process that was begun then, or later, does as well.
+            elsewhere: the other clusters of the VPC, too: before an attach.
+            since: reads of this process that were begun then, or later, do as well.
         """
-        self.begin_look()
+        self.begin_reading()
         self.read_tasks(since)
         self.read_nodes(since)
         if elsewhere:
             self.read_other_clusters(since)
         self.read_instances(ids, since)
-        self.note_look(ids)
+        self.note_reading(ids)
 
-    def note_look(self, ids: Collection[str]) -> None:
-        """Note that all was read about these since the last `begin_look`."""
+    def note_reading(self, ids: Collection[str]) -> None:
+        """Note that all was read about these since the last `begin_reading`."""
         begun, ended = self._begun, min(self._ended, self.clock.now())
         for instance_id in ids:
-            self._looked[instance_id] = ended
+            self._read_when[instance_id] = ended
             awake = is_awake(self.instances.get(instance_id))
             hidden = instance_id not in self.nodes and not self._runs_for(instance_id)
             self._go_on(self._quiet, instance_id, begun, ended, holds=hidden and not awake)
@@ -172,7 +172,7 @@ class Observer:
         *,
         holds: bool,
     ) -> None:
-        """From the end of the first look that showed it to the begin of the last one, without a break."""
+        """From the end of the first reading that showed it to the begin of the last one, without a break."""
         if holds:
             first, _ = spans.get(instance_id, (ended, ended))
             spans[instance_id] = (first, begun)
@@ -180,7 +180,7 @@ class Observer:
             spans.pop(instance_id, None)
 
     def is_fresh(self, ids: Iterable[str], *, elsewhere: bool = False) -> bool:
-        """Whether each was looked at in the last seconds, and since the latest write that may have changed it.
+        """Whether each was read in the last seconds, and since the latest write that may have changed it.
 
         Args:
             elsewhere: whether the other clusters of the VPC had to be read as lately.
@@ -188,7 +188,7 @@ class Observer:
         oldest = self.clock.now() - FRESH
         if elsewhere and self._elsewhere_ended < oldest:
             return False
-        return all(self._looked.get(i, -math.inf) >= oldest for i in ids)
+        return all(self._read_when.get(i, -math.inf) >= oldest for i in ids)
 
     def read_cluster(self, since: float | None = None) -> None:
         """DescribeCluster."""
@@ -350,7 +350,7 @@ class Observer:
         return {node.id: name for name in names for node in self._queue_nodes(name, since)}
 
     def read(self, kind: str, property_: str, make: Callable[[str], T], *key: str) -> T | None:
-        """Any other read of the first look; None where a permission is missing, which is noted."""
+        """Any other read of the first reading; None where a permission is missing, which is noted."""
         return self._tolerated(
             property_, lambda: self._cached(kind, make, self.clock.now() - FRESH, *key)
         )
@@ -417,15 +417,15 @@ class Observer:
         )
         self._begun = min(self._begun, found.begun)
         if (
-            found.begun < self._look_began
-        ):  # an earlier look's read; this look's are as old as its end
+            found.begun < self._reading_began
+        ):  # of an earlier reading; those of this one are as old as its end
             self._ended = min(self._ended, found.ended)
         return found
 
-    def begin_look(self) -> None:
-        """What is read from now on is one look (see `note_look`)."""
+    def begin_reading(self) -> None:
+        """What is read from now on is one reading (see `note_reading`)."""
         self._begun, self._ended = math.inf, math.inf
-        self._look_began = self.clock.now()
+        self._reading_began = self.clock.now()
 
     def begin_pass(self) -> None:
         """Before facts are asked for: what holds for all of them."""
@@ -433,7 +433,7 @@ class Observer:
         self._own_tasks = frozenset(self.ledger.task_ids)
 
     def _tolerated(self, property_: str, read: Callable[[], T]) -> T | None:
-        """The answer; None where a permission is missing that the first look lacked, which is noted."""
+        """The answer; None where a permission is missing that the first reading lacked too, which is noted."""
         try:
             answer = read()
         except AuthError as error:
@@ -460,7 +460,7 @@ class Observer:
         for instance_id in ids:
             self._quiet.pop(instance_id, None)
             if not tags:
-                self._looked.pop(instance_id, None)
+                self._read_when.pop(instance_id, None)
             seen = self.instances.get(instance_id)
             if tags and seen:
                 self.instances[instance_id] = seen.with_tags(tags)
@@ -473,9 +473,9 @@ class Observer:
         made = {i for i, r in references.items() if r and r.uid != self.replaced_uid}
         self.replaced -= made & self.nodes.keys()
 
-    def forget_looks(self) -> None:
-        """No look counts for a write any more: much may have happened since."""
-        self._looked.clear()
+    def forget_readings(self) -> None:
+        """No reading counts for a write any more: much may have happened since."""
+        self._read_when.clear()
 
     # -- what is known of an instance ------------------------------------------------------------------------------
 
@@ -487,8 +487,13 @@ class Observer:
 
     @property
     def _ours(self) -> set[str]:
-        """The instances with this resource's tags that were read, in no state and perhaps not wanted."""
-        return {i for i, x in self.instances.items() if self._tag(x) in {Tag.MINE, Tag.SAME_NAME}}
+        """The instances with this resource's tags that were read, in no state, wanted or not."""
+        ours = (Tag.MINE, Tag.SAME_NAME)
+        return {
+            i
+            for i, x in self.instances.items()
+            if self._tag(owner_name(x), reference_of(x)) in ours
+        }
 
     def facts(self, instance_id: str) -> Facts:
         """All that is known of the instance."""
@@ -498,11 +503,11 @@ class Observer:
         word = self.nodes[instance_id].status.lower() if instance_id in self.nodes else ""
         self._status.setdefault(instance_id, (word, self.nodes_ended))
         instance, node = self.instances.get(instance_id), self.nodes.get(instance_id)
-        reference = reference_of(instance) if instance else None
+        name, reference = (owner_name(instance), reference_of(instance)) if instance else ("", None)
         sent = self.ledger.latest("AddExistedNodes", instance_id)
         detached = self.ledger.latest("DeleteNodes", instance_id)
         saved = self._saved(instance_id)
-        tag = self._tag(instance) if instance else Tag.NONE
+        tag = self._tag(name, reference)
         if instance is None and "DescribeInstances" in self.denied and saved is not Saved.NO:
             tag = Tag.MINE
         now = self.clock.now()
@@ -516,7 +521,7 @@ class Observer:
             planned=None if self.planned is None else instance_id in self.planned,
             tag=tag,
             generation=self._generation(instance_id, reference, tag),
-            former_name=instance is not None and owner_name(instance) != self.identity.name,
+            former_name=instance is not None and name != self.identity.name,
             for_other_cluster=reference is not None
             and reference.cluster_id != self.identity.cluster_id,
             saved=saved,
@@ -538,7 +543,7 @@ class Observer:
             image_replaced=self._image_replaced(instance_id, instance, reference),
             known_stuck=self._is_known_stuck(instance_id),
             tagged=now - self.ledger.tagged.get(instance_id, -math.inf) < self.grace,
-            woke=instance_id in self._were_stopped and ecs in {EcsIs.STARTING, EcsIs.RUNNING},
+            woke=instance_id in self._were_stopped and ecs in (EcsIs.STARTING, EcsIs.RUNNING),
             awake_for=_length(self._awake.get(instance_id)),
             quiet=_length(self._quiet.get(instance_id)),
             sent=_call(sent, None, now),
@@ -556,7 +561,7 @@ class Observer:
         if self.saved is None or instance_id not in self.saved.instance_ids:
             return Saved.NO
         node = self.saved.nodes.get(instance_id)
-        coming = node is not None and is_on_its_way(node.status, node.confirmed_at)
+        coming = node is not None and is_being_attached(node.status, node.confirmed_at)
         return Saved.ATTACHING if coming else Saved.NODE
 
     def _is_known_stuck(self, instance_id: str) -> bool:
@@ -567,17 +572,16 @@ class Observer:
         node = self.saved.nodes.get(instance_id) if self.saved else None
         return node.confirmed_at if node else 0
 
-    def _tag(self, instance: responses.Instance) -> Tag:
-        reference, name = reference_of(instance), owner_name(instance)
+    def _tag(self, name: str, reference: Reference | None) -> Tag:
         uid, ours = self.identity.uid, self.identity.name
-        if reference is not None and uid and reference.uid == uid:
+        if reference is not None and reference.uid == uid:
             return Tag.MINE
         named = name in {ours, self.saved.owner if self.saved else ours}
         if name and not named:
             return Tag.OTHER
         if reference is None:
             return Tag.NONE
-        return Tag.SAME_NAME if uid or not name else Tag.MINE
+        return Tag.SAME_NAME
 
     def _generation(self, instance_id: str, reference: Reference | None, tag: Tag) -> Generation:
         if reference is None:
@@ -606,7 +610,8 @@ class Observer:
         needed = self.grace
         confirmed_at = self._confirmed_at(instance_id)  # by another machine's clock, perhaps
         settled_for = self.clock.wall() - confirmed_at - LARGEST_SKEW
-        if self.reporting and confirmed_at and settled_for > self.grace:
+        forgotten = self._saved(instance_id) is Saved.NO  # an earlier report has told its absence
+        if self.reporting and (forgotten or (confirmed_at and settled_for > self.grace)):
             needed = min(needed, REPORTED_AFTER)
         return self._steady(instance_id) >= needed
 
@@ -698,7 +703,7 @@ class Observer:
 
 
 def is_awake(instance: responses.Instance | None) -> bool:
-    """Whether ECS said that it is neither Stopped nor Stopping."""
+    """Whether it is neither Stopped nor Stopping, by ECS."""
     return instance is not None and instance.awake
 
 

@@ -150,10 +150,10 @@ class Operations:
         )
         return Reconciler(observer, actuator, self.deadline, self.reporter, rules, check)
 
-    # -- the first look --------------------------------------------------------------------------------------------
+    # -- the first reading -----------------------------------------------------------------------------------------
 
-    def _first_look(self, observer: Observer, desired: Desired) -> Snapshot:
-        """Read all that the plan depends on; a look of this process does as well while it is fresh."""
+    def _first_reading(self, observer: Observer, desired: Desired) -> Snapshot:
+        """Read all that the plan depends on; what this process has read does as well while it is fresh."""
         self.reporter.status("reading the cluster")
         since = max(self.deadline.clock.now() - FRESH, self.reads.next_after_writes)
         snapshot = Snapshot(notes=observer.notes, read_at=self.deadline.clock.wall())
@@ -176,13 +176,13 @@ class Operations:
         Raises:
             ClusterNotFoundError: there is no such cluster in the region.
         """
-        observer.begin_look()
+        observer.begin_reading()
         observer.read_tasks(since)
         observer.read_nodes(since)
         observer.read_tagged(self.name, observer.saved.owner if observer.saved else "", since=since)
         missing = observer.known - observer.instances.keys()
         observer.read_instances(missing | (observer.wanted.ids & observer.replaced), since)
-        observer.note_look(observer.known)
+        observer.note_reading(observer.known)
         observer.complete = True
 
     def _read_for_findings(
@@ -250,21 +250,21 @@ class Operations:
         observer = self._observer(desired.cluster_id, wanted, saved)
         observer.reporting, observer.replaced = True, frozenset(replaced)
         observer.replaced_uid = replaced_uid
-        snapshot = self._first_look(observer, desired)
+        snapshot = self._first_reading(observer, desired)
         reconciler = self._reconciler(observer, NO_INPUTS, lambda _: None)
         reconciler.rules = Rules(
             self.grace, stop_running=desired.stop_running, busy_nodes=desired.busy_nodes
         )
         if not observer.complete:
             return self._planned(observer, Plan({}), snapshot, desired)
-        plan = reconciler.settle_absences()
+        plan = reconciler.wait_for_absences()
         self._snapshot(observer, snapshot)
         self._read_for_warnings(observer, snapshot, changes_of(plan))
         return self._planned(observer, plan, snapshot, desired)
 
     @staticmethod
     def _read_for_warnings(observer: Observer, snapshot: Snapshot, changes: Changes) -> None:
-        """What only a preview tells."""
+        """What only a preview shows."""
         observer.read_jobs(changes.detach)
         snapshot.jobs = observer.jobs
         if changes.attach or changes.adopt:
@@ -345,7 +345,7 @@ class Operations:
         desired = Desired(**inputs.model_dump(include={*Desired.__annotations__}))
         wanted = wanted_of(inputs)
         observer = self._observer(inputs.cluster_id, wanted, saved)
-        snapshot = self._first_look(observer, desired)
+        snapshot = self._first_reading(observer, desired)
         first = frozenset(observer.nodes)
 
         def check(plan: Plan) -> None:
@@ -354,7 +354,7 @@ class Operations:
             refuse(observer, plan)
             if planned.changes.stop:
                 self._probe_tags()
-                observer.forget_looks()
+                observer.forget_readings()
             resolved = planned.desired
             reconciler.actuator.inputs = inputs.model_copy(
                 update={
@@ -372,12 +372,12 @@ class Operations:
             if not observer.ledger.has_written and not observer.ledger.adopted:
                 self._untag(observer, reconciler, quietly=isinstance(error, CancelledError))
                 raise
-            state = self._state(reconciler, look=not isinstance(error, CancelledError))
+            state = self._state(reconciler, read=not isinstance(error, CancelledError))
             if not isinstance(error, CancelledError):
                 self._untag(observer, reconciler)
             told = ended_by(observer, reconciler.decisions, error)
             raise IncompleteError(state, [*reasons(observer, state), told]) from error
-        state = self._state(reconciler, look=True)
+        state = self._state(reconciler, read=True)
         self._untag(observer, reconciler)
         self._report_left(observer, reconciler.decisions)
         self._report_image(reconciler, first)
@@ -389,13 +389,13 @@ class Operations:
             raise IncompleteError(state, reasons(observer, state))
         raise EhpcError("\n".join(reasons(observer, state)))
 
-    def _state(self, reconciler: Reconciler, *, look: bool) -> State:
+    def _state(self, reconciler: Reconciler, *, read: bool) -> State:
         observer, actuator = reconciler.observer, reconciler.actuator
         reconciler.decide_again()
         queues: Mapping[str, str] = {}
         sent = any(write.action == "AddExistedNodes" for write in observer.ledger.writes)
         ids = reconciler.decisions.keys() & observer.nodes.keys()
-        if look:
+        if read:
             with suppress(CancelledError):
                 queues = queues_of(observer, ids, self.reporter)
         return build_state(
@@ -407,7 +407,7 @@ class Operations:
         )
 
     def _untag(self, observer: Observer, reconciler: Reconciler, *, quietly: bool = False) -> None:
-        """Remove the owner tags of what is free, after a look whose tags they are by now; that they stay is a warning."""
+        """Remove the owner tags of what is free, after they were read again; if they stay, that is a warning."""
         ids = [
             i
             for i, d in reconciler.decisions.items()
@@ -432,7 +432,7 @@ class Operations:
         )
 
     def _report_left(self, observer: Observer, decisions: Mapping[str, Decision]) -> None:
-        """Say what stays attached though the state held it, and what may have been sent and stays."""
+        """Report what stays attached though the state held it, and what may have been sent and stays."""
         saved = {*observer.saved.instance_ids} if observer.saved else set()
         for instance_id, decision in sorted(decisions.items()):
             instance = observer.instances.get(instance_id)
@@ -448,10 +448,10 @@ class Operations:
                 self.reporter.warning(f"{instance_id} {STUCK_UNWANTED}.")
 
     def _report_image(self, reconciler: Reconciler, first: frozenset[str]) -> None:
-        """Say which nodes an interrupted run has attached meanwhile with another image.
+        """Report which nodes an interrupted run has attached meanwhile with another image.
 
         Args:
-            first: the nodes that the preview saw, which has said so of them.
+            first: the nodes that the preview has read, and reported.
         """
         nodes, ledger = reconciler.observer.nodes, reconciler.ledger
         image = reconciler.actuator.inputs.image_id
@@ -487,7 +487,7 @@ class Operations:
     def refresh(self, saved: State) -> State | None:
         """The set as the cluster has it now; None where it is positively gone.
 
-        Nodes that a run of this resource attached and that stand in no state are taken in. An absent node counts as
+        Nodes that a run of this resource attached and that are in no state are added. An absent node counts as
         gone only when whole lists have lacked it for long enough.
 
         Raises:
@@ -503,10 +503,10 @@ class Operations:
         if "ListNodes" in observer.denied:
             raise observer.denied["ListNodes"]
         reconciler = self._reconciler(observer, saved, lambda _: None)
-        reconciler.settle_absences()
+        reconciler.wait_for_absences()
         for note in observer.notes:
             self.reporter.warning(note.reason)
-        state = self._state(reconciler, look=True)
+        state = self._state(reconciler, read=True)
         self._report_scaled_in(observer, saved)
         if not state.instance_ids:
             return None
@@ -560,12 +560,12 @@ class Operations:
         return wanted.model_copy(update=update)
 
     def _confirm_gone(self, saved: State, not_found: ClusterNotFoundError) -> None:
-        """Return where a cluster that isn't found is gone, which is reported: one of its instances can be read.
+        """Return where a cluster that is not found is gone, and report that: one of its instances can be read.
 
         Another account's key, or another region's endpoint, finds neither.
 
         Raises:
-            EhpcError: it could not be told; the state has to be kept.
+            EhpcError: it is not known; the state has to be kept.
         """
         cluster_id, ids = saved.cluster_id, saved.instance_ids
         if not ids:
@@ -699,7 +699,7 @@ def highest_generation(observer: Observer) -> int:
 
 
 def list_images(cloud: Cloud, image_id: str, alias: str) -> dict[str, ImageFacts] | None:
-    """The images of an owner alias; None where they can't be listed."""
+    """The images of an owner alias; None where they cannot be listed."""
     if not image_id or alias in {"marketplace", ""}:
         return None
     images: list[responses.SystemImage] | list[responses.CustomImage]

@@ -53,7 +53,7 @@ def parts_of(owner: str) -> tuple[str, str]:
 
 
 def new_uid(seed: bytes = b"") -> str:
-    """What tells a resource from others of the same name, as Kubernetes' ``metadata.uid``.
+    """The difference between a resource and others of the same name, as Kubernetes' ``metadata.uid``.
 
     Args:
         seed: what the engine gives, so that a plan and its up agree; empty: any will do.
@@ -69,7 +69,7 @@ class Reference:
         uid: of the resource.
         cluster_id: that the instance is (being) attached to.
         generation: number of the run that wrote it; 0: adopted.
-        run: letters that tell two processes with the same generation apart; ``leaving`` before a detach.
+        run: letters that differ between two processes with the same generation; ``leaving`` before a detach.
         image: that the instance had before; empty: not known. A hash where it would be too long.
     """
 
@@ -124,5 +124,5 @@ def owner_name(instance: Instance) -> str:
 
 
 def new_run() -> str:
-    """Letters that tell this process's run from another's with the same generation."""
+    """Letters that differ between this process's run and another's with the same generation."""
     return secrets.token_hex(2)

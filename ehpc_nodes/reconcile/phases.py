@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 
-from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, Verdict
+from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, Verdict, Word
 
 #: Seconds for which an instance on another image may stay without a node before its attach counts as failed, and
 #: for which one that only runs is taken for one that is being attached.
 LONGEST_HIDDEN = 600.0
 
 
-class Owner(Enum):
+class Owner(Word):
     """Whose an instance is."""
 
     MINE = "this resource's"
@@ -23,7 +22,7 @@ class Owner(Enum):
     OTHER = "another resource's"
 
 
-class Phase(Enum):
+class Phase(Word):
     """What an instance is to the cluster, from this resource's point of view."""
 
     FAILED = "failed in this run"
@@ -32,7 +31,7 @@ class Phase(Enum):
     DETACHING = "being detached"
     ATTACHED = "a node"
     BROKEN = "a node that failed"
-    OTHER_CLUSTER = "a node of another cluster, or on its way there"
+    OTHER_CLUSTER = "a node of another cluster, or being attached there"
     STUCK = "may have been sent; only runs, for ten minutes"
     ATTACHING = "being attached"
     RESULT_UNKNOWN = "may have been sent; nothing shows it yet"
@@ -126,6 +125,12 @@ def _is_gone_for_good(f: Facts, grace: float) -> bool:
     return absent and _task_is_over(f) and f.detached is Call.NONE
 
 
+def _was_a_node(f: Facts) -> bool:
+    """Whether it is wanted, and its tags are those of a node: a run whose outcome is known wrote them."""
+    over = {Generation.ADOPTED, Generation.LEAVING, Generation.CONFIRMED}
+    return f.wanted and f.tag in {Tag.MINE, Tag.SAME_NAME} and f.generation in over
+
+
 def _result_is_unknown(f: Facts, grace: float) -> bool:
     if not _sent_or_pending(f):
         return False
@@ -171,7 +176,7 @@ PHASES: tuple[PhaseRow, ...] = (
     ),
     (
         Phase.ATTACHED,
-        "the state knows the node as settled, and its status is not exception",
+        "the state has the node as confirmed, and its status is not exception",
         lambda f, _: f.node not in {NodeIs.ABSENT, NodeIs.FAILED} and f.confirmed,
     ),
     (
@@ -200,7 +205,7 @@ PHASES: tuple[PhaseRow, ...] = (
     ),
     (
         Phase.STUCK,
-        "pending, and the only evidence is that it runs: for ten minutes, or the state says that this was waited for",
+        "pending, and the only evidence is that it runs: for ten minutes, or a run has waited for it in vain, by the state",
         lambda f, _: (
             only_runs(f) and (f.awake_for >= LONGEST_HIDDEN or f.known_stuck) and not f.unnamed_task
         ),
@@ -223,8 +228,8 @@ PHASES: tuple[PhaseRow, ...] = (
     ),
     (
         Phase.ABSENCE_UNCONFIRMED,
-        "in the state, or a node in this run; its absence does not count yet",
-        lambda f, _: (_is_saved(f) or f.seen_node) and not f.absence_counts,
+        "in the state, a node in this run, or wanted and tagged as one; its absence does not count yet",
+        lambda f, _: (_is_saved(f) or f.seen_node or _was_a_node(f)) and not f.absence_counts,
     ),
     (Phase.NOT_FOUND, "ECS does not know it", lambda f, _: f.ecs is EcsIs.NOT_FOUND),
     (Phase.STARTING, "Pending or Starting", lambda f, _: f.ecs is EcsIs.STARTING),

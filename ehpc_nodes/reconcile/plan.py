@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 
 from ehpc_nodes.models import BusyNodes
 
-from .facts import Call, EcsIs, Facts, NodeIs, Saved, Tag, TaskIs, Verdict
+from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, Verdict, Word
 from .phases import Owner, Phase, only_runs, owner_of, phase_of
 
 #: How often a write is tried; the next failure is the instance's.
 TRIES = 3
 
 
-class Action(Enum):
+class Action(Word):
     """What is done about an instance next."""
 
     KEEP = "keep"
@@ -33,7 +32,7 @@ class Action(Enum):
     UNTAG = "untag"
 
 
-class Kept(Enum):
+class Kept(Word):
     """What the state keeps of an instance."""
 
     NOTHING = "nothing"
@@ -44,34 +43,33 @@ class Kept(Enum):
 
 @dataclass(frozen=True)
 class Row:
-    """What is done in a phase: where it is wanted (and mine or nobody's), mine and not wanted, mine in a destroy."""
+    """What is done in a phase where the program wants the instance, and where it does not; what the state keeps of it."""
 
     wanted: Action
     unwanted: Action
-    destroy: Action
     kept: Kept
 
 
 A, K = Action, Kept
 TABLE: Mapping[Phase, Row] = {
-    Phase.FAILED: Row(A.FAIL, A.FAIL, A.FAIL, K.NODE),
-    Phase.NOT_COMPUTE: Row(A.REFUSE, A.REFUSE, A.REFUSE, K.NOTHING),
-    Phase.UNREADABLE: Row(A.REFUSE, A.REFUSE, A.REFUSE, K.AS_IT_WAS),
-    Phase.DETACHING: Row(A.WAIT, A.WAIT, A.WAIT, K.NODE),
-    Phase.ATTACHED: Row(A.KEEP, A.DETACH, A.DETACH, K.NODE),
-    Phase.BROKEN: Row(A.FAIL, A.DETACH, A.DETACH, K.NODE),
-    Phase.OTHER_CLUSTER: Row(A.REFUSE, A.LEAVE, A.LEAVE, K.NOTHING),
-    Phase.STUCK: Row(A.FAIL, A.LEAVE, A.FAIL, K.ATTACHING),
-    Phase.ATTACHING: Row(A.WAIT, A.WAIT, A.WAIT, K.ATTACHING),
-    Phase.RESULT_UNKNOWN: Row(A.WAIT, A.WAIT, A.WAIT, K.ATTACHING),
-    Phase.ABSENCE_UNCONFIRMED: Row(A.WAIT, A.WAIT, A.WAIT, K.AS_IT_WAS),
-    Phase.NOT_FOUND: Row(A.REFUSE, A.UNTAG, A.UNTAG, K.NOTHING),
-    Phase.STARTING: Row(A.REFUSE, A.UNTAG, A.UNTAG, K.NOTHING),
-    Phase.RUNNING: Row(A.STOP, A.UNTAG, A.UNTAG, K.NOTHING),
-    Phase.STOPPING: Row(A.WAIT, A.UNTAG, A.UNTAG, K.NOTHING),
-    Phase.STOPPED: Row(A.PREPARE, A.UNTAG, A.UNTAG, K.NOTHING),
-    Phase.TAGGED: Row(A.WAIT, A.UNTAG, A.UNTAG, K.NOTHING),
-    Phase.PREPARED: Row(A.ATTACH, A.UNTAG, A.UNTAG, K.ATTACHING),
+    Phase.FAILED: Row(A.FAIL, A.FAIL, K.NODE),
+    Phase.NOT_COMPUTE: Row(A.REFUSE, A.REFUSE, K.NOTHING),
+    Phase.UNREADABLE: Row(A.REFUSE, A.REFUSE, K.AS_IT_WAS),
+    Phase.DETACHING: Row(A.WAIT, A.WAIT, K.NODE),
+    Phase.ATTACHED: Row(A.KEEP, A.DETACH, K.NODE),
+    Phase.BROKEN: Row(A.FAIL, A.DETACH, K.NODE),
+    Phase.OTHER_CLUSTER: Row(A.REFUSE, A.LEAVE, K.NOTHING),
+    Phase.STUCK: Row(A.FAIL, A.LEAVE, K.ATTACHING),
+    Phase.ATTACHING: Row(A.WAIT, A.WAIT, K.ATTACHING),
+    Phase.RESULT_UNKNOWN: Row(A.WAIT, A.WAIT, K.ATTACHING),
+    Phase.ABSENCE_UNCONFIRMED: Row(A.WAIT, A.WAIT, K.AS_IT_WAS),
+    Phase.NOT_FOUND: Row(A.REFUSE, A.UNTAG, K.NOTHING),
+    Phase.STARTING: Row(A.REFUSE, A.UNTAG, K.NOTHING),
+    Phase.RUNNING: Row(A.STOP, A.UNTAG, K.NOTHING),
+    Phase.STOPPING: Row(A.WAIT, A.UNTAG, K.NOTHING),
+    Phase.STOPPED: Row(A.PREPARE, A.UNTAG, K.NOTHING),
+    Phase.TAGGED: Row(A.WAIT, A.UNTAG, K.NOTHING),
+    Phase.PREPARED: Row(A.ATTACH, A.UNTAG, K.ATTACHING),
 }
 
 #: What is done about a node to detach that runs jobs.
@@ -126,7 +124,7 @@ class Decision:
 
     @property
     def bound(self) -> bool:
-        """Whether it is wanted and on its way to being attached by this run."""
+        """Whether it is wanted, and this run attaches it."""
         leaving = self.phase is Phase.DETACHING
         return self.wanted and (self.phase in BOUND or leaving) and self.owner is not Owner.OTHER
 
@@ -166,7 +164,9 @@ def _of_node(f: Facts, owner: Owner) -> Action:
 def _of_unwanted(f: Facts, owner: Owner, row: Row, rules: Rules) -> Action:
     if owner is Owner.NOBODY:
         return A.LEAVE
-    action = row.destroy if rules.destroy else row.unwanted
+    action = row.unwanted
+    if rules.destroy and action is A.LEAVE and row.kept is K.ATTACHING:
+        return A.FAIL  # no state would remember that it may have been sent
     if f.retained and action is A.DETACH:
         return A.UNTAG if f.tag is Tag.MINE else A.LEAVE
     if action is A.DETACH and f.tries >= TRIES:
@@ -181,27 +181,30 @@ def _of_unwanted(f: Facts, owner: Owner, row: Row, rules: Rules) -> Action:
 # -- guards over the table ---------------------------------------------------------------------------------------
 
 
-class Guard(Enum):
-    """What the first plan of a run says about an instance by now."""
+class Guard(Word):
+    """How an instance differs by now from the first plan of the run."""
 
     CHANGED = "planned to be attached, and somebody else attached, started or tagged it, or changed its image"
-    NEW = "not planned to be attached, and would be by now: the preview did not show it"
+    NEW = "not planned to be attached, and attached to nothing by now: the preview did not show it"
 
 
 def guard(decision: Decision) -> Guard | None:
-    """What forbids to go on with an instance, after the first plan was made."""
+    """What forbids to continue with an instance, after the first plan was made."""
     f = decision.facts
     if f.planned is None or not f.wanted or f.verdict is not Verdict.NONE:
         return None
     if not f.planned:
         return Guard.NEW if decision.phase in FREE else None
-    unsent = f.sent is Call.NONE and not f.pending
     theirs = decision.owner is Owner.OTHER
-    return Guard.CHANGED if theirs or (unsent and _changed(f)) else None
+    return Guard.CHANGED if theirs or (f.sent is Call.NONE and _changed(decision)) else None
 
 
-def _changed(f: Facts) -> bool:
-    """Whether a planned instance that nobody had sent is not as it was."""
+def _changed(decision: Decision) -> bool:
+    """Whether a planned instance is not as it was, and not by what an earlier run of this resource may have sent."""
+    f = decision.facts
+    if f.pending:
+        tagged = f.generation is Generation.THIS_RUN
+        return tagged and f.image_changed and decision.phase in FREE
     new_node = f.node not in {NodeIs.ABSENT, NodeIs.RELEASING}
     new_node = new_node and f.saved is Saved.NO
     return new_node or f.task is TaskIs.RUNNING or f.woke or f.image_changed
@@ -210,21 +213,21 @@ def _changed(f: Facts) -> bool:
 # -- what comes next ---------------------------------------------------------------------------------------------
 
 
-class Step(Enum):
-    """One step of a run; the first of `STEPS` that has instances is the next."""
+class Step(Word):
+    """One step of a run, in this order; the first that has instances is the next."""
 
     ADOPT = "adopt, renew the tags"
-    SETTLE = "write the reference of what is to be detached anew, as known"
+    TAG_LEAVING = "write on the tags of what is to be detached that it leaves"
     CLEAR = "detach what has the host name of an instance to attach"
-    CLEARED = "wait for these (busy ones too), for wanted nodes that are being detached, for results that are unknown"
+    AWAIT_CLEARED = "wait for these (busy ones too), for wanted nodes that are being detached, for results that are unknown"
     STOP = "stop"
-    STOPPED = "wait until they are Stopped, until tags are read, and until absences count"
+    AWAIT_STOPPED = "wait until they are Stopped, until tags are read, and until absences count"
     PREPARE = "prepare (tags)"
     ATTACH = "attach"
-    ATTACHED = "wait until they are nodes"
+    AWAIT_ATTACHED = "wait until they are nodes"
     MOVE = "move to the queue"
     DETACH = "detach"
-    DETACHED = "wait until they are gone, and until busy ones run no jobs: then detach these"
+    AWAIT_DETACHED = "wait until they are gone, and until busy ones run no jobs: then detach these"
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +297,7 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
     going = where(A.DETACH)
     yield Step.ADOPT, where(A.ADOPT, A.RENEW)
     yield (
-        Step.SETTLE,
+        Step.TAG_LEAVING,
         tuple(
             i
             for i in going
@@ -306,7 +309,7 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
         yield Step.CLEAR, where(A.DETACH, ids=clearing)
         wanted = [i for i, d in decisions.items() if d.wanted]
         yield (
-            Step.CLEARED,
+            Step.AWAIT_CLEARED,
             tuple(
                 sorted(
                     {
@@ -318,16 +321,16 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
         )
         yield Step.STOP, where(A.STOP)
         arriving = (Phase.STOPPING, Phase.TAGGED, Phase.ABSENCE_UNCONFIRMED)
-        yield Step.STOPPED, where(A.WAIT, phases=arriving)
+        yield Step.AWAIT_STOPPED, where(A.WAIT, phases=arriving)
         yield Step.PREPARE, where(A.PREPARE)
         yield Step.ATTACH, where(A.ATTACH)
     coming = (Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED)
-    yield Step.ATTACHED, where(A.WAIT, phases=coming)
+    yield Step.AWAIT_ATTACHED, where(A.WAIT, phases=coming)
     if plan.has_failed:
         return
     yield Step.MOVE, where(A.MOVE)
     yield Step.DETACH, going
-    yield Step.DETACHED, where(A.WAIT, phases=LEAVING)
+    yield Step.AWAIT_DETACHED, where(A.WAIT, phases=LEAVING)
 
 
 def kept_as(decision: Decision) -> Kept:

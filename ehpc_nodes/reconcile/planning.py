@@ -8,7 +8,7 @@ from ehpc_nodes.errors import permission
 from ehpc_nodes.models import Finding
 from ehpc_nodes.preflight.snapshot import Changes, Snapshot
 
-from .facts import EcsIs, Generation, NodeIs, Saved, Tag
+from .facts import EcsIs, Facts, Generation, NodeIs, Saved, Tag
 from .observer import Observer
 from .owner_tags import NAME_KEY, REFERENCE_KEY, owner_name, reference_of
 from .phases import Owner, Phase
@@ -73,11 +73,16 @@ def changes_of(plan: Plan) -> Changes:
 
 def _goes(d: Decision) -> bool:
     """Whether it is detached, or would be but for a refusal."""
-    if d.wanted or d.facts.retained or d.owner is not Owner.MINE:
+    if not _leaves(d.facts) or d.owner is not Owner.MINE:
         return False
     return d.phase in _THERE | {Phase.ATTACHING} or (
         d.phase is Phase.UNREADABLE and d.facts.node is not NodeIs.ABSENT
     )
+
+
+def _leaves(f: Facts) -> bool:
+    """Whether the program neither lists nor retains it."""
+    return not f.wanted and not f.retained
 
 
 def owner_findings(
@@ -182,6 +187,13 @@ def _of_earlier_runs(
         yield Finding(
             "instance_ids",
             f"{name}: an interrupted run of this resource may have sent it to {elsewhere}. The update checks this first",
+            warning=True,
+        )
+    elif decision.phase is Phase.RESULT_UNKNOWN and decision.owner is Owner.MINE and _leaves(facts):
+        yield Finding(
+            "instance_ids",
+            f"{name} may have been sent by an interrupted run of this resource, and is not in the program. The update"
+            " checks this first. If it becomes a node, it is detached",
             warning=True,
         )
     elif decision.bound and facts.saved is Saved.NODE and decision.phase is not Phase.DETACHING:

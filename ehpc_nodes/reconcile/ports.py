@@ -43,7 +43,7 @@ class Reporter(Protocol):
     """Where an operation reports what it does."""
 
     def status(self, text: str) -> None:
-        """What is going on now; replaces what was reported before."""
+        """What the run does now; replaces what was reported before."""
 
     def info(self, text: str) -> None:
         """Worth keeping in the output."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ehpc_nodes.api import responses
 from ehpc_nodes.clock import FIRST_PAUSE, LONGEST_PAUSE, Deadline, jittered
@@ -58,7 +59,7 @@ PATIENCE: tuple[tuple[type[EhpcError], float], ...] = (
 #: The part of the wait so far that a pause may last, where the tasks' steps don't say that it takes longer.
 LATENESS = 0.025
 #: Grace periods between two reads of the nodes, which take a call for each 100, while their tasks run.
-SELDOM = 5
+SELDOM = 10
 #: The part of a pause for which a read of another operation in this process does as well.
 SHARED = 0.9
 #: The part of a pause that it lasts at least (`jittered`).
@@ -67,7 +68,7 @@ EARLIEST = 0.9
 WRITES = frozenset(
     {
         Step.ADOPT,
-        Step.SETTLE,
+        Step.TAG_LEAVING,
         Step.CLEAR,
         Step.STOP,
         Step.PREPARE,
@@ -78,13 +79,13 @@ WRITES = frozenset(
 )
 #: Of these, the ones before which nobody else may have taken the instance.
 BEFORE_ATTACH = frozenset({Step.STOP, Step.PREPARE, Step.ATTACH})
-#: Decisions that stay for the rest of the run.
-SETTLED = frozenset({Action.KEEP, Action.LEAVE, Action.FAIL, Action.UNTAG})
+#: Actions after which nothing is decided about an instance for the rest of the run.
+FINAL = frozenset({Action.KEEP, Action.LEAVE, Action.FAIL, Action.UNTAG})
 
 
 @dataclass
 class Pacing:
-    """How long to wait until the next look, and for how long trouble is put up with."""
+    """How long to wait until the next read, and for how long a failing write is tried again."""
 
     deadline: Deadline
     began: float = 0.0
@@ -93,7 +94,7 @@ class Pacing:
     troubled: dict[type[EhpcError], float] = field(default_factory=dict)
 
     def restart(self) -> None:
-        """Something was done: look soon."""
+        """Something was done: read soon."""
         self.began, self.pause = self.deadline.clock.now(), 0.0
 
     def sleep(self, seconds: float) -> None:
@@ -107,7 +108,7 @@ class Pacing:
         return self.pause
 
     def even(self, left: float) -> float:
-        """The next pause while tasks go on: a part of the wait so far, or as long as they go on at least."""
+        """The next pause while tasks run: a part of the wait so far, or as long as they last at least."""
         now = self.deadline.clock.now()
         self.pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, LATENESS * (now - self.began), left))
         return self.pause
@@ -153,6 +154,11 @@ class Reconciler:
 
     def __post_init__(self) -> None:
         self.pacing = Pacing(self.deadline)
+        # of ten thousand instances, most are alike
+        self._decided = lru_cache(maxsize=1000)(decide)
+
+    def _decision(self, instance_id: str) -> Decision:
+        return self._decided(self.observer.facts(instance_id), self.rules)
 
     @property
     def ledger(self) -> Ledger:
@@ -161,7 +167,7 @@ class Reconciler:
     # -- the loop --------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Take step after step until nothing is left to do, after the first look was made.
+        """Take step after step until nothing is left to do, after the first reading.
 
         Raises:
             EhpcError: nothing more is done; what holds now is in `decisions`.
@@ -171,10 +177,10 @@ class Reconciler:
         self.observer.planned = frozenset(i for i, d in plan.decisions.items() if d.bound)
         self.pacing.restart()
         while following := next_step(self.plan()):
-            self._take(following)
+            self._advance(following)
 
-    def settle_absences(self) -> Plan:
-        """Without writes: look again until each absence counts, or the node is back; the plan that holds then.
+    def wait_for_absences(self) -> Plan:
+        """Without writes: read again until each absence counts, or the node is back; the plan that holds then.
 
         Raises:
             EhpcError: a read failed, or the time was up.
@@ -185,11 +191,11 @@ class Reconciler:
                 what = f"a list that may be out of date lacks {listed(ids)}"
                 raise WaitTimeoutError(what, self.deadline.elapsed, NOTHING_SENT)
             self.pacing.sleep(self._pause(ids))
-            self.observer.look(ids)
+            self.observer.read_whole(ids)
         return plan
 
     def untag(self, ids: Collection[str]) -> None:
-        """Remove the owner tags of these, where a look just before shows that they are this resource's and nothing is.
+        """Remove the owner tags of these, where reads just before show that they are this resource's and attached to nothing.
 
         Raises:
             EhpcError: some tags stay.
@@ -197,7 +203,7 @@ class Reconciler:
         left = [*ids]
         self.pacing.restart()
         while left:
-            self.observer.look(left)
+            self.observer.read_whole(left)
             self.observer.begin_pass()
             free = [i for i in left if self._may_untag(i)]
             going = [i for i in left if i not in free and self._is_going(i)]
@@ -214,9 +220,9 @@ class Reconciler:
 
     def _is_going(self, instance_id: str) -> bool:
         """Whether a list still shows, or shows again, a node that is being detached."""
-        return decide(self.observer.facts(instance_id), self.rules).phase is Phase.DETACHING
+        return self._decision(instance_id).phase is Phase.DETACHING
 
-    def _wait_for(self, ids: Collection[str]) -> None:
+    def _wait_for(self, ids: list[str]) -> None:
         if self.deadline.passed:
             raise WaitTimeoutError(f"waiting for {listed(sorted(ids))}", self.deadline.elapsed)
         self.pacing.sleep(self.pacing.grown())
@@ -235,7 +241,7 @@ class Reconciler:
         return facts.verdict is Verdict.TAKEN and changed and not listed_
 
     def plan(self) -> Plan:
-        """Decide anew about all that isn't settled."""
+        """Decide again about all whose decision is not final."""
         observer = self.observer
         observer.begin_pass()
         if not self.decisions:
@@ -249,15 +255,15 @@ class Reconciler:
         decisions = {i: self.decisions[i] for i in self._active}
         self._failed |= Plan(decisions).has_failed
         if observer.planned is not None:
-            decisions = {i: d for i, d in decisions.items() if d.action not in SETTLED}
+            decisions = {i: d for i, d in decisions.items() if d.action not in FINAL}
             self._active = {*decisions}
         return Plan(decisions, self._hosts(decisions), failed=self._failed)
 
     def decide_again(self) -> None:
-        """Decide about all that isn't settled, by what was read and written so far: the run ends here."""
+        """Decide about all whose decision is not final, by what was read and written so far: the run ends here."""
         self.observer.begin_pass()
         for instance_id in sorted(self._active):
-            self.decisions[instance_id] = decide(self.observer.facts(instance_id), self.rules)
+            self.decisions[instance_id] = self._decision(instance_id)
 
     def _is_in_unknown_queue(self, instance_id: str) -> bool:
         decision = self.decisions[instance_id]
@@ -265,12 +271,12 @@ class Reconciler:
         return attached and self.observer.has_unknown_queue(instance_id)
 
     def _decide(self, instance_id: str) -> Decision:
-        decision = decide(self.observer.facts(instance_id), self.rules)
+        decision = self._decision(instance_id)
         broken = guard(decision)
         if broken is Guard.NEW:
             reason = (
-                "a node when this run began, and no longer one: not attached, because the preview did not show it."
-                " Run pulumi up again and check its preview"
+                "not attached: the preview did not show that it would be, because it was a node or was being attached when"
+                " this run began. Run pulumi up again and check its preview"
             )
             self.ledger.fail([instance_id], NODE_DISAPPEARED, reason)
         elif broken is Guard.CHANGED:
@@ -281,7 +287,7 @@ class Reconciler:
             self._fail(instance_id, decision)
         else:
             return decision
-        return decide(self.observer.facts(instance_id), self.rules)
+        return self._decision(instance_id)
 
     def _hosts(self, ids: Iterable[str]) -> dict[str, str]:
         return {i: self.host(i).lower() for i in ids}
@@ -306,6 +312,8 @@ class Reconciler:
             what = f"resource {owner_name(instance)!r} set its owner tag"
         elif facts.image_changed:
             what = "it got another image"
+        elif facts.ecs is EcsIs.NOT_FOUND:
+            what = "it was released"
         else:
             what = f"it became {instance.status if instance else 'another'}"
         return (
@@ -318,21 +326,21 @@ class Reconciler:
         facts = decision.facts
         if facts.wanted and decision.phase not in {Phase.NOT_COMPUTE, Phase.UNREADABLE}:
             self.ledger.take(instance_id, self._evidence(instance_id, decision))
+        elif decision.phase is Phase.NOT_COMPUTE:
+            self.ledger.fail(
+                [instance_id], "NotCompute", "it is no compute node by now: not changed"
+            )
         elif facts.busy:
             self.observer.read_jobs(i for i in self._active if not self.decisions[i].wanted)
             text = f"not detached: by now it {self.observer.runs(instance_id)}"
             fix = 'Wait until its jobs end, or set busy_nodes="wait" or "detach"'
             self.ledger.fail([instance_id], "Busy", f"{text}. {fix}")
-        elif decision.phase is Phase.NOT_COMPUTE:
-            self.ledger.fail(
-                [instance_id], "NotCompute", "it is no compute node by now: not changed"
-            )
         else:
             denied = next(iter(self.observer.denied.values()), None)
             self.ledger.fail([instance_id], "Unreadable", str(denied or "it may not be read"))
 
     def _fail(self, instance_id: str, decision: Decision) -> None:
-        """Say why an instance failed: by its node, its task, or the call."""
+        """Note why an instance failed: by its node, its task, or the call."""
         observer, facts = self.observer, decision.facts
         node = observer.nodes.get(instance_id)
         task = observer.task_about(instance_id)
@@ -356,7 +364,7 @@ class Reconciler:
 
     # -- one step --------------------------------------------------------------------------------------------------
 
-    def _take(self, following: Next) -> None:
+    def _advance(self, following: Next) -> None:
         if following.step is not self._step:
             self._step = following.step
             self.pacing.restart()
@@ -369,20 +377,20 @@ class Reconciler:
                 self._write(following)
             else:
                 bound = [i for i in self._active if before and self.decisions[i].bound]
-                self.look({*following.ids, *bound}, elsewhere=before)
+                self.read_whole({*following.ids, *bound}, elsewhere=before)
         except UNREAD as error:
             if not self.ledger.has_written or self.deadline.passed:
                 raise
             self.reporter.status(f"waiting; the last read failed: {error}")
             self.pacing.sleep(self.pacing.grown())
 
-    def look(self, ids: Collection[str], *, elsewhere: bool) -> None:
-        """A whole look at these instances.
+    def read_whole(self, ids: Collection[str], *, elsewhere: bool) -> None:
+        """Read all about these instances.
 
         Raises:
-            EhpcError: the nodes of another cluster of the VPC can't be listed: one of them could be wiped.
+            EhpcError: the nodes of another cluster of the VPC cannot be listed: a system disk of theirs could be replaced.
         """
-        self.observer.look(ids, elsewhere=elsewhere)
+        self.observer.read_whole(ids, elsewhere=elsewhere)
         self._read_at = self.deadline.clock.now()
         if elsewhere and self.observer.unlisted:
             raise EhpcError(f"Nothing more is attached: {not_listed(self.observer.unlisted)}")
@@ -429,17 +437,17 @@ class Reconciler:
 
     def _read(self, ids: Collection[str]) -> None:
         observer, decisions = self.observer, self.decisions
-        whole = [i for i in ids if self._needs_whole_look(decisions[i])]
+        whole = [i for i in ids if self._needs_whole_reading(decisions[i])]
         since = max(
             self.observer.cache.next_after_writes,
             self.deadline.clock.now() - SHARED * self.pacing.slept,
         )
         if any(decisions[i].phase is Phase.TAGGED for i in whole):  # then they are sent
-            self.look(whole, elsewhere=True)
+            self.read_whole(whole, elsewhere=True)
             return
         if whole:
             elsewhere = any(decisions[i].facts.for_other_cluster for i in whole)
-            self.look(whole, elsewhere=elsewhere)
+            self.read_whole(whole, elsewhere=elsewhere)
             return
         stopping = [i for i in ids if decisions[i].phase is Phase.STOPPING]
         if stopping:
@@ -455,7 +463,7 @@ class Reconciler:
             observer.read_jobs(busy, since)
 
     @staticmethod
-    def _needs_whole_look(decision: Decision) -> bool:
+    def _needs_whole_reading(decision: Decision) -> bool:
         facts = decision.facts
         unsure = {Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED, Phase.STUCK, Phase.TAGGED}
         if decision.phase in unsure:
@@ -529,7 +537,7 @@ STUCK_UNWANTED = (
 
 
 def not_listed(clusters: list[str]) -> str:
-    """Of other clusters in the same VPC: a stopped node looks like any stopped instance."""
+    """Of other clusters in the same VPC: a stopped node is like any stopped instance."""
     return (
         f"the nodes of {listed(clusters)} in the same VPC cannot be listed, and an instance may already be a node there."
         " Run again when ehpc-nodes nodes works for it. If that cluster is permanently broken, delete it."
@@ -542,11 +550,12 @@ def waits_for_jobs(decision: Decision) -> bool:
 
 
 def _absent(plan: Plan) -> list[str]:
-    return sorted(i for i, d in plan.decisions.items() if d.phase is Phase.ABSENCE_UNCONFIRMED)
+    waiting = {i: d for i, d in plan.decisions.items() if d.action is Action.WAIT}
+    return sorted(i for i, d in waiting.items() if d.phase is Phase.ABSENCE_UNCONFIRMED)
 
 
 def steps_left(task: responses.Task | None) -> float:
-    """For how much longer a task goes on at least if it steps evenly, as a multiple of the time so far."""
+    """For how much longer a task lasts at least if it steps evenly, as a multiple of the time so far."""
     if task is None or task.over or not 0 <= task.current_step < task.total_steps:
         return 0.0
     return task.total_steps / (task.current_step + 1) - 1

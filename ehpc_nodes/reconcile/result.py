@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from ehpc_nodes.api import responses
-from ehpc_nodes.errors import ApiError, EhpcError, TransportError, counted, listed
+from ehpc_nodes.errors import CancelledError, EhpcError, counted, listed
 from ehpc_nodes.models import ATTACHING, STUCK, Failure, Inputs, NodeState, State
 
 from .facts import Saved, Tag
@@ -132,12 +132,18 @@ def node_state(
 
 
 def queues_of(observer: Observer, ids: Collection[str], reporter: Reporter) -> dict[str, str]:
-    """The queue of each node, as far as it can be read."""
+    """The queue of each node, as far as it can be read.
+
+    Raises:
+        CancelledError: the user cancelled the run.
+    """
     if not ids:
         return {}
     try:
         return observer.read_queues(ids)
-    except (ApiError, TransportError) as error:
+    except CancelledError:
+        raise
+    except EhpcError as error:  # whatever it is: what was written has to get into the state
         reporter.warning(f"The nodes' queues were not read: {error}")
         return {}
 

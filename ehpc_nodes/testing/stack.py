@@ -96,7 +96,8 @@ class PulumiStack:
             settings["main"] = main
         self.project_name = settings["name"]
         (directory / "Pulumi.yaml").write_text(json.dumps(settings))  # JSON is YAML
-        self._config = directory / f"Pulumi.{stack}.yaml"
+        #: the stack's config file
+        self.settings = directory / f"Pulumi.{stack}.yaml"
         self.program = self.project / (main or ".") / "__main__.py"
         if isinstance(program, str):
             self.write(program)
@@ -122,11 +123,11 @@ class PulumiStack:
 
         The plain ones are written into the file: `pulumi config set` takes texts only.
         """
-        settings = _read_yaml(self._config)
+        settings = _read_yaml(self.settings)
         for key, value in plain.items():
             full = key if ":" in key else f"{self.project_name}:{key}"
             settings.setdefault("config", {})[full] = value
-        self._config.write_text(json.dumps(settings))
+        self.settings.write_text(json.dumps(settings))
         pairs = [f"{key}={_text(value)}" for key, value in (secret or {}).items()]
         if pairs:
             self.run("config", "set-all", *(word for pair in pairs for word in ("--secret", pair)))
@@ -206,7 +207,7 @@ class PulumiStack:
         events, folder = None, self.directory
         if args[0] in OPERATIONS:
             events, folder = self._scratch / f"{time.monotonic_ns()}.events", self.project
-            command += ["--event-log", str(events), "--config-file", str(self._config)]
+            command += ["--event-log", str(events), "--config-file", str(self.settings)]
         running = Running(command, folder, self._scratch, self.env, events)
         self.started.append(running)
         return running

@@ -216,6 +216,7 @@ OTHERS = {
     "sent to another cluster": lambda: of_tagged(
         2, 3, cluster_id="ehpc-hz-other", status="Running"
     ),
+    "sent by an interrupted run, and not in the program": lambda: of_tagged(2, 3),
     "a node to detach that cannot be checked": unreadable_to_detach,
     "no room for the owner tags": with_many_tags,
     "both wanted and retained": lambda: form(retain_ids=[ONE]),

@@ -68,6 +68,28 @@ def test_a_resource_that_was_moved_to_another_stack(cloud, stack_on, pulumi_stac
 
 
 @pytest.mark.long
+def test_a_renamed_stack(cloud, stack_on):
+    """`pulumi stack rename` changes the name on the owner tags, by the next up; the cluster is not touched."""
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2)
+    stack.up()
+    uid, settings = uid_of(stack), stack.settings
+    it.forget()
+    stack.run("stack", "rename", "other")
+    stack.env["PULUMI_STACK"] = "other"
+    stack.settings = settings.with_name("Pulumi.other.yaml")
+    assert "renew the owner tags of 2" in stack.preview().text
+    stack.up()
+    assert it.writes() == []
+    assert owners(it) == dict.fromkeys(ids(1, 2), ("project/other/nodes", uid))
+    stack.up("--expect-no-changes")
+    declare(stack, 1)
+    stack.up()
+    assert it.named("DeleteNodes") == [ids(2)]
+
+
+@pytest.mark.long
 def test_an_old_checkpoint_that_is_put_back(cloud, stack_on):
     """What was attached and detached since then is neither attached again nor detached."""
     it = cloud()

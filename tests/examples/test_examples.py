@@ -55,6 +55,11 @@ def test_queues(ehpc, example):
     stack.refresh()
     preview = stack.preview()
     assert (preview.ops("gpu"), preview.ops("workq")) == (["update"], ["same"])
+    stack.up()
+    stack.config("queues", {"workq": ids(1), "gpu": ids(2, 3)})  # one goes to the other list
+    stack.up()
+    expected[ids(2)[0]] = "gpu"
+    assert ehpc.writes() == ["AddExistedNodes", "AddExistedNodes", "SetQueue", "SetQueue"]
     assert walk(ehpc, stack, expected) == dict.fromkeys(ids(1, 2, 3), 1)
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.preflight.snapshot import Desired
 from ehpc_nodes.reconcile.operations import IncompleteError, wanted_of
+from property.amount import HISTORIES
 from unit.emulated import WRITES, Bench, Killed, ids, iid
 
 SIZE = 5
@@ -92,7 +93,9 @@ def done_by(bench, since):
     return done
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
+@settings(
+    max_examples=HISTORIES // 2, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
+)
 @given(w=WORLDS, program=PROGRAMS)
 def test_the_update_does_what_the_preview_shows(w, program):
     try:

@@ -43,7 +43,7 @@ def of_rows() -> Iterator[Mutant]:
                 yield Mutant(f"{about}: swapped with the next", module, name, swapped)
     table = plan.TABLE
     for phase, row in table.items():
-        for column in ("wanted", "unwanted", "destroy"):
+        for column in ("wanted", "unwanted"):
             for action in plan.Action:
                 if action is not getattr(row, column):
                     changed = {**table, phase: _with(row, column, action)}

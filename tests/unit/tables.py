@@ -158,7 +158,9 @@ def may_be_an_earlier_runs(f: Any) -> bool:
     """Whether an earlier run may have sent it."""
     if f.generation is Generation.PENDING:
         return True
-    return f.saved is Saved.ATTACHING and f.generation is not Generation.LEAVING
+    if f.saved is not Saved.ATTACHING or f.generation is Generation.LEAVING:
+        return False
+    return not (f.known_stuck and f.tag is Tag.NONE)  # a person has removed the tags, as asked
 
 
 def is_anothers(f: Any) -> bool:
@@ -171,6 +173,16 @@ def is_anothers(f: Any) -> bool:
     return not (f.wanted and f.take_ownership and not under_way)
 
 
+def is_tagged_as_a_node(f: Any) -> bool:
+    """Whether the program wants it, and an earlier run of this name has made it a node, as its tags say."""
+    named = f.wanted and f.tag in {Tag.MINE, Tag.SAME_NAME}
+    return named and f.generation not in {
+        Generation.NONE,
+        Generation.PENDING,
+        Generation.THIS_RUN,
+    }
+
+
 def is_positively_free(f: Any) -> bool:
     """Whether nothing is attached, being attached or perhaps sent, and this is known for long enough."""
     if f.node is not NodeIs.ABSENT or f.task is TaskIs.RUNNING or f.in_other_cluster:
@@ -179,7 +191,8 @@ def is_positively_free(f: Any) -> bool:
         return False
     if f.task is TaskIs.OVER and f.detached is Call.NONE and f.steady < GRACE:
         return False
-    if (f.saved is not Saved.NO or f.seen_node) and not f.absence_counts:
+    known = f.saved is not Saved.NO or f.seen_node or is_tagged_as_a_node(f)
+    if known and not f.absence_counts:
         return False
     if f.sent is Call.UNANSWERED or may_be_an_earlier_runs(f):
         if f.quiet < GRACE or f.unnamed_task or (f.image_replaced and f.quiet < 600):
@@ -277,7 +290,7 @@ RULES: tuple[Rule, ...] = (
     ),
     ("P2: only a safe detach", {Action.DETACH}, lambda f, _: detach_is_safe(f)),
     (
-        "P2: detach stands in two columns of mine",
+        "P2: detach stands in two cells of mine",
         {Action.DETACH},
         lambda _, s: (
             s.decision.owner is Owner.MINE and s.decision.phase in {Phase.ATTACHED, Phase.BROKEN}

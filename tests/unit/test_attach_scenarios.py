@@ -2,6 +2,8 @@
 
 import pytest
 
+from ehpc_nodes.emulator import ecs
+from ehpc_nodes.emulator.answers import ApiError
 from ehpc_nodes.emulator.world import Cluster
 from ehpc_nodes.errors import AuthError, EhpcError
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
@@ -77,6 +79,23 @@ def test_a_stop_that_is_refused_for_one_instance_names_it():
     with pytest.raises(EhpcError, match="StopInstances: IncorrectInstanceStatus"):
         bench.up(1, 2, stop_running=True)
     assert bench.nodes == {} == bench.owners
+
+
+def test_one_instance_that_ecs_refuses_to_stop_fails_alone(monkeypatch):
+    bench = Bench(3)
+    for n in (1, 2):
+        bench.emulator.outside.start(iid(n))
+    usual = ecs._why_not_stop
+
+    def why_not(state, item):
+        text = "The disk category is not supported."
+        return ApiError(403, "OperationDenied", text) if item == iid(1) else usual(state, item)
+
+    monkeypatch.setattr(ecs, "_why_not_stop", why_not)
+    with pytest.raises(IncompleteError, match=f"{iid(1)}: .*StopInstances: OperationDenied"):
+        bench.up(1, 2, 3, stop_running=True)
+    assert sorted(bench.nodes) == ids(2, 3)
+    assert bench.owners.keys() == {*ids(2, 3)}
 
 
 # -- a call without an answer --------------------------------------------------------------------

@@ -128,7 +128,7 @@ def test_codes_of_the_service():
 
 def test_codes_in_failed():
     documented = set(words(RECOVERY, "| code | meaning | what to do |"))
-    constants = {ledger.CHANGED_BY_OTHER, ledger.NODE_DISAPPEARED, ledger.STUCK}
+    constants = {ledger.CHANGED_BY_OTHER, ledger.NODE_DISAPPEARED}
     named = {*re.findall(r'\.fail\(\s*\[\w+\],\s*"([A-Z]\w+)"', SOURCES), *constants}
     assert named >= {"Busy", "NotCompute", "Unreadable"}
     assert named <= documented

@@ -359,7 +359,7 @@ def wrapped(function):
 
 @pytest.fixture
 def _untold(monkeypatch):
-    monkeypatch.setattr(engine, "_told_of_deafness", threading.Event())
+    monkeypatch.setattr(engine, "_warned_of_cancel", threading.Event())
 
 
 @pytest.mark.usefixtures("_untold")
@@ -378,7 +378,7 @@ def test_where_ctrl_c_can_not_be_heard_it_is_said_once(fake_engine, cancel):
     serving = servicer(cancel)
     for _ in range(2):
         serving.Create(create_request(), Context())
-    assert fake_engine.logged == [(engine_pb2.WARNING, URN, engine.DEAF, False)]
+    assert fake_engine.logged == [(engine_pb2.WARNING, URN, engine.NO_CANCEL, False)]
 
 
 def test_this_sdk_lets_the_engines_cancel_be_heard():

@@ -4,7 +4,7 @@ import pytest
 
 from ehpc_nodes.emulator.knobs import Pace
 from ehpc_nodes.emulator.world import Cluster, Queue
-from ehpc_nodes.errors import CancelledError, EhpcError, NotSentError, api_error
+from ehpc_nodes.errors import CancelledError, EhpcError, NoCredentialsError, NotSentError, api_error
 from ehpc_nodes.reconcile.operations import IncompleteError
 from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid, right_after
 
@@ -29,16 +29,27 @@ def ctrl_c_when(bench, patch, due):
 
 
 def ctrl_c(bench, patch):
-    over = bench.clock.now() + 300
+    over = bench.clock.now() + 400
     ctrl_c_when(bench, patch, lambda: bench.clock.now() > over)
 
 
 def an_expired_token(bench, _patch):
     expired = {"code": "InvalidSecurityToken.Expired", "status": 403, "times": None}
-    bench.clock.at(300, lambda: bench.fault("error", "*", **expired))
+    bench.clock.at(400, lambda: bench.fault("error", "*", **expired))
 
 
-@pytest.mark.parametrize("ended_by", [ctrl_c, an_expired_token])
+def a_role_service_that_fails(bench, patch):
+    over, call = bench.clock.now() + 400, bench.emulator.call
+
+    def signed(*args):
+        if bench.clock.now() > over:
+            raise NoCredentialsError("no key: the role service gave HTTP 503")
+        return call(*args)
+
+    patch.setattr(bench.emulator, "call", signed)
+
+
+@pytest.mark.parametrize("ended_by", [ctrl_c, an_expired_token, a_role_service_that_fails])
 def test_a_run_that_is_ended_early_keeps_the_nodes_that_were_ready(ended_by, monkeypatch):
     """Of one task, one node is ready early and the other late."""
     bench = Bench(3, pace={"seconds": 900})
@@ -60,7 +71,7 @@ def test_a_run_that_is_ended_early_keeps_the_nodes_that_were_ready(ended_by, mon
     assert bench.nodes == {}
 
 
-@pytest.mark.parametrize("ended_by", [ctrl_c, an_expired_token])
+@pytest.mark.parametrize("ended_by", [ctrl_c, an_expired_token, a_role_service_that_fails])
 def test_a_destroy_that_is_ended_early_says_what_continues_and_what_to_do(ended_by, monkeypatch):
     bench = Bench(3, attached=(1,))
     state = bench.up(1)
@@ -281,7 +292,7 @@ def test_a_node_that_is_gone_when_a_detach_is_repeated_is_told():
     with (
         right_after(bench, "DeleteNodes", lambda: bench.emulator.outside.detach(iid(2))),
         pytest.raises(
-            IncompleteError, match="a node when this run began, and no longer one: not attached"
+            IncompleteError, match="not attached: the preview did not show that it would be"
         ) as told,
     ):
         bench.up(2, 4, before=saved, job_queue="gpu")
@@ -481,3 +492,30 @@ def test_without_the_permission_to_list_tasks_a_list_that_lacks_a_node_is_waited
     left = update(bench, state)
     bench.emulator.advance(60)
     assert bench.nodes.keys() <= {*left}
+
+
+def test_what_a_refresh_took_for_gone_is_not_stopped_and_wiped_while_a_list_lacks_it(monkeypatch):
+    """For half a minute, a list lacks nodes that have been settled for hours; their tags say that they are nodes."""
+    bench = Bench(3)
+    state = bench.up(1, 2, 3)
+    bench.emulator.advance(7200)
+    cluster, began = bench.emulator.world.clusters[CLUSTER], bench.clock.now()
+    there = {i: node for i, node in cluster.nodes.items() if i not in ids(1, 2)}
+    call = bench.emulator.call
+
+    def lagging(action, version, params):
+        with monkeypatch.context() as patch:
+            if action == "ListNodes" and bench.clock.now() - began < 25:
+                patch.setattr(cluster, "nodes", there)
+            return call(action, version, params)
+
+    monkeypatch.setattr(bench.emulator, "call", lagging)
+    state = bench.operations().refresh(state)
+    assert state.instance_ids == ids(3)
+    writes = bench.writes()
+    with pytest.raises(EhpcError, match="not attached"):
+        bench.up(1, 2, 3, before=state, stop_running=True)
+    assert bench.writes() == writes
+    state = bench.up(1, 2, 3, before=state, stop_running=True)
+    assert state.instance_ids == sorted(bench.owners) == ids(1, 2, 3)
+    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)

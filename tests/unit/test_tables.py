@@ -5,7 +5,7 @@ import random
 import pytest
 
 from ehpc_nodes.reconcile import plan
-from ehpc_nodes.reconcile.facts import Call, Generation, NodeIs, Saved, Tag, TaskIs, Verdict
+from ehpc_nodes.reconcile.facts import Call, EcsIs, Generation, NodeIs, Saved, Tag, TaskIs, Verdict
 from ehpc_nodes.reconcile.phases import OWNERS, PHASES, Owner, Phase
 from ehpc_nodes.reconcile.plan import TABLE, Action, Decision, Step
 from unit import golden
@@ -58,7 +58,7 @@ def test_the_next_step_of(following, instances):
 
 def test_a_failure_earlier_in_the_run_keeps_what_is_left_in_the_cluster():
     assert golden.next_of({"a": golden.GOES}, failed=True) == ""
-    assert golden.next_of({"a": golden.COMES, "b": golden.GOES}, failed=True) == "ATTACHED a"
+    assert golden.next_of({"a": golden.COMES, "b": golden.GOES}, failed=True) == "AWAIT_ATTACHED a"
 
 
 @pytest.mark.slow
@@ -91,15 +91,16 @@ def test_every_row_of_the_tables_is_somebodys():
     assert {phase for phase, _, _ in PHASES} == {*Phase}
 
 
-def test_attach_stands_in_one_cell_and_detach_in_two_columns():
+def test_attach_stands_in_one_cell_and_detach_in_two():
     cells = {
         (phase.name, column): getattr(row, column)
         for phase, row in TABLE.items()
-        for column in ("wanted", "unwanted", "destroy")
+        for column in ("wanted", "unwanted")
     }
     assert [c for c, a in cells.items() if a is Action.ATTACH] == [("PREPARED", "wanted")]
     assert [c for c, a in cells.items() if a is Action.DETACH] == [
-        (phase, column) for phase in ("ATTACHED", "BROKEN") for column in ("unwanted", "destroy")
+        ("ATTACHED", "unwanted"),
+        ("BROKEN", "unwanted"),
     ]
 
 
@@ -107,17 +108,17 @@ def test_attach_stands_in_one_cell_and_detach_in_two_columns():
 
 ACTIONS = {
     Step.ADOPT: {Action.ADOPT, Action.RENEW},
-    Step.SETTLE: {Action.DETACH},
+    Step.TAG_LEAVING: {Action.DETACH},
     Step.CLEAR: {Action.DETACH},
-    Step.CLEARED: {Action.WAIT},
+    Step.AWAIT_CLEARED: {Action.WAIT},
     Step.STOP: {Action.STOP},
-    Step.STOPPED: {Action.WAIT},
+    Step.AWAIT_STOPPED: {Action.WAIT},
     Step.PREPARE: {Action.PREPARE},
     Step.ATTACH: {Action.ATTACH},
-    Step.ATTACHED: {Action.WAIT},
+    Step.AWAIT_ATTACHED: {Action.WAIT},
     Step.MOVE: {Action.MOVE},
     Step.DETACH: {Action.DETACH},
-    Step.DETACHED: {Action.WAIT},
+    Step.AWAIT_DETACHED: {Action.WAIT},
 }
 
 
@@ -127,7 +128,7 @@ def decisions_met():
     named = [golden.decided(facts) for _, _, facts in golden.CASES]
     for d in [*named, *(judge(f).decision for f in some(3_000, seed=5, verdict=Verdict.NONE))]:
         f = d.facts
-        kind = (d.owner, d.phase, d.action, f.wanted, f.pending, f.sent)
+        kind = (d.owner, d.phase, d.action, f.wanted, f.pending, f.sent, f.ecs is EcsIs.NOT_FOUND)
         if kind not in met:
             met[kind] = d
     return [*met.values()]
@@ -168,7 +169,7 @@ def step_is_right(decisions, hosts, failed, following):
     }
     nothing_of = {
         Step.ADOPT: 0,
-        Step.SETTLE: 1,
+        Step.TAG_LEAVING: 1,
         Step.CLEAR: 2,
         Step.STOP: 4,
         Step.PREPARE: 6,
@@ -186,11 +187,11 @@ def step_is_right(decisions, hosts, failed, following):
         )
         for d in every
     )
-    last = step in {Step.MOVE, Step.DETACH, Step.DETACHED}
+    last = step in {Step.MOVE, Step.DETACH, Step.AWAIT_DETACHED}
     coming = is_there(
         Action.WAIT, phases=[Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED]
     )
-    moves_first = step not in {Step.DETACH, Step.DETACHED} or not earlier["a move"]
+    moves_first = step not in {Step.DETACH, Step.AWAIT_DETACHED} or not earlier["a move"]
     late = not last or not (
         has_failed or coming or is_there(Action.ATTACH, Action.PREPARE, Action.STOP)
     )

@@ -5,42 +5,9 @@ import time
 
 import pytest
 
-from ehpc_nodes.clock import Deadline, RealClock, ends_in_time, pauses, wait_until
+from ehpc_nodes.clock import Deadline, RealClock, ends_in_time
 from ehpc_nodes.errors import CancelledError
 from unit.fakes import FakeClock
-
-
-def test_first_look_is_at_once():
-    clock = FakeClock()
-    assert wait_until(lambda: "there", Deadline.after(clock, 60)) == "there"
-    assert clock.slept == []
-
-
-def test_a_false_answer_is_an_answer():
-    assert wait_until(lambda: False, Deadline.after(FakeClock(), 60)) is False
-
-
-def test_looks_again_until_something_is_there():
-    clock = FakeClock()
-    looks = iter([None, None, "there"])
-    assert wait_until(lambda: next(looks), Deadline.after(clock, 60)) == "there"
-    assert len(clock.slept) == 2
-
-
-def test_gives_up_exactly_at_the_deadline_after_a_last_look():
-    clock = FakeClock()
-    times = []
-    deadline = Deadline.after(clock, 100)
-    assert wait_until(lambda: times.append(clock.time), deadline) is None
-    assert clock.time == pytest.approx(1100)
-    assert times[-1] == pytest.approx(1100)
-    assert deadline.elapsed == pytest.approx(100)
-
-
-def test_pauses_grow_from_one_second_to_fifteen():
-    first = [pause for pause, _ in zip(pauses(), range(20), strict=False)]
-    assert 0.9 <= first[0] <= 1.1
-    assert all(13.5 <= pause <= 16.5 for pause in first[8:])
 
 
 def test_cancelling_ends_a_real_sleep_at_once():
