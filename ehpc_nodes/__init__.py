@@ -4,25 +4,26 @@ One resource, `AttachedNodes`: a set of instances. ``pulumi up`` attaches those 
 (E-HPC 2018-04-12, AddExistedNodes), adopts those that are, moves nodes between queues, and detaches what
 the program no longer lists. It never releases an instance.
 
-What has to be known:
+What to know:
 
-- **Attaching replaces the system disk.** It needs ``replace_system_disks=True``; adopting doesn't.
-- **Nothing is sent twice.** AddExistedNodes has no idempotency token: a lost answer is resolved by looking
-  at nodes, tasks and instances.
-- **Credentials** are no inputs: they come from the stack config or the environment (see `settings`), and
-  stand in no state.
-- **Preview** looks beforehand, with read-only calls, at everything that the API would refuse; without a
-  change it makes no call.
-- **Recovery**: whatever interrupted a run, ``pulumi up`` goes on from there. A partial failure keeps what is
-  attached in the state and says what failed.
+- **Attaching replaces the system disk.** It needs ``replace_system_disks=True``; adopting does not.
+- **Nothing is sent twice.** AddExistedNodes has no idempotency token: if a call gets no answer, the provider
+  checks nodes, tasks and instances before it repeats the call.
+- **Credentials** are not inputs: they come from the stack config or the environment (see `settings`), and
+  are never in the state.
+- **Preview** checks everything that the API would reject, with calls that only read; without a change it
+  makes no call.
+- **Recovery**: ``pulumi up`` continues an interrupted run. After a partial failure the state has what is attached, and
+  reports what failed.
 
-Beside the resource: `lookup` finds what to write (clusters, queues, images, candidates), ``ehpc-nodes`` is the same as
-a command, `testing` is a pytest plugin for tests of programs, and ``python -m ehpc_nodes.emulator`` serves an E-HPC
-of one's own with a page to watch it.
+Beside the resource: `lookup` lists clusters, queues, images and candidates, ``ehpc-nodes`` does the same as a
+command, `testing` is a pytest plugin for tests of programs, and ``python -m ehpc_nodes.emulator`` emulates E-HPC,
+with a page to watch it.
 
-Limits, with their reasons: ``pulumi import TYPE NAME ID`` doesn't work with dynamic providers (adopt instead: declare
-the nodes that are attached; ``ehpc-nodes program --import-file`` restores a lost state); a change of the image or the cluster detaches all nodes and attaches them anew; the
-default queue of a cluster can't be read from the API, so without ``job_queue`` the queue is left alone.
+Limits, with their reasons: ``pulumi import TYPE NAME ID`` does not work with dynamic providers (adopt instead: declare
+the attached nodes; ``ehpc-nodes program --import-file`` restores a lost state); a change of the image or the cluster
+detaches all nodes and attaches them again; the API does not show the default queue of a cluster, so without
+``job_queue`` the queue is not changed.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Load pulumi only for programs: the emulator and the command do without."""
+    """Load pulumi for programs only: the emulator and the command do not need it."""
     if name == "AttachedNodes":
         from .resource import AttachedNodes
 

@@ -12,28 +12,28 @@ from .errors import CancelledError
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 15.0
-#: Seconds between two looks whether the user has stopped the run, while another thread is at work.
+#: Seconds between two checks whether the user has stopped the run, while another thread works.
 TICK = 0.1
 
 
 class Clock(Protocol):
-    """What the package knows of time. Seconds; monotonic."""
+    """What the package reads of time. Seconds; monotonic."""
 
     def now(self) -> float:
-        """Seconds since some moment; never runs backwards."""
+        """Seconds since any fixed moment; never decreases."""
 
     def wall(self) -> float:
-        """Seconds since 1970: what can be compared with another machine's, roughly."""
+        """Seconds since 1970: roughly comparable with another computer's."""
 
     def sleep(self, seconds: float) -> None:
         """Return after so many seconds; raise CancelledError as soon as the user cancels."""
 
 
 class RealClock:
-    """The machine's monotonic clock. ``cancelled`` is an event that ends every sleep at once.
+    """The system's monotonic clock. ``cancelled`` is an event that ends every sleep at once.
 
     Attributes:
-        is_stoppable: whether the event is somebody else's, who may set it (in a script, Ctrl-C raises by itself).
+        is_stoppable: whether the caller gave the event and may set it (in a script, Ctrl-C raises by itself).
     """
 
     def __init__(self, cancelled: threading.Event | None = None) -> None:
@@ -53,7 +53,7 @@ class RealClock:
 
 @dataclass(frozen=True)
 class Deadline:
-    """The moment by which an operation has to be done."""
+    """The moment by which an operation must have ended."""
 
     clock: Clock
     started: float
@@ -86,15 +86,15 @@ class Deadline:
 
 
 def jittered(pause: float) -> float:
-    """A tenth more or less, so that those who began together don't stay together."""
+    """A tenth more or less, so that callers that started together do not stay together."""
     return pause * random.uniform(0.9, 1.1)  # noqa: S311 - a jitter, not a secret
 
 
 def ends_in_time(thread: threading.Thread, deadline: Deadline, least: float) -> bool:
-    """Wait for a thread until the deadline, and for ``least`` seconds at least; whether it has ended.
+    """Wait for a thread until the deadline, at least ``least`` seconds. Returns whether it has ended.
 
     Raises:
-        CancelledError: the user has stopped the run meanwhile.
+        CancelledError: the user stopped the run.
     """
     limit = deadline.clock.now() + max(deadline.left, least)
     while True:

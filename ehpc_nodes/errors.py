@@ -1,13 +1,13 @@
 """What can go wrong, sorted by what the caller can do about it.
 
 EhpcError
-├─ ConfigError             the stack config, the environment or an argument is wrong: mend it and run again
+├─ ConfigError             the stack config, the environment or an argument is wrong: correct it and run again
 │  ├─ NoRegionError        … no region is set
 │  └─ NoCredentialsError   … there are no credentials, or none in the profile
 ├─ CancelledError          the user stopped the run: nothing more is started
 ├─ TransportError          no usable answer came: whether the call had an effect is not known
 │  ├─ NotSentError         … but the request never reached the service (refused, timed out)
-│  │  └─ LastingError      … and won't before a setting is mended (proxy, unknown host): never repeated
+│  │  └─ LastingError      … and will not until a setting is corrected (proxy, unknown host): never repeated
 │  │     └─ CertificateError … the server's certificate, or the file of authorities
 │  └─ NotTheServiceError   … because something else answered: no TLS, a redirect, a page
 ├─ ApiError                the service answered with an error: code, message, action, status, request id
@@ -15,12 +15,12 @@ EhpcError
 │  ├─ ConflictError        another operation is running; nothing was done
 │  ├─ BackendError         the service failed inside: a write may have had an effect
 │  ├─ AuthError            the access key, its signature or its permission
-│  └─ ClusterNotFoundError the cluster does not exist (any more)
+│  └─ ClusterNotFoundError the cluster does not exist
 ├─ RefusedError            a safety rule of this package forbids the write
-└─ WaitTimeoutError        the time was up before everything was as wanted
+└─ WaitTimeoutError        the time limit came first
 
 Codes come from the API's version-level error list and the common list of Alibaba Cloud; they are
-compared whole, never as a part of a text.
+compared as a whole, never as a part of a text.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from collections.abc import Mapping
 
 THROTTLED = frozenset({"Throttling", "Rejected.Throttling"})
 CONFLICT = frozenset({"ConflictOpt", "OperationConflict", "InvalidOpt"})
-#: The code of a conflict that may be none: «The specified operation is invalid. Please try again later.»
+#: The code of a conflict, or of something else: "The specified operation is invalid. Please try again later."
 MAYBE_CONFLICT = "InvalidOpt"
 BACKEND = frozenset(
     {
@@ -47,18 +47,18 @@ KEY_REFUSED = frozenset(
 )
 CLUSTER_NOT_FOUND = frozenset({"ClusterNotFound"})
 
-#: What to do about a code, for the errors that a person has to mend.
+#: What to do about a code, for the errors that only a person can correct.
 HINTS = {
     **dict.fromkeys(KEY_REFUSED, "Check the access key."),
     **dict.fromkeys(FORBIDDEN, "Give the access key's RAM user the permission {permission}."),
-    "ClusterNotFound": "Check cluster_id and the region: a cluster is seen only in its own region.",
+    "ClusterNotFound": "Check cluster_id and the region: E-HPC lists a cluster only in its own region.",
     "ImageNotFound": "Check image_id and image_owner_alias, in the cluster's region.",
-    "InDebt": "Settle the account's debt first.",
+    "InDebt": "Pay the account's debts first.",
     "InvalidAccessKeyId.NotFound": "Check the access key id, and that the key is active.",
     "InvalidClusterStatus": "Wait until the cluster is running.",
-    "InvalidRegionId.NotFound": "Check the region: the resource's, ehpc:region or the environment's.",
-    "InvalidSecurityToken.Expired": "Get a new security token: log in again, or run the command that makes one.",
-    "InvalidTimeStamp.Expired": "Set this machine's clock: it is more than 15 minutes off.",
+    "InvalidRegionId.NotFound": "Check the region: the region argument, ehpc:region or ALIBABA_CLOUD_REGION_ID.",
+    "InvalidSecurityToken.Expired": "Get a new security token: log in again, or run the command that creates one.",
+    "InvalidTimeStamp.Expired": "Set this computer's clock: it is wrong by more than 15 minutes.",
     "NotEnabled": "Enable E-HPC for the account first.",
     "SignatureDoesNotMatch": "Check the access key secret.",
     "TooManyNodes": "Attach fewer nodes, or ask for a higher node quota.",
@@ -70,7 +70,7 @@ class EhpcError(Exception):
 
 
 class ConfigError(EhpcError):
-    """A setting or an argument is missing or wrong; says which, and where to set it."""
+    """A setting or an argument is missing or wrong; the text names it, and where to set it."""
 
 
 class NoRegionError(ConfigError):
@@ -78,15 +78,15 @@ class NoRegionError(ConfigError):
 
 
 class NoCredentialsError(ConfigError):
-    """There are no credentials anywhere, or none in the profile that is named."""
+    """There are no credentials, or none in the named profile."""
 
 
 class CancelledError(EhpcError):
-    """The user cancelled the run (Ctrl-C) while something was being waited for."""
+    """The user cancelled the run (Ctrl-C) while it waited."""
 
 
 class TransportError(EhpcError):
-    """No usable answer to a call: timeout, connection broken, a body that can't be read.
+    """No usable answer to a call: a timeout, a broken connection, an unreadable body.
 
     Attributes:
         action: the API action that was called.
@@ -97,24 +97,24 @@ class TransportError(EhpcError):
         self.action = action
         self.reason = reason
         self.request_id = request_id
-        told = f" (RequestId {request_id})" if request_id else ""
-        super().__init__(f"{action}: no usable answer: {reason}{told}.")
+        request = f" (RequestId {request_id})" if request_id else ""
+        super().__init__(f"{action}: no usable answer: {reason}{request}.")
 
 
 class NotSentError(TransportError):
-    """The request can't have reached the service: the connection was never made."""
+    """The request did not reach the service: there was no connection."""
 
 
 class LastingError(NotSentError):
-    """As the settings are, no connection can be made: the text names the one to mend. Repeating is in vain."""
+    """No connection is possible with the present settings: the text names the wrong one. Not worth repeating."""
 
 
 class CertificateError(LastingError):
-    """The server's certificate could not be verified, or the file of authorities can't be read."""
+    """The server's certificate could not be verified, or the file of authorities cannot be read."""
 
 
 class NotTheServiceError(TransportError):
-    """Something else answered: an endpoint without TLS, a redirect, a page; perhaps after the request was read."""
+    """Something else answered: an endpoint without TLS, a redirect, a page. It may have read the request."""
 
 
 class ApiError(EhpcError):
@@ -135,15 +135,15 @@ class ApiError(EhpcError):
         super().__init__(self.told(HINTS))
 
     def told(self, hints: Mapping[str, str]) -> str:
-        """The text with another front-end's hints, by code; ``str()`` has those for programs."""
-        said = self.message.strip().rstrip(".") or "no message"
-        text = f"{self.action}: {self.code}: {said} (HTTP {self.http_status}, RequestId {self.request_id})."
+        """The text with the hints of another front-end, by code; ``str()`` has the hints for programs."""
+        message = self.message.strip().rstrip(".") or "no message"
+        text = f"{self.action}: {self.code}: {message} (HTTP {self.http_status}, RequestId {self.request_id})."
         hint = hints.get(self.code, "").format(permission=permission(self.action))
         return f"{text} {hint}".rstrip()
 
 
 class ThrottledError(ApiError):
-    """Too many calls: refused before anything was done. Worth repeating, later."""
+    """Too many calls: rejected before anything was done. Worth repeating, later."""
 
 
 class ConflictError(ApiError):
@@ -155,16 +155,16 @@ class BackendError(ApiError):
 
 
 class AuthError(ApiError):
-    """The access key, its signature, or its permission was refused."""
+    """The access key, its signature or its permission was rejected."""
 
     @property
     def forbidden(self) -> bool:
-        """True where the key is known but lacks the permission for this action."""
+        """True if the key is valid, but without the permission for this action."""
         return self.code in FORBIDDEN
 
 
 class ClusterNotFoundError(ApiError):
-    """The cluster does not exist: the one positive answer that it is gone."""
+    """The cluster does not exist: the only answer that proves it."""
 
 
 class RefusedError(EhpcError):
@@ -179,11 +179,11 @@ class RefusedError(EhpcError):
         super().__init__(reason)
 
 
-#: What to do when the time of a run is up.
+#: What to do after a timeout.
 CONTINUES = "What was sent continues in the cloud. Run pulumi up again: it continues from there and sends nothing twice."
-NOTHING_SENT = "Nothing of it was sent; the next pulumi up tries again."
+NOTHING_SENT = "No call was made for these instances. Run pulumi up again."
 STILL_BUSY = "They stay attached. Run pulumi up again: it waits for their jobs again."
-#: The state still holds the nodes, so an up sees no change.
+#: The state still has the nodes, so a plain up finds no change.
 DESTROY_CONTINUES = (
     "What was sent continues in E-HPC. Run the same command again to finish. To keep the nodes, run pulumi up --refresh"
     " with the resource in the program: it attaches detached instances again and replaces their system disks."
@@ -191,11 +191,11 @@ DESTROY_CONTINUES = (
 
 
 class WaitTimeoutError(EhpcError):
-    """The time was up. The text names what is pending and how long was waited.
+    """The time limit passed. The text names what is not done yet, and how long the run waited.
 
     Attributes:
-        what: is pending.
-        elapsed: seconds.
+        what: what is not done yet.
+        elapsed: how long the run waited, in seconds.
     """
 
     def __init__(self, what: str, elapsed: float, then: str = CONTINUES) -> None:
@@ -236,7 +236,7 @@ def permission(action: str) -> str:
 
 
 def listed(names: list[str], most: int = 10, between: str = ", ") -> str:
-    """Names joined for a sentence: ``i-1, i-2 and 40 more``."""
+    """Names as a list in a sentence: ``i-1, i-2 and 40 more``."""
     shown = between.join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 

@@ -1,4 +1,4 @@
-"""What a program declares, what the state keeps, and how a resource is named. Strict, unlike `wire`."""
+"""What a program declares, what the state keeps, and how a resource is named. Strict, unlike the API's responses."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from pydantic import (
 )
 
 OwnerAlias = Literal["system", "self", "others", "marketplace"]
-#: What is done about nodes to detach that run jobs.
+#: What is done with nodes to detach that run jobs.
 BusyNodes = Literal["refuse", "wait", "detach"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong or worth saying, on the input that it is about.
+    """An error or a warning of the preview, about one input.
 
     Attributes:
         property: the input's name, as the program writes it.
-        reason: one sentence: what is wrong, with which thing, what to do.
-        warning: True where it doesn't forbid going on.
+        reason: which instance or thing, what is wrong, what to do.
+        warning: True if the update is possible all the same.
     """
 
     property: str
@@ -41,7 +41,7 @@ class Finding:
 
 def _form(pattern: str, what: str, example: str) -> AfterValidator:
     def check(value: str) -> str:
-        value = value.strip()  # what files and shells leave around it
+        value = value.strip()  # files and shells may leave blanks around it
         if not re.fullmatch(pattern, value):
             raise ValueError(f"{value[:80]!r} is not {what} (such as {example})")
         return value
@@ -62,13 +62,13 @@ QueueName = Annotated[StrictStr, _form(r"[^\s/&?#]{1,100}", "a queue's name", "w
 
 
 def _keys_of_map(value: Any) -> Any:
-    """The checked inputs and the engine's state hold the set as a map keyed by instance id."""
+    """In the checked inputs and the engine's state, the set is a map with the instance ids as keys."""
     return list(value) if isinstance(value, Mapping) else value
 
 
 def _as_set(ids: list[str]) -> list[str]:
     if not ids:
-        raise ValueError("name at least one instance; to detach all, remove the resource")
+        raise ValueError("list at least one instance. To detach all, remove the resource")
     twice = sorted(i for i, times in Counter(ids).items() if times > 1)
     if twice:
         raise ValueError(f"{', '.join(twice[:10])} is listed more than once; list it once")
@@ -86,7 +86,7 @@ InstanceSet = Annotated[list[InstanceId], BeforeValidator(_keys_of_map), AfterVa
 
 
 class Declared(BaseModel):
-    """The arguments as a program gave them, form checked; None: not given (or not known yet)."""
+    """The arguments of a program, with their form checked; None: not given, or not known yet."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -104,10 +104,10 @@ class Declared(BaseModel):
 
 
 class Inputs(BaseModel):
-    """The arguments with every default resolved: what an operation works towards.
+    """The arguments with every default filled in: the desired state of an operation.
 
-    ``image_id`` is empty where the cluster's own image isn't known yet; ``job_queue`` is empty where the
-    program leaves the queue to the cluster.
+    ``image_id`` is empty if the cluster's own image is not known yet; ``job_queue`` is empty if the program leaves
+    the queue to E-HPC.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -125,17 +125,17 @@ class Inputs(BaseModel):
     take_ownership: bool = False
 
 
-#: The status of a node that was sent and is not among the cluster's nodes yet.
+#: The status of an instance that was sent and is not listed as a node yet.
 ATTACHING = "attaching"
-#: The same, where a run has waited in vain for anything else to show it than that the instance runs.
+#: The same, after a run that waited in vain for a node or a task: only the instance runs.
 STUCK = "stuck"
 
 
 class NodeState(BaseModel):
-    """One attached node, as the state keeps it.
+    """One attached node, as saved in the state.
 
-    ``scheduler_state``: the scheduler's own word, such as ``active`` or ``down``.
-    ``confirmed_at``: since when it is known as settled, in seconds since 1970; 0: it is not.
+    ``scheduler_state``: the scheduler's own status, such as ``active`` or ``down``.
+    ``confirmed_at``: when the node was confirmed, in seconds since 1970; 0: not confirmed.
     """
 
     host_name: str = ""
@@ -151,8 +151,8 @@ class NodeState(BaseModel):
 class TaskRecord(BaseModel):
     """One write call of the last operation.
 
-    ``status`` is the task's own word (``Processing`` where it was last seen running), ``Done`` for calls
-    without a task, ``Unknown`` where the answer was lost and the work was found by looking.
+    ``status`` is the task's own status (``Processing`` if it ran at the last read), ``Done`` for calls
+    without a task, ``Unknown`` if the call got no answer and a later read showed that it was accepted.
     """
 
     action: str
@@ -164,16 +164,16 @@ class TaskRecord(BaseModel):
 
 
 class Failure(BaseModel):
-    """Why an instance is not what the program wants."""
+    """Why an instance is not as the program wants it."""
 
     code: str
     reason: str
 
 
 class State(Inputs):
-    """The resource's outputs: its inputs as resolved, and what is attached.
+    """The resource's outputs: its inputs with defaults, and what is attached.
 
-    ``instance_ids`` are the instances that are attached, or may be; tolerant of what other versions saved.
+    ``instance_ids`` are the instances that are attached, or may be. A state of another version can be read.
     """
 
     instance_ids: list[str] = []
@@ -199,8 +199,8 @@ class State(Inputs):
 class ResourceId:
     """The Pulumi id, ``<cluster_id>/<digest of the set that it was created with>``.
 
-    The digest tells two resources of one cluster apart and follows from the inputs, so that a create
-    which is repeated after a crash gives the same id.
+    The digest differs for two resources of one cluster. It depends on the inputs only, so a create that is repeated
+    after a crash gives the same id.
     """
 
     cluster_id: str
@@ -227,7 +227,7 @@ def check_form(
 
     Args:
         known: argument name to value.
-        unknown: names of arguments whose values come later: not missing, not checked.
+        unknown: names of arguments that are not known yet: not missing, not checked.
     """
     findings = [
         Finding(name, f"{name} is required")
@@ -238,11 +238,11 @@ def check_form(
         declared = Declared.model_validate(known)
     except ValidationError as error:
         problems = [(str(item["loc"][0]), item) for item in error.errors()]
-        findings += [Finding(name, _say(item)) for name, item in problems]
+        findings += [Finding(name, _problem(item)) for name, item in problems]
         bad = {name for name, _ in problems}
         declared = Declared.model_validate({k: v for k, v in known.items() if k not in bad})
     if declared.image_owner_alias and known.get("image_id") is None and "image_id" not in unknown:
-        text = "is given without image_id: name the image too"
+        text = "is set without image_id: set image_id too"
         findings.append(Finding("image_owner_alias", text))
     twice = {*(declared.instance_ids or ())} & {*(declared.retain_ids or ())}
     if twice:
@@ -251,7 +251,7 @@ def check_form(
     return declared, findings
 
 
-#: What each argument takes, for who gave something of another type.
+#: What each argument takes, for the error about a wrong type.
 _TAKES = {
     "cluster_id": "give a cluster id, like 'ehpc-hz-FYUr32abcd'",
     "region": "give a region, like 'cn-hangzhou'",
@@ -268,7 +268,7 @@ _TAKES = {
 }
 
 
-def _say(item: Any) -> str:
+def _problem(item: Any) -> str:
     name, *entry = item["loc"]
     if item["type"] == "extra_forbidden":
         return f"{name} is not an argument of AttachedNodes"
@@ -277,17 +277,17 @@ def _say(item: Any) -> str:
         return str(item["msg"]).removeprefix("Value error, ") + where
     got = f"entry {entry[0]} is" if entry else "got"
     value = item["input"]
-    told = (
+    kind = (
         repr(value) if item["type"] == "literal_error" and isinstance(value, str) else _kind(value)
     )
-    return f"{_TAKES[str(name)]}; {got} {told[:80]}"
+    return f"{_TAKES[str(name)]}; {got} {kind[:80]}"
 
 
 def _kind(value: Any) -> str:
-    """What a value is, in plain words."""
+    """The type of a value, for people."""
     if isinstance(value, bool):
         return str(value)
     kinds = ((str, "a string"), ((int, float), "a number"), (Mapping, "a map"), (list, "a list"))
     if value is None:
         return "nothing"
-    return next((told for kind, told in kinds if isinstance(value, kind)), type(value).__name__)
+    return next((name for kind, name in kinds if isinstance(value, kind)), type(value).__name__)

@@ -25,11 +25,11 @@ def provider() -> ResourceProvider:
 
 
 def import_entry(resource_name: str, state: State, uid: str) -> dict[str, Any]:
-    """A resource as `pulumi import --file` takes it; its outputs stand for a read, which the engine cannot ask for.
+    """A resource in the form of `pulumi import --file`; its outputs replace a read, which the engine cannot call.
 
     Args:
-        state: what a refresh gives.
-        uid: on its nodes' owner tags; a new one where they have none.
+        state: the result of a refresh.
+        uid: that of its nodes' owner tags; a new one if they have none.
     """
     from pulumi.dynamic.dynamic import serialize_provider
 
@@ -48,7 +48,7 @@ def import_entry(resource_name: str, state: State, uid: str) -> dict[str, Any]:
 
 
 class ProviderByName(ResourceProvider):
-    """Stands for the provider in a program, which never calls it, and so needs nothing that it imports."""
+    """Represents the provider in a program, which never calls it: so its imports are not needed there."""
 
     serialize_as_secret_always = False
 
@@ -57,11 +57,11 @@ class ProviderByName(ResourceProvider):
 
 
 def _without_effect(opts: pulumi.ResourceOptions) -> Iterator[str]:
-    """What the options ask for in vain: the engine compares lists and maps, and is told no single changes."""
+    """Warnings about options without effect: the engine compares lists and maps as a whole."""
     for path in opts.ignore_changes or ():
         if re.match(r"""(?:\[["'])?instance_ids(?:["']\])?[.\[]""", path):
             yield (
-                f"ignore_changes: {path} has no effect, as a part of instance_ids. Name instance_ids as a whole, or"
+                f"ignore_changes: {path} has no effect, because it is a part of instance_ids. Use instance_ids, or"
                 " keep the instance in the list."
             )
     if opts.replace_on_changes:
@@ -85,24 +85,24 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
     Args:
         resource_name: the resource's name in the program.
         cluster_id: the cluster, ``ehpc-hz-…``. A change replaces the resource.
-        instance_ids: one or more ids, in any order. A change attaches and detaches just the difference.
+        instance_ids: one or more ids, in any order. A change attaches and detaches only the difference.
         image_id: the image that replaces the system disks; the cluster's own by default. A change
-            replaces the resource: all nodes are detached and attached anew.
+            replaces the resource: all nodes are detached and attached again.
         image_owner_alias: ``system``, ``self``, ``others`` or ``marketplace``; ``system`` by default.
-        job_queue: the queue that the nodes belong to; by default E-HPC chooses, and moves are left alone.
-        replace_system_disks: consent to the loss of the system disks of instances that are attached.
-        stop_running: stop running instances before attaching instead of refusing them.
-        busy_nodes: what is done about nodes to detach that run jobs: ``refuse`` (the default), ``wait`` until their jobs
-            end, or ``detach`` them with their jobs.
-        retain_ids: ids taken out of ``instance_ids`` that stay attached: they leave this resource, their owner tags are
+        job_queue: the queue of the nodes; by default E-HPC chooses it, and moves are not undone.
+        replace_system_disks: allow that attaching replaces system disks: their data is lost.
+        stop_running: stop running instances before attaching; by default they are an error.
+        busy_nodes: what is done with nodes to detach that run jobs: ``refuse`` (the default), ``wait`` until the jobs end, or
+            ``detach`` them, and the jobs are lost.
+        retain_ids: ids removed from ``instance_ids`` whose nodes stay attached: they leave this resource, their owner tags are
             removed, and E-HPC is not called.
-        take_ownership: take over nodes whose owner tag names another resource (which retains them, or is gone).
+        take_ownership: adopt nodes of another resource, by their owner tags (it retains them, or no longer exists).
         region: by default the stack config's ``ehpc:region``, then the environment's.
-        opts: Pulumi's resource options; ``custom_timeouts`` are honoured (60 minutes to create and
-            update, 30 to delete by default).
+        opts: Pulumi's resource options; ``custom_timeouts`` sets the time limits (by default 60
+            minutes for create and update, 30 for delete).
 
     Raises:
-        pulumi.RunError: ``opts`` has ``import_``; creating adopts, and an import file restores a state.
+        pulumi.RunError: ``opts`` has ``import_``. A create adopts nodes; an import file restores a state.
     """
 
     cluster_id: pulumi.Output[str]
@@ -111,9 +111,9 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
     image_owner_alias: pulumi.Output[str]
     job_queue: pulumi.Output[str]
     task_id: pulumi.Output[str]
-    """Task of the latest AddExistedNodes call; empty where all nodes were adopted."""
+    """Task of the latest AddExistedNodes call; empty if all nodes were adopted."""
     request_id: pulumi.Output[str]
-    """Request of the latest AddExistedNodes call; empty where all nodes were adopted."""
+    """Request of the latest AddExistedNodes call; empty if all nodes were adopted."""
     tasks: pulumi.Output[Sequence[Mapping[str, Any]]]
     """Every write of the last operation: action, task_id, request_id, instance_ids, status, error."""
     nodes: pulumi.Output[Mapping[str, Mapping[str, str]]]
@@ -123,7 +123,7 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
     owner: pulumi.Output[str]
     """The name on the nodes' owner tags: ``project/stack/name``."""
     generation: pulumi.Output[int]
-    """Up to which numbered run of this resource the results are known."""
+    """The number of this resource's last run whose results are known."""
 
     def __init__(
         self,
@@ -144,12 +144,12 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
     ) -> None:
         if opts is not None and opts.import_:
             raise pulumi.RunError(
-                f"AttachedNodes {resource_name!r} can't be imported by import_. Leave it out: creating adopts the"
-                " instances that are attached already. To restore a lost state: ehpc-nodes program CLUSTER"
-                " --import-file FILE, then pulumi import --file FILE."
+                f"AttachedNodes {resource_name!r} cannot be imported with import_. Remove this option: a create adopts"
+                " attached instances. To restore a lost state, run ehpc-nodes program CLUSTER --import-file FILE, then"
+                " pulumi import --file FILE."
             )
         if isinstance(instance_ids, (AbstractSet, Iterator)):
-            instance_ids = sorted(instance_ids, key=str)  # any order will do; a list can be sent
+            instance_ids = sorted(instance_ids, key=str)  # in any order; a list can be sent
         props = {
             "cluster_id": cluster_id,
             "region": region,
@@ -177,7 +177,7 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
     @staticmethod
     def get(
         resource_name: str,
-        id: pulumi.Input[str],  # noqa: A002 - Pulumi's own word
+        id: pulumi.Input[str],  # noqa: A002 - Pulumi's own name
         *,
         instance_ids: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
         region: pulumi.Input[str] | None = None,
@@ -186,8 +186,8 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
         """Read nodes without managing them.
 
         Args:
-            resource_name: the name in the program; not that of a resource that manages nodes so far: it would
-                be deleted, and its nodes detached.
+            resource_name: the name in the program. Do not use the name of a resource that manages nodes: that
+                resource would be deleted, and its nodes detached.
             id: a cluster id, or the id of an `AttachedNodes` resource.
             instance_ids: which nodes; by default all compute nodes of the cluster.
             region: as for the resource.

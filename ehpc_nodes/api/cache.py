@@ -1,4 +1,4 @@
-"""Reads that the operations of one process share, so that twenty resources of a cluster poll like one."""
+"""Reads that all operations of a process share, so that twenty resources of a cluster make the calls of one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-#: Seconds for which a read that another operation is making is waited for.
+#: For how many seconds an operation waits for the read of another.
 LONGEST_TURN = 5.0
 
 
 @dataclass(frozen=True)
 class CachedRead(Generic[T]):
-    """What a read gave, when it began (it shows nothing older), and when it ended."""
+    """The result of a read, when it began (it shows nothing older), and when it ended."""
 
     seen: T
     begun: float
@@ -40,7 +40,7 @@ class ReadCache:
 
     @property
     def next_after_writes(self) -> float:
-        """The first moment at which a read shows all that was written."""
+        """The first moment at which a read shows every write."""
         return math.nextafter(self.written, math.inf)
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class ReadCache:
 
         Args:
             thing: what is read.
-            make: reads; what it raises is raised here, and nothing is kept.
+            make: makes the read; its error is raised here, and nothing is kept.
         """
         with self._lock:
             place = self._places.setdefault(thing, _Place())

@@ -1,7 +1,7 @@
-"""One typed method per API operation, each list read to its end; and what is safe to repeat.
+"""One typed method for each API operation, each list read to its end; and which calls are safe to repeat.
 
 E-HPC 2018-04-12 and the slice of ECS 2014-05-26 that attaching needs. A client lives as long as one
-operation of a resource: its deadline bounds every repeat.
+operation of a resource: its deadline limits every repeat.
 """
 
 from __future__ import annotations
@@ -36,34 +36,34 @@ log = logging.getLogger("ehpc_nodes.api.client")
 
 #: Seconds for which a call is repeated before it counts as failed.
 PATIENCE = 120.0
-#: The same where the service can't be reached at all.
+#: The same if there is no connection.
 UNREACHABLE = 20.0
-#: The same where what answers isn't the service: mostly, only another setting helps.
+#: The same if something else than the service answers: usually only another setting helps.
 STRANGER = 8.0
 
 REPEAT_READ = (ThrottledError, ConflictError, BackendError, TransportError)
-#: A write is repeated only where it is certain that it had no effect.
+#: A write is repeated only if it certainly had no effect.
 REPEAT_WRITE = (ThrottledError, ConflictError, NotSentError)
 
-#: How many instances DescribeInstances finds by tags, at most; where it finds so many, there may be more.
+#: DescribeInstances finds at most so many instances by tags; if it finds so many, there may be more.
 TAG_FILTER_LIMIT = 1000
 
 W = TypeVar("W", bound=responses.Wire)
 
 
 def numbered(template: str, values: Iterable[str]) -> dict[str, str]:
-    """List parameters as the wire has them: ``Instance.{}.Id`` gives Instance.1.Id and so on."""
+    """List parameters as the API writes them: ``Instance.{}.Id`` gives Instance.1.Id and so on."""
     return {template.format(n): value for n, value in enumerate(values, start=1)}
 
 
 class Client:
     """E-HPC and ECS as this package needs them.
 
-    Every method raises ApiError where the service says no, TransportError where no usable answer came
-    (a read: after repeats), CancelledError where the user stopped the run.
+    Every method raises ApiError if the service answers with an error, TransportError if there is no usable answer
+    (a read: after repeats), CancelledError if the user stopped the run.
 
     Args:
-        notice: told in a line why a call is being repeated.
+        notice: gets one line about why a call is repeated.
     """
 
     def __init__(
@@ -95,14 +95,14 @@ class Client:
         return pages(self._read, "ListClusters", {}, path, responses.ClusterSummary, size=50)
 
     def list_nodes(self, cluster_id: str) -> list[responses.Node]:
-        """ListNodes: every node of the cluster, managers and login nodes included."""
+        """ListNodes: every node of the cluster, with manager and login nodes."""
         params = {"ClusterId": cluster_id, "SortBy": "AddedTime"}
         return pages(
             self._read, "ListNodes", params, ("Nodes", "NodeInfo"), responses.Node, size=100
         )
 
     def list_queue_nodes(self, cluster_id: str, queue: str) -> list[responses.Node]:
-        """ListNodesByQueue: the only way to learn a node's queue."""
+        """ListNodesByQueue: no other call returns a node's queue."""
         params = {"ClusterId": cluster_id, "QueueName": queue}
         return pages(
             self._read, "ListNodesByQueue", params, ("Nodes", "NodeInfo"), responses.Node, size=50
@@ -126,7 +126,7 @@ class Client:
         return list(found.values())
 
     def get_auto_scale_config(self, cluster_id: str) -> responses.AutoScaleConfig:
-        """GetAutoScaleConfig: whether scale-in takes idle nodes."""
+        """GetAutoScaleConfig: whether scale-in removes idle nodes."""
         answer = self._read("GetAutoScaleConfig", {"ClusterId": cluster_id})
         return one("GetAutoScaleConfig", responses.AutoScaleConfig, answer)
 
@@ -137,12 +137,12 @@ class Client:
         return [task for task in tasks if not task.over]
 
     def list_tasks(self, cluster_id: str) -> list[responses.Task]:
-        """ListTasks with history: ended tasks too, for as long as E-HPC remembers them."""
+        """ListTasks with history: ended tasks too, as long as E-HPC keeps them."""
         params = {"ClusterId": cluster_id, "Archived": "true"}
         return pages(self._read, "ListTasks", params, ("Tasks",), responses.Task, size=50)
 
     def get_task(self, cluster_id: str, task_id: str) -> responses.Task | None:
-        """ListTasks by id, ended or not; None where the service knows no such task."""
+        """ListTasks by id, ended or not; None if the service has no such task."""
         answer = self._read("ListTasks", {"ClusterId": cluster_id, "TaskId": task_id})
         tasks = many("ListTasks", responses.Task, answer, ("Tasks",))
         return next((task for task in tasks if task.task_id == task_id), None)
@@ -165,7 +165,7 @@ class Client:
     ) -> responses.Accepted:
         """AddExistedNodes: replaces the instances' system disks and attaches them; at most 100.
 
-        Sent once: to be repeated only after a look at what has changed meanwhile.
+        Sent once: to be repeated only after a read that shows what happened.
 
         Args:
             image: image id and its owner alias.
@@ -183,7 +183,7 @@ class Client:
         )
 
     def delete_nodes(self, cluster_id: str, instance_ids: Sequence[str]) -> responses.Accepted:
-        """DeleteNodes, always with ReleaseInstance=false: the instances stay; at most 100. Sent once, too."""
+        """DeleteNodes, always with ReleaseInstance=false: the instances are kept; at most 100. Sent once."""
         params = {
             "ClusterId": cluster_id,
             "ReleaseInstance": "false",
@@ -207,16 +207,16 @@ class Client:
     # -- ECS ------------------------------------------------------------------------------------
 
     def describe_instances(self, instance_ids: Sequence[str]) -> list[responses.Instance]:
-        """DescribeInstances of these ids, in as many calls as it needs; unknown ids are absent."""
+        """DescribeInstances of these ids, in as many calls as needed; unknown ids are absent."""
         found: list[responses.Instance] = []
         for ids in chunks(instance_ids):
             found += self._described({"InstanceIds": json.dumps(ids, separators=(",", ":"))})
         return found
 
     def instances_tagged(self, tags: Mapping[str, str]) -> list[responses.Instance]:
-        """DescribeInstances by tags, all of which an instance has, an empty value standing for any.
+        """DescribeInstances: the instances that have all these tags. An empty value means any value.
 
-        Where that reaches its limit, ListTagResources finds the rest.
+        If it reaches its limit, ListTagResources finds the rest.
         """
         found = self._described(_wanted(tags))
         if len(found) < TAG_FILTER_LIMIT:
@@ -227,7 +227,7 @@ class Client:
         return found + rest
 
     def list_tags(self, tags: Mapping[str, str]) -> list[responses.TaggedResource]:
-        """ListTagResources of the instances that have such tags, as in `instances_tagged`."""
+        """ListTagResources of the instances that have these tags, as in `instances_tagged`."""
         params = {**self._resources([]), **_wanted(tags)}
         path = ("TagResources", "TagResource")
         return self._tokens("ListTagResources", params, responses.TaggedResource, path)
@@ -237,7 +237,7 @@ class Client:
         return self._described({"VpcId": vpc_id})
 
     def stop_instances(self, instance_ids: Sequence[str]) -> responses.Stopped:
-        """StopInstances, keeping them charged so that capacity and address are not lost; at most 100. Sent once."""
+        """StopInstances, still charged, so that they keep capacity and address; at most 100. Sent once."""
         params = {
             "RegionId": self._region,
             "StoppedMode": "KeepCharging",
@@ -250,7 +250,7 @@ class Client:
         return responses.Stopped(request_id=str(answer.get("RequestId") or ""), instances=instances)
 
     def tag_instances(self, instance_ids: Sequence[str], tags: Mapping[str, str]) -> None:
-        """TagResources on at most 50 instances; sent once, for who looks before each repeat."""
+        """TagResources on at most 50 instances; sent once: the caller reads before it repeats."""
         pairs = numbered("Tag.{}.Key", tags) | numbered("Tag.{}.Value", tags.values())
         params = {**self._resources(instance_ids), **pairs}
         self._once(self._ecs, "TagResources", params)
@@ -273,9 +273,9 @@ class Client:
         return self._repeat(self._ehpc, action, params, REPEAT_READ)
 
     def _once(self, exchange: Exchange, action: str, params: Mapping[str, str]) -> dict[str, Any]:
-        """A call, unless the user has stopped the run: nothing is written after that.
+        """A call, unless the user stopped the run: nothing is written after that.
 
-        What has worked in this operation, such as a host's name, isn't wrong for good: it may be repeated.
+        If the same settings worked earlier in this operation, such as a host name, they are right: it may be repeated.
         """
         self._deadline.clock.sleep(0)
         try:
@@ -300,9 +300,9 @@ class Client:
         return self._repeating(on)(self._once, exchange, action, params)
 
     def _repeating(self, on: tuple[type[EhpcError], ...]) -> Retrying:
-        """Call, and call again after such errors; a conflict until the deadline, others for PATIENCE (InvalidOpt too).
+        """Call, and repeat after such errors: a conflict until the deadline, others for PATIENCE (InvalidOpt too).
 
-        Patience begins with the trouble that it is for, and anew after a conflict: the service was there then.
+        The time counts from the first error of its kind, and again from zero after a conflict, which the service sent.
         """
         limits: dict[float, Deadline] = {}
         growing = wait_random_exponential(multiplier=0.5, max=15)
@@ -349,7 +349,7 @@ class Client:
 
 
 def _wanted(tags: Mapping[str, str]) -> dict[str, str]:
-    """A filter by tags; an empty value stands for any."""
+    """A filter by tags; an empty value means any value."""
     values = {f"Tag.{n}.Value": value for n, value in enumerate(tags.values(), start=1) if value}
     return numbered("Tag.{}.Key", tags) | values
 

@@ -1,4 +1,4 @@
-"""A client from settings: both products' addresses, versions and HTTP methods, and how long an answer is awaited."""
+"""A client from settings: both products' addresses, versions and HTTP methods, and how long to wait for an answer."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .transport import Exchange, HttpExchange
 
 EHPC_VERSION = "2018-04-12"
 ECS_VERSION = "2014-05-26"
-#: Seconds that each answer has, even after time is up: last looks tell what has become of the work.
+#: Seconds to wait for each answer, even after the deadline: the last reads show the result of the writes.
 LEAST_SECONDS = 5.0
 TIME_UP, STOPPED = (
-    f"{what} before its answer came" for what in ("time was up", "the run was stopped")
+    f"{what} before the answer came" for what in ("the time limit passed", "the run was stopped")
 )
 log = logging.getLogger("ehpc_nodes.api.connect")
 
@@ -30,10 +30,10 @@ log = logging.getLogger("ehpc_nodes.api.connect")
 def connect(
     found: Settings, deadline: Deadline, *, notice: Callable[[str], None] = log.debug
 ) -> Client:
-    """A client for one operation, which has to be done by the deadline. Makes no call yet.
+    """A client for one operation, which ends by the deadline. Makes no call yet.
 
     Args:
-        notice: told in a line why a call is being repeated.
+        notice: gets one line about why a call is repeated.
     """
     http = partial(
         HttpExchange,
@@ -64,10 +64,10 @@ def connect(
 
 
 class Interruptible:
-    """Calls that aren't awaited any longer when the user stops the run or time is up: their answers are lost.
+    """Calls that the run stops to wait for, when the user stops it or at the deadline: their answers are lost.
 
-    Each call has a thread, which the process doesn't wait for when it ends. One that is given up keeps its session,
-    which is safe in one thread only; the next call gets another.
+    Each call has a daemon thread. An abandoned call keeps its session, which is safe in one thread only; the next
+    call gets a new session.
     """
 
     def __init__(self, make: Callable[[], HttpExchange], deadline: Deadline) -> None:
@@ -91,8 +91,8 @@ class Interruptible:
 
 
 def _fulfil(answer: Future[dict[str, Any]], call: Callable[[], dict[str, Any]]) -> None:
-    """Whatever comes of the call is the answer's: nobody may be there any more to see a thread's error."""
+    """Store the call's result or its error in the answer: an error in a thread could be lost."""
     try:
         answer.set_result(call())
-    except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+    except BaseException as error:  # noqa: BLE001 - raised where it is waited for
         answer.set_exception(error)

@@ -1,7 +1,7 @@
-"""Keys by the official library: profiles, roles, its default chain; and why a place has none, in one line each.
+"""Keys from the official library: profiles, roles, its default chain; and why a place has none, in one line each.
 
-The library is imported when it is used. Its words are never repeated as they are: they can hold the address that was
-called, with a token in it, or an answer, with a key in it.
+The library is imported when it is used. Its messages are never shown as they are: they can contain the address that
+was called, with a token in it, or an answer, with a key in it.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from .signing import Credentials
 
 log = logging.getLogger("ehpc_nodes.api.credentials")
 
-#: What a header can hold of a key: printable ASCII, no blanks.
+#: The characters of a key that a header can have: printable ASCII, no blanks.
 SENDABLE = re.compile(r"[!-~]*")
-#: Where the official library looks for profiles, for people.
+#: Where the official library reads profiles, for people.
 CLI_FILE, INI_FILE = "~/.aliyun/config.json", "~/.alibabacloud/credentials.ini"
-MEND = (
+FIX = (
     "Set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or run: aliyun configure."
 )
 LONGEST_REASON = 200
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-#: The library's words for what a variable has turned off, and the variable.
+#: The library's messages for what a variable turned off, and the variable.
 TURNED_OFF = {
     "IMDS credentials is disabled": "ALIBABA_CLOUD_ECS_METADATA_DISABLED",
     "cli credentials file is disabled": "ALIBABA_CLOUD_CLI_PROFILE_DISABLED",
@@ -43,11 +43,11 @@ Get = Callable[[], Credentials]
 
 
 class Place(NamedTuple):
-    """A place that may have a key: its name and what mends it, for people, and what makes the library's provider."""
+    """A place that may have a key: its name and how to fix it, for people, and what makes the library's provider."""
 
     name: str
     make: Callable[[Any], Any]
-    mend: str = MEND
+    fix: str = FIX
 
 
 class UnusableError(Exception):
@@ -55,23 +55,25 @@ class UnusableError(Exception):
 
 
 def sendable(*parts: tuple[str, str]) -> Credentials:
-    """Credentials of their three named parts; what no header can hold is refused, and never told.
+    """Credentials from their three named parts. Characters that no header can have are an error, which never shows them.
 
-    Blanks around them are left off: keys that come from files often end in a line end.
+    Blanks around the parts are removed: keys from files often end with a line break.
     """
     parts = tuple((name, text.strip()) for name, text in parts)
     for name, text in parts:
         if not SENDABLE.fullmatch(text):
             raise ConfigError(
-                f"{name} holds a blank, a line end or a character outside ASCII, which no key has:"
-                " set it again, as Alibaba Cloud gave it out."
+                f"{name} has a blank, a line break or a character that is not ASCII. Set it again, exactly as"
+                " Alibaba Cloud showed it."
             )
     return Credentials(*(text for _, text in parts))
 
 
 def of(place: Place) -> Get:
-    """The key of one place, which was named."""
-    return _asking([place], lambda why: f"No key from {place.name}: {why[place.name]} {place.mend}")
+    """The key of one place, which the settings name."""
+    return _asking(
+        [place], lambda why: f"No access key from {place.name}: {why[place.name]} {place.fix}"
+    )
 
 
 def of_default_chain(value: Callable[[str], str]) -> Get:
@@ -80,12 +82,14 @@ def of_default_chain(value: Callable[[str], str]) -> Get:
     Args:
         value: of an environment variable.
     """
-    heading = "No key is set in the stack config or the environment, and no other place has one:"
+    heading = (
+        "No access key is set in the stack config or the environment, and these places have none:"
+    )
 
-    def told(why: Mapping[str, str]) -> str:
-        return "\n".join([heading, *(f"- {name}: {reason}" for name, reason in why.items()), MEND])
+    def text(why: Mapping[str, str]) -> str:
+        return "\n".join([heading, *(f"- {name}: {reason}" for name, reason in why.items()), FIX])
 
-    return _asking(_chain(value), told)
+    return _asking(_chain(value), text)
 
 
 def of_role(name: str, base: Get, options: Mapping[str, Any], arn: str) -> Get:
@@ -128,21 +132,23 @@ def profile(name: str, source: str, file: str = "") -> Place:
     Args:
         file: other than the tool's own.
     """
-    told = f"profile {name!r} ({source}) in {file or CLI_FILE}"
-    return Place(told, lambda library: _profile(library, file, name))
+    shown = f"profile {name!r} ({source}) in {file or CLI_FILE}"
+    return Place(shown, lambda library: _profile(library, file, name))
 
 
 def uri(address: str, source: str) -> Place:
-    """An address that gives keys out, which may hold a secret."""
+    """An address that returns keys; it may contain a secret."""
     check = f"Check the address in {source}."
     return Place(source, lambda library: library.URLCredentialsProvider(uri=address), check)
 
 
 def instance_role(name: str, source: str) -> Place:
     """A RAM role of this ECS instance."""
-    told = f"the instance's RAM role {name!r} ({source})"
+    shown = f"the instance's RAM role {name!r} ({source})"
     check = "Run on an ECS instance that has this role."
-    return Place(told, lambda library: library.EcsRamRoleCredentialsProvider(role_name=name), check)
+    return Place(
+        shown, lambda library: library.EcsRamRoleCredentialsProvider(role_name=name), check
+    )
 
 
 def oidc(options: Mapping[str, Any], source: str) -> Place:
@@ -152,7 +158,7 @@ def oidc(options: Mapping[str, Any], source: str) -> Place:
 
 
 def _chain(value: Callable[[str], str]) -> list[Place]:
-    """As the library has it, without its variables for keys, which were looked at before."""
+    """The library's chain, without its variables for keys, which were read before."""
     named, ini = value("ALIBABA_CLOUD_PROFILE"), value("ALIBABA_CLOUD_CREDENTIALS_FILE")
     suffix = f", profile {named!r} (ALIBABA_CLOUD_PROFILE)" if named else ""
     tokens = ("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN")
@@ -169,11 +175,11 @@ def _chain(value: Callable[[str], str]) -> list[Place]:
     return places
 
 
-def _asking(places: Sequence[Place], told: Callable[[Mapping[str, str]], str]) -> Get:
-    """The key of the first of the places that has one, which stays the one.
+def _asking(places: Sequence[Place], text: Callable[[Mapping[str, str]], str]) -> Get:
+    """The key of the first place that has one; later calls use the same place.
 
     Args:
-        told: the error's text, of each place and why it has none.
+        text: makes the error's text from each place and why it has none.
     """
     providers: dict[str, Any] = {}
     left = [*places]
@@ -191,13 +197,13 @@ def _asking(places: Sequence[Place], told: Callable[[Mapping[str, str]], str]) -
                 why[place.name] = f"{_reason(error)}."
                 log.debug("credentials: %s: %s", place.name, why[place.name])
                 continue
-            left[:] = [place]  # never another key in the middle of a run
+            left[:] = [place]  # never another key during a run
             return sendable(
                 (f"The access key id ({place.name})", found.get_access_key_id() or ""),
                 (f"The access key secret ({place.name})", found.get_access_key_secret() or ""),
                 (f"The security token ({place.name})", found.get_security_token() or ""),
             )
-        raise NoCredentialsError(told(why))
+        raise NoCredentialsError(text(why))
 
     return get
 
@@ -206,7 +212,7 @@ def _library() -> Any:
     from alibabacloud_credentials import provider
 
     logging.getLogger("credentials").setLevel(logging.CRITICAL)  # it prints tracebacks on stderr
-    # it reads no file that begins with a BOM, as editors on Windows save it
+    # it cannot read a file with a BOM, as editors on Windows save it
     vars(sys.modules[provider.CLIProfileCredentialsProvider.__module__])["_load_config"] = _profiles
     return provider
 
@@ -218,22 +224,22 @@ def _profile(library: Any, file: str, name: str) -> Any:
     config = _profiles(path)
     wanted = name or config.get("current")
     if not wanted:
-        raise UnusableError("it names no current profile")
+        raise UnusableError("it has no current profile")
     if wanted not in [entry.get("name") for entry in config["profiles"]]:
-        current = "" if name else ", which it names as current"
+        current = "" if name else ", its current profile"
         raise UnusableError(f"it has no profile {wanted!r}{current}")
     return library.CLIProfileCredentialsProvider(profile_name=wanted, profile_file=path)
 
 
 def _profiles(path: str) -> dict[str, Any]:
-    """What the command line tool's file holds."""
+    """The content of the command line tool's file."""
     data = _read(path)
     try:
         config = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        raise UnusableError("it is not UTF-8: save it as that") from None
+        raise UnusableError("it is not UTF-8: save it as UTF-8") from None
     except ValueError as error:
-        raise UnusableError(f"it is no JSON, at line {getattr(error, 'lineno', '?')}") from None
+        raise UnusableError(f"it is not JSON, at line {getattr(error, 'lineno', '?')}") from None
     profiles = config.get("profiles") if isinstance(config, dict) else None
     if not isinstance(profiles, list) or not all(isinstance(entry, dict) for entry in profiles):
         raise UnusableError("it has no profiles")
@@ -245,7 +251,7 @@ def _ini(library: Any, file: str) -> Any:
 
     path = file or f"{auth_constant.HOME}/.alibabacloud/credentials.ini"
     if _read(path).startswith(codecs.BOM_UTF8):
-        raise UnusableError("it begins with a BOM: save it as UTF-8 without one")
+        raise UnusableError("it starts with a BOM: save it as UTF-8 without a BOM")
     return library.ProfileCredentialsProvider(profile_file=path)
 
 
@@ -253,22 +259,22 @@ def _read(path: str) -> bytes:
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
-        raise UnusableError("there is no such file") from None
+        raise UnusableError("the file does not exist") from None
     except OSError as error:
-        raise UnusableError(f"it can't be read: {error.strerror}") from None
+        raise UnusableError(f"it cannot be read: {error.strerror}") from None
     if data.startswith(UTF16):
         raise UnusableError("it is UTF-16: save it as UTF-8")
     return data
 
 
 def _reason(error: Exception) -> str:
-    """Why there is no key, in one line, without what could be secret in the library's words."""
+    """Why there is no key, in one line, without possible secrets in the library's message."""
     if isinstance(error, UnusableError):
         return str(error)
     if isinstance(error, OSError) and error.filename:
         return f"{error.strerror}: {error.filename}"
     text = " ".join(str(error).split())
-    if "result: " in text:  # an answer, which can hold a key, or what was signed
+    if "result: " in text:  # an answer, which can contain a key, or what was signed
         return _answer(text)
     if "url: " in text:  # the address that was called, with a token in it
         host = re.search(r"host='([^']+)'", text)
@@ -278,12 +284,12 @@ def _reason(error: Exception) -> str:
     if text in TURNED_OFF:
         return f"turned off ({TURNED_OFF[text]})"
     if _proxy_may_be_secret():
-        return f"{type(error).__name__} (through a proxy of the environment, perhaps)"
+        return f"{type(error).__name__} (possibly through a proxy of the environment)"
     return text[:LONGEST_REASON].rstrip(".") or type(error).__name__
 
 
 def _answer(text: str) -> str:
-    """An answer of the service that gives keys out: its code alone."""
+    """An answer of the service that returns keys: only its code."""
     head, _, body = text.partition("result: ")
     status = re.search(r"http_code\W+(\d+)", head)
     try:
@@ -293,12 +299,12 @@ def _answer(text: str) -> str:
     parts = answer if isinstance(answer, dict) else {}
     code = re.sub(r"[^\w.]", "", str(parts.get("Code") or ""))[:80] or "an answer without a key"
     request_id = re.sub(r"[^\w-]", "", str(parts.get("RequestId") or ""))[:80]
-    told = [f"HTTP {status[1]}" if status else "", f"RequestId {request_id}" if request_id else ""]
-    behind = ", ".join(filter(None, told))
+    shown = [f"HTTP {status[1]}" if status else "", f"RequestId {request_id}" if request_id else ""]
+    behind = ", ".join(filter(None, shown))
     return f"{code} ({behind})" if behind else code
 
 
 def _proxy_may_be_secret() -> bool:
-    """Whether a proxy's password may stand in the words of the library, which takes the environment's proxies."""
+    """Whether the library's messages may contain a proxy's password: it uses the environment's proxies."""
     proxies = (value for name, value in os.environ.items() if name.lower().endswith("_proxy"))
     return endpoints.hold_password(proxies)

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from ehpc_nodes.errors import ConfigError
 
-#: ECS endpoints off the rule ``ecs.<region>.aliyuncs.com`` (the official ECS SDK's map).
+#: ECS endpoints that differ from the rule ``ecs.<region>.aliyuncs.com`` (the official ECS SDK's map).
 ECS_ENDPOINTS = {
     "cn-hangzhou": "ecs-cn-hangzhou.aliyuncs.com",
     "cn-hangzhou-finance": "ecs.aliyuncs.com",
@@ -37,30 +37,30 @@ def ecs(region: str) -> str:
 
 
 def address(value: str, name: str) -> str:
-    """The base address that an endpoint stands for, ``https://host`` or ``https://host:port``.
+    """The base address of an endpoint, ``https://host`` or ``https://host:port``.
 
     Args:
         value: a host name, ``host:port`` or either with a scheme.
-        name: of the setting that holds it.
+        name: of the setting that has it.
 
     Raises:
-        ConfigError: the value has another form, is plain http off the machine, or a loopback host without a
-            scheme.
+        ConfigError: the value has another form, is plain http to another computer, or is a loopback host
+            without a scheme.
     """
     scheme, host, port = _parts(value)
     if not _is_host(host) or not (port is None or 1 <= int(port) <= 65535):
         held = "" if "@" in value else f"is {value!r}; it "  # there may be a password before an @
         raise ConfigError(
-            f"{name} {held}has to be a host name or https://host, with a port from 1 to 65535 behind"
-            " it where it needs one."
+            f"{name} {held}must be a host name or https://host, with a port (1 to 65535) if it needs"
+            " one."
         )
     if scheme == "http" and not is_loopback(host):
         raise ConfigError(
             f"{name} is {value!r}: plain http is allowed for a loopback address only. Use https."
         )
-    if not scheme and is_loopback(host):  # the emulator's, nearly always, and that speaks no TLS
+    if not scheme and is_loopback(host):  # nearly always the emulator, which has no TLS
         raise ConfigError(
-            f"{name} is {value!r}, which says neither http nor https: for the emulator write"
+            f"{name} is {value!r}, without http or https. For the emulator, write"
             f" http://{value.removesuffix('/')}."
         )
     return f"{scheme or 'https'}://{host}{'' if port is None else f':{int(port)}'}"
@@ -72,7 +72,7 @@ def hold_password(proxies: Iterable[str]) -> bool:
 
 
 def _parts(value: str) -> tuple[str, str, str | None]:
-    """Scheme (empty: none is given), host and port; an empty host where the value has not the form."""
+    """Scheme (empty: none is given), host and port; an empty host if the value has another form."""
     found = FORM.fullmatch(value)
     if not found:
         return "", "", None
@@ -85,13 +85,13 @@ def _is_host(host: str) -> bool:
     if _ip(host) is not None:
         return ("[" in host) == (":" in host)
     labels = host.removesuffix(".").split(".")
-    # numbers alone are an address, and this is none
+    # only numbers would be an address, and this is none
     named = all(LABEL.fullmatch(label) for label in labels) and not labels[-1].isdigit()
     return named and len(host) <= LONGEST_HOST
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, by its name or address."""
+    """Whether a host is this computer, by its name or address."""
     found = _ip(host)
     return host == "localhost" if found is None else found.is_loopback
 

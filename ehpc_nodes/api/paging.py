@@ -1,4 +1,4 @@
-"""Lists: of ids in pieces that one call may name; in answers, as models, with pages read to the end."""
+"""Lists: ids in batches for one call each; entries of answers as models, with all pages read."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ Read = Callable[[str, Mapping[str, str]], dict[str, Any]]
 BATCH = 100
 #: The same for tags.
 TAG_BATCH = 50
-#: How often a list is read anew when it changes while its pages are being read.
+#: How often a list is read again if it changes while its pages are read.
 RELISTS = 5
 
 
 def chunks(items: Sequence[str], size: int = BATCH) -> list[list[str]]:
-    """The items in order, at most ``size`` in a piece."""
+    """The items in order, at most ``size`` in each batch."""
     return [list(items[i : i + size]) for i in range(0, len(items), size)]
 
 
 def one(action: str, model: type[W], data: Any) -> W:
-    """One entry; raises TransportError where it has another form than documented."""
+    """One entry; raises TransportError if it is not as documented."""
     entry: W = _read(action, model, data)
     return entry
 
@@ -37,7 +37,7 @@ def one(action: str, model: type[W], data: Any) -> W:
 def many(action: str, model: type[W], answer: Mapping[str, Any], path: tuple[str, ...]) -> list[W]:
     """The list at a path of the answer; a wrapper may be missing.
 
-    An answer that has neither the list nor a count is no answer: it must not read as «nothing there».
+    An answer without the list and without a count is an error: it must not mean "no entries".
     """
     if path[0] not in answer and "TotalCount" not in answer:
         raise TransportError(action, f"an answer without {path[0]}")
@@ -57,7 +57,7 @@ def _read(action: str, kind: Any, data: Any) -> Any:
 
 @cache
 def reader_of(kind: Any) -> TypeAdapter[Any]:
-    """The validator of a kind of entry, or of a list; making one takes longer than reading a page with it."""
+    """The validator of a type of entry, or of a list; to make one takes longer than to read a page with it."""
     return TypeAdapter(kind)
 
 
@@ -70,14 +70,14 @@ def pages(
     *,
     size: int,
 ) -> list[W]:
-    """All pages of a list. Read anew where it changed meanwhile, so that nothing is skipped.
+    """All pages of a list. Read again if it changed meanwhile, so that no entry is missing.
 
     Raises:
-        TransportError: the list never came whole. An entry that is missing then proves nothing.
+        TransportError: the list was never complete. Then a missing entry proves nothing.
     """
 
     def page(number: int) -> tuple[list[W], int]:
-        """A page's entries, and how many the service says there are in all."""
+        """A page's entries, and the service's total count."""
         answer = read(action, {**params, "PageNumber": str(number), "PageSize": str(size)})
         items = many(action, model, answer, path)
         return items, _total(action, answer, (number - 1) * size + len(items))
@@ -86,11 +86,11 @@ def pages(
         found = _whole(page, size)
         if found is not None:
             return found
-    raise TransportError(action, "the list never came whole")
+    raise TransportError(action, f"the list was not complete in {RELISTS} reads")
 
 
 def _whole(page: Callable[[int], tuple[list[W], int]], size: int) -> list[W] | None:
-    """One pass over the pages; None where the total changed or entries are missing."""
+    """All pages, read once; None if the total changed or entries are missing."""
     found: dict[str, W] = {}
     totals: set[int] = set()
     number = 1
@@ -112,9 +112,9 @@ def _total(action: str, answer: Mapping[str, Any], found: int) -> int:
     try:
         return int(answer.get("TotalCount", found))
     except (TypeError, ValueError, OverflowError) as error:
-        raise TransportError(action, "an answer whose TotalCount is no number") from error
+        raise TransportError(action, "an answer with a TotalCount that is not a number") from error
 
 
 def _malformed(action: str, error: ValidationError) -> TransportError:
     where = ".".join(str(part) for part in error.errors()[0]["loc"])
-    return TransportError(action, f"an answer of another form than documented, at {where}")
+    return TransportError(action, f"an answer that is not as documented, at {where}")

@@ -1,7 +1,7 @@
-"""What the API sends, and its status words sorted.
+"""The answers of the API as models, and its status values in groups.
 
-The models are tolerant: unknown fields are ignored, absent or null ones take a default, and statuses stay
-text, so that a word which the service learns tomorrow can't break a refresh. Field names are those of the
+The models are tolerant: unknown fields are ignored, absent or null fields have a default, and a status is a text,
+so that a new status of the service does not break a refresh. Field names are those of the
 official SDKs' models (`alibabacloud-ehpc20180412`, `alibabacloud-ecs20140526`).
 """
 
@@ -24,34 +24,34 @@ NODE_FAILED = frozenset({"exception"})
 NODE_STOPPED = frozenset({"stopped"})
 NODE_INITIAL = frozenset({"uninit", "init", "initing"})
 NODE_LEAVING = frozenset({"releasing"})
-#: A cluster that is being made or released: E-HPC lists no nodes of it, or none that stays.
+#: A cluster that is being created or released: E-HPC lists no nodes of it, or none for long.
 CLUSTER_WITHOUT_NODES = frozenset({"uninit", "creating", "init", "releasing"})
 TASK_SUCCESS = frozenset({"success"})
 TASK_FAILED = frozenset({"failed", "fail"})
 TASK_PARTIAL = frozenset({"partialfail"})
 TASK_OVER = TASK_SUCCESS | TASK_FAILED | TASK_PARTIAL
-#: Task types that can be no attach. AddExistedNodes' own type is not documented: one that starts or resets
-#: nodes may be it.
+#: Task types that are certainly not an attach. The type of AddExistedNodes is not documented: it may be one that
+#: starts or resets nodes.
 TASK_TYPES_OF_OTHERS = frozenset(
     {"createcluster", "stopcluster", "deletecluster", "stopcomputes", "deletecomputes"}
 )
-#: ECS's words for an instance that is on its way to Running, and to Stopped.
+#: ECS's status of an instance that starts, and of one that stops.
 INSTANCE_COMING = frozenset({"pending", "starting"})
 INSTANCE_STOPPING = "stopping"
 COMPUTE_ROLE = "compute"
 
 
-#: The scheduler's word for a node that takes jobs; none where it isn't told.
+#: The scheduler's status of a node that accepts jobs; empty: not in the answer.
 SCHEDULER_ACTIVE = frozenset({"active", ""})
-#: ECS's word for an instance that isn't a spot instance.
+#: ECS's value for an instance that is not a spot instance.
 NO_SPOT = "NoSpot"
 
 
 def embedded(text: str) -> Any:
-    """The value of a text that holds JSON, also where it is escaped once more, as in the sample of ListTasks' page.
+    """The value of a JSON text, even if it is escaped twice, as in the sample of the ListTasks page.
 
     Raises:
-        ValueError: the text holds none.
+        ValueError: the text is not JSON.
     """
     try:
         value = json.loads(text)
@@ -73,7 +73,7 @@ TOLERANT = ConfigDict(
 class Wire:
     """Base of the answers' parts.
 
-    Dataclasses with slots, since a cluster may have ten thousand of them: a BaseModel takes ten times the memory.
+    Dataclasses with slots, because a cluster may have ten thousand: a BaseModel needs ten times the memory.
     """
 
     @model_validator(mode="before")
@@ -86,7 +86,7 @@ class Wire:
 
 @dataclass(frozen=True, slots=True, config=TOLERANT)
 class Resources(Wire):
-    """Cores, GPUs and memory of a node: in all, or used by jobs."""
+    """Cores, GPUs and memory of a node: total, or used by jobs."""
 
     cpu: int = 0
     gpu: int = 0
@@ -119,7 +119,7 @@ class Node(Wire):
 
     @property
     def is_compute(self) -> bool:
-        """Whether every role that is told is the compute role (none told: it is)."""
+        """Whether all its roles are the compute role; without roles it counts as a compute node."""
         return all(role.lower() == COMPUTE_ROLE for role in self.roles.role)
 
     @property
@@ -130,14 +130,14 @@ class Node(Wire):
 
     @property
     def active(self) -> bool:
-        """Whether the scheduler gives it jobs; where it isn't told, it counts as active."""
+        """Whether the scheduler gives it jobs; without a scheduler status it counts as active."""
         return self.state_in_sched.lower() in SCHEDULER_ACTIVE
 
     def in_status(self, words: frozenset[str]) -> bool:
         return self.status.lower() in words
 
     def runs(self, jobs: Iterable[Job]) -> str:
-        """What a busy node runs, for people: its jobs, and where none of these is on it, the resources that are used."""
+        """What a busy node runs, for people: its jobs; if no job names it, the resources in use."""
         named = [str(job) for job in jobs if job.runs_on(self.host_name)]
         return f"runs {listed(named or [f'jobs (used: {self.used_resources})'])}"
 
@@ -156,26 +156,26 @@ class Task(Wire):
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, well or not; an unknown word counts as running."""
+        """Whether it has ended, with success or not; an unknown status counts as running."""
         return self.status.lower() in TASK_OVER
 
     @property
     def may_attach(self) -> bool:
-        """Whether it could be an attach: not of a type that is known to be something else."""
+        """Whether it could be an attach: its type is not known to be something else."""
         return self.task_type.lower() not in TASK_TYPES_OF_OTHERS
 
     @property
     def instance_ids(self) -> frozenset[str]:
-        """The instances that its result names; empty where it names none."""
+        """The instances in its result; may be empty."""
         try:
-            told = embedded(self.result or "{}").get("Instances") or []
-            return frozenset(str(item["InstanceId"]) for item in told)
+            items = embedded(self.result or "{}").get("Instances") or []
+            return frozenset(str(item["InstanceId"]) for item in items)
         except (ValueError, TypeError, KeyError, AttributeError):
             return frozenset()
 
     @property
     def reason(self) -> str:
-        """What the task says of its failure: its errors where it tells any, else its last step."""
+        """Why it failed: its errors, or without errors its last step."""
         if self.errors and self.errors not in ("[]", "{}"):
             return self.errors
         return f"step {self.current_step} of {self.total_steps}"
@@ -199,7 +199,7 @@ class Job(Wire):
 
     @property
     def host_names(self) -> frozenset[str]:
-        """The nodes that it runs on; empty where it names none."""
+        """The nodes that it runs on; may be empty."""
         try:
             return frozenset(map(str, embedded(self.node_list or "[]")))
         except (ValueError, TypeError):
@@ -239,7 +239,7 @@ class _QueueScalings(Wire):
 
 @dataclass(frozen=True, slots=True, config=TOLERANT)
 class AutoScaleConfig(Wire):
-    """The answer to GetAutoScaleConfig, as far as scale-in goes; the defaults are the documented ones."""
+    """The scale-in part of the answer to GetAutoScaleConfig; the defaults are those of the documentation."""
 
     enable_auto_shrink: bool = False
     shrink_idle_times: int = 3
@@ -249,16 +249,16 @@ class AutoScaleConfig(Wire):
 
     @property
     def idle_minutes(self) -> int:
-        """For how long a node has been idle when scale-in takes it."""
+        """After how many idle minutes scale-in removes a node."""
         return self.shrink_idle_times * self.shrink_interval_in_minutes
 
     @property
     def excluded(self) -> frozenset[str]:
-        """The instances that scale-in leaves alone."""
+        """The instances that scale-in does not remove."""
         return frozenset(part.strip() for part in self.exclude_nodes.split(",")) - {""}
 
     def shrinks(self, queue: str) -> bool:
-        """Whether scale-in takes idle nodes of a queue: its own setting wins over the cluster's."""
+        """Whether scale-in removes idle nodes of a queue: the queue's own setting, else the cluster's."""
         own = {entry.queue_name: entry.enable_auto_shrink for entry in self.queues.queue_info}
         setting = own.get(queue)
         return self.enable_auto_shrink if setting is None else setting
@@ -266,7 +266,7 @@ class AutoScaleConfig(Wire):
 
 @dataclass(frozen=True, slots=True, config=TOLERANT)
 class Cluster(Wire):
-    """DescribeCluster's ClusterInfo, as far as it is needed here."""
+    """DescribeCluster's ClusterInfo: the fields that this package needs."""
 
     id: str = ""
     name: str = ""
@@ -395,7 +395,7 @@ class Instance(Wire):
 
     @property
     def private_ip(self) -> str:
-        """The first private address; empty where none is told."""
+        """The first private address; may be empty."""
         return next(iter(self.vpc_attributes.private_ip_address.ip_address), "")
 
     @property
@@ -404,12 +404,12 @@ class Instance(Wire):
 
     @property
     def awake(self) -> bool:
-        """Whether it is neither Stopped nor on its way there: no instance that waits to be attached is."""
+        """Whether it is neither Stopped nor Stopping: an instance that waits to be attached is never so."""
         return self.status.lower() not in ("stopped", INSTANCE_STOPPING)
 
     @property
     def spot(self) -> bool:
-        """Whether it is a spot instance, which ECS may take back."""
+        """Whether it is a spot instance, which ECS may release."""
         return self.spot_strategy not in ("", NO_SPOT)
 
     @property
@@ -419,17 +419,17 @@ class Instance(Wire):
 
     @property
     def locks(self) -> list[str]:
-        """Why the instance is locked (financial, security, …); empty where it isn't."""
+        """Why the instance is locked (financial, security, …); empty: not locked."""
         return [lock.lock_reason for lock in self.operation_locks.lock_reason if lock.lock_reason]
 
     def with_tags(self, tags: Mapping[str, str]) -> Instance:
-        """The same with these tags, by key; its other tags stay."""
+        """The same with these tags, by key; other tags are kept."""
         kept = [tag for tag in self.tags.tag if tag.tag_key not in tags]
         new = [_Tag(tag_key=key, tag_value=value) for key, value in tags.items()]
         return replace(self, tags=_Tags(tag=[*kept, *new]))
 
     def tag(self, key: str) -> str:
-        """The value of a tag; empty where it isn't there."""
+        """The value of a tag; empty without this tag."""
         return next((tag.tag_value for tag in self.tags.tag if tag.tag_key == key), "")
 
 
@@ -444,7 +444,7 @@ class TaggedResource(Wire):
 
 @dataclass(frozen=True, slots=True, config=TOLERANT)
 class Accepted(Wire):
-    """The answer to a write: what the service calls the work that it began."""
+    """The answer to a write: the ids of the request and of the task that it started."""
 
     request_id: str = ""
     task_id: str = ""

@@ -1,9 +1,9 @@
 """Region, endpoints, credentials: from the stack config, then the environment.
 
-In this order, the first that is set wins (per setting; a key and its secret always from one place):
+The first place that has a setting is used, in this order (a key and its secret are always from one place):
 stack config ``ehpc:*``, stack config ``alicloud:*`` (Pulumi's alicloud provider), environment variables
-(three families of names), the default chain of ``alibabacloud-credentials``. Blanks and line ends around a value
-are left off.
+(three families of names), the default chain of ``alibabacloud-credentials``. Blanks and line breaks around a value
+are removed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .credentials import Place
 from .signing import Credentials
 
 ConfigGet = Callable[[str], Any]
-#: A setting by its name, a config key or a variable; empty where it isn't set.
+#: The value of a setting by its name, a config key or a variable; empty: not set.
 Value = Callable[[str], str]
 
 REGION_VARIABLES = (
@@ -58,7 +58,7 @@ KEY_CONFIG = (
 
 @dataclass(frozen=True)
 class Family:
-    """Settings of one place that name a key, in the order in which they count."""
+    """The settings of one place that name a key; the first that is set is used."""
 
     keys: tuple[tuple[str, str, str], ...]
     profile: str
@@ -85,10 +85,10 @@ ENVIRONMENT = Family(
     "ALICLOUD_CREDENTIALS_URI",
     "ALICLOUD_ECS_ROLE_NAME",
 )
-#: What names the profile of a file that is set without one.
+#: Variables that name the profile if only a file is set.
 ANY_PROFILE = ("ALICLOUD_PROFILE", "ALIBABA_CLOUD_PROFILE")
 ROLE = "alicloud:assumeRole"
-#: Fields of the two roles: as the library names them, and the variables that stand in for them.
+#: Fields of the two roles: as the library names them, and the variables that replace them.
 ROLE_FIELDS = {
     "roleArn": ("role_arn", "ALICLOUD_ASSUME_ROLE_ARN"),
     "sessionName": ("role_session_name", "ALICLOUD_ASSUME_ROLE_SESSION_NAME"),
@@ -112,17 +112,17 @@ SCHEDULER_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Settings:
-    """All that the outside gives.
+    """Everything from the stack config and the environment.
 
     Attributes:
         region: of the cluster and its instances.
         ehpc_endpoint, ecs_endpoint: base addresses, with scheme.
-        credentials: called for each request; raises ConfigError where there are none.
-        grace_seconds: for how long a lost answer is looked after before a write counts as not accepted.
-        read_timeout_seconds: how long one answer is waited for.
-        scheduler_seconds: how long a node that was attached may take to be active in the scheduler.
+        credentials: called for each request; raises ConfigError if there are none.
+        grace_seconds: how long a write without an answer is checked before it counts as not accepted.
+        read_timeout_seconds: how long to wait for one answer.
+        scheduler_seconds: how long to wait until an attached node is active in the scheduler.
         region_source, credentials_source: where they were found, for people.
-        ehpc_endpoint_source, ecs_endpoint_source: the same; empty where they are the region's own.
+        ehpc_endpoint_source, ecs_endpoint_source: the same; empty: the region's own endpoint.
     """
 
     region: str
@@ -143,11 +143,11 @@ def resolve(get: ConfigGet, environ: Mapping[str, str], *, region: str = "") -> 
 
     Args:
         get: the stack config: a full key (``ehpc:region``) to its value, or None.
-        region: the resource's own, which goes first.
+        region: the resource's own argument, used first.
 
     Raises:
-        ConfigError: no region; an endpoint or a value that can't be used; half a key, or one that can't be
-            sent.
+        ConfigError: no region; an endpoint or a value that is not valid; half a key, or a key with wrong
+            characters.
     """
     given = region.strip()
     chosen, region_source = (_checked(given), "given") if given else find_region(get, environ)
@@ -170,12 +170,12 @@ def resolve(get: ConfigGet, environ: Mapping[str, str], *, region: str = "") -> 
 
 
 def resolve_region(get: ConfigGet, environ: Mapping[str, str]) -> str:
-    """The region that holds where a resource names none."""
+    """The region of resources without a region argument."""
     return find_region(get, environ)[0]
 
 
 def find_region(get: ConfigGet, environ: Mapping[str, str]) -> tuple[str, str]:
-    """The region that holds where a resource names none, and the name of the setting that says so."""
+    """The region of resources without a region argument, and the setting that it is from."""
     names = ("ehpc:region", "alicloud:region", *REGION_VARIABLES)
     places = [(name, _value(get, environ, name)) for name in names]
     source, found = next(((name, value) for name, value in places if value), ("", ""))
@@ -189,12 +189,12 @@ def find_region(get: ConfigGet, environ: Mapping[str, str]) -> tuple[str, str]:
 
 def _checked(region: str) -> str:
     if len(region) > 63 or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", region):
-        raise ConfigError(f"The region {region!r} has not the form of one, such as cn-hangzhou.")
+        raise ConfigError(f"{region!r} is not a region, such as cn-hangzhou.")
     return region
 
 
 def _value(get: ConfigGet, environ: Mapping[str, str], name: str) -> str:
-    """The value of a config key or of a variable, without the blanks around it that a file or a shell left."""
+    """The value of a config key or of a variable, without blanks around it."""
     value = get(name) if ":" in name else environ.get(name)
     text = json.dumps(value) if isinstance(value, (dict, list)) else str(value)
     return "" if value is None else text.strip()
@@ -211,12 +211,14 @@ def _seconds(get: ConfigGet, key: str, default: float) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 < seconds <= 3600:
-        raise ConfigError(f"{key} is {value!r}; it has to be a number of seconds from 0 to 3600.")
+        raise ConfigError(
+            f"{key} is {value!r}; it must be a number of seconds, more than 0 and at most 3600."
+        )
     return seconds
 
 
 def _endpoint(get: ConfigGet, environ: Mapping[str, str], key: str) -> tuple[str, str]:
-    """The address that is set, and the name of the setting that says so; both empty where none is."""
+    """The address that is set, and the setting that it is from; both empty if none is set."""
     for name in (key, ENDPOINT_VARIABLES[key]):
         value = _value(get, environ, name)
         if value:
@@ -227,10 +229,10 @@ def _endpoint(get: ConfigGet, environ: Mapping[str, str], key: str) -> tuple[str
 def _credentials(value: Value) -> tuple[credentials.Get, str]:
     """What gives the key, and where it is set, for people.
 
-    A key of ``ehpc:`` is used as it is; with any other the role is assumed that alicloud's settings name.
+    A key of ``ehpc:`` is used as it is; any other key assumes the role of the alicloud settings, if they have one.
 
     Raises:
-        ConfigError: half a key; a setting that can't be used, whose key may have been meant.
+        ConfigError: half a key, or a setting that is not valid: no other key is used instead.
     """
     own = _of_family(OWN, value)
     if own:
@@ -244,8 +246,8 @@ def _credentials(value: Value) -> tuple[credentials.Get, str]:
     arn = str(role.pop("role_arn", ""))
     if not arn:
         return base, source
-    told = f"role {arn!r} ({ROLE}), assumed with the key of: {source}"
-    return credentials.of_role(told, base, {"role_session_name": "ehpc-nodes", **role}, arn), told
+    shown = f"role {arn!r} ({ROLE}), assumed with the key of: {source}"
+    return credentials.of_role(shown, base, {"role_session_name": "ehpc-nodes", **role}, arn), shown
 
 
 def _of_family(family: Family, value: Value) -> tuple[credentials.Get, str] | None:
@@ -266,9 +268,7 @@ def _place(family: Family, value: Value) -> Place | None:
             file = file or value(ENVIRONMENT.file)
         return credentials.profile(value(source), source, file)
     if file:
-        raise ConfigError(
-            f"{family.file} is set, but no profile of it is named: set {family.profile}."
-        )
+        raise ConfigError(f"{family.file} is set, but {family.profile} is not: set both.")
     if value(family.uri):
         return credentials.uri(value(family.uri), family.uri)
     if value(family.instance_role):
@@ -278,14 +278,16 @@ def _place(family: Family, value: Value) -> Place | None:
 
 
 def _fields(name: str, fields: Mapping[str, tuple[str, str]], value: Value) -> dict[str, Any]:
-    """What a setting that is an object holds, by the library's names; else what its variables hold."""
+    """The fields of a setting that is an object, by the library's names; else the values of its variables."""
     given = _object(name, fields, value)
     found = {ours: given.get(field) or value(other) for field, (ours, other) in fields.items()}
     if isinstance(found["policy"], dict):
         found["policy"] = json.dumps(found["policy"])
     seconds = str(found.get("duration_seconds") or "")
     if seconds and not (seconds.isdecimal() and 900 <= int(seconds) <= 43200):
-        raise ConfigError(f"{name} has sessionExpiration {seconds!r}: give seconds, 900 to 43200.")
+        raise ConfigError(
+            f"{name} has sessionExpiration {seconds!r}; it must be 900 to 43200 seconds."
+        )
     found["duration_seconds"] = int(seconds) if seconds else None
     return {ours: held for ours, held in found.items() if held}
 
@@ -297,12 +299,12 @@ def _object(name: str, fields: Collection[str], value: Value) -> dict[str, Any]:
         held = None
     if not isinstance(held, dict):
         raise ConfigError(
-            f"{name} is no JSON object. Set it anew: pulumi config set --path '{name}.roleArn' ARN."
+            f"{name} is not a JSON object. Set it again: pulumi config set --path '{name}.roleArn' ARN."
         )
     unknown = sorted(held.keys() - fields)
     if unknown:
         raise ConfigError(
-            f"{name} has {unknown[0]!r}, which can't be taken: it has {', '.join(fields)}."
+            f"{name} has an unknown field, {unknown[0]!r}. Its fields are {', '.join(fields)}."
         )
     return held
 
@@ -312,7 +314,7 @@ def _always(key: Credentials) -> credentials.Get:
 
 
 def _key(*parts: tuple[str, str]) -> Credentials | None:
-    """A key of its three named parts; None where neither id nor secret is set."""
+    """A key from its three named parts; None if neither id nor secret is set."""
     (id_name, key_id), (secret_name, secret), _ = parts
     if not key_id and not secret:
         return None

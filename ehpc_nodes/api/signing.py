@@ -1,4 +1,4 @@
-"""Alibaba Cloud's V3 request signature, ACS3-HMAC-SHA256, step by step as pure functions.
+"""Alibaba Cloud's V3 request signature, ACS3-HMAC-SHA256, its steps as pure functions.
 
 Time and nonce are arguments. The steps are those of the V3 signature page of the OpenAPI documentation
 and of the official SDK (`alibabacloud-tea-openapi`): canonical request, string to sign, signature.
@@ -19,7 +19,7 @@ EMPTY_BODY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 @dataclass(frozen=True)
 class Credentials:
-    """An access key, with a security token where it is a temporary one. Its repr shows no secret."""
+    """An access key, with a security token if it is temporary. Its repr shows no secret."""
 
     access_key_id: str
     access_key_secret: str = field(repr=False)
@@ -27,7 +27,7 @@ class Credentials:
 
 
 def canonical_query(params: Mapping[str, str]) -> str:
-    """Parameters sorted by name and percent-encoded by RFC 3986; fit to be sent as the query as it is."""
+    """Parameters sorted by name and percent-encoded by RFC 3986; sent as the query as it is."""
     return "&".join(
         f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(params.items())
     )
@@ -36,7 +36,7 @@ def canonical_query(params: Mapping[str, str]) -> str:
 def canonical_request(
     method: str, query: str, headers: Mapping[str, str], body_sha256: str = EMPTY_BODY_SHA256
 ) -> str:
-    """The text that stands for a request to the path ``/``; every header given is signed."""
+    """The canonical text of a request to the path ``/``; all given headers are signed."""
     by_name = sorted((name.lower(), value.strip()) for name, value in headers.items())
     lines = "".join(f"{name}:{value}\n" for name, value in by_name)
     names = ";".join(name for name, _ in by_name)
@@ -49,12 +49,12 @@ def string_to_sign(canonical: str) -> str:
 
 
 def signature(secret: str, to_sign: str) -> str:
-    """Hex HMAC-SHA256 with the bare access key secret."""
+    """Hex HMAC-SHA256 with the access key secret itself."""
     return hmac.new(secret.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
 
 
 def timestamp(moment: datetime) -> str:
-    """UTC, to the second, as ``x-acs-date`` wants it: ``2025-01-01T00:00:00Z``."""
+    """UTC, to the second, in the form of ``x-acs-date``: ``2025-01-01T00:00:00Z``."""
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

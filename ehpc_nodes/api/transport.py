@@ -40,39 +40,39 @@ log = logging.getLogger("ehpc_nodes.api.transport")
 
 CONNECT_TIMEOUT = 10.0
 LONGEST_MESSAGE = 300
-UNUSABLE = "a header can't be sent, or one that came can't be read"
+UNUSABLE = "a header of the request or of the answer is not valid"
 SECRET_NAME = re.compile(r"secret|token|password|signature|accesskey", re.IGNORECASE)
 
 
 class Exchange(Protocol):
-    """One call of one API product; the client stands on two of them."""
+    """One call of one API product; a client has one for each of the two products."""
 
     def __call__(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
         """The answer's JSON object; raises ApiError or TransportError."""
 
 
-#: How http.client says that a proxy refused to reach the endpoint, and with which status.
+#: The text of http.client if a proxy refused to connect to the endpoint, with the status.
 NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
 PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 PYSOCKS = "needs PySocks, which is not installed. Run: pip install 'requests[socks]'"
-#: How the resolver says that there is no such host; other errors of it pass.
+#: The resolver's codes for an unknown host; its other errors are temporary.
 UNKNOWN_HOST = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
-#: How OpenSSL calls what comes of a server that speaks plain HTTP.
+#: OpenSSL's names for the answer of a server with plain HTTP.
 NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL"})
-TRUST = " (REQUESTS_CA_BUNDLE names the file of an authority of your own)"
+TRUST = " (for an authority of your own, set REQUESTS_CA_BUNDLE to its file)"
 
 
 class HttpExchange:
-    """Calls of one product over HTTP(S), on a kept-alive session. Safe to use from one thread, but for `close`.
+    """Calls of one product over HTTP(S), on a kept-alive session. Safe in one thread only, except `close`.
 
     Args:
-        endpoint: ``https://host`` (``http`` is for loopback: settings refuse it elsewhere).
+        endpoint: ``https://host`` (``http`` for loopback only: the settings refuse others).
         version: the API version, e.g. ``2018-04-12``.
         method: as the official SDK calls this product: GET for E-HPC, POST for ECS; the parameters
-            stand in the query with both.
+            are in the query with both.
         credentials: called for each request, so that temporary keys are renewed.
         read_timeout: seconds to wait for the answer.
-        source: the setting that the endpoint was set with, for people; empty where it is the region's own.
+        source: the setting that the endpoint was set with, for people; empty: the region's own.
     """
 
     def __init__(
@@ -104,8 +104,8 @@ class HttpExchange:
 
     def __call__(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
         credentials = self._credentials()
-        if self._closed:  # keys can take long, and nobody waits for them any more
-            raise NotSentError(action, "closed before it was sent")
+        if self._closed:  # the key took too long, and the run ended
+            raise NotSentError(action, "the run ended before the request was sent")
         log.debug("%s %s", action, redacted(params))
         try:
             answer = self._send(action, canonical_query(params), credentials)
@@ -117,7 +117,7 @@ class HttpExchange:
         return read_answer(action, answer.status_code, body, answer.headers)
 
     def _send(self, action: str, query: str, credentials: Credentials) -> requests.Response:
-        """Sign with a fresh date and nonce, and send; by the environment's proxies and authorities."""
+        """Sign with the present time and a random nonce, and send, with the environment's proxies and authorities."""
         headers = signed_headers(
             self._method,
             query,
@@ -126,27 +126,29 @@ class HttpExchange:
             now=datetime.now(timezone.utc),
             nonce=uuid.uuid4().hex,
         )
-        request = requests.PreparedRequest()  # a session's own preparing takes longer than the rest
+        request = (
+            requests.PreparedRequest()
+        )  # a session's own preparation takes longer than the rest
         url = f"{self._endpoint}/?{query}" if query else f"{self._endpoint}/"
         request.prepare(self._method, url, {**self._session.headers, **headers})
         environment = self._session.merge_environment_settings(url, {}, None, None, None)
-        # not by the session, which reads where a redirect leads to
+        # not by the session, which parses the target of a redirect
         adapter: Any = self._session.get_adapter(url)
         answer: requests.Response = adapter.send(request, timeout=self._timeout, **environment)
-        _ = answer.content  # read, as long as its errors are seen to
+        _ = answer.content  # read here, where its errors are handled
         return answer
 
     def close(self) -> None:
-        """Begin nothing more; a call whose connection is being made, or that was sent already, goes on."""
+        """Start no more calls; a call that connects or was sent continues."""
         self._closed = True
         self._session.close()
 
 
 def clock_skew(endpoint: str, timeout: float = CONNECT_TIMEOUT) -> float | None:
-    """By how many seconds this machine's clock is ahead of an endpoint's; None where that doesn't tell.
+    """By how many seconds this computer's clock is ahead of an endpoint's; None if the answer has no date.
 
     Raises:
-        TransportError: the endpoint can't be reached.
+        TransportError: no connection to the endpoint.
     """
     with requests.Session() as session:
         session.trust_env = not endpoint.startswith("http://")
@@ -155,17 +157,17 @@ def clock_skew(endpoint: str, timeout: float = CONNECT_TIMEOUT) -> float | None:
         except (OSError, ValueError, TypeError) as error:
             way = _Way(session, endpoint)
             raise way.failed("GET", error) from (None if way.hides(error) else error)
-    told = parsedate(answer.headers.get("date", ""))
-    return None if told is None else time() - timegm(told)
+    date = parsedate(answer.headers.get("date", ""))
+    return None if date is None else time() - timegm(date)
 
 
 def redacted(params: Mapping[str, str]) -> dict[str, str]:
-    """Parameters fit for a log: the values of those that could be secret are hidden, by name."""
+    """Parameters for a log: values that could be secret, by their names, are hidden."""
     return {k: "***" if SECRET_NAME.search(k) else v for k, v in params.items()}
 
 
 def hidden(body: bytes, credentials: Credentials) -> bytes:
-    """The body without what is secret: a refused signature's message repeats the headers that were signed."""
+    """The body without secrets: the message about a wrong signature repeats the signed headers."""
     for secret in (credentials.access_key_secret, credentials.security_token):
         if secret:
             body = body.replace(secret.encode(), b"***")
@@ -175,7 +177,7 @@ def hidden(body: bytes, credentials: Credentials) -> bytes:
 def read_answer(
     action: str, status: int, body: bytes, headers: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The answer's object, or the error that it stands for.
+    """The answer's object, or its error.
 
     Raises:
         ApiError: the service answered with an error, in JSON or in XML.
@@ -183,11 +185,11 @@ def read_answer(
     """
     if 300 <= status < 400:
         place = headers.get("location", "?")
-        raise NotTheServiceError(action, f"redirected to {place}, not followed")
+        raise NotTheServiceError(action, f"redirected to {place}; redirects are not followed")
     parsed = _parse(body)
     if parsed is None:
         kind = NotTheServiceError if status < 500 else TransportError
-        raise kind(action, f"HTTP {status} with a body that can't be read")
+        raise kind(action, f"HTTP {status} with an unreadable body")
     if status < 400:
         return parsed
     code = str(parsed.get("Code") or "")
@@ -217,8 +219,8 @@ def _parse(body: bytes) -> dict[str, Any] | None:
 
 
 def _parse_xml(body: bytes) -> dict[str, Any] | None:
-    """An error in XML. A success in XML is not expected (JSON is asked for) and not understood."""
-    from xml.etree.ElementTree import ParseError  # late: a gateway's error is all that comes in XML
+    """An error in XML. A success in XML is not expected (the request asks for JSON) and not read."""
+    from xml.etree.ElementTree import ParseError  # late: only gateways send XML, for an error
 
     from defusedxml.ElementTree import fromstring
 
@@ -230,7 +232,7 @@ def _parse_xml(body: bytes) -> dict[str, Any] | None:
 
 
 class _Way:
-    """How requests get to an endpoint: through which proxy, trusting whom; and what it means where they don't.
+    """The way to an endpoint: its proxy and authorities; and what an error on this way means.
 
     Args:
         where: the endpoint, for people.
@@ -243,9 +245,9 @@ class _Way:
         self._authorities = environment["verify"]
 
     def hides(self, error: BaseException) -> bool:
-        """Whether the error's own words may repeat a secret.
+        """Whether the error's own text may contain a secret.
 
-        If a proxy's password was misspelt (an unescaped # or /), a part of it is taken for the host.
+        In a proxy's address with an unescaped # or / in the password, a part of the password is read as the host.
         """
         return not isinstance(error, OSError) or self._is_secret
 
@@ -274,7 +276,7 @@ class _Way:
         return TransportError(action, self._root(error) + (f", connected{self._where}" * tls))
 
     def _unusable_proxy(self) -> str:
-        """Why no connection can even be begun through this proxy; empty: there is no such reason."""
+        """Why no connection is possible through this proxy; empty: one may be."""
         if not self._proxy:
             return ""
         scheme, colon, _ = self._proxy.partition("://")
@@ -285,12 +287,14 @@ class _Way:
         except ValueError:
             usable = False
         if not usable:
-            return f"{_variable(self._proxy)} has not the form of a proxy, such as http://host:3128"
+            return (
+                f"{_variable(self._proxy)} is not the address of a proxy, such as http://host:3128"
+            )
         lacks_socks = scheme.startswith("socks") and find_spec("socks") is None
         return f"{self._called()} {PYSOCKS}" if lacks_socks else ""
 
     def _not_connected(self, action: str, error: BaseException) -> NotSentError:
-        """That a connection, or a proxy's tunnel, could not even be made."""
+        """The error about a connection, or a proxy's tunnel, that was not possible."""
         status = _status_of_tunnel(error)
         if status:
             kind = LastingError if status < 500 else NotSentError
@@ -306,17 +310,17 @@ class _Way:
 
     def _untrusted(self, error: BaseException) -> str:
         server = self._called() if _has(error, ProxyError) else "the endpoint"
-        untrusted = f"{server}'s certificate isn't trusted"
+        untrusted = f"{server}'s certificate is not trusted"
         return f"{untrusted}; no connection{self._where}: {self._root(error)}{TRUST}"
 
     def _no_tls(self, error: BaseException) -> str:
-        """That an endpoint of this machine speaks no TLS; of another, what came may be a middlebox's."""
+        """The error about an endpoint without TLS on this computer; on another, a middlebox may have answered."""
         address, place = urlsplit(self._endpoint), self._where.removeprefix(" to ")
         if is_loopback(address.hostname or ""):
             http = f"http://{address.netloc.rpartition('@')[2]}"
-            return f"{place or 'it'} speaks no TLS: for the emulator write {http}"
+            return f"{place or 'it'} does not use TLS. For the emulator, write {http}"
         through = f" (through {self._called()})" if self._proxy else ""
-        return f"what came from {place or 'it'}{through} is no TLS: {self._root(error)}"
+        return f"the answer from {place or 'it'}{through} is not TLS: {self._root(error)}"
 
     def _root(self, error: BaseException) -> str:
         return type(_innermost(error)).__name__ if self._is_secret else _root(error)
@@ -331,7 +335,7 @@ class _Way:
 
 
 def _variable(proxy: str) -> str:
-    """The environment variable that a proxy was taken from."""
+    """The environment variable that names a proxy."""
     names = ("https_proxy", "all_proxy")
     found = [n for n, value in os.environ.items() if value == proxy and n.lower() in names]
     return min(found, key=lambda n: names.index(n.lower()), default="the system's settings")
@@ -347,26 +351,26 @@ def _unusable_authorities(path: bool | str | None) -> str:  # noqa: FBT001 - req
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(**{place: path})
     except FileNotFoundError:
-        return f"{name} names {path}, and there is no such file"
+        return f"{name} is {path}, and this file does not exist"
     except OSError:
-        return f"{name} names {path}, which is no file of certificates (PEM) that can be read"
+        return f"{name} is {path}, which is not a readable file of certificates (PEM)"
     return ""
 
 
 def _status_of_tunnel(error: BaseException) -> int:
-    """The status with which a proxy refused to connect to the endpoint; 0: it didn't.
+    """The HTTP status of a proxy that refused to connect to the endpoint; 0: no refusal.
 
-    A proxy's error proves nothing by itself: urllib3 names so whatever breaks a connection that goes through one.
+    A ProxyError alone proves nothing: urllib3 raises it for every broken connection through a proxy.
     """
     found = (NO_TUNNEL.match(str(cause)) for cause in _causes(error))
     return next((int(match[1]) for match in found if match), 0)
 
 
 def _system_words(error: BaseException) -> str:
-    """Why there is no connection, as the system says it: without addresses, which may hold a secret."""
-    said = [c.strerror for c in _causes(error) if isinstance(c, OSError) and c.strerror]
-    if said:
-        return said[-1]
+    """Why there is no connection, in the system's words: without addresses, which may contain a secret."""
+    words = [c.strerror for c in _causes(error) if isinstance(c, OSError) and c.strerror]
+    if words:
+        return words[-1]
     timed_out = _has(error, ConnectTimeoutError) and not _has(error, NewConnectionError)
     return "timed out" if timed_out else type(_innermost(error)).__name__
 

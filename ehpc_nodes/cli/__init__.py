@@ -1,7 +1,7 @@
-"""The command ``ehpc-nodes`` (extra ``cli``): what there is, what is wrong, and a program that adopts it.
+"""The command ``ehpc-nodes`` (extra ``cli``): lists, checks, and a program that adopts nodes.
 
-`app` holds the commands; each stands on `lookup` or on one module here. Exit codes: 0 done, 1 it failed (the
-reason is on stderr, in one line), 2 it was called in a wrong way, 130 Ctrl-C.
+`app` has the commands; each uses `lookup` or one module here. Exit codes: 0 done, 1 failed (the reason is on
+stderr, in one line), 2 wrong usage, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import sys
 
 __all__ = ["main"]
 
-#: What the extra brings; older versions of typer stand on click.
+#: The extra's packages; older versions of typer need click.
 EXTRA = frozenset({"typer", "rich", "click"})
 
 
 def main() -> int:
-    """Run the command with the process's arguments; the exit code."""
+    """Run the command with the process's arguments; returns the exit code."""
     try:
         from .app import run
-    except KeyboardInterrupt:  # loading takes its time; later Ctrl-C is seen to by what runs
+    except KeyboardInterrupt:  # imports take some time; later the command handles Ctrl-C
         return 130
     except ModuleNotFoundError as error:
         if error.name not in EXTRA:

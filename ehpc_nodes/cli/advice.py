@@ -1,4 +1,4 @@
-"""Errors as the command tells them: with what it has to mend them, where programs have other ways."""
+"""Errors as the command shows them: with its own options as the way to fix them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ehpc_nodes.errors import (
     NoRegionError,
 )
 
-KEY = "Check the access key: that of the environment (ALIBABA_CLOUD_ACCESS_KEY_ID), or of --stack."
+KEY = "Check the access key in the environment (ALIBABA_CLOUD_ACCESS_KEY_ID), or that of --stack."
 COMMAND_HINTS = HINTS | {
     **{code: KEY for code in KEY_REFUSED if "TimeStamp" not in code},
-    "ClusterNotFound": "Check the id and --region: a cluster is seen only in its own region.",
+    "ClusterNotFound": "Check the cluster id and --region: E-HPC lists a cluster only in its own region.",
     "InvalidRegionId.NotFound": "Check --region, ALIBABA_CLOUD_REGION_ID, or the config of --stack.",
 }
-NO_REGION = "No region is set: give --region cn-hangzhou, set ALIBABA_CLOUD_REGION_ID, or name a stack that has one with --stack."
+NO_REGION = "No region is set. Add --region cn-hangzhou, set ALIBABA_CLOUD_REGION_ID, or use a stack that has one (--stack)."
 
 
 def told(error: EhpcError) -> str:
@@ -27,5 +27,5 @@ def told(error: EhpcError) -> str:
     if isinstance(error, NoRegionError):
         return NO_REGION
     if isinstance(error, NoCredentialsError):
-        return f"{error} Or name a stack that has a key with --stack."
+        return f"{error} Or use a stack that has a key (--stack)."
     return str(error)

@@ -26,9 +26,9 @@ from .reach import client_of, settings_of, stack_config
 
 app = typer.Typer(
     name="ehpc-nodes",
-    help="Nodes of Alibaba Cloud E-HPC clusters: what there is, what is wrong, and a Pulumi program that adopts"
-    " it. It changes nothing. Region and key come from the environment, or from a stack's config with --stack.",
-    epilog="Exit codes: 0 done, 1 it failed, 2 it was called in a wrong way, 130 Ctrl-C.",
+    help="Nodes of Alibaba Cloud E-HPC clusters: lists them, finds problems, and writes a Pulumi program that adopts"
+    " them. It changes nothing in the cloud. Region and key come from the environment, or with --stack from a stack's config.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -47,24 +47,27 @@ command = partial(app.command, cls=Command)
 
 
 def run() -> int:
-    """Run the command with the process's arguments; the exit code. Output that can't be written is an error."""
+    """Run the command with the process's arguments; returns the exit code. Output that cannot be written is an error."""
     if sys.stdout is None:  # it was closed before the start
-        sys.stderr.write("ehpc-nodes: The output can't be written: it is closed.\n")
+        sys.stderr.write("ehpc-nodes: The output cannot be written: it is closed.\n")
         return 1
     try:
         code = _run()
         sys.stdout.flush()
     except OSError as error:
-        # what is left is dropped, so that the interpreter doesn't try once more when it ends
+        # drop the rest, so that the interpreter does not try again when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):  # whose reader went away, and knows it
-            sys.stderr.write(f"ehpc-nodes: The output can't be written: {error.strerror}.\n")
+        if not isinstance(error, BrokenPipeError):  # the reader of a pipe ended it
+            sys.stderr.write(f"ehpc-nodes: The output cannot be written: {error.strerror}.\n")
         return 1
     return code
 
 
 def _run() -> int:
-    for stream in (sys.stdout, sys.stderr):  # what a terminal's encoding lacks is no reason to end
+    for stream in (
+        sys.stdout,
+        sys.stderr,
+    ):  # a character that the terminal's encoding lacks is no error
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
@@ -100,7 +103,7 @@ def _main(
 @command()
 @looking(lookup.Cluster)
 def clusters(client: Client) -> Look:
-    """The clusters of the region. With how many of their compute nodes run."""
+    """The clusters of the region. Each with its number of running compute nodes."""
     return lambda: lookup.clusters(client=client)
 
 
@@ -138,7 +141,7 @@ def images(
         ),
     ] = "",
 ) -> Look:
-    """Images that nodes can be made of. The system's, the account's, and shared ones."""
+    """Images for nodes. The system's, the account's, and those shared with it."""
     return lambda: lookup.images(cluster, client=client)
 
 
@@ -147,17 +150,15 @@ def images(
 def tasks(
     client: Client,
     cluster: ClusterId,
-    history: Annotated[
-        bool, typer.Option("--all", "-a", help="Those that have ended, too.")
-    ] = False,
+    history: Annotated[bool, typer.Option("--all", "-a", help="Ended tasks too.")] = False,
 ) -> Look:
-    """The running tasks of a cluster. With --watch those that end while you look stay in sight."""
-    seen: set[str] = set()
+    """The running tasks of a cluster. With --watch, tasks that end meanwhile stay in the list."""
+    known: set[str] = set()
 
     def running() -> list[lookup.Task]:
-        found = lookup.tasks(cluster, history=bool(seen), client=client)
-        seen.update(task.task_id for task in found if not task.over)
-        return [task for task in found if task.task_id in seen]
+        found = lookup.tasks(cluster, history=bool(known), client=client)
+        known.update(task.task_id for task in found if not task.over)
+        return [task for task in found if task.task_id in known]
 
     return (lambda: lookup.tasks(cluster, history=True, client=client)) if history else running
 
@@ -168,17 +169,19 @@ def candidates(
     client: Client,
     cluster: ClusterId,
     stop_running: Annotated[
-        bool, typer.Option("--stop-running", help="Running ones too, as with stop_running=True.")
+        bool,
+        typer.Option("--stop-running", help="Running instances too, as with stop_running=True."),
     ] = False,
     unfit: Annotated[
-        bool, typer.Option("--all", "-a", help="The others in the VPC too, with the reasons.")
+        bool,
+        typer.Option("--all", "-a", help="Every other instance in the VPC too, with the reason."),
     ] = False,
 ) -> Look:
-    """Instances that could be attached. Stopped, in the cluster's VPC, in no cluster, without a clash."""
+    """Instances that can be attached. Stopped, in the cluster's VPC, in no cluster, with a free host name."""
     return lambda: lookup.candidates(cluster, stop_running=stop_running, unfit=unfit, client=client)
 
 
-# -- what it is good for ---------------------------------------------------------------------------
+# -- programs, checks, the emulator ---------------------------------------------------------------------------
 
 
 @command()
@@ -190,7 +193,7 @@ def program(
         typer.Option(
             "--dir",
             metavar="FOLDER",
-            help="Make a Pulumi project here, instead of printing the program.",
+            help="Create a Pulumi project here instead of printing the program.",
         ),
     ] = None,
     import_file: Annotated[
@@ -198,7 +201,7 @@ def program(
         typer.Option(
             "--import-file",
             metavar="FILE",
-            help="Write what `pulumi import --file` takes, to restore a lost state.",
+            help="Write a file for `pulumi import --file`, to restore a lost state.",
         ),
     ] = None,
     owner: Annotated[
@@ -206,20 +209,20 @@ def program(
         typer.Option(
             "--owner",
             metavar="PROJECT/STACK",
-            help="With --import-file: whose state is lost, if owner tags name several stacks.",
+            help="With --import-file: the stack whose state is lost, if owner tags name several.",
         ),
     ] = "",
     region: Region = "",
     stack: Stack = "",
 ) -> None:
-    """A Pulumi program that adopts today's nodes. `pulumi up` on it changes nothing in the cluster."""
+    """A Pulumi program that adopts the nodes of a cluster. Its `pulumi up` writes owner tags only."""
     from .program import ComputeNodes, adopting, make_project, owners_of
 
     if owner and import_file is None:
-        raise typer.BadParameter("--owner goes with --import-file")
+        raise typer.BadParameter("--owner needs --import-file")
     if queue and import_file is not None:
         raise typer.BadParameter(
-            "--queue does not go with --import-file: resources are restored whole"
+            "--queue cannot be used with --import-file, which restores whole resources"
         )
     client, settings = client_of(region, stack), settings_of(region, stack)
     named, then = (cluster, "dev"), "pulumi up"
@@ -244,13 +247,13 @@ def program(
     else:
         make_project(directory, named[0], text)
         sys.stderr.write(
-            f"Written to {directory}. Next, there: pulumi stack init {named[1]}, then {then}.\n"
+            f"Written to {directory}. Next, in this folder: pulumi stack init {named[1]}, then {then}.\n"
         )
         keys = sorted(
             key for key in (stack_config(stack) if stack else {}) if key.startswith("ehpc:")
         )
         if keys:
-            text = f"Its config is empty; what stack {stack!r} has for this package, set there too"
+            text = f"The config of the new stack is empty. Copy these settings of stack {stack!r} to it"
             sys.stderr.write(f"{text} (pulumi config set): {', '.join(keys)}.\n")
 
 
@@ -260,10 +263,10 @@ def doctor(
     stack: Stack = "",
     as_json: Json = False,
 ) -> None:
-    """Whether everything is there that a run needs. What isn't is told with how to mend it.
+    """Check everything that a run needs. Each problem is shown with the way to fix it.
 
-    Permissions are asked for by reads, and for writes by calls about a cluster and an instance that
-    don't exist: they can't do anything.
+    Permissions to read are checked by reads; permissions to write by calls for a cluster and an instance that
+    do not exist, so that nothing changes.
     """
     from .doctor import examine
 
@@ -275,14 +278,14 @@ def doctor(
 def emulator(
     port: Annotated[
         int,
-        typer.Option("--port", metavar="PORT", min=0, max=65535, help="Default: one that is free."),
+        typer.Option("--port", metavar="PORT", min=0, max=65535, help="Default: a free port."),
     ] = 0,
     world: Annotated[
         str, typer.Option("--world", metavar="FILE", help="YAML or JSON; default: the demo world.")
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Emulate E-HPC and ECS on this machine. With a page to watch, until Ctrl-C."""
+    """Emulate E-HPC and ECS on this computer. With a page to watch them, until Ctrl-C."""
     from .serve import serve
 
     serve(port=port, world=world, as_json=as_json)

@@ -1,4 +1,4 @@
-"""``ehpc-nodes doctor``: each line ok, warning or failed, with what mends it."""
+"""``ehpc-nodes doctor``: each line ok, warning or failed, with the way to fix it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .shown import COLOURS, console, printable, show_plain
 
 Level = Literal["ok", "warning", "failed"]
 
-#: Seconds: the service refuses requests beyond the second; beyond the first the clock isn't kept.
+#: Seconds: the clock is wrong beyond the first; beyond the second the service rejects requests.
 ODD_SKEW, REFUSED_SKEW = 60.0, 900.0
 #: Seconds that one call may take, and a connection.
 PATIENCE, CONNECT = 20.0, 5.0
@@ -32,16 +32,16 @@ PATIENCE, CONNECT = 20.0, 5.0
 
 @dataclass(frozen=True)
 class Check:
-    """One line: what was looked at, what was found, and what mends it."""
+    """One line: what was checked, what was found, and how to fix it."""
 
     level: Level
     what: str
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def examine(region: str, stack: str, *, as_json: bool) -> bool:
-    """Make all checks and show them; False where one failed."""
+    """Make all checks and show them; False if one failed."""
     done: list[Check] = []
     for check in checks(region, stack):
         done.append(check)
@@ -53,10 +53,10 @@ def examine(region: str, stack: str, *, as_json: bool) -> bool:
 
 
 def checks(region: str, stack: str) -> Iterator[Check]:
-    """Everything that a run depends on, from this machine to the service; what can't be looked at ends it."""
+    """Everything that a run needs, from this computer to the service; ends at a check that makes the next impossible."""
     yield Check("ok", "Python", f"{platform.python_version()}, ehpc-nodes {__version__}")
-    for level, what, found, mend in pulumi_setup.problems_and_findings():
-        yield Check(level, what, found, mend)
+    for level, what, found, fix in pulumi_setup.problems_and_findings():
+        yield Check(level, what, found, fix)
     try:
         settings = settings_of(region, stack)
     except ConfigError as error:
@@ -68,17 +68,17 @@ def checks(region: str, stack: str) -> Iterator[Check]:
     reachable = [*_endpoints(settings)]
     yield from reachable
     if any(check.level == "failed" for check in (credentials, *reachable)):
-        yield Check("warning", "permissions", "not looked at, because of what failed above")
+        yield Check("warning", "permissions", "not checked, because a check above failed")
         return
     client = client_of(region, stack, seconds=PATIENCE)
-    for level, action, found, mend in permissions.asked(client):
-        yield Check(level, action, found, mend)
+    for level, action, found, fix in permissions.asked(client):
+        yield Check(level, action, found, fix)
 
 
 def _show(check: Check) -> None:
     line = Text(f"{check.level:<8}", COLOURS.get(check.level, "bold red"))
     first, *others = (printable(part) for part in check.found.splitlines())
-    more = [*others, f"→ {check.mend}"] if check.mend else others
+    more = [*others, f"→ {check.fix}"] if check.fix else others
     line.append("".join([f" {check.what}: {first}", *(f"\n         {m}" for m in more)]), "default")
     show_plain(console(), line)
     sys.stdout.flush()
@@ -106,8 +106,8 @@ def _endpoints(settings: Settings) -> Iterator[Check]:
             yield Check(
                 "failed",
                 f"{what} endpoint",
-                f"{endpoint} can't be reached: {error.reason}",
-                f"check {source or 'the region'}, the network, and the proxy if one is named",
+                f"{endpoint} cannot be reached: {error.reason}",
+                f"check {source or 'the region'}, the network, and the proxy, if one is set",
             )
             continue
         yield Check("ok", f"{what} endpoint", f"{endpoint} answers")
@@ -117,9 +117,9 @@ def _endpoints(settings: Settings) -> Iterator[Check]:
 
 def _clock(ahead: float | None) -> Check:
     if ahead is None:
-        return Check("warning", "clock", "not compared: the endpoint doesn't tell the time")
+        return Check("warning", "clock", "not checked: the endpoint sends no Date header")
     off = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the service's"
     if abs(ahead) <= ODD_SKEW:
         return Check("ok", "clock", "as the service's")
     level: Level = "failed" if abs(ahead) > REFUSED_SKEW else "warning"
-    return Check(level, "clock", off, "set this machine's clock (NTP): requests are dated")
+    return Check(level, "clock", off, "set this computer's clock (NTP): each request has a date")

@@ -1,4 +1,4 @@
-"""``--watch``: look again and again, and show what has changed, until Ctrl-C."""
+"""``--watch``: read again and again, and show changes, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Look = Callable[[], Sequence[Row]]
 
 
 class Outage:
-    """What a watcher is told while no answer comes: since when, and why."""
+    """The line that is shown while no answer comes: since when, and why."""
 
     def __init__(self) -> None:
         self.line = ""
-        self.lasts = False  # a whole look has failed, and not only a call that is repeated
+        self.lasts = False  # all repeats failed, not only one call
         self.changed: Callable[[], None] = lambda: None
 
     def begun(self, why: str) -> None:
-        """No answer came; the client's notices say so, too."""
+        """No answer came; also called with the client's notices."""
         since = self.line.partition(": ")[0] or f"no answer since {_now()}"
         self.line = f"{since}: {printable(why.removeprefix('trying again: ')).rstrip('.')}"
         self.changed()
@@ -42,10 +42,10 @@ class Outage:
 
 
 def follow(look: Look, kind: type, outage: Outage, *, as_json: bool, seconds: float) -> None:
-    """On a terminal a picture that moves; elsewhere the rows anew whenever they have changed.
+    """On a terminal a live table; elsewhere the rows again after each change.
 
-    As JSON each change is one line. Ctrl-C is how it ends: not an error. Where no answer comes the last rows
-    stay; but where there were none yet, it fails like one look.
+    As JSON each change is one line. Ctrl-C ends it, without an error. If no answer comes, the last rows stay; if
+    there are none yet, it fails as without --watch.
     """
     try:
         if sys.stdout.isatty() and not as_json:
@@ -57,7 +57,7 @@ def follow(look: Look, kind: type, outage: Outage, *, as_json: bool, seconds: fl
 
 
 def _looked(look: Look, last: list[Row] | None, outage: Outage) -> list[Row]:
-    """The rows; the last ones where no answer comes, which may be otherwise at the next look."""
+    """The rows; the last ones if no answer comes, because the next read may succeed."""
     try:
         rows = list(look())
     except REPEAT_READ as error:
@@ -115,4 +115,4 @@ def _print(rows: list[Row], kind: type, *, as_json: bool, first: bool) -> None:
     if rows:
         show_plain(console(), table(rows, kind))
     else:
-        sys.stdout.write("There are none.\n")
+        sys.stdout.write("Nothing found.\n")

@@ -1,4 +1,4 @@
-"""What the commands that show what there is have in common: options, and one look or many."""
+"""What all listing commands have in common: options, and one read or many."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .shown import Row
 
 
 def looking(kind: type) -> Callable[[Callable[..., Look]], Callable[..., None]]:
-    """Make a command that shows rows of this kind, of a function that looks for them with a client.
+    """Make a command that shows rows of this kind, from a function that reads them with a client.
 
-    The function's other arguments are the command's own; the common ones come behind them.
+    The function's other arguments are the command's own; the common options follow them.
     """
 
     def made(function: Callable[..., Look]) -> Callable[..., None]:
@@ -44,7 +44,7 @@ def looking(kind: type) -> Callable[[Callable[..., Look]], Callable[..., None]]:
             else:
                 shown.show(look(), kind, as_json=as_json)
 
-        # typer reads arguments and options off the signature, the help off the docstring
+        # typer takes arguments and options from the signature, the help from the docstring
         command.__name__, command.__doc__ = function.__name__, function.__doc__
         _, *own = signature(function, eval_str=True).parameters.values()
         *common, _ = signature(command, eval_str=True).parameters.values()
@@ -55,7 +55,7 @@ def looking(kind: type) -> Callable[[Callable[..., Look]], Callable[..., None]]:
 
 
 def _in_region(settings: Settings, look: Look) -> Look:
-    """The look; clusters of another region than was asked for end it."""
+    """The same read; an error if its clusters are of another region than the given one."""
 
     def looked() -> Sequence[Row]:
         rows = look()

@@ -13,7 +13,7 @@ from .reach import client_of
 
 
 def complete_cluster(context: typer.Context, incomplete: str) -> list[str]:
-    """Cluster ids for the shell; none where they can't be had, since nobody would see why."""
+    """Cluster ids for the shell; none after an error, which a shell would not show."""
     try:
         found = lookup.clusters(
             client=client_of(_typed(context, "region"), _typed(context, "stack"), seconds=5.0)
@@ -24,16 +24,16 @@ def complete_cluster(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _typed(context: typer.Context, option: str) -> str:
-    """An option's value on a line that isn't finished: behind the command, else before it."""
+    """An option's value on an unfinished line: after the command, else before it."""
     before = context.parent.params if context.parent else {}
     return context.params.get(option) or before.get(option) or ""
 
 
 def _named(context: typer.Context, value: str) -> str:
-    """Refuse an empty id: a shell's variable that isn't set, most likely. Blanks and line ends around it are left off."""
+    """Refuse an empty id, probably a shell variable that is not set. Blanks and line breaks around it are removed."""
     named = (value or "").strip()
     if not context.resilient_parsing and not named:
-        raise typer.BadParameter("it is empty; `ehpc-nodes clusters` shows the ids there are")
+        raise typer.BadParameter("it is empty. `ehpc-nodes clusters` lists the cluster ids")
     return named
 
 
@@ -41,7 +41,7 @@ ClusterId = Annotated[
     str,
     typer.Argument(
         metavar="CLUSTER",
-        help="Its id, ehpc-hz-….",
+        help="The cluster's id, ehpc-hz-….",
         autocompletion=complete_cluster,
         callback=_named,
     ),
@@ -51,7 +51,7 @@ Region = Annotated[
     typer.Option(
         "--region",
         metavar="REGION",
-        help="Look in this region. Default: that of the environment or of --stack.",
+        help="Use this region. Default: that of --stack, or of the environment.",
     ),
 ]
 Stack = Annotated[
@@ -59,14 +59,16 @@ Stack = Annotated[
     typer.Option(
         "--stack",
         metavar="STACK",
-        help="Take the settings of this stack of the Pulumi project here.",
+        help="Use the settings of this stack of the Pulumi project in this folder.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for scripts.")]
-Watch = Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Repeat until Ctrl-C.")]
 Interval = Annotated[
     float,
-    typer.Option("--interval", min=0.1, metavar="SECONDS", help="Between the looks of --watch."),
+    typer.Option(
+        "--interval", min=0.1, metavar="SECONDS", help="Seconds between two reads of --watch."
+    ),
 ]
 QueueName = Annotated[
     str, typer.Option("--queue", "-q", metavar="QUEUE", help="Only the nodes of this queue.")
@@ -74,7 +76,7 @@ QueueName = Annotated[
 
 
 def hand_on(context: typer.Context, **given: str | bool) -> None:
-    """Let options that stand before the command count for it; those behind it go first.
+    """Pass the options before the command to it; those after it are preferred.
 
     Raises:
         BadParameter: the command has no such option.
@@ -85,5 +87,5 @@ def hand_on(context: typer.Context, **given: str | bool) -> None:
     wanted = {option: value for option, value in given.items() if value}
     for parameter in context.command.params:
         if parameter.name in wanted.keys() - takes:
-            raise typer.BadParameter(f"{name} takes no {parameter.opts[0]}", context)
+            raise typer.BadParameter(f"{name} has no option {parameter.opts[0]}", context)
     context.default_map = {name: wanted}

@@ -1,7 +1,7 @@
-"""Which permissions the key has: found by reads, and by writes that can't do anything.
+"""Which permissions the key has: found by reads, and by writes without effect.
 
-A write is sent about a cluster and an instance that don't exist. Where the permission is missing the service
-says so; where it is there, the service says that there is no such thing.
+A write is sent for a cluster and an instance that do not exist. If the permission is missing, the service answers
+so; if it is there, the service answers that there is no such cluster or instance.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Answer = tuple[Literal["ok", "warning", "failed"], str, str, str]
 
 @dataclass(frozen=True)
 class Need:
-    """One permission: a call that shows whether it is there, and what isn't possible without.
+    """One permission: a call that needs it, and what is not possible without it.
 
-    ``optional``: the rest works without it.
+    ``optional``: everything else works without it.
     """
 
     action: str
@@ -46,7 +46,7 @@ NEEDS = (
     Need(
         "DescribeCluster",
         lambda c, i: c.describe_cluster(i),
-        "programs have to name an image",
+        "programs must set image_id",
         True,
     ),
     Need("ListNodes", lambda c, i: c.list_nodes(i), "nothing can be attached"),
@@ -54,27 +54,27 @@ NEEDS = (
     Need(
         "ListNodesByQueue",
         lambda c, i: c.list_queue_nodes(i, "workq"),
-        "job_queue can't be used",
+        "job_queue cannot be used",
         True,
     ),
-    Need("ListQueues", lambda c, i: c.list_queues(i), "queues aren't checked", True),
-    Need("ListImages", lambda c, _: c.list_system_images(), "system images aren't checked", True),
+    Need("ListQueues", lambda c, i: c.list_queues(i), "queues are not checked", True),
+    Need("ListImages", lambda c, _: c.list_system_images(), "system images are not checked", True),
     Need(
         "ListCustomImages",
         lambda c, _: c.list_custom_images("self"),
-        "own images aren't checked",
+        "own images are not checked",
         True,
     ),
     Need(
         "ListJobsWithFilters",
         lambda c, i: c.list_jobs(i, ["none"]),
-        "the jobs of busy nodes aren't named",
+        "the jobs of busy nodes are not shown",
         True,
     ),
     Need(
         "GetAutoScaleConfig",
         lambda c, i: c.get_auto_scale_config(i),
-        "scale-in isn't checked",
+        "scale-in is not checked",
         True,
     ),
     Need(
@@ -85,7 +85,7 @@ NEEDS = (
     Need(
         "ListTagResources",
         lambda c, _: c.list_tags({f"{NAME_KEY}-doctor": ""}),
-        "a stack of 1,000 nodes can't attach more",
+        "a stack with 1,000 nodes cannot attach more",
         True,
     ),
     Need(
@@ -101,13 +101,13 @@ NEEDS = (
     Need(
         "SetQueue",
         lambda c, _: c.set_queue(NO_CLUSTER, "none", ["none"]),
-        "nodes can't be moved",
+        "nodes cannot be moved",
         True,
     ),
     Need(
         "StopInstances",
         lambda c, _: c.stop_instances([NO_INSTANCE]),
-        "stop_running can't be used",
+        "stop_running cannot be used",
         True,
     ),
     Need(
@@ -118,19 +118,19 @@ NEEDS = (
     Need(
         "UntagResources",
         lambda c, _: c.untag_instances([NO_INSTANCE], NAME_KEY),
-        "owner tags stay on detached instances",
+        "owner tags are not removed from detached instances",
         True,
     ),
 )
 
 
 def asked(client: Client) -> Iterator[Answer]:
-    """Each permission with what was found. A key that is refused as such ends it."""
+    """Each permission with what was found; ends after an access key that is rejected."""
     cluster_id = NO_CLUSTER
     listing = Need(
         "ListClusters",
         lambda c, _: c.list_clusters(),
-        "nodes of other clusters aren't seen",
+        "nodes of other clusters are not checked",
         True,
     )
     for need in (listing, *NEEDS):
@@ -141,12 +141,12 @@ def asked(client: Client) -> Iterator[Answer]:
             if not error.forbidden:
                 return
         except (BackendError, ThrottledError, TransportError) as error:
-            yield "warning", permission(need.action), f"can't be told: {told(error)}", ""
+            yield "warning", permission(need.action), f"not checked: {told(error)}", ""
         except ApiError as error:
             yield (
                 "ok",
                 permission(need.action),
-                f"allowed (tried on what doesn't exist: {error.code})",
+                f"allowed (test call for an id that does not exist: {error.code})",
                 "",
             )
         else:

@@ -20,13 +20,13 @@ from ehpc_nodes.reconcile.owner_tags import NAME_KEY
 from .reach import refuse_other_region
 
 NOT_LISTED = "not listed: "
-#: What one resource declares: nodes of one queue, of one image and owner alias.
+#: What one resource declares: nodes with the same queue, image and owner alias.
 Group = tuple[str, str, str]
 
 HEAD = '''"""The compute nodes of {cluster}{part}, adopted as they are: no disk is replaced.
 
-Made by `ehpc-nodes program`. A node taken out of a list is detached, an instance added is attached; attaching
-replaces its system disk, which needs replace_system_disks=True.
+Made by `ehpc-nodes program`. A node that you remove from a list is detached. An instance that you add is attached:
+this replaces its system disk, and needs replace_system_disks=True.
 """
 
 from ehpc_nodes import AttachedNodes
@@ -38,8 +38,8 @@ class Resource:
     """One resource of the program.
 
     Attributes:
-        hosts: host names by instance id, in the order in which they are listed.
-        arguments: queue and image, where the program has to name them.
+        hosts: host names by instance id, in the order of the program.
+        arguments: queue and image, if the program must set them.
     """
 
     name: str
@@ -52,8 +52,8 @@ class Program:
     """What the program declares.
 
     Attributes:
-        queue: the only one whose nodes are listed; empty: all are.
-        notes: what isn't listed and why, and what keeps the program from running.
+        queue: only its nodes are listed; empty: all are.
+        notes: which nodes are not listed and why, and what a run would refuse.
     """
 
     cluster_id: str
@@ -64,7 +64,7 @@ class Program:
 
     @property
     def text(self) -> str:
-        """As a file holds it."""
+        """The text of the program's file."""
         blocks = [HEAD.format(cluster=self.cluster_id, part=_part(self.queue))]
         blocks += [self._resource(resource) for resource in self.resources]
         notes = [f"# {note}" for note in self.notes]
@@ -90,7 +90,7 @@ class Program:
 
 @dataclass(frozen=True)
 class ComputeNodes:
-    """The cluster, and those of its nodes that a program may be about."""
+    """The cluster and its compute nodes."""
 
     cluster: responses.Cluster
     nodes: Sequence[lookup.Node]
@@ -101,7 +101,7 @@ class ComputeNodes:
 
         Raises:
             ConfigError: the cluster is of another region, or has no such queue.
-            ApiError, TransportError: the nodes can't be seen.
+            ApiError, TransportError: the nodes cannot be read.
         """
         cluster = client.describe_cluster(cluster_id)
         refuse_other_region(settings, cluster.region_id)
@@ -110,21 +110,21 @@ class ComputeNodes:
 
     @property
     def notes(self) -> list[str]:
-        """What keeps a program from running."""
+        """What a run of the program would refuse."""
         if self.cluster.status.lower() in ("", "running"):
             return []
-        told = f"{self.cluster.id} is {plain(self.cluster.status)}, not running"
-        return [f"{told}: pulumi up is refused until it is"]
+        status = f"{self.cluster.id} is {plain(self.cluster.status)}, not running"
+        return [f"{status}: pulumi up fails until it is running"]
 
 
 def adopting(found: ComputeNodes, queue: str, owners: Mapping[str, str], region: str) -> Program:
-    """A program that adopts what has no owner. Nodes that can't be adopted are noted, with the reasons.
+    """A program that adopts the nodes without an owner. Other nodes are noted with the reason.
 
     Args:
         owners: the resources that manage nodes, by instance id.
 
     Raises:
-        ConfigError: there is no node that could be adopted.
+        ConfigError: there is no node to adopt.
     """
     groups: dict[Group, list[lookup.Node]] = {}
     notes = found.notes
@@ -136,8 +136,8 @@ def adopting(found: ComputeNodes, queue: str, owners: Mapping[str, str], region:
             groups.setdefault(group, []).append(node)
     if not groups:
         reasons = [note.removeprefix(NOT_LISTED) for note in notes]
-        told = f": {'; '.join(reasons)}" if reasons else ""
-        raise ConfigError(f"{found.cluster.id}{_part(queue)} has no compute node to adopt{told}.")
+        why = f": {'; '.join(reasons)}" if reasons else ""
+        raise ConfigError(f"{found.cluster.id}{_part(queue)} has no compute node to adopt{why}.")
     names = _names(list(groups))
     resources = [
         Resource(names[group], {n.instance_id: n.host_name for n in nodes}, arguments(group))
@@ -150,7 +150,7 @@ def make_project(directory: Path, name: str, program: str) -> None:
     """A Pulumi project with this program, in a folder that has none.
 
     Raises:
-        ConfigError: there is one already, or the folder can't be written to.
+        ConfigError: there is one already, or the folder is not writable.
     """
     files = {
         directory / "Pulumi.yaml": f"name: {name}\nruntime: python\n",
@@ -158,13 +158,13 @@ def make_project(directory: Path, name: str, program: str) -> None:
     }
     for path in files:
         if path.exists():
-            raise ConfigError(f"{path} is there already: name another folder, or take it away.")
+            raise ConfigError(f"{path} already exists. Use another folder, or remove it.")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for path, text in files.items():
             path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{directory} can't be written to: {error.strerror}.") from error
+        raise ConfigError(f"{directory} cannot be written to: {error.strerror}.") from error
 
 
 def _part(queue: str) -> str:
@@ -189,31 +189,31 @@ def owners_of(client: Client, instance_ids: Sequence[str]) -> dict[str, str]:
 def _why_not(node: lookup.Node, group: Group, owners: Mapping[str, str]) -> str:
     if node.instance_id in owners:
         owner = plain(owners[node.instance_id])
-        return f"is managed by {owner}: to take it over, list it with take_ownership=True, and in retain_ids there"
+        return f"is managed by {owner}. To take ownership, list it with take_ownership=True, and in retain_ids there"
     if any(role.lower() != responses.COMPUTE_ROLE for role in node.roles):
-        return f"is never managed, for its roles: {plain(', '.join(node.roles))}"
+        return f"is not only a compute node, and is never changed. Its roles are {plain(', '.join(node.roles))}"
     if node.status.lower() not in responses.NODE_READY:
         return f"is {plain(node.status)}"
     declared = {"instance_ids": [node.instance_id], **arguments(group)}
     _, findings = check_form(declared, unknown=["cluster_id"])
-    return f"can't be declared: {plain(findings[0].reason)}" if findings else ""
+    return f"cannot be declared: {plain(findings[0].reason)}" if findings else ""
 
 
 def group_of(node: lookup.Node, cluster: responses.Cluster) -> Group:
-    """Image and alias are left to the cluster where they are its own."""
+    """Image and alias are empty if they are the cluster's own."""
     image = (node.image_id, node.image_owner_alias or "system")
     own = (cluster.image_id, cluster.image_owner_alias or "system")
     return (node.queue, "", "") if image == own or not node.image_id else (node.queue, *image)
 
 
 def arguments(group: Group) -> dict[str, str]:
-    """What the resource has to say; what is empty is left to the cluster."""
+    """The arguments that the resource must set; an empty one is left to the cluster."""
     named = zip(("job_queue", "image_id", "image_owner_alias"), group, strict=True)
     return {argument: value for argument, value in named if value}
 
 
 def _names(groups: Sequence[Group]) -> dict[Group, str]:
-    """A resource's name for each, no two alike: a queue's name for one of its own, others with a number."""
+    """A different resource name for each: the queue's name for one of its groups, others with a number."""
     first = {group[0]: group for group in sorted(groups, reverse=True)}
     names = {group: queue for queue, group in first.items() if queue}
     for group in sorted(groups):
@@ -223,7 +223,7 @@ def _names(groups: Sequence[Group]) -> dict[Group, str]:
 
 
 def free_name(base: str, taken: Container[str]) -> str:
-    """The base, with the lowest number that makes it free where it is taken."""
+    """The base name; if it is taken, with the lowest free number."""
     return next(name for n in count(1) if (name := f"{base}-{n}" if n > 1 else base) not in taken)
 
 
@@ -238,5 +238,5 @@ def _text(value: str) -> str:
 
 
 def plain(value: str) -> str:
-    """Fit for a comment and a docstring, whatever the service sent."""
+    """The value without characters that could end a comment or a docstring."""
     return re.sub(r"[^\w.:;,/@+()' -]", "?", value)

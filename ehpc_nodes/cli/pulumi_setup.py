@@ -1,4 +1,4 @@
-"""Pulumi on this machine: the CLI, its Python support, and the Python that programs and plugin will use."""
+"""Pulumi on this computer: the CLI, its Python support, and the Python of programs and plugin."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ PROBE = (
 
 
 class NoPythonError(Exception):
-    """There is no Python that Pulumi could start; with what to do about it."""
+    """There is no Python that Pulumi could start; with the way to fix it."""
 
-    def __init__(self, why: str, mend: str) -> None:
-        self.mend = mend
+    def __init__(self, why: str, fix: str) -> None:
+        self.fix = fix
         super().__init__(why)
 
 
@@ -47,20 +47,25 @@ def _version(pulumi: str) -> Answer:
     done = _run([pulumi, "version"])
     numbers = tuple(int(part) for part in re.findall(r"\d+", done.stdout)[:2])
     if done.returncode or not numbers:
-        return "failed", "Pulumi CLI", f"{pulumi} doesn't run: {_last(done.stderr)}", INSTALL
+        return "failed", "Pulumi CLI", f"{pulumi} does not run: {_last(done.stderr)}", INSTALL
     found = f"{done.stdout.strip()} ({pulumi})"
     if numbers < LOWEST_CLI:
-        return "warning", "Pulumi CLI", f"{found} is old: tested from v3.180", INSTALL
+        return (
+            "warning",
+            "Pulumi CLI",
+            f"{found} is too old: v3.180 is the lowest tested version",
+            INSTALL,
+        )
     return "ok", "Pulumi CLI", found, ""
 
 
 def _helpers(pulumi: Path) -> Answer:
-    """They stand beside the binary in the official archive."""
+    """They are beside the binary in the official archive."""
     folder = pulumi.resolve().parent
     missing = [name for name in HELPERS if not (folder / name).exists() and not shutil.which(name)]
     if missing:
-        mend = "install the official archive of the CLI, which holds them"
-        return "failed", "Pulumi's Python support", f"{' and '.join(missing)} missing", mend
+        fix = "install the official archive of the CLI, which includes them"
+        return "failed", "Pulumi's Python support", f"{' and '.join(missing)} missing", fix
     return "ok", "Pulumi's Python support", ", ".join(HELPERS), ""
 
 
@@ -70,15 +75,20 @@ def _virtualenv(directory: Path) -> Answer:
     try:
         python, why = plugin_python(directory)
     except NoPythonError as error:
-        return "failed", what, str(error), error.mend
+        return "failed", what, str(error), error.fix
     done = _run([python, "-c", PROBE])
     if done.returncode:
-        mend = f"{python} -m pip install ehpc-nodes, or activate the virtualenv that has it"
-        return "failed", what, f"{python} ({why}) can't use ehpc-nodes: {_last(done.stderr)}", mend
+        fix = f"run {python} -m pip install ehpc-nodes, or activate the virtualenv that has it"
+        return "failed", what, f"{python} ({why}) cannot use ehpc-nodes: {_last(done.stderr)}", fix
     version, sdk = json.loads(done.stdout)
     found = f"{python} ({why}), with ehpc-nodes {version} and pulumi {sdk}"
     if version != __version__:
-        return "warning", what, found, f"this command is of {__version__}: install the same"
+        return (
+            "warning",
+            what,
+            found,
+            f"this command has version {__version__}: install the same version",
+        )
     return "ok", what, found, ""
 
 
@@ -102,23 +112,23 @@ def plugin_python(directory: Path) -> tuple[str, str]:
         if not python.exists():
             raise NoPythonError(
                 f"the virtualenv of {project} is {virtualenv}, but there is no {python}",
-                "make it: pulumi install, or python3 -m venv, in the project's folder",
+                "create it: pulumi install, or python3 -m venv, in the project's folder",
             )
-        return str(python), f"of {project}"
+        return str(python), f"from {project}"
     named = os.environ.get("PULUMI_PYTHON_CMD", "")
     found = shutil.which(named or "python3")
     if found is None:
-        mend = "mend the variable PULUMI_PYTHON_CMD, or take it away" if named else "install Python"
-        raise NoPythonError(f"there is no {named or 'python3'} on the PATH", mend)
-    return found, "of PULUMI_PYTHON_CMD" if named else "of the PATH"
+        fix = "correct the variable PULUMI_PYTHON_CMD, or remove it" if named else "install Python"
+        raise NoPythonError(f"there is no {named or 'python3'} on the PATH", fix)
+    return found, "from PULUMI_PYTHON_CMD" if named else "from the PATH"
 
 
 def _named_virtualenv(project: Path) -> str:
-    """The virtualenv that a Pulumi.yaml names, or that its toolchain has; empty where it leaves it open."""
+    """The virtualenv that a Pulumi.yaml names, or that of its toolchain; empty: none is named."""
     runtime, options = _runtime(project)
     if runtime not in ("", "python"):
         raise NoPythonError(
-            f"{project} has the runtime {runtime}, not python", "write runtime: python there"
+            f"{project} has the runtime {runtime}, not python", "set runtime: python in this file"
         )
     toolchain = "" if options.get("virtualenv") else options.get("toolchain")
     if toolchain == "uv":
@@ -127,8 +137,8 @@ def _named_virtualenv(project: Path) -> str:
         poetry = shutil.which("poetry")
         if poetry is None:
             raise NoPythonError(
-                f"{project} names the toolchain poetry, which isn't on the PATH",
-                "install poetry, or name another toolchain",
+                f"{project} has the toolchain poetry, which is not on the PATH",
+                "install poetry, or set another toolchain",
             )
         return _run(
             [poetry, "env", "info", "--path", "--directory", str(project.parent)]
@@ -137,10 +147,10 @@ def _named_virtualenv(project: Path) -> str:
 
 
 def _runtime(project: Path) -> tuple[str, dict[str, Any]]:
-    """The runtime of a Pulumi.yaml, and its options; none where it names none.
+    """The runtime of a Pulumi.yaml, and its options; may be empty.
 
     Raises:
-        NoPythonError: it can't be read.
+        NoPythonError: the file cannot be read.
     """
     import yaml
 
@@ -148,7 +158,7 @@ def _runtime(project: Path) -> tuple[str, dict[str, Any]]:
         found = yaml.safe_load(project.read_text(encoding="utf-8"))
         runtime = found.get("runtime") or ""
     except (OSError, ValueError, yaml.YAMLError, AttributeError) as error:
-        text = f"{project} can't be read: {_last(str(error))}"
+        text = f"{project} cannot be read: {_last(str(error))}"
         raise NoPythonError(
             text, "see https://www.pulumi.com/docs/iac/concepts/projects/"
         ) from error
@@ -172,4 +182,4 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 def _last(text: str) -> str:
     lines = text.strip().splitlines()
-    return lines[-1][:200] if lines else "it says nothing"
+    return lines[-1][:200] if lines else "no output"

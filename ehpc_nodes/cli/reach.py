@@ -1,4 +1,4 @@
-"""How the command reaches the service: with the settings of the environment, or of a Pulumi stack."""
+"""The command's client: with the settings of the environment, or of a Pulumi stack."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ehpc_nodes.api.settings import Settings
 from ehpc_nodes.clock import Deadline, RealClock
 from ehpc_nodes.errors import ConfigError
 
-#: Seconds; a command that is watched goes on for as long as it is let.
+#: Seconds: the limit of one run, and of --watch, which has none in practice.
 ONE_LOOK, A_WATCH = 300.0, 7 * 86400.0
 
 
 def settings_of(region: str, stack: str) -> Settings:
-    """The settings: of the option, the stack's config (where one is named), the environment.
+    """The settings: from the option, the stack's config (if a stack is named), the environment.
 
     Raises:
-        ConfigError: they can't be used, or the stack's config can't be read.
+        ConfigError: they are not valid, or the stack's config cannot be read.
     """
     config = stack_config(stack) if stack else {}
     return settings.resolve(config.get, os.environ, region=region)
@@ -37,7 +37,7 @@ def client_of(
     seconds: float = ONE_LOOK,
     notice: Callable[[str], None] | None = None,
 ) -> Client:
-    """A client for one run of the command; by itself it says on a terminal why it tries again."""
+    """A client for one run of the command. By default it shows on a terminal why it repeats a call."""
     deadline = Deadline.after(RealClock(), seconds)
     return connect.connect(settings_of(region, stack), deadline, notice=notice or _notice)
 
@@ -48,15 +48,15 @@ def _notice(text: str) -> None:
 
 
 def refuse_other_region(asked: Settings, found: str) -> None:
-    """E-HPC's calls name no region, the endpoint is one region's: one that was set may be another's.
+    """Check the region of what was found: E-HPC's calls name none, and an endpoint that is set may be another region's.
 
     Raises:
-        ConfigError: what was found is of another region than was asked for.
+        ConfigError: it is not the given region.
     """
     if found and found != asked.region and asked.region not in asked.ehpc_endpoint:
         raise ConfigError(
-            f"The endpoint that is set, {asked.ehpc_endpoint}, is that of {found}, not of {asked.region}: take"
-            f" --region {found}, or set another endpoint (ALIBABA_CLOUD_EHPC_ENDPOINT, ehpc:endpoint)."
+            f"The endpoint {asked.ehpc_endpoint} belongs to {found}, not to {asked.region}. Use --region"
+            f" {found}, or set another endpoint (ALIBABA_CLOUD_EHPC_ENDPOINT, ehpc:endpoint)."
         )
 
 
@@ -66,7 +66,7 @@ def stack_config(stack: str) -> dict[str, str]:
     pulumi = shutil.which("pulumi")
     if pulumi is None:
         raise ConfigError(
-            "--stack needs the Pulumi CLI, and there is no pulumi on the PATH: install it"
+            "--stack needs the Pulumi CLI, and there is no pulumi on the PATH. Install it"
             " (https://www.pulumi.com/docs/iac/download-install/)."
         )
     done = subprocess.run(
@@ -77,8 +77,8 @@ def stack_config(stack: str) -> dict[str, str]:
         check=False,
     )
     if done.returncode:
-        said = " ".join(done.stderr.split()).removeprefix("error: ").rstrip(".")
-        said = said or f"pulumi config ended with {done.returncode} and says nothing"
-        raise ConfigError(f"The config of stack {stack!r} can't be read: {said[:300]}.")
+        why = " ".join(done.stderr.split()).removeprefix("error: ").rstrip(".")
+        why = why or f"pulumi config ended with {done.returncode} and without a message"
+        raise ConfigError(f"The config of stack {stack!r} cannot be read: {why[:300]}.")
     entries: dict[str, dict[str, Any]] = json.loads(done.stdout)
     return {key: str(entry["value"]) for key, entry in entries.items() if "value" in entry}

@@ -51,7 +51,7 @@ class Origin:
 
     @classmethod
     def of(cls, instance: Instance, cluster_id: str) -> Origin | None:
-        """None where it has no owner tags, or not those of a resource of this cluster."""
+        """None without owner tags of a resource of this cluster."""
         owner, reference = owner_name(instance), reference_of(instance)
         if reference is None:
             return cls("", owner) if owner else None
@@ -64,7 +64,7 @@ class Entry:
     """A resource to import.
 
     Attributes:
-        origin: None where its nodes have no owner tags.
+        origin: None if its nodes have no owner tags.
     """
 
     name: str
@@ -74,13 +74,15 @@ class Entry:
 
     @property
     def line(self) -> str:
-        """What is restored of it, for people."""
+        """One line about it, for people."""
         nodes = f"{plain(self.name)}: {counted(len(self.state.instance_ids), 'node')}"
         if self.origin is None:
             return f"{nodes} without owner tags: the next pulumi up writes them"
         owner = f"{nodes} of {plain(self.origin.owner)}"
         if not self.origin.uid:
-            return f"{owner}, whose owner tags have no uid: the next pulumi up writes a new one"
+            return (
+                f"{owner}, without a uid on their owner tags: the next pulumi up writes a new one"
+            )
         return f"{owner}, with the uid on their owner tags"
 
 
@@ -107,15 +109,15 @@ class Restored:
 
     @staticmethod
     def command(file: Path) -> str:
-        """What imports the file."""
+        """The command that imports the file."""
         return f"pulumi import --file {shlex.quote(str(file))} --generate-code=false --protect=false --yes"
 
 
 class _ToStderr:
-    """A `Reporter` of what a person has to know."""
+    """A `Reporter` that shows what a person must know."""
 
     def status(self, text: str) -> None:
-        """Not shown: a look takes seconds."""
+        """Not shown: a read takes seconds."""
 
     def info(self, text: str) -> None:
         sys.stderr.write(f"{plain(text)}\n")
@@ -124,7 +126,7 @@ class _ToStderr:
 
 
 def restoring(cluster_id: str, owner: str, client: Client, settings: Settings) -> Restored:
-    """The resources that the nodes' owner tags name; if no node has any, what `adopting` makes of all nodes.
+    """The resources that the nodes' owner tags name; if no node has any, those that `adopting` makes.
 
     Args:
         owner: ``project/stack`` whose resources are restored; empty: the only one that owner tags name.
@@ -165,12 +167,14 @@ def restoring(cluster_id: str, owner: str, client: Client, settings: Settings) -
 
 def _only_stack(stacks: Collection[str], named: str) -> str:
     """The stack to restore; empty: no node has owner tags."""
-    told = listed(sorted(stacks))
+    names = listed(sorted(stacks))
     if named and named not in stacks:
-        raise ConfigError(f"No node has owner tags of {named}. There are {told or 'none'}.")
+        raise ConfigError(
+            f"No node has owner tags of {named}. The nodes' owner tags name {names or 'no stack'}."
+        )
     if len(stacks) > 1 and not named:
         raise ConfigError(
-            f"Nodes have owner tags of several stacks: {told}. Name the one whose state is lost:"
+            f"Nodes have owner tags of several stacks: {names}. Choose the one whose state is lost:"
             f" --owner {min(stacks)}."
         )
     return named or "".join(stacks)
@@ -179,7 +183,7 @@ def _only_stack(stacks: Collection[str], named: str) -> str:
 def _by_resource(
     found: ComputeNodes, origins: Mapping[str, Origin]
 ) -> dict[Origin, list[lookup.Node]]:
-    """The nodes of each uid, whatever their tags name (a rename may have been interrupted); else of each name."""
+    """The nodes of each uid, with any name (a rename may have been interrupted); without a uid, of each name."""
     first: dict[Origin | str, Origin] = {}
     nodes: dict[Origin, list[lookup.Node]] = {}
     for node in found.nodes:
@@ -190,7 +194,7 @@ def _by_resource(
 
 
 def _arguments(nodes: Collection[lookup.Node], found: ComputeNodes) -> dict[str, str]:
-    """What the program names, if all nodes have the same, and it can be declared."""
+    """Queue and image, if all nodes have the same, and the program can declare it."""
     groups = [group_of(node, found.cluster) for node in nodes]
     queue = groups[0][0] if len({g[0] for g in groups}) == 1 else ""
     image = groups[0][1:] if len({g[1:] for g in groups}) == 1 else ("", "")
@@ -200,11 +204,15 @@ def _arguments(nodes: Collection[lookup.Node], found: ComputeNodes) -> dict[str,
 
 
 def _why_not(owner: str) -> str:
-    return f"is managed by {plain(owner)}" if owner else "has no owner tags: list it to adopt it"
+    return (
+        f"is managed by {plain(owner)}"
+        if owner
+        else "has no owner tags. To adopt it, add it to a list"
+    )
 
 
 class _Look:
-    """Reads each resource's state as a refresh does; what was read for one does for the next."""
+    """Reads each resource's state as a refresh does; reads are shared."""
 
     def __init__(self, found: ComputeNodes, client: Client, settings: Settings) -> None:
         self._found, self._client, self._settings = found, client, settings
@@ -212,7 +220,7 @@ class _Look:
         self._reads = ReadCache()
 
     def entry(self, resource: Resource, origin: Origin | None) -> Entry:
-        """The resource with its state, which also holds what an interrupted run has sent."""
+        """The resource with its state, which also has what an interrupted run sent."""
         known = origin is not None and bool(origin.uid)
         uid = origin.uid if origin and known else new_uid()
         owner = origin.owner if origin and known else ""
@@ -228,7 +236,7 @@ class _Look:
         state = operations.refresh(self._saved(resource, owner))
         if state is None:
             ids = listed(sorted(resource.hosts))
-            raise ConfigError(f"{ids} left {self._found.cluster.id} during the look. Try again.")
+            raise ConfigError(f"{ids} left {self._found.cluster.id} during this read. Try again.")
         return Entry(resource.name, origin, uid, state)
 
     def _saved(self, resource: Resource, owner: str) -> State:
@@ -250,10 +258,10 @@ class _Look:
 
 
 def write_import_file(file: Path, restored: Restored) -> None:
-    """Write what ``pulumi import --file`` takes.
+    """Write the file for ``pulumi import --file``.
 
     Raises:
-        ConfigError: there is such a file already, or it can't be written.
+        ConfigError: the file already exists, or cannot be written.
     """
     # late: it loads Pulumi
     from ehpc_nodes.resource import import_entry
@@ -264,6 +272,6 @@ def write_import_file(file: Path, restored: Restored) -> None:
             json.dump({"resources": resources}, stream, indent=2)
             stream.write("\n")
     except FileExistsError as error:
-        raise ConfigError(f"{file} is there already: name another file, or remove it.") from error
+        raise ConfigError(f"{file} already exists. Use another file name, or remove it.") from error
     except OSError as error:
-        raise ConfigError(f"{file} can't be written to: {error.strerror}.") from error
+        raise ConfigError(f"{file} cannot be written to: {error.strerror}.") from error

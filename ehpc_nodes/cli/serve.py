@@ -1,4 +1,4 @@
-"""``ehpc-nodes emulator``: serve until Ctrl-C, and say how to reach it."""
+"""``ehpc-nodes emulator``: serve until Ctrl-C, and print how to use it."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 
 def serve(*, port: int, world: str, as_json: bool) -> None:
-    """Start the emulator, say where it is on stdout, and end it at SIGINT or SIGTERM.
+    """Start the emulator, print its address on stdout, and end it at SIGINT or SIGTERM.
 
     Raises:
-        ConfigError: it can't start.
+        ConfigError: it cannot start.
     """
     server = _server(port, world)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     with server:
-        sys.stdout.write(f"{json.dumps(_told(server)) if as_json else _for_people(server)}\n")
+        sys.stdout.write(f"{json.dumps(_as_json(server)) if as_json else _for_people(server)}\n")
         sys.stdout.flush()
         ended.wait()
 
 
 def _server(port: int, world: str) -> EmulatorServer:
-    """Listening already."""
+    """A server that already listens."""
     try:
-        import jinja2  # noqa: F401  # its page needs it, and would tell it only to who looks
+        import jinja2  # noqa: F401  # its page needs it, and would fail later
 
         from ehpc_nodes.emulator import Emulator, EmulatorServer, World
 
@@ -46,11 +46,11 @@ def _server(port: int, world: str) -> EmulatorServer:
         ) from error
     except (OSError, ValueError) as error:
         why = str(error).removeprefix(f"[Errno {getattr(error, 'errno', '')}] ").rstrip(".")
-        raise ConfigError(f"The emulator can't start: {why}.") from error
+        raise ConfigError(f"The emulator cannot start: {why}.") from error
 
 
 def _environment(server: EmulatorServer) -> dict[str, str]:
-    """What makes programs, scripts and this command talk to it."""
+    """The variables that make programs, scripts and this command use it."""
     return {
         "ALIBABA_CLOUD_REGION_ID": server.emulator.world.region,
         "ALIBABA_CLOUD_EHPC_ENDPOINT": server.url,
@@ -60,7 +60,7 @@ def _environment(server: EmulatorServer) -> dict[str, str]:
     }
 
 
-def _told(server: EmulatorServer) -> dict[str, object]:
+def _as_json(server: EmulatorServer) -> dict[str, object]:
     return {"url": server.url, "page": server.page, "environment": _environment(server)}
 
 

@@ -1,4 +1,4 @@
-"""What the command shows: tables for people, JSON for machines.
+"""The command's output: tables for people, JSON for scripts.
 
 On a terminal with colours and bars; in a pipe as plain text, aligned and never shortened.
 """
@@ -30,7 +30,7 @@ from ehpc_nodes.api.responses import (
 Row = Any
 Cell = Callable[[Any], object]
 
-#: Wider than any table: what goes into a pipe isn't wrapped.
+#: Wider than any table: in a pipe nothing is wrapped.
 NO_LIMIT = 100_000
 BAR_WIDTH = 20
 #: Blanks between two columns, and the least that a column of sentences is wrapped to.
@@ -83,13 +83,13 @@ SHEETS: dict[type, dict[str, str | Cell]] = {
         "WHY NOT": lambda c: "; ".join(c.reasons),
     },
 }
-#: Of rows that move: how much is done, and how much there is.
+#: For rows with a bar: how much is done, and how much there is.
 MOVING: dict[type, Callable[[Any], tuple[int, int]]] = {
     lookup.Cluster: lambda c: (c.running, c.computes),
     lookup.Task: lambda t: (t.step, t.steps),
 }
 NONE: dict[type, str] = {
-    lookup.Candidate: "There are none; --all says of each instance in the cluster's network why not."
+    lookup.Candidate: "No candidates. Use --all to list every instance in the VPC with the reason."
 }
 COLOURS = {
     **dict.fromkeys(NODE_READY | TASK_SUCCESS | {"available", "ok"}, "green"),
@@ -99,22 +99,22 @@ COLOURS = {
 
 
 def console() -> Console:
-    """Stdout. Without a terminal nothing is wrapped; NO_COLOR is honoured."""
+    """Stdout. Without a terminal nothing is wrapped; NO_COLOR is respected."""
     return Console(width=None if sys.stdout.isatty() else NO_LIMIT, highlight=False)
 
 
 def show(rows: Sequence[Row], kind: type, *, as_json: bool) -> None:
-    """Print the rows; where there are none, a table says so on stderr."""
+    """Print the rows; without rows, a line on stderr instead of a table."""
     if as_json:
         sys.stdout.write(f"{json.dumps([dataclasses.asdict(row) for row in rows], indent=2)}\n")
     elif rows:
         show_plain(console(), table(rows, kind))
     else:
-        sys.stderr.write(f"{NONE.get(kind, 'There are none.')}\n")
+        sys.stderr.write(f"{NONE.get(kind, 'Nothing found.')}\n")
 
 
 def show_plain(out: Console, what: RenderableType) -> None:
-    """Print; without the blanks that fill up a table's lines where it isn't a terminal."""
+    """Print; in a pipe without blanks at the ends of lines."""
     if out.is_terminal:
         out.print(what)
         return
@@ -125,14 +125,14 @@ def show_plain(out: Console, what: RenderableType) -> None:
 
 
 def printable(text: str) -> str:
-    """One line without control characters: what the service sends can't steer a terminal."""
+    """One line without control characters: an answer of the service must not control the terminal."""
     return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def table(rows: Iterable[Row], kind: type, *, bars: bool = False) -> RenderableType:
-    """The rows as a table, columns that are empty throughout left out; a block a row where it is too wide.
+    """The rows as a table without empty columns; if it is too wide, one block for each row.
 
-    Words stay whole either way: only the column with the longest sentences wraps, at blanks.
+    Words are never broken: only the column with the longest sentences wraps, at blanks.
     """
     rows = list(rows)
     columns = {
@@ -159,7 +159,7 @@ def table(rows: Iterable[Row], kind: type, *, bars: bool = False) -> RenderableT
 
 
 def _blocks(filled: Mapping[str, Sequence[str]], drawn: Sequence[ProgressBar]) -> RenderableType:
-    """A block a row, a line a column; what is empty is left out."""
+    """One block for each row, one line for each column that is not empty."""
     blocks: list[RenderableType] = []
     width = max(map(len, filled))
     for number in range(len(next(iter(filled.values())))):
@@ -188,9 +188,9 @@ def _longest_word(title: str, columns: Mapping[str, Sequence[str]]) -> int:
 
 
 def picture(rows: Sequence[Row], kind: type) -> RenderableType:
-    """The rows with bars that tell how far they are."""
+    """The rows with progress bars."""
     if not rows:
-        return Text("There are none.")
+        return Text("Nothing found.")
     sheet = table(rows, kind, bars=True)
     if kind is not lookup.Node:
         return sheet

@@ -1,8 +1,8 @@
-"""``python -m ehpc_nodes.emulator``: serve until told to stop.
+"""``python -m ehpc_nodes.emulator``: serve until SIGINT or SIGTERM.
 
-On stdout stands one line, once calls are answered: JSON with url, access_key_id, access_key_secret,
-region and page (the address to watch it at; empty where it can't be shown, and stderr says why). SIGINT
-and SIGTERM end it with exit code 0; 1 means that it could not start, 2 that it was called in a wrong way.
+When it is ready, it writes one line on stdout: JSON with url, access_key_id, access_key_secret, region and page (the
+address of the page to watch; empty if there is none, with the reason on stderr). Exit code 0 after SIGINT or SIGTERM,
+1 if it could not start, 2 for wrong usage.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve; the exit code."""
+    """Serve; returns the exit code."""
     options = _parser().parse_args(arguments)
     ended = threading.Event()
     for number in _SIGNALS:

@@ -1,4 +1,4 @@
-"""What a call can end in: an answer, a refusal, or a connection that breaks."""
+"""How a call ends: an answer, an error, or a broken connection."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Body = dict[str, Any]
 
 @dataclass
 class Answer:
-    """One answer of the API, success or refusal.
+    """One answer of the API, success or error.
 
-    `raw` is set where the bytes on the wire aren't the `body` (garbage, or one cut in half; then
-    `truncated` says that the announced length is longer). `delay` is how late it comes.
+    `raw` is set if the bytes that are sent are not the `body` (garbage, or half of it; `truncated`: the length in
+    the header is that of the whole). `delay` is how late it comes.
     """
 
     status: int
@@ -26,13 +26,13 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether the API said yes, in words that can be read."""
+        """Whether it is a readable success."""
         return self.status == 200 and self.raw is None and not self.truncated
 
 
-class Dropped(Exception):  # noqa: N818  # what was asked for isn't an error
-    """The caller gets no answer: `reset` breaks the connection at once, `lost` holds it open
-    for `seconds` and closes it in silence. `after_effect` says whether the call took effect.
+class Dropped(Exception):  # noqa: N818  # wanted by a rule, not an error
+    """The caller gets no answer: `reset` breaks the connection at once, `lost` keeps it open
+    for `seconds`, then closes it. `after_effect`: whether the call took effect.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Dropped(Exception):  # noqa: N818  # what was asked for isn't an error
 
 
 class ApiError(Exception):
-    """A refusal in Alibaba Cloud's words: HTTP status, code, message."""
+    """An error in Alibaba Cloud's form: HTTP status, code, message."""
 
     def __init__(
         self, status: int, code: str, message: str, headers: dict[str, str] | None = None
@@ -68,7 +68,7 @@ class ApiError(Exception):
 
 
 def missing(name: str) -> ApiError:
-    """A mandatory parameter isn't there."""
+    """A mandatory parameter is missing."""
     text = (
         f"The input parameter {name} that is mandatory for processing this request is not supplied."
     )
@@ -76,13 +76,13 @@ def missing(name: str) -> ApiError:
 
 
 def invalid(name: str, why: str = "") -> ApiError:
-    """E-HPC's word for a parameter that it can't accept."""
+    """E-HPC's error about a parameter that is not valid."""
     text = f"The specified parameter {name} is invalid."
     return ApiError(400, "InvalidParams", f"{text} {why}".strip())
 
 
 def cluster_not_found() -> ApiError:
-    """E-HPC's answer about a cluster that isn't there."""
+    """E-HPC's error about a cluster that does not exist."""
     return ApiError(404, "ClusterNotFound", "The specified cluster does not exist.")
 
 

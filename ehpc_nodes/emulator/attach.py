@@ -1,11 +1,10 @@
 """AddExistedNodes: every rule of its page, then the effect.
 
-Which code the real service uses for each refusal is documented only in part. Documented:
-InvalidClusterStatus, ImageNotFound, InvalidStatus and TooManyNodes (by name, not which rule they
-stand for), InvalidParams. Guessed: InvalidStatus for an instance that isn't Stopped; InvalidParams
+The codes of the real service for each error are documented only in part. Documented:
+InvalidClusterStatus, ImageNotFound, InvalidStatus and TooManyNodes (by name, not for which rule), InvalidParams. Guessed: InvalidStatus for an instance that is not Stopped; InvalidParams
 for an unknown instance, another VPC, a classic network, a host name in use, another operating
 system and an unknown queue; EcsError for a locked instance. `Emulator.DoubleAttach` is the
-emulator's own word: the real one is unknown, and no caller should ever see either.
+emulator's own code: the real one is unknown, and no caller should ever get it.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def add_existed_nodes(state: State, args: Args) -> Body:
 
 
 def check_writable(state: State, cluster: Cluster) -> None:
-    """The cluster must be running, and idle where the world wants that."""
+    """The cluster must be running, and idle if the world requires it."""
     if cluster.status != "running":
         text = f"The current status of the cluster ({cluster.status}) does not support this."
         raise ApiError(403, "InvalidClusterStatus", text)
@@ -49,12 +48,12 @@ def check_writable(state: State, cluster: Cluster) -> None:
 
 
 def conflict() -> ApiError:
-    """Something else is going on with the same cluster or node."""
+    """Another operation runs on the same cluster or node."""
     return ApiError(403, "ConflictOpt", "A conflicting operation is running.")
 
 
 def _check_memberships(state: State, cluster: Cluster, ids: list[str]) -> None:
-    """Before anything else, so that the account of harm misses no attempt."""
+    """Checked first, so that `Harm` counts every attempt."""
     members = [item for item in ids if item in state.world.member_of]
     if not members:
         return
@@ -67,7 +66,7 @@ def _check_memberships(state: State, cluster: Cluster, ids: list[str]) -> None:
             "time": state.now,
         }
     )
-    text = f"Already attached or attaching: {', '.join(members)}. Their disks were at stake."
+    text = f"Already attached or attaching: {', '.join(members)}. Attaching them again would replace their disks."
     raise ApiError(403, DOUBLE_ATTACH, text)
 
 
@@ -116,7 +115,7 @@ def _check_image(state: State, cluster: Cluster, args: Args) -> Image:
 
 
 def _take(state: State, cluster: Cluster, instance: Instance, image: Image, queue: str) -> None:
-    """The effect on one instance: from here on its disk is gone."""
+    """The effect on one instance: its disk is replaced."""
     state.harm.disk_replaced(instance.id)
     set_image(instance, image)
     node = member(state, instance, image.owner_alias, queue)
@@ -134,7 +133,7 @@ def set_image(instance: Instance, image: Image) -> None:
 
 
 def member(state: State, instance: Instance, image_owner_alias: str, queue: str) -> Node:
-    """A compute node made of an instance."""
+    """The compute node of an instance."""
     return Node(
         id=instance.id,
         host_name=instance.host_name,

@@ -1,4 +1,4 @@
-"""Time as the emulator sees it: the real clock, possibly shifted, or one moved by hand."""
+"""The emulator's time: the real clock, possibly shifted, or one that tests move."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the emulator needs of a clock; `advance` is how steering makes tasks progress."""
+    """What the emulator needs of a clock; `advance` makes tasks progress."""
 
     def now(self) -> float:
         """Seconds since the epoch."""
         ...
 
     def advance(self, seconds: float) -> None:
-        """Jump ahead."""
+        """Move the clock forward."""
         ...
 
 
 class ManualClock:
-    """Stands still until advanced."""
+    """Stops until it is advanced."""
 
     def __init__(self, start: float = 1_750_000_000.0) -> None:
         self._now = start
@@ -33,7 +33,7 @@ class ManualClock:
 
 
 class SystemClock:
-    """The real clock plus what it was advanced by."""
+    """The real clock, plus all that it was advanced."""
 
     def __init__(self) -> None:
         self._offset = 0.0

@@ -1,5 +1,5 @@
-"""Dataclasses from and to plain data (JSON or YAML), strictly: a typing slip in a world file is
-an error that names its place, never a silently ignored key.
+"""Dataclasses from and to plain data (JSON or YAML), strictly: a wrong key in a world file is
+an error that names its place, and is never ignored.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class WorldError(ValueError):
-    """Data that can't be a world, a knob or a fault; the text says where and why, in one line."""
+    """Data that is not a valid world, knob or fault; the text names the place and the reason, in one line."""
 
     def __init__(self, text: str) -> None:
         super().__init__(" ".join(text.split()))
@@ -42,7 +42,7 @@ def load(cls: type[T], data: object, where: str = "") -> T:
 
 
 def dump(value: Any) -> Any:
-    """The plain data that `load` would read again."""
+    """The plain data, as `load` reads it."""
     if hasattr(value, "dump"):
         return value.dump()
     if is_dataclass(value) and not isinstance(value, type):
@@ -55,7 +55,7 @@ def dump(value: Any) -> Any:
 
 
 def keyed(key: str) -> dict[str, str]:
-    """The metadata of a dict field that is written as a list of its values, each of which knows its key."""
+    """The metadata of a dict field that is written as a list of its values; each value has its key."""
     return {"key": key}
 
 

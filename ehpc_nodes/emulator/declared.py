@@ -146,7 +146,7 @@ def _by_name(table: dict[str, list[Param]]) -> dict[str, dict[str, Param]]:
 
 ACTIONS = {"ehpc": _by_name(_EHPC), "ecs": _by_name(_ECS)}
 
-# Where the items of each list answer stand, for faults that spoil lists.
+# The path of the items in each list answer, for faults that change lists.
 LISTS: dict[str, tuple[str, ...]] = {
     "ListNodes": ("Nodes", "NodeInfo"),
     "ListNodesByQueue": ("Nodes", "NodeInfo"),

@@ -1,4 +1,4 @@
-"""The part of ECS that goes with attaching: instances, stopping them, tags."""
+"""The part of ECS that attaching needs: instances, their stop, tags."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TAG_PAGE = 50
 
 
 def refuse(name: str) -> ApiError:
-    """ECS's word for a parameter that it can't accept."""
+    """ECS's error about a parameter that is not valid."""
     return ApiError(400, "InvalidParameter", f"The specified parameter {name} is not valid.")
 
 
@@ -25,7 +25,7 @@ def check_region(state: State, args: Args) -> None:
 
 
 def describe_instances(state: State, args: Args) -> Body:
-    """A tag filter finds so many instances and no more (documented); guessed: without a word about it."""
+    """A tag filter finds at most so many instances (documented); guessed: the answer does not show it."""
     check_region(state, args)
     state.look_at_instances()
     found = [item for item in _candidates(state, args) if _matches(item, args)]
@@ -89,7 +89,7 @@ def untag_resources(state: State, args: Args) -> Body:
 
 
 def list_tag_resources(state: State, args: Args) -> Body:
-    """Guessed: pages of 50 tags, and of an instance that has the wanted ones, all."""
+    """Guessed: pages of 50 tags; for an instance with the wanted tags, all its tags."""
     check_region(state, args)
     ids, wanted = args.items("ResourceId.N"), args.pairs("Tag")
     if not ids and not wanted:
@@ -110,7 +110,7 @@ def list_tag_resources(state: State, args: Args) -> Body:
 
 
 def _candidates(state: State, args: Args) -> list[Instance]:
-    """An unknown id is simply absent from the answer."""
+    """An unknown id is absent from the answer."""
     ids = args.ids("InstanceIds")
     if ids is None:
         return list(state.world.instances.values())

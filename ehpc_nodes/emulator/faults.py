@@ -1,8 +1,8 @@
 """Faults: rules that decide which call fails, and how.
 
 A rule is a mapping: `kind`, `action` (a name or `*`), `after` (so many matching calls pass first), `times` (how often it
-strikes; default 1, null for always), `instance` (only calls that name this instance id or host name), `off` (it waits to
-be switched on), and the options of its kind:
+fires; default 1, null for always), `instance` (only calls that name this instance id or host name), `off` (it is
+switched off), and the options of its kind:
 
 - `throttle`: Throttling.User; nothing is done. Options: `retry_after` (ms).
 - `error`: an error; nothing is done. Options: `status`, `code`, `message`.
@@ -20,7 +20,7 @@ be switched on), and the options of its kind:
   absent), `task_status`, `errors`.
 - `task_never_ends`: the call's task stays open.
 
-The first rule that ends a call hides it from the ending rules after it, so that rules in a row act one after the other;
+The first rule that ends a call hides it from later rules that end calls, so that several rules act one after the other;
 slow, fail_nodes and task_never_ends combine with any other.
 """
 
@@ -97,11 +97,11 @@ _COMMON: dict[str, Check] = {
     "instance": lambda value: value is None or isinstance(value, str),
     "off": _FLAG,
 }
-_COUNTED = ("seen", "fired", "number")  # the emulator's own: in a rule that is given, ignored
+_COUNTED = ("matched", "fired", "number")  # written by the emulator: ignored in a given rule
 _COMPANIONS = frozenset({"slow", "fail_nodes", "task_never_ends"})
 _TASK_ACTIONS = frozenset({"AddExistedNodes", "DeleteNodes", "StopNodes", "StartNodes"})
 _TASK_KINDS = frozenset({"fail_nodes", "task_never_ends"})
-#: Kinds that can strike some actions only.
+#: Kinds that are possible for some actions only.
 _STRIKES: dict[str, frozenset[str]] = {
     **dict.fromkeys(_TASK_KINDS, _TASK_ACTIONS),
     "half_page": frozenset(LISTS),
@@ -111,7 +111,7 @@ _STRIKES: dict[str, frozenset[str]] = {
 
 @dataclass
 class Fault:
-    """One rule, how often it matched (`seen`) and fired, and the number that it is removed by."""
+    """One rule, how often it matched and fired, and its number."""
 
     kind: str
     action: str = "*"
@@ -120,13 +120,13 @@ class Fault:
     instance: str | None = None
     off: bool = False
     options: dict[str, Any] = field(default_factory=dict)
-    seen: int = 0
+    matched: int = 0
     fired: int = 0
     number: int = 0
 
     @classmethod
     def parse(cls, data: object) -> Fault:
-        """Read a rule; slips are errors."""
+        """Read a rule; what is not valid is an error."""
         kind = data.get("kind") if isinstance(data, dict) else None
         if not isinstance(data, dict) or not isinstance(kind, str) or kind not in KINDS:
             raise WorldError(f"a fault needs a kind of {', '.join(KINDS)}; got {data!r}")
@@ -138,7 +138,7 @@ class Fault:
             if name not in checks:
                 raise WorldError(f"fault {kind}: unknown option {name}; known: {', '.join(checks)}")
             if not checks[name](value):
-                raise WorldError(f"fault {kind}: {name} can't be {value!r}")
+                raise WorldError(f"fault {kind}: {name} cannot be {value!r}")
             if name in _COMMON:
                 setattr(fault, name, value)
             else:
@@ -146,14 +146,16 @@ class Fault:
         return fault
 
     def check_strikes(self) -> None:
-        """WorldError where the kind can't strike the action; random histories don't ask."""
+        """WorldError if the kind is not possible for the action; random histories do not check."""
         able = _STRIKES.get(self.kind)
         if able is not None and self.action not in ("*", *able):
             names = ", ".join(sorted(able))
-            raise WorldError(f"fault {self.kind}: can't strike {self.action}, only {names}")
+            raise WorldError(
+                f"fault {self.kind} is not possible for {self.action}, only for {names}"
+            )
 
     def dump(self) -> dict[str, Any]:
-        """The rule as it was given, with its counts."""
+        """The rule as given, with its counts."""
         return {
             "kind": self.kind,
             "action": self.action,
@@ -162,7 +164,7 @@ class Fault:
             "instance": self.instance,
             "off": self.off,
             **self.options,
-            "seen": self.seen,
+            "matched": self.matched,
             "fired": self.fired,
             "number": self.number,
         }
@@ -186,8 +188,8 @@ class Fault:
             return False
         if self.spent or self.off:
             return False
-        self.seen += 1
-        if self.seen <= self.after:
+        self.matched += 1
+        if self.matched <= self.after:
             return False
         self.fired += 1
         return True
@@ -209,11 +211,11 @@ class Faults:
         return fault
 
     def remove(self, number: int) -> None:
-        """Take away one rule; WorldError where there is none of this number."""
+        """Remove one rule; WorldError if there is none with this number."""
         self.rules.remove(self._find(number))
 
     def switch(self, number: int, *, off: bool) -> None:
-        """Switch one rule off, or on again: it keeps its counts, and what it doesn't meet isn't counted."""
+        """Switch one rule off, or on again: it keeps its counts, and counts no calls while it is off."""
         self._find(number).off = off
 
     def _find(self, number: int) -> Fault:
@@ -229,7 +231,7 @@ class Faults:
         return [rule.dump() for rule in self.rules]
 
     def of_call(self, action: str, names: set[str]) -> CallFaults:
-        """What befalls this call."""
+        """The faults of this call."""
         ending: Fault | None = None
         companions = []
         for rule in self.rules:
@@ -253,7 +255,7 @@ class CallFaults:
 
     @property
     def names(self) -> str | None:
-        """What the journal says of it."""
+        """Its names in the journal."""
         fired = [rule.kind for rule in self.companions]
         if self.ending is not None:
             fired.append(self.ending.kind)

@@ -26,7 +26,7 @@ def encode(answer: Answer, action: str, *, as_xml: bool) -> tuple[str, bytes]:
 
 
 def _xml(name: str, value: Any) -> str:
-    """An element; a list repeats it, so an empty list is nothing."""
+    """An element; a list repeats it, so an empty list has no element."""
     if isinstance(value, list):
         return "".join(_xml(name, item) for item in value)
     return f"<{name}>{_content(value)}</{name}>"

@@ -16,7 +16,7 @@ from .steering import PREFIX, Steering
 
 @dataclass
 class Reply:
-    """What goes over the wire: after `delay` seconds; `truncated` announces more than it sends."""
+    """The bytes of a reply, sent after `delay` seconds; `truncated`: the length in the header is longer."""
 
     status: int
     content_type: str
@@ -27,7 +27,7 @@ class Reply:
 
 
 class Gateway:
-    """The front of an emulator: reads requests, checks signatures, writes answers; or is steered and watched."""
+    """The front of an emulator: reads requests, checks signatures, writes answers; also serves the control and the page."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator

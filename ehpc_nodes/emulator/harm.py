@@ -1,4 +1,4 @@
-"""The account of what calls of the API did that can't be undone."""
+"""Counts what calls of the API did and cannot be undone."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ class Harm:
         self.disk_replacements[instance_id] = self.disk_replacements.get(instance_id, 0) + 1
 
     def to_dict(self) -> dict[str, Any]:
-        """The account as plain data."""
+        """The counts as plain data."""
         data: dict[str, Any] = dump(self)
         return data

@@ -1,6 +1,6 @@
-"""Jobs of a cluster's scheduler: which there are, and when they end.
+"""The jobs of a cluster's scheduler, and when they end.
 
-Guessed: a job ends with the membership of one of its nodes, and when one of their instances stops; Users names an
+Guessed: a job ends when one of its nodes leaves the cluster, or when one of their instances stops; Users names an
 owner with or without the host (`test2@scheduler`, `test2`).
 """
 
@@ -18,7 +18,7 @@ _FINISHED = {"finished": {True}, "notfinish": {False}}
 
 
 def tick(state: State) -> None:
-    """Time went by: jobs that take seconds may have ended; those that the world declares begin."""
+    """After time passed: jobs with seconds may end; those that the world declares begin."""
     now = state.clock.now()
     for cluster in state.world.clusters.values():
         for job in cluster.jobs.values():
@@ -50,7 +50,7 @@ def _any(wanted: list[str], known: list[str]) -> bool:
 
 
 def _queue(cluster: Cluster, job: Job) -> str:
-    """Its own, else that of its first node."""
+    """Its own queue, else that of its first node."""
     names = {node.host_name: node.queue for node in cluster.nodes.values()}
     return job.queue or next((names[name] for name in job.host_names if name in names), "")
 

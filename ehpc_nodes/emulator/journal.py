@@ -1,4 +1,4 @@
-"""What was asked and what was answered, one entry a request; never a secret or a signature."""
+"""Requests and answers, one entry for each request; never a secret or a signature."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from .codec import dump
 
-# Names that only signing and the envelope use: they never reach an action or the journal.
+# Parameters of the signature and the envelope only: not passed to an action or the journal.
 COMMON_PARAMETERS = frozenset(
     {
         "AccessKeyId",
@@ -27,7 +27,7 @@ COMMON_PARAMETERS = frozenset(
 
 @dataclass(frozen=True)
 class Entry:
-    """One request. `status` and `code` are None where no answer was given."""
+    """One request. `status` and `code` are None without an answer."""
 
     number: int
     time: float

@@ -1,4 +1,4 @@
-"""How the emulated cloud behaves where the real one isn't documented, and how fast it works."""
+"""How the emulated cloud behaves if the real one is not documented, and how fast it works."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 from .codec import dump, load
 
-PaceKind = Literal["instant", "looks", "seconds", "held", "never"]
+PaceKind = Literal["instant", "reads", "seconds", "held", "never"]
 
 
 @dataclass(frozen=True)
 class Pace:
-    """When work ends: at once, at the n-th look at it, after seconds, when told, or never.
+    """When a task or a change ends: at once, at the n-th read, after seconds, when released, or never.
 
-    Written as `instant`, `held`, `never`, `{looks: 3}` or `{seconds: 2}`.
+    Written as `instant`, `held`, `never`, `{reads: 3}` or `{seconds: 2}`.
     """
 
     kind: PaceKind = "instant"
@@ -27,22 +27,22 @@ class Pace:
         if isinstance(data, dict) and len(data) == 1:
             ((kind, amount),) = data.items()
             number = isinstance(amount, (int, float)) and not isinstance(amount, bool)
-            if kind in ("looks", "seconds") and number and amount >= 0:
+            if kind in ("reads", "seconds") and number and amount >= 0:
                 return cls(kind, float(amount))
         raise ValueError(
-            f"expected instant, held, never, {{looks: n}} or {{seconds: s}}, got {data!r}"
+            f"expected instant, held, never, {{reads: n}} or {{seconds: s}}, got {data!r}"
         )
 
     def dump(self) -> object:
-        if self.kind in ("looks", "seconds"):
+        if self.kind in ("reads", "seconds"):
             return {self.kind: self.amount}
         return self.kind
 
-    def progress(self, looks: int, elapsed: float) -> float:
+    def progress(self, reads: int, elapsed: float) -> float:
         """The part of the work that is done, 0 to 1."""
         if self.kind == "instant":
             return 1.0
-        done = {"looks": float(looks), "seconds": elapsed}.get(self.kind)
+        done = {"reads": float(reads), "seconds": elapsed}.get(self.kind)
         if done is None:
             return 0.0
         return 1.0 if done >= self.amount else done / self.amount
@@ -53,12 +53,12 @@ INSTANT = Pace()
 
 @dataclass
 class Knobs:
-    """Each default is the most plausible reading of the public pages.
+    """The behaviour; each default is the most probable one after the public pages.
 
     Attributes:
-        task_pace: when an E-HPC task ends; looks are ListTasks and ListNodes* calls.
-        instance_pace: when an instance is stopped or started; looks are DescribeInstances calls.
-        scheduler_pace: when a node is active in the scheduler, after its attach; looks are ListNodes* calls.
+        task_pace: when an E-HPC task ends; reads are ListTasks and ListNodes* calls.
+        instance_pace: when an instance is stopped or started; reads are DescribeInstances calls.
+        scheduler_pace: when a node is active in the scheduler, after its attach; reads are ListNodes* calls.
         scale_in_releases: whether scale-in also releases instances that E-HPC did not create.
         nodes_listed: whether nodes appear when AddExistedNodes is accepted or when its task ends.
         instances_start: whether ECS starts an instance when AddExistedNodes is accepted or when its task ends (until
@@ -67,9 +67,9 @@ class Knobs:
         task_type: the TaskType of AddExistedNodes.
         task_result_names_instances: whether such a task's Result names its instances from the start.
         task_texts_escaped_twice: whether Request and Result are escaped twice, as in the published sample.
-        failed_word: the status of a task of which nothing succeeded.
+        failed_word: the status of a task without any success.
         task_id_is_request_id: as in the published sample.
-        list_lag: for how long node and task lists are out of date; `{looks: n}` or `{seconds: s}`.
+        list_lag: for how long node and task lists are out of date; `{reads: n}` or `{seconds: s}`.
         tasks_lag: whether task lists are out of date, too: each list may come from another replica.
         detached_instance_status: Running leaves the instance as it is, Stopped stops it.
         throttle_per_second: more calls of one key in a second get Throttling.User.
@@ -99,5 +99,5 @@ class Knobs:
     signature_clock_skew: float = 0.0
 
     def changed(self, changes: dict[str, Any]) -> Knobs:
-        """A copy with some knobs turned."""
+        """A copy with some knobs changed."""
         return load(Knobs, {**dump(replace(self)), **changes}, "knobs")

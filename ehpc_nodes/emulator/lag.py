@@ -1,4 +1,4 @@
-"""Lists that lag: node and task lists as they were some looks or some seconds ago."""
+"""Lists that are out of date: node and task lists of some reads or some seconds ago."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ class View:
 class Lag:
     """Remembers earlier views of each cluster, as long as the knob `list_lag` is set.
 
-    With `{looks: n}`, a change is first seen by the n-th look after it; with `{seconds: s}`,
-    s seconds after it. A look is one page of a list.
+    With `{reads: n}`, the n-th read after a change is the first to show it; with `{seconds: s}`,
+    a read s seconds after it. A read is one page of a list.
     """
 
     history: dict[str, list[View]] = field(default_factory=dict)
-    looks: dict[str, int] = field(default_factory=dict)
+    reads: dict[str, int] = field(default_factory=dict)
 
     def observe(self, world: World, now: float) -> None:
-        """Note every cluster whose lists changed since the last time."""
+        """Store the view of every cluster whose lists changed."""
         for cluster in world.clusters.values():
             tasks = [task for task in world.tasks.values() if task.cluster_id == cluster.id]
             views = self.history.setdefault(cluster.id, [])
             if views and views[-1].nodes == cluster.nodes and views[-1].tasks == tasks:
                 continue
-            look = self.looks.get(cluster.id, 0)
+            look = self.reads.get(cluster.id, 0)
             views.append(View(deepcopy(cluster.nodes), deepcopy(tasks), now, look))
 
     def view(self, cluster_id: str, lag: Pace, now: float) -> View | None:
-        """What a list call sees; None where nothing was noted."""
-        look = self.looks[cluster_id] = self.looks.get(cluster_id, 0) + 1
+        """The view for a list call; None without a stored one."""
+        look = self.reads[cluster_id] = self.reads.get(cluster_id, 0) + 1
         views = self.history.get(cluster_id, [])
         while len(views) > 1 and self._visible(views[1], lag, look, now):
             views.pop(0)

@@ -13,7 +13,7 @@ _UNAVAILABLE = "The request has failed due to a temporary failure of the server"
 
 
 def before_effect(fault: Fault | None) -> Answer | None:
-    """Raise or answer instead of acting; None lets the call go on."""
+    """Raise or answer instead of acting; None: the call continues."""
     if fault is None:
         return None
     options = fault.options
@@ -32,7 +32,7 @@ def before_effect(fault: Fault | None) -> Answer | None:
 
 
 def after_effect(fault: Fault | None, action: str, answer: Answer) -> Answer:
-    """Spoil the answer, or raise instead of giving it."""
+    """Change the answer, or raise instead."""
     options = fault.options if fault else {}
     match fault.kind if fault else "":
         case "error_after":

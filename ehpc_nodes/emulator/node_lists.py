@@ -1,7 +1,7 @@
 """ListNodes, ListNodesByQueue and ListNodesNoPaging: three views of a cluster's nodes.
 
-Guessed: without Role, ListNodes names the nodes of every role; ListNodesByQueue says `init` for
-what ListNodes calls `initing`, as its own list of words has it.
+Guessed: without Role, ListNodes names the nodes of every role; ListNodesByQueue has the status
+`init` if ListNodes has `initing`, as its own list of values shows.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _by_host_name(found: list[Node], args: Args) -> list[Node]:
         return found
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what a later Python may read otherwise
+            warnings.simplefilter("ignore")  # for what a later Python may read differently
             pattern = re.compile(args.text("HostName"))
     except (re.error, OverflowError, RecursionError) as error:
         raise invalid("HostName") from error
@@ -135,5 +135,5 @@ def _zone(state: State, cluster: Cluster, instance: Instance | None) -> str:
 
 
 def _extra(node: Node) -> Body:
-    """What ListNodesByQueue doesn't tell."""
+    """The fields that ListNodesByQueue does not have."""
     return {"InstanceType": node.instance_type, "Roles": {"Role": list(node.roles)}}

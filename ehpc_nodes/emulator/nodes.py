@@ -1,9 +1,9 @@
 """The other writing actions of E-HPC: DeleteNodes, SetQueue, StopNodes, StartNodes.
 
-Guessed: ComputeNotFound for an id or host name that is no node of the cluster (or, by the knob
+Guessed: ComputeNotFound for an id or host name that is not a node of the cluster (or, by the knob
 `absent_nodes_refused`, DeleteNodes ignores it); ConflictOpt for a node that is being attached or
-deleted; InvalidNodeStatus where a node's status forbids the action; InvalidParams for deleting a
-node that isn't a compute node.
+deleted; InvalidNodeStatus if a node's status forbids the action; InvalidParams for deleting a
+node that is not a compute node.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _switch(state: State, args: Args, action: str, wanted: str) -> Body:
 
 
 def _members(state: State, cluster: Cluster, args: Args, action: str) -> list[Node]:
-    """The nodes that the call names, after the account of harm has seen them."""
+    """The nodes that the call names; `Harm` counts them first."""
     ids = args.items("Instance.N.Id")
     found = [cluster.nodes[item] for item in ids if item in cluster.nodes]
     if action != "StartNodes":

@@ -1,4 +1,4 @@
-"""What people do in a console, past the program that manages the nodes. Takes effect at once, harms nothing."""
+"""Changes that people make in the console, without the program. They take effect at once, and count as no harm."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _P = ParamSpec("_P")
 def _alone(
     deed: Callable[Concatenate[Outside, _P], None],
 ) -> Callable[Concatenate[Outside, _P], None]:
-    """Never in the middle of a call."""
+    """Not during a call."""
 
     @functools.wraps(deed)
     def locked(self: Outside, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
@@ -29,7 +29,7 @@ def _alone(
 
 
 class Outside:
-    """Changes of the world that no call made. Unknown ids raise `WorldError`."""
+    """Changes of the world without an API call. Unknown ids raise `WorldError`."""
 
     def __init__(self, state: State, turn: Callable[[], AbstractContextManager[None]]) -> None:
         self._state = state
@@ -37,12 +37,12 @@ class Outside:
 
     @_alone
     def stop(self, instance_id: str) -> None:
-        """Stop an instance; a member's node shows it."""
+        """Stop an instance; its node shows it."""
         self._state.arrive(self._instance(instance_id), "Stopped")
 
     @_alone
     def start(self, instance_id: str) -> None:
-        """Start an instance; a member's node runs again."""
+        """Start an instance; its node runs again."""
         self._state.arrive(self._instance(instance_id), "Running")
         node = self._state.world.node(instance_id)
         if node is not None and node.status == "stopped":
@@ -50,7 +50,7 @@ class Outside:
 
     @_alone
     def attach(self, instance_id: str, cluster_id: str, queue: str = "") -> None:
-        """Make an instance a running node of a cluster, of the cluster's image as the console does."""
+        """Make an instance a running node of a cluster, with the cluster's image, as the console does."""
         world, instance = self._state.world, self._instance(instance_id)
         cluster = self._cluster(cluster_id)
         if instance_id in world.member_of:
@@ -67,7 +67,7 @@ class Outside:
 
     @_alone
     def detach(self, instance_id: str) -> None:
-        """Take a node out of its cluster; the instance stays."""
+        """Remove a node from its cluster; the instance stays."""
         self._node(instance_id)
         self._state.world.remove_node(instance_id)
 
@@ -90,7 +90,7 @@ class Outside:
 
     @_alone
     def set_node_status(self, instance_id: str, status: str) -> None:
-        """Force the word that lists say of a node."""
+        """Force the status of a node in lists."""
         self._node(instance_id).status = status
 
     @_alone
@@ -100,14 +100,14 @@ class Outside:
 
     @_alone
     def use(self, instance_id: str, cpu: int) -> None:
-        """Let so many cores of a node be used by what no list of jobs tells; 0 ends that."""
+        """Use so many cores of a node without a job in a list; 0 ends that."""
         self._node(instance_id).used.cpu = cpu
 
     @_alone
     def set_scheduler_state(self, instance_id: str, state: str) -> None:
-        """Force the scheduler's word of a node, such as drain."""
+        """Force the scheduler's status of a node, such as drain."""
         node = self._node(instance_id)
-        node.joins, node.state_in_sched = None, state
+        node.active_pace, node.state_in_sched = None, state
         self._state.world.joining.pop(instance_id, None)
 
     @_alone
@@ -119,7 +119,7 @@ class Outside:
         cores: int = 1,
         seconds: float | None = None,
     ) -> None:
-        """Let a job run on a node, for so many seconds or until told: a new one, or one that is there."""
+        """Run a job on a node, for so many seconds or until it is ended: a new job, or an existing one."""
         node = self._node(instance_id)
         jobs = self._cluster(self._state.world.member_of[instance_id]).jobs
         job_id = job_id or f"{len(jobs) + 1}.scheduler"

@@ -1,7 +1,7 @@
 """The page to watch, at the root of the steering prefix: a GET shows it, a POST of one of its forms acts.
 
-It does nothing that steering can't: each form becomes a request to `Steering`, whose refusals it shows.
-Looking at it changes nothing, and stands in no journal.
+Each form becomes a request to `Steering`, whose errors the page shows. To view the page changes nothing, and the
+journal has no entry of it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ HTML_TYPE = "text/html; charset=utf-8"
 TEXT_TYPE = "text/plain; charset=utf-8"
 Form = Mapping[str, str]
 
-# What tasks can be told to wait for from here on; as steering has it, and in words.
+# The paces of new tasks: as `Steering` takes them, and in words.
 PACES: dict[str, tuple[Any, str]] = {
     "instant": ("instant", "at once"),
     "held": ("held", "when released"),
     "s2": ({"seconds": 2}, "after 2 s"),
     "s10": ({"seconds": 10}, "after 10 s"),
-    "looks5": ({"looks": 5}, "after 5 looks of a caller"),
+    "reads5": ({"reads": 5}, "after 5 reads"),
     "never": ("never", "never"),
 }
 
@@ -57,7 +57,7 @@ def _end_job(form: Form) -> tuple[str, str, Any]:
     return "POST", "outside", {"do": "end_job", **named}
 
 
-# A form's `do` -> the section that it stands in, and the request to steering that it means.
+# A form's `do` -> its section of the page, and its request to `Steering`.
 Act = Callable[[Form], tuple[str, str, Any]]
 _ACTS: dict[str, tuple[str, Act]] = {
     "add-fault": ("faults", lambda form: ("POST", "faults", rule(form))),
@@ -81,7 +81,7 @@ _ACTS: dict[str, tuple[str, Act]] = {
 
 
 class Page:
-    """Shows an emulator to people, and lets them steer it."""
+    """The page that shows an emulator and controls it."""
 
     def __init__(self, emulator: Emulator, steering: Steering) -> None:
         self._emulator = emulator
@@ -132,7 +132,7 @@ class Page:
 
 
 def why_not() -> str:
-    """Why the page can't be shown; empty where it can."""
+    """Why there is no page; empty if there is one."""
     try:
         _template()
     except ModuleNotFoundError as error:
@@ -145,7 +145,7 @@ def _lacking(error: ModuleNotFoundError) -> str:
 
 
 def leads_to_page(request: Request) -> bool:
-    """Whether a browser asks for the root: a call of the API has an action, or at least no liking for HTML."""
+    """Whether a browser asks for the root: a call of the API has an action, or does not accept HTML."""
     names_call = any(name.startswith("x-acs-") for name in request.headers) or request.query
     wants_html = "text/html" in request.headers.get("accept", "")
     return (
@@ -157,7 +157,7 @@ def leads_to_page(request: Request) -> bool:
 
 
 def _is_still(request: Request) -> bool:
-    """Whether the page shall not reload itself where there is no script."""
+    """Whether the page does not reload itself in a browser without scripts."""
     return request.query == "still"
 
 
@@ -167,7 +167,7 @@ def _here(request: Request) -> str:
 
 @functools.cache
 def _template() -> tuple[Template, dict[str, str]]:
-    """The template, and the headers: no style or script but its own, and nobody may frame it."""
+    """The template, and the headers: only its own style and script, and no frames."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -190,7 +190,7 @@ def _template() -> tuple[Template, dict[str, str]]:
     headers = {
         "Content-Security-Policy": policy,
         "Cache-Control": "no-store",
-        # not `no-referrer`: with it, browsers call the Origin of the page's own forms `null`
+        # not `no-referrer`: with it, browsers send the Origin `null` for the page's own forms
         "Referrer-Policy": "same-origin",
         "X-Content-Type-Options": "nosniff",
     }
@@ -198,7 +198,7 @@ def _template() -> tuple[Template, dict[str, str]]:
 
 
 def _shown_when_chosen(kind: str) -> str:
-    """The style that shows a kind's fields; browsers that don't know `:has` show those of all kinds."""
+    """The style that shows a kind's fields; browsers without `:has` show those of all kinds."""
     return f'form:has(option[value="{kind}"]:checked) [data-kind="{kind}"] {{ display: block; }}\n'
 
 

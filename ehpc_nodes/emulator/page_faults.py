@@ -1,4 +1,4 @@
-"""The form that faults are added with: its words, its fields, and the rule that a filled-in one means."""
+"""The form for new faults: its texts, its fields, and the rule of a filled form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .declared import ACTIONS
 
 
 def _number(text: str) -> object:
-    """A number; what is none stays as it is, for the rule's own check to name it."""
+    """A number; any other text is kept, and the rule's own check names it."""
     for read in (int, float):
         try:
             return read(text)
@@ -29,7 +29,7 @@ def _flag(text: str) -> object:
 
 @dataclass(frozen=True)
 class Option:
-    """A field for one option of a kind. Left empty, the option isn't given; `default` is what holds then."""
+    """A field for one option of a kind. If it is empty, the option is not given, and `default` is used."""
 
     name: str
     label: str
@@ -40,7 +40,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fault in words: what it is called, and what it does."""
+    """A kind of fault in words: its name, and what it does."""
 
     label: str
     does: str
@@ -52,15 +52,15 @@ _ERROR = (
     Option("code", "Code", "ServiceUnavailable"),
     Option("message", "Message", "a temporary failure"),
 )
-_TASKS_ONLY = "Befalls calls that start a task."
+_TASKS_ONLY = "For calls that start a task only."
 
 KINDS: dict[str, Kind] = {
     "throttle": Kind(
         "Throttled",
-        "Refused with Throttling.User. Nothing is done.",
-        (Option("retry_after", "Retry after (ms)", "not said", _number),),
+        "Rejected with Throttling.User. Nothing is done.",
+        (Option("retry_after", "Retry after (ms)", "none", _number),),
     ),
-    "error": Kind("Error", "Refused with this error. Nothing is done.", _ERROR),
+    "error": Kind("Error", "Rejected with this error. Nothing is done.", _ERROR),
     "error_after": Kind(
         "Error after the effect", "The call takes effect, the answer is this error.", _ERROR
     ),
@@ -72,17 +72,17 @@ KINDS: dict[str, Kind] = {
     ),
     "lost": Kind(
         "Answer lost",
-        "The call takes effect. The caller hears nothing, until the connection closes.",
+        "The call takes effect. The caller gets no answer, until the connection closes.",
         (Option("seconds", "Silence (s)", "60", _number),),
     ),
     "slow": Kind(
         "Slow answer",
-        "The answer comes late. Goes together with other faults.",
+        "The answer comes late. Can be combined with other faults.",
         (Option("seconds", "Delay (s)", "1", _number),),
     ),
     "garbage": Kind(
         "Unreadable answer",
-        "Something else than the API answers, a proxy for instance.",
+        "Another server answers, such as a proxy.",
         (
             Option("status", "HTTP status", "502", _number),
             Option("content_type", "Content type", "text/html"),
@@ -94,12 +94,12 @@ KINDS: dict[str, Kind] = {
     "half_page": Kind("Half a list", "A list comes without its second half."),
     "unknown_status": Kind(
         "Unknown status",
-        "Everything in a list has a status that nobody has heard of.",
+        "All entries of a list have an unknown status.",
         (Option("word", "Status", "migrating"),),
     ),
     "redirect": Kind(
         "Redirect",
-        "The answer sends the caller elsewhere. Nothing is done.",
+        "The answer is a redirect to another address. Nothing is done.",
         (Option("location", "To", "http://127.0.0.1:9/"),),
     ),
     "fail_nodes": Kind(
@@ -120,7 +120,7 @@ SERVICES = {"E-HPC": sorted(ACTIONS["ehpc"]), "ECS": sorted(ACTIONS["ecs"])}
 
 
 def rule(form: Mapping[str, str]) -> dict[str, Any]:
-    """The rule that a filled-in form means, as steering takes it; whether it is one, steering says."""
+    """The rule of a filled form, for `Steering`, which checks it."""
     kind = form.get("kind", "")
     said: dict[str, Any] = {"kind": kind, "action": form.get("action", "*")}
     times, after, instance = (form.get(name, "").strip() for name in ("times", "after", "instance"))

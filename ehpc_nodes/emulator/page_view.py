@@ -1,4 +1,4 @@
-"""What the page shows of an emulator: the world in the groups, counts and sentences of a person who watches."""
+"""The content of the page: the world in groups, counts and sentences for people."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MANY_JOBS = 12
 
 _JOB_STATES = ("RUNNING", "QUEUED", "FINISHED")
 _DOES = {"attach": "Attach", "detach": "Detach", "stop": "Stop", "start": "Start"}
-# What a line of the journal says besides the machines that the call names.
+# Parameters that a line of the journal shows, apart from the instances.
 _TELLING = (
     "JobQueue",
     "QueueName",
@@ -45,7 +45,7 @@ _TELLING = (
 
 @dataclass(frozen=True)
 class Machine:
-    """A node or an instance. `notes` are what is unusual about it."""
+    """A node or an instance. `notes`: what is unusual about it."""
 
     id: str
     host_name: str
@@ -56,7 +56,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Group:
-    """Machines that stand together; `hidden` says how many more there are than are shown."""
+    """A group of nodes or instances; `hidden`: how many more there are."""
 
     name: str
     counts: str
@@ -66,7 +66,7 @@ class Group:
 
 @dataclass(frozen=True)
 class JobList:
-    """Jobs of a cluster; `hidden` says how many more there are than are shown."""
+    """Jobs of a cluster; `hidden`: how many more there are."""
 
     jobs: list[Job]
     counts: str
@@ -75,7 +75,7 @@ class JobList:
 
 @dataclass(frozen=True)
 class Figure:
-    """A number of the account of harm, and what it consists of."""
+    """A number of `Harm`, and its parts."""
 
     label: str
     number: int
@@ -86,7 +86,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """Calls of the journal that follow each other and are alike."""
+    """Equal calls of the journal in sequence."""
 
     entry: Entry
     count: int
@@ -98,7 +98,7 @@ class Row:
 
 
 def view(emulator: Emulator) -> dict[str, Any]:
-    """Everything that the page shows; to be called in a turn of the emulator's."""
+    """Everything that the page shows; call it inside `Emulator.turn`."""
     world, harm = emulator.world, emulator.harm
     rows = journal_rows(world, emulator.journal.entries)
     tasks = sorted(world.tasks.values(), key=lambda task: (task.is_open, task.since), reverse=True)
@@ -143,7 +143,7 @@ def groups(world: World, harm: Harm, cluster: Cluster) -> list[Group]:
 
 
 def jobs(cluster: Cluster) -> JobList:
-    """Those that run first, then those that wait, then the latest that have ended."""
+    """Running jobs first, then waiting ones, then the latest that ended."""
     newest = list(cluster.jobs.values())[::-1]
     found = sorted(newest, key=lambda job: _JOB_STATES.index(job.state))
     words = counts(job.state for job in found)
@@ -156,7 +156,7 @@ def _spare(world: World, harm: Harm) -> Group:
 
 
 def _group(name: str, machines: list[Machine]) -> Group:
-    """In the order of their host names; of very many, those that aren't simply there are kept."""
+    """In the order of their host names; of very many, those with something unusual are kept."""
     shown = sorted(machines, key=lambda machine: natural(machine.host_name))
     if len(shown) > MANY_NODES:
         order = {machine.id: place for place, machine in enumerate(shown)}
@@ -208,7 +208,7 @@ def _failure(world: World, task: Task) -> str:
 
 
 def journal_rows(world: World, entries: list[Entry]) -> list[Row]:
-    """The newest calls first, reads that are alike and follow each other in one row."""
+    """The newest calls first; equal reads in sequence share a row."""
     rows: list[tuple[Entry, int]] = []
     for entry in entries:
         before, count = rows[-1] if rows else (None, 0)
@@ -245,7 +245,7 @@ def _row(world: World, entry: Entry, count: int) -> Row:
 
 
 def about(world: World, params: Mapping[str, str]) -> str:
-    """Which machines a call names, and what else tells it from others of its action."""
+    """The instances of a call, and what else differs from other calls of its action."""
     machines = {name: value for name, value in params.items() if not name.startswith("Tag")}
     parts = [names(world, named_ids(machines))]
     parts += [f"{name}={params[name]}" for name in _TELLING if name in params]
@@ -253,7 +253,7 @@ def about(world: World, params: Mapping[str, str]) -> str:
 
 
 def figures(harm: Harm) -> list[Figure]:
-    """The account of harm; a disk that was replaced once is what attaching does, twice is harm."""
+    """The numbers of `Harm`; a disk replaced once is an attach, twice is harm."""
     disks = harm.disk_replacements
     twice = sum(1 for times in disks.values() if times > 1)
     again = f"{many(twice, 'instance')} more than once" if twice else "each instance once"
@@ -280,7 +280,7 @@ def _harmful(label: str, details: list[str]) -> Figure:
 
 def _goes_by_clock(world: World) -> bool:
     paces = [world.knobs.task_pace, world.knobs.instance_pace, world.knobs.list_lag]
-    paces += [world.knobs.scheduler_pace, *(node.joins for node in world.joining.values())]
+    paces += [world.knobs.scheduler_pace, *(node.active_pace for node in world.joining.values())]
     paces += [task.pace for task in world.open_tasks.values()]
     paces += [instance.pace for instance in world.moving.values()]
     jobs = (job for cluster in world.clusters.values() for job in cluster.jobs.values())
@@ -292,7 +292,7 @@ def _goes_by_clock(world: World) -> bool:
 
 
 def news(emulator: Emulator) -> str:
-    """What somebody who only listens wants to know: it changes when something has happened, not with each call."""
+    """A text for screen readers: it changes after an event, not with each call."""
     nodes = [n for c in emulator.world.clusters.values() for n in c.nodes.values() if n.is_compute]
     armed = sum(not (fault.spent or fault.off) for fault in emulator.faults.rules)
     sentences = [

@@ -1,4 +1,4 @@
-"""How the page says things: status words, numbers, names, times."""
+"""The page's words: statuses, numbers, names, times."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TONE_OF = {word: tone for tone, words in _TONES.items() for word in words}
 
 
 def tone(word: str) -> str:
-    """How a status word is shown: good, busy, bad or idle (also for words that nobody has heard of)."""
+    """How a status is shown: good, busy, bad or idle (also an unknown status)."""
     return _TONE_OF.get(word.lower(), "idle")
 
 
@@ -52,7 +52,7 @@ def counts(words: Iterable[str]) -> str:
 
 
 def names(world: World, ids: Iterable[str]) -> str:
-    """Machines by their host names where they have one: `compute1, compute2 and 7 more`."""
+    """Instances by their host names, if they have one: `compute1, compute2 and 7 more`."""
     found = [(item, world.instances.get(item)) for item in ids]
     words = sorted((one.host_name if one else item for item, one in found), key=natural)
     if len(words) <= MANY_NAMES:
@@ -71,19 +71,19 @@ def clock_time(seconds: float) -> str:
 
 
 def pace_words(pace: Pace) -> str:
-    """When work of this pace ends."""
+    """When a task of this pace ends."""
     amount = f"{pace.amount:g}"
     return {
         "instant": "at once",
         "held": "when released",
         "never": "never",
-        "looks": f"after {amount} looks of a caller",
+        "reads": f"after {amount} reads",
         "seconds": f"after {amount} s",
     }[pace.kind]
 
 
 def fault_words(fault: Fault) -> list[str]:
-    """Which calls a rule befalls, how often, and with what."""
+    """The calls of a rule, how often it fires, and its options."""
     words = ["for ever" if fault.times is None else often(fault.times)]
     if fault.after:
         words.append(f"after {many(fault.after, 'call')}")

@@ -1,4 +1,4 @@
-"""Declared parameters: what each action takes, and how the text on the wire becomes values."""
+"""Declared parameters: what each action takes, and how the texts of a request become values."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Args:
         return [found[index] for index in sorted(found)]
 
     def ids(self, name: str) -> list[str] | None:
-        """The ids of a JSON array, or None where the parameter isn't there."""
+        """The ids of a JSON array; None without the parameter."""
         found: list[str] | None = self._values.get(name)
         return found
 
@@ -91,7 +91,7 @@ def parse(declared: Mapping[str, Param], given: Mapping[str, str], refuse: Refus
 
 
 def named_ids(given: Mapping[str, str]) -> set[str]:
-    """Every instance id or host name that a call names, whatever its parameter is called."""
+    """Every instance id or host name that a call names, in any parameter."""
     names = {text for name, text in given.items() if _INDEX.search(name)}
     ids = from_json(given.get("InstanceIds", ""))
     names.update(map(str, ids if isinstance(ids, list) else []))
@@ -99,7 +99,7 @@ def named_ids(given: Mapping[str, str]) -> set[str]:
 
 
 def from_json(text: str) -> Any:
-    """The value that a parameter holds as JSON; None where it is none."""
+    """The value of a parameter in JSON; None if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

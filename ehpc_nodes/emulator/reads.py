@@ -1,4 +1,4 @@
-"""The reading actions of E-HPC that tell about clusters, queues, images and tasks."""
+"""The reading actions of E-HPC about clusters, queues, images and tasks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def page(args: Args, rows: list[T], default_size: int = 10) -> tuple[list[T], Body]:
-    """The rows of the page asked for, and the answer's paging fields."""
+    """The rows of the requested page, and the answer's paging fields."""
     number = args.number("PageNumber", 1)
     size = args.number("PageSize", default_size)
     fields: Body = {"PageNumber": number, "PageSize": size, "TotalCount": len(rows)}
@@ -135,7 +135,7 @@ def _queue(queue: Queue) -> Body:
 
 
 def _common(state: State, cluster: Cluster) -> Body:
-    """What DescribeCluster and ListClusters both tell."""
+    """The fields of both DescribeCluster and ListClusters."""
     return {
         "Id": cluster.id,
         "Name": cluster.name,

@@ -42,11 +42,11 @@ class Request:
 
     @cached_property
     def params(self) -> dict[str, str]:
-        """Parameters of query and form; of one that is there twice, the last."""
+        """Parameters of query and form; the last value of each."""
         return dict(self.query_pairs + self.form_pairs)
 
     def check(self) -> None:
-        """Refuse what a call of an RPC action can't be. The codes are guessed."""
+        """Reject what cannot be a call of an RPC action. The codes are guessed."""
         if self.method not in ("GET", "POST"):
             raise ApiError(400, "UnsupportedHTTPMethod", "This http method is not supported.")
         if self.path != "/":
@@ -59,7 +59,7 @@ class Request:
             raise ApiError(400, "InvalidParameter", "A parameter is there more than once.")
 
     def named(self, header: str, parameter: str) -> str:
-        """A value that stands in a header or in a parameter."""
+        """A value from a header or from a parameter."""
         return self.headers.get(header) or self.params.get(parameter, "")
 
     @property
@@ -72,7 +72,7 @@ class Request:
 
     @property
     def wants_xml(self) -> bool:
-        """Format decides; else the Accept header; else it is JSON."""
+        """The Format parameter, else the Accept header, else JSON."""
         if "Format" in self.params:
             return self.params["Format"].upper() == "XML"
         accept = self.headers.get("accept", "").lower()

@@ -1,7 +1,7 @@
-"""Scale-in takes idle compute nodes out of a cluster, without anybody's call.
+"""Scale-in removes idle compute nodes from a cluster, without a call.
 
-Documented: a node goes when it has been idle for ShrinkIdleTimes x ShrinkIntervalInMinutes, unless ExcludeNodes names
-it; a queue's setting wins over the cluster's. Guessed: attached nodes go too, and their instances stay (knob
+Documented: a node is removed after ShrinkIdleTimes x ShrinkIntervalInMinutes idle, unless it is in
+ExcludeNodes; a queue's setting overrides the cluster's. Guessed: attached nodes too, and their instances stay (knob
 `scale_in_releases`).
 """
 
@@ -15,7 +15,7 @@ from .world import Cluster, Node, Queue
 
 
 def tick(state: State) -> None:
-    """Time went by: nodes that have been idle for so long go."""
+    """After time passed: remove nodes that were idle for so long."""
     now = state.clock.now()
     for cluster in state.world.clusters.values():
         if not cluster.scales_in:

@@ -1,5 +1,5 @@
-"""The emulator on a loopback port. Sockets of its own rather than a framework's: connections stay
-open between calls, and faults need to break them in ways that frameworks prevent.
+"""The emulator on a loopback port. It uses sockets, not a framework: connections stay open between calls, and
+faults break them in ways that frameworks prevent.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PATIENCE = 5.0
 class EmulatorServer:
     """Serves an `Emulator` (default: the demo world) over HTTP, each connection in a thread.
 
-    A context manager; `url`, `port` and the first access key are what clients need. Only loopback
+    A context manager; clients need `url`, `port` and the first access key. Only loopback
     addresses are served: the emulator's keys are no secrets.
     """
 
@@ -51,7 +51,7 @@ class EmulatorServer:
         self._acceptor = threading.Thread()
 
     def start(self) -> EmulatorServer:
-        """Listen, unless it does already; OSError where the port is taken."""
+        """Listen, unless it does already; OSError if the port is in use."""
         if self._listener is not None:
             return self
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
@@ -60,9 +60,9 @@ class EmulatorServer:
             self._listener = socket.create_server(address, family=family, backlog=256)
         except OSError as error:
             place = f"{self.host}:{self._wanted_port}"
-            why = str(error.strerror).partition(" (")[0]  # what follows names the place again
+            why = str(error.strerror).partition(" (")[0]  # the rest repeats the place
             raise OSError(
-                f"can't listen on {place}: {why}; give another port, or none for a free one"
+                f"cannot listen on {place}: {why}; give another port, or none for a free one"
             ) from error
         self.stopping.clear()
         self._acceptor = threading.Thread(target=self._accept, name="emulator", daemon=True)
@@ -70,7 +70,7 @@ class EmulatorServer:
         return self
 
     def stop(self) -> None:
-        """Break all connections and end; at once, however long an answer was to be delayed."""
+        """Break all connections and end at once, without waiting for delayed answers."""
         if self._listener is None:
             return
         self.stopping.set()
@@ -95,14 +95,14 @@ class EmulatorServer:
 
     @property
     def port(self) -> int:
-        """The port that is listened on."""
+        """The port of the server."""
         if self._listener is None:
-            raise RuntimeError("the emulator's server isn't running")
+            raise RuntimeError("the emulator's server is not running")
         return int(self._listener.getsockname()[1])
 
     @property
     def address(self) -> str:
-        """Host and port, as an SDK's `endpoint` wants them."""
+        """Host and port, in the form of an SDK's `endpoint`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
@@ -112,12 +112,12 @@ class EmulatorServer:
 
     @property
     def page(self) -> str:
-        """Where to watch it in a browser."""
+        """The address of the page to watch."""
         return f"{self.url}{PREFIX}"
 
     @property
     def service_time(self) -> float:
-        """The time by which signatures are judged."""
+        """The time for the check of signatures."""
         return self.emulator.clock.now() + self.emulator.world.knobs.signature_clock_skew
 
     @property
@@ -133,7 +133,9 @@ class EmulatorServer:
         while listener is not None:
             try:
                 connection, _ = listener.accept()
-            except OSError:  # the caller has gone, or files are short: the next one may do better
+            except (
+                OSError
+            ):  # the caller ended, or too many files are open: the next one may succeed
                 self.stopping.wait(0.05)
                 continue
             if self.stopping.is_set():
@@ -147,7 +149,7 @@ class EmulatorServer:
     def _serve(self, connection: socket.socket) -> None:
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # a caller that breaks the connection ends it, whatever the answer was
+            # a caller that breaks the connection ends it, with any answer
             with contextlib.suppress(OSError):
                 _Conversation(connection, self)
         finally:
@@ -163,7 +165,7 @@ class _Conversation(BaseHTTPRequestHandler):
 
     def __init__(self, connection: socket.socket, owner: EmulatorServer) -> None:
         self._owner = owner
-        self._said = ""  # what is asked, for the log: without parameters, which hold signatures
+        self._said = ""  # for the log: without parameters, which contain signatures
         super().__init__(connection, connection.getpeername(), None)  # type: ignore[arg-type]  # of the server only BaseServer's own loop makes use
 
     def _exchange(self) -> None:
@@ -187,7 +189,7 @@ class _Conversation(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _exchange  # noqa: N815
 
     def _body(self) -> bytes | None:
-        """The request's body; None where it can't be read and the caller was told so."""
+        """The request's body; None if it is not readable: the caller then has an error."""
         length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers or not length.isdecimal():
             self.send_error(HTTPStatus.LENGTH_REQUIRED)
@@ -207,7 +209,7 @@ class _Conversation(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
     def _send(self, reply: Reply) -> None:
-        """Head and body in one piece: a second one would wait for the first one's receipt."""
+        """Head and body in one packet: a second one would wait until the first is acknowledged."""
         self.close_connection = self.close_connection or reply.truncated
         announced = len(reply.body) * 2 + 1 if reply.truncated else len(reply.body)
         lines = [

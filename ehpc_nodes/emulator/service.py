@@ -65,8 +65,8 @@ class Call:
 class Emulator:
     """E-HPC and ECS of one region and account. Thread-safe: calls take effect one after another.
 
-    `state` is what exists, `journal` what was asked, `faults` what will go wrong,
-    `state.harm` what can't be undone.
+    `state` is what exists, `journal` the calls, `faults` the calls that will fail,
+    `state.harm` what cannot be undone.
     """
 
     def __init__(self, world: World | None = None, clock: Clock | None = None) -> None:
@@ -76,7 +76,7 @@ class Emulator:
         self.load(world or World.demo())
 
     def load(self, world: World) -> None:
-        """Replace everything: the world, the journal, the faults and the account of harm."""
+        """Replace everything: the world, the journal, the faults and the counts of harm."""
         faults = Faults()
         for rule in world.faults:
             faults.add(rule)
@@ -93,12 +93,12 @@ class Emulator:
 
     @property
     def harm(self) -> Harm:
-        """What calls did that can't be undone."""
+        """What calls did and cannot be undone."""
         return self.state.harm
 
     @property
     def outside(self) -> Outside:
-        """What people do past the API."""
+        """Changes that people make without the API."""
         return Outside(self.state, self.turn)
 
     def call(
@@ -108,10 +108,10 @@ class Emulator:
         params: Mapping[str, str],
         caller: AccessKey | None = None,
     ) -> Answer:
-        """Answer one call, whose signature the caller has proved.
+        """Answer one call, whose signature was checked.
 
         Raises:
-            Dropped: no answer is given; by its words the call took effect, or not.
+            Dropped: no answer is given; its attributes show whether the call took effect.
         """
         with self.lock:
             key = caller or self.world.default_key
@@ -128,7 +128,7 @@ class Emulator:
             return answer
 
     def refuse(self, error: ApiError, action: str = "", key_id: str = "") -> Answer:
-        """The answer to a request that isn't let in (a wrong signature, an unknown key); noted."""
+        """The answer to a request without access (a wrong signature, an unknown key); in the journal, too."""
         with self.lock:
             call = Call(action, "", {}, AccessKey(key_id, ""), self.new_id())
             answer = error.answer(call.request_id, HOSTS["ehpc"])
@@ -136,7 +136,7 @@ class Emulator:
             return answer
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and everything that goes by seconds with it."""
+        """Let time pass, with everything that depends on seconds."""
         with self.turn():
             self.clock.advance(seconds)
 
@@ -149,7 +149,7 @@ class Emulator:
             self.pass_time()
 
     def pass_time(self) -> None:
-        """Bring the world up to the clock, and remember how lists looked, where they are to lag."""
+        """Bring the world up to the clock, and store views of lists that are to be out of date."""
         tasks.tick(self.state)
         self.state.tick_instances()
         self.state.tick_nodes()

@@ -1,10 +1,10 @@
-"""Who is calling: both of Alibaba Cloud's signature schemes, checked by code of the emulator's own.
+"""Who is calling: both of Alibaba Cloud's signature schemes, checked with the emulator's own code.
 
-ACS3-HMAC-SHA256 signs method, path, query, headers and the body's hash, and stands in headers; the
-classic RPC scheme signs method and parameters with HMAC-SHA1, and stands in parameters. Codes and
+ACS3-HMAC-SHA256 signs method, path, query, headers and the body's hash; the signature is in headers. The
+classic RPC scheme signs method and parameters with HMAC-SHA1; the signature is in parameters. Codes and
 statuses are those of the public error lists, except where guessed: IncompleteSignature for headers
-that aren't signed, SignatureDoesNotMatch for a wrong hash of the body (lists differ on its status:
-403 or 400), MissingParameter for what a signature needs, InvalidSecurityToken.NotFound for any
+that are not signed, SignatureDoesNotMatch for a wrong hash of the body (lists differ on its status:
+403 or 400), MissingParameter for a missing part of the signature, InvalidSecurityToken.NotFound for any
 token but the key's.
 """
 
@@ -32,8 +32,8 @@ _NEEDED = ("x-acs-action", "x-acs-version", "x-acs-date", "x-acs-signature-nonce
 
 @dataclass(frozen=True)
 class Claim:
-    """What a request says about who signed it. `server_text` is what the signature is made over,
-    as the server sees it; `matches` says whether a secret gives the signature.
+    """The signer, as a request names it. `server_text` is the text to sign, as the server computes it;
+    `matches`: whether a secret gives the signature.
     """
 
     key_id: str
@@ -45,9 +45,9 @@ class Claim:
 
 
 class Gate:
-    """Lets in requests that a known key signed, recently and once. Thread-safe.
+    """Admits requests that a known key signed, recently and once. Thread-safe.
 
-    Time is the machine's, never the emulator's clock, which tests move.
+    Time is the computer's, not the emulator's clock, which tests move.
     """
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
@@ -56,7 +56,7 @@ class Gate:
         self._nonces: dict[tuple[str, str], float] = {}
 
     def admit(self, request: Request, world: World) -> AccessKey:
-        """The key that signed the request, or the refusal."""
+        """The key that signed the request, or the error."""
         claim = read_claim(request)
         key = world.access_keys.get(claim.key_id)
         if key is None:
@@ -90,7 +90,7 @@ def claimed_key_id(request: Request) -> str:
 
 
 def read_claim(request: Request) -> Claim:
-    """Find the signature, by whichever scheme."""
+    """Find the signature of either scheme."""
     if "authorization" in request.headers:
         return _acs3(request)
     if "Signature" in request.params or "AccessKeyId" in request.params:
@@ -106,7 +106,7 @@ def _acs3(request: Request) -> Claim:
     fields = _authorization(headers["authorization"])
     signed = fields.get("SignedHeaders", "").split(";")
     if not (fields.get("Credential") and fields.get("Signature") and signed[0]):
-        raise _incomplete("The Authorization header can't be read.")
+        raise _incomplete("The Authorization header cannot be read.")
     for name in _NEEDED:
         in_parameter = {"x-acs-action": "Action", "x-acs-version": "Version"}.get(name, "")
         if not request.named(name, in_parameter):
@@ -132,7 +132,7 @@ def _acs3(request: Request) -> Claim:
 
 
 def _authorization(text: str) -> dict[str, str]:
-    """The fields of the header; none where it is of another scheme."""
+    """The fields of the header; none if it has another scheme."""
     scheme, _, rest = text.partition(" ")
     if scheme != ALGORITHM:
         return {}
@@ -141,7 +141,7 @@ def _authorization(text: str) -> dict[str, str]:
 
 
 def _check_signed(request: Request, signed: list[str]) -> None:
-    """Every header that changes what a call means must be signed, and be there."""
+    """Every header that changes the meaning of a call must exist and be signed."""
     absent = [name for name in signed if name not in request.headers]
     if absent:
         raise _incomplete(f"Signed headers are not there: {', '.join(absent)}.")

@@ -1,4 +1,4 @@
-"""What the actions work on, and how instances get from one status to another."""
+"""The data of the actions, and how instances change their status."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .world import Cluster, Instance, Node, World
 
 @dataclass
 class NodeFaults:
-    """What was scripted to go wrong with the nodes of the call at hand."""
+    """The faults of the nodes of the present call."""
 
     fail_nodes: list[dict[str, Any]] = field(default_factory=list)
     never_ends: bool = False
@@ -23,10 +23,9 @@ class NodeFaults:
 
 @dataclass
 class State:
-    """The world with everything that belongs to it while it is served.
+    """The world, and what belongs to it while it is served.
 
-    `request_id` and `node_faults` are those of the call at hand; `idle` tells since when nodes are, where scale-in
-    minds it.
+    `request_id` and `node_faults` are those of the present call; `idle`: since when nodes are idle, for scale-in.
     """
 
     world: World
@@ -43,16 +42,16 @@ class State:
         return timestamp(self.clock.now())
 
     def cluster(self, cluster_id: str) -> Cluster:
-        """The cluster of this id, or the refusal."""
+        """The cluster of this id, or the error."""
         found = self.world.clusters.get(cluster_id)
         if found is None:
             raise cluster_not_found()
         return found
 
     def move(self, instance: Instance, via: str, target: str) -> None:
-        """Send an instance towards a status, at the pace of the world."""
+        """Start an instance's change to a status, at the pace of the world."""
         instance.status, instance.heading = via, target
-        instance.pace, instance.since, instance.looks = (
+        instance.pace, instance.since, instance.reads = (
             self.world.knobs.instance_pace,
             self.clock.now(),
             0,
@@ -61,7 +60,7 @@ class State:
         self._arrive_if_done(instance)
 
     def arrive(self, instance: Instance, status: str) -> None:
-        """Put an instance into a status at once; a member's node shows what that means."""
+        """Put an instance into a status at once; its node shows it."""
         instance.status, instance.heading = status, None
         self.world.moving.pop(instance.id, None)
         node = self.world.node(instance.id)
@@ -73,44 +72,48 @@ class State:
             instance.stopped_mode = "Not-applicable"
 
     def look_at_instances(self) -> None:
-        """DescribeInstances looked: instances that move by looks come nearer."""
+        """After a DescribeInstances call: counts for instances whose pace is reads."""
         for instance in list(self.world.moving.values()):
-            instance.looks += 1
+            instance.reads += 1
             self._arrive_if_done(instance)
 
     def tick_instances(self) -> None:
-        """Time went by: instances that move by seconds may have arrived."""
+        """After time passed: instances whose pace is seconds may have their status."""
         for instance in list(self.world.moving.values()):
             self._arrive_if_done(instance)
 
     def join(self, node: Node) -> None:
-        """Let the scheduler take a node in, at the pace of the world; until then it says `unknown`."""
-        node.joins, node.since, node.looks = self.world.knobs.scheduler_pace, self.clock.now(), 0
+        """Add a node to the scheduler, at the pace of the world; until then its status there is `unknown`."""
+        node.active_pace, node.since, node.reads = (
+            self.world.knobs.scheduler_pace,
+            self.clock.now(),
+            0,
+        )
         node.state_in_sched = "unknown"
         self.world.joining[node.id] = node
         self._active_if_done(node)
 
     def look_at_nodes(self, cluster: Cluster) -> None:
-        """Somebody looked at a cluster's nodes: those that join by looks come nearer."""
+        """After a read of a cluster's nodes: counts for nodes whose pace is reads."""
         for node in list(self.world.joining.values()):
             if node.id in cluster.nodes:
-                node.looks += 1
+                node.reads += 1
                 self._active_if_done(node)
 
     def tick_nodes(self) -> None:
-        """Time went by: nodes that join by seconds may be active."""
+        """After time passed: nodes whose pace is seconds may be active."""
         for node in list(self.world.joining.values()):
             self._active_if_done(node)
 
     def _active_if_done(self, node: Node) -> None:
         elapsed = self.clock.now() - node.since
-        if node.joins and node.joins.progress(node.looks, elapsed) >= 1:
-            node.joins = None
+        if node.active_pace and node.active_pace.progress(node.reads, elapsed) >= 1:
+            node.active_pace = None
             del self.world.joining[node.id]
             if node.status == "running":
                 node.state_in_sched = "active"
 
     def _arrive_if_done(self, instance: Instance) -> None:
         elapsed = self.clock.now() - instance.since
-        if instance.heading and instance.pace.progress(instance.looks, elapsed) >= 1:
+        if instance.heading and instance.pace.progress(instance.reads, elapsed) >= 1:
             self.arrive(instance, instance.heading)

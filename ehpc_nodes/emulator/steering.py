@@ -1,8 +1,8 @@
-"""Steering over HTTP, under ``/_emulator/``: JSON in, JSON out, unsigned. A slip is 400 with
+"""Control over HTTP, under ``/_emulator/``: JSON in, JSON out, unsigned. A wrong request gets 400 with
 ``{"error": "..."}``.
 
-- ``GET world``, ``PUT world``: all that exists; putting one replaces it, with journal, faults and harm
-- ``POST reset``: back to the world that was there when the server was made
+- ``GET world``, ``PUT world``: all that exists; PUT replaces it, with journal, faults and harm
+- ``POST reset``: back to the world at the start of the server
 - ``POST clock`` ``{"advance": seconds}``
 - ``GET faults``, ``POST faults`` (a rule or a list of rules, see `faults`), ``DELETE faults`` (all, or
   the one of ``?number=``), ``PATCH faults`` ``{"number": 2, "off": true}``
@@ -10,9 +10,9 @@
 - ``GET journal``, ``GET journal?action=ListNodes``, ``DELETE journal``
 - ``GET tasks``, ``POST tasks`` ``{"release": task id or "all"}``
 - ``GET harm``
-- ``POST outside`` ``{"do": "detach", "instance_id": "i-…"}``: what people do past the API (see `DEEDS`)
+- ``POST outside`` ``{"do": "detach", "instance_id": "i-…"}``: changes without the API (see `DEEDS`)
 
-Web pages of other sites are refused: by Origin, and by Host where a name of theirs points here.
+Web pages of other sites are rejected: by Origin, and by Host if their name points here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .world import World
 PREFIX = "/_emulator/"
 MAX_ADVANCE = 10 * 365 * 86_400
 
-# What `outside` can do: the method of `Outside`, what it needs to know, and what it may be told.
+# The changes of `outside`: the method of `Outside`, its required and its optional fields.
 DEEDS: dict[str, tuple[str, dict[str, type], dict[str, type]]] = {
     "stop": ("stop", {"instance_id": str}, {}),
     "start": ("start", {"instance_id": str}, {}),
@@ -59,7 +59,7 @@ _PARAMETERS = {("journal", "GET"): "action", ("faults", "DELETE"): "number"}
 
 
 class Refused(Exception):  # noqa: N818  # an answer, as `ApiError` is
-    """A steering request that is answered with an HTTP error."""
+    """A request that is answered with an HTTP error."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -67,7 +67,7 @@ class Refused(Exception):  # noqa: N818  # an answer, as `ApiError` is
 
 
 class Steering:
-    """Lets tests and demonstrations change an emulator from outside its process."""
+    """Control of an emulator from another process."""
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
@@ -129,7 +129,7 @@ class Steering:
     def _clock(self, request: Request) -> Any:
         seconds = _fields(request, {"advance": float}, {})["advance"]
         if not 0 <= seconds <= MAX_ADVANCE:
-            raise WorldError(f"advance: can't be {seconds}")
+            raise WorldError(f"advance: cannot be {seconds}")
         self._emulator.advance(seconds)
         return {"now": self._emulator.clock.now()}
 
@@ -201,7 +201,7 @@ class Steering:
 
 
 def check_site(request: Request) -> None:
-    """Refuse what a web page of another site sends."""
+    """Reject requests from web pages of other sites."""
     host = request.headers.get("host", "")
     if not _is_loopback(host):
         raise Refused(403, f"the Host {host!r} is not a loopback address")

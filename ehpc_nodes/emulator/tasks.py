@@ -1,4 +1,4 @@
-"""Tasks: how E-HPC's work starts, goes on and ends."""
+"""Tasks: how they start, proceed and end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .world import Node, Task, World
 
 
 def start(state: State, task: Task, pace: Pace | None = None) -> Task:
-    """Begin work, at the world's pace unless told another; with `instant` it has ended when this
+    """Start a task, at the given pace or the world's; an `instant` one has ended when this
     returns.
     """
     never = Pace("never") if state.node_faults.never_ends else None
@@ -25,27 +25,27 @@ def start(state: State, task: Task, pace: Pace | None = None) -> Task:
 
 
 def task_id(state: State) -> str:
-    """The id of the task that the call at hand starts."""
+    """The id of the task that the present call starts."""
     return state.request_id if state.world.knobs.task_id_is_request_id else state.new_id()
 
 
 def tick(state: State) -> None:
-    """Time went by."""
+    """After time passed."""
     for task in list(state.world.open_tasks.values()):
         if task.pace.kind == "seconds":
             _step(state, task)
 
 
 def look(state: State, cluster_id: str) -> None:
-    """Somebody looked at the cluster's nodes or tasks."""
+    """After a read of the cluster's nodes or tasks."""
     for task in list(state.world.open_tasks.values()):
-        if task.cluster_id == cluster_id and task.pace.kind == "looks":
-            task.looks += 1
+        if task.cluster_id == cluster_id and task.pace.kind == "reads":
+            task.reads += 1
             _step(state, task)
 
 
 def release(state: State, which: str) -> list[str]:
-    """End a task by its id, or `all` that are not meant to run for ever; says which ended."""
+    """End a task by its id, or `all` except those that never end; returns which ended."""
     chosen = [
         task
         for task in state.world.open_tasks.values()
@@ -57,7 +57,7 @@ def release(state: State, which: str) -> list[str]:
 
 
 def leave(state: State, instance_id: str, *, release: bool) -> None:
-    """End a membership; the instance is released, or stays as the world has it."""
+    """Remove a node; its instance is released, or stays, as the world has it."""
     world = state.world
     world.remove_node(instance_id)
     instance = world.instances.get(instance_id)
@@ -70,7 +70,7 @@ def leave(state: State, instance_id: str, *, release: bool) -> None:
 
 
 def result(world: World, task: Task) -> str:
-    """The Result text: which instances the task is about, where the world tells that."""
+    """The Result text: the instances of the task, if the world shows them."""
     if task.kind != "attach" or not task.names_instances:
         return "{}"
     rows = []
@@ -106,7 +106,7 @@ def _choose_outcomes(state: State, task: Task) -> None:
 
 
 def _step(state: State, task: Task) -> None:
-    progress = task.pace.progress(task.looks, state.clock.now() - task.since)
+    progress = task.pace.progress(task.reads, state.clock.now() - task.since)
     if progress >= 1:
         _end(state, task)
         return
@@ -118,7 +118,7 @@ def _step(state: State, task: Task) -> None:
 
 
 def _nodes(state: State, task: Task) -> list[Node]:
-    """The task's nodes that are still members of its cluster."""
+    """The task's nodes that are still in its cluster."""
     cluster = state.world.clusters.get(task.cluster_id)
     members = cluster.nodes if cluster else {}
     return [members[item] for item in task.instance_ids if item in members]

@@ -15,13 +15,13 @@ from .knobs import INSTANT, Knobs, Pace
 TaskKind = Literal["attach", "detach", "stop", "start"]
 Outcome = Literal["exception", "absent"]
 
-#: What ECS says of instances that don't expire.
+#: ECS's expiry time of instances that do not expire.
 NEVER = "2099-12-31T15:59Z"
 
 
 @dataclass
 class AccessKey:
-    """Who may call. `token` makes it an STS key; `allow` holds patterns like `ehpc:*`."""
+    """A key that may call. `token` makes it an STS key; `allow` has patterns like `ehpc:*`."""
 
     id: str
     secret: str
@@ -30,7 +30,7 @@ class AccessKey:
 
 
 def family_of(system: str) -> str:
-    """Of a tag or a platform: CentOS_7.6_64 is centos, AliyunLinux_3_64 aliyun, Red Hat redhat."""
+    """The family of a tag or a platform: CentOS_7.6_64 is centos, AliyunLinux_3_64 aliyun, Red Hat redhat."""
     return re.sub(r"\s|linux$", "", system.partition("_")[0].lower())
 
 
@@ -38,7 +38,7 @@ def family_of(system: str) -> str:
 class Image:
     """A system disk image; `os_tag` reads `CentOS_7.6_64`, `platform` is as free as ECS's (`Red Hat`).
 
-    `listed=False`: a system image that is offered no more; clusters that were made of it still take it.
+    `listed=False`: a system image that is no longer offered; clusters that have it still accept it.
     """
 
     id: str
@@ -62,7 +62,7 @@ class Image:
 
     @property
     def family(self) -> str:
-        """Of its tag, else of its platform."""
+        """The family of its tag, else of its platform."""
         return family_of(self.os_tag) or family_of(self.platform)
 
     @property
@@ -72,7 +72,7 @@ class Image:
 
 @dataclass
 class Instance:
-    """An ECS instance. `heading` is the status it is on its way to."""
+    """An ECS instance. `heading` is its next status."""
 
     id: str
     host_name: str
@@ -99,7 +99,7 @@ class Instance:
     heading: str | None = None
     pace: Pace = INSTANT
     since: float = 0.0
-    looks: int = 0
+    reads: int = 0
 
 
 @dataclass
@@ -113,8 +113,8 @@ class Resources:
 
 @dataclass
 class Node:
-    """A member of a cluster. `listed` is False for one that no list shows yet; `state_in_sched` is the scheduler's
-    word (active, down, drain, …), `joins` how it gets to be active; `used` comes on top of what its jobs use.
+    """A node of a cluster. `listed` is False if no list shows it yet; `state_in_sched` is the scheduler's status
+    (active, down, drain, …), `active_pace` the pace until it is active; `used` is added to what its jobs use.
     """
 
     id: str
@@ -134,9 +134,9 @@ class Node:
     total: Resources = field(default_factory=lambda: Resources(2, 0, 4096))
     used: Resources = field(default_factory=Resources)
     listed: bool = True
-    joins: Pace | None = None
+    active_pace: Pace | None = None
     since: float = 0.0
-    looks: int = 0
+    reads: int = 0
 
     @property
     def is_compute(self) -> bool:
@@ -159,8 +159,8 @@ class Queue:
 class Job:
     """Work of the scheduler, with so many cores on each of its nodes.
 
-    `seconds` says how long it runs; without, it runs until told. `since` is when it began: with the world, if that
-    doesn't say.
+    `seconds`: how long it runs; without, until it is ended. `since`: when it began; without, at the start of the
+    world.
     """
 
     id: str
@@ -176,7 +176,7 @@ class Job:
 
 @dataclass
 class AutoScale:
-    """What GetAutoScaleConfig tells: with `shrink`, nodes that are idle for `idle_times` x `interval_minutes` go."""
+    """The answer of GetAutoScaleConfig: with `shrink`, nodes that are idle for `idle_times` x `interval_minutes` are removed."""
 
     grow: bool = False
     shrink: bool = False
@@ -188,7 +188,7 @@ class AutoScale:
 
 @dataclass
 class Cluster:
-    """An E-HPC cluster. `multi_os` marks a hybrid cluster that takes several operating systems;
+    """An E-HPC cluster. `multi_os` marks a hybrid cluster with several operating systems;
     the default queue is the one of that name, or the first.
     """
 
@@ -226,12 +226,12 @@ class Cluster:
                 )
 
     def shrinks(self, queue: Queue) -> bool:
-        """Whether scale-in takes idle nodes of a queue."""
+        """Whether scale-in removes idle nodes of a queue."""
         return self.auto_scale.shrink if queue.auto_shrink is None else queue.auto_shrink
 
     @property
     def scales_in(self) -> bool:
-        """Whether it does of any."""
+        """Whether it does so for any queue."""
         return any(self.shrinks(queue) for queue in self.queues.values())
 
     def jobs_on(self, node: Node) -> list[Job]:
@@ -248,7 +248,7 @@ class Cluster:
             job.state = "FINISHED"
 
     def used(self, node: Node) -> Resources:
-        """What is used on a node, by its jobs and otherwise."""
+        """What is used on a node, by its jobs and by `used`."""
         running = self.jobs_on(node) if self.jobs else []
         cores = sum(job.cores for job in running)
         return replace(node.used, cpu=node.used.cpu + cores) if cores else node.used
@@ -260,7 +260,7 @@ class Cluster:
 
 @dataclass
 class Task:
-    """Work that E-HPC does. `outcomes` holds the nodes that will fail, and how."""
+    """A task of E-HPC. `outcomes` has the nodes that will fail, and how."""
 
     id: str
     cluster_id: str
@@ -280,7 +280,7 @@ class Task:
     failure_text: str = ""
     pace: Pace = INSTANT
     since: float = 0.0
-    looks: int = 0
+    reads: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -291,7 +291,7 @@ class Task:
 class World:
     """Everything, of one region and one account.
 
-    `tags_per_instance` and `tag_filter_limit` are ECS's limits: how many tags an instance takes, and how many
+    `tags_per_instance` and `tag_filter_limit` are ECS's limits: how many tags an instance can have, and how many
     instances DescribeInstances finds by tags.
     """
 
@@ -321,7 +321,7 @@ class World:
                 if node.id in self.member_of:
                     raise WorldError(f"{node.id} is a node of two clusters")
                 self.member_of[node.id] = cluster.id
-                if node.joins:
+                if node.active_pace:
                     self.joining[node.id] = node
         self.open_tasks = {task.id: task for task in self.tasks.values() if task.is_open}
         self.moving = {item.id: item for item in self.instances.values() if item.heading}
@@ -356,16 +356,16 @@ class World:
 
     @property
     def default_key(self) -> AccessKey:
-        """The key that callers in the same process use unless they say another."""
+        """The default key of callers in the same process."""
         return next(iter(self.access_keys.values()))
 
     def add_node(self, cluster: Cluster, node: Node) -> None:
-        """Make an instance a member of a cluster."""
+        """Make an instance a node of a cluster."""
         cluster.nodes[node.id] = node
         self.member_of[node.id] = cluster.id
 
     def remove_node(self, instance_id: str) -> Node | None:
-        """End a membership, if there is one, and the jobs on the node."""
+        """Remove a node, if there is one, and end its jobs."""
         cluster = self.clusters.get(self.member_of.pop(instance_id, ""))
         node = cluster.nodes.pop(instance_id, None) if cluster else None
         if cluster and node:
@@ -379,7 +379,7 @@ class World:
         self.moving.pop(instance_id, None)
 
     def node(self, instance_id: str) -> Node | None:
-        """The membership of an instance, if any."""
+        """The node of an instance, if any."""
         cluster = self.clusters.get(self.member_of.get(instance_id, ""))
         return cluster.nodes.get(instance_id) if cluster else None
 

@@ -1,17 +1,17 @@
-"""Where people and programs find what to write: clusters, queues, images, nodes, tasks, candidates.
+"""Lists for people and programs: clusters, queues, images, nodes, tasks, candidates.
 
     from ehpc_nodes import lookup
 
     for cluster in lookup.clusters():
         print(cluster.cluster_id, cluster.status)
 
-Read-only. Each function returns plain frozen values, every list read to its end. Region, endpoints and
-credentials are those that the resource uses: in a Pulumi program the stack config goes first (it works in
-preview, too), in a script the environment. ``connect`` makes a client to share, or one for another region.
+Read-only. Each function returns frozen values; lists are complete. Region, endpoints and credentials are those of
+the resource: in a Pulumi program from the stack config, then the environment (in a preview, too); in a script from
+the environment. ``connect`` makes a client to share, or one for another region.
 
-Every function raises ConfigError where a setting or an argument is missing or wrong, ApiError where the service says no
-(``AuthError.forbidden``: the permission is missing), TransportError where it can't be reached. In a Pulumi
-program the error is a ``pulumi.RunError`` as well, which Pulumi shows in one line, without a traceback.
+Every function raises ConfigError if a setting or an argument is missing or wrong, ApiError if the service answers with
+an error (``AuthError.forbidden``: the permission is missing), TransportError if there is no usable answer. In a Pulumi
+program the error is also a ``pulumi.RunError``, which Pulumi shows in one line, without a traceback.
 """
 
 from __future__ import annotations
@@ -56,19 +56,17 @@ __all__ = [
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Seconds for which a client looks before it gives up.
+#: After how many seconds a client ends.
 LOOK_SECONDS = 300.0
-#: A mark that no resource has (theirs hold slashes): whatever is marked belongs to somebody.
-NOBODY = "nobody"
 
 
 # -- settings and errors --------------------------------------------------------------------------
 
 
 def _for_people(function: Callable[P, T]) -> Callable[P, T]:
-    """Errors of a function in a Pulumi program: shown in one line, without the program's traceback.
+    """In a Pulumi program, errors of the function are shown in one line, without the program's traceback.
 
-    What can't be looked up, such as an Output, is refused.
+    An argument of a wrong type, such as an Output, is an error.
     """
     known = signature(function)
 
@@ -95,22 +93,22 @@ def _refuse_unusable(function: str, parameter: Parameter, value: object) -> None
     pulumi = _pulumi()
     if pulumi is not None and isinstance(value, pulumi.Output):
         raise ConfigError(
-            f"lookup.{function}: {name} is an Output, whose value comes later: look inside its apply,"
-            f" as in output.apply(lambda value: lookup.{function}({name}=value))."
+            f"lookup.{function}: {name} is an Output, which has no value yet. Call it inside apply:"
+            f" output.apply(lambda value: lookup.{function}({name}=value))."
         )
     not_given = value is None and parameter.default == ""
     if parameter.annotation == "str" and not isinstance(value, str) and not not_given:
         found = "None" if value is None else f"of type {type(value).__name__}"
-        raise ConfigError(f"lookup.{function}: {name} is {found}; it has to be a str.")
+        raise ConfigError(f"lookup.{function}: {name} is {found}; it must be a str.")
 
 
 def _also(kind: type[EhpcError], other: type[Exception]) -> type[EhpcError]:
-    """The error's class with another base, so that who catches either gets it."""
+    """The error's class with a second base: `except` with either class catches it."""
     return kind if issubclass(kind, other) else type(kind.__name__, (kind, other), {})
 
 
 def _pulumi() -> Any:
-    """Pulumi's SDK where it is loaded, as in every Pulumi program; a script needn't wait for it."""
+    """Pulumi's SDK if it is loaded, as in every Pulumi program; a script does not load it."""
     return sys.modules.get("pulumi")
 
 
@@ -125,7 +123,7 @@ def _stack_config(key: str) -> str | None:
 def connect(*, region: str = "") -> Client:
     """A client from the settings, for several lookups or another region than the one that is set.
 
-    It looks for at most five minutes.
+    It can be used for five minutes.
     """
     found = settings.resolve(_stack_config, os.environ, region=region)
     return connection.connect(found, Deadline.after(RealClock(), LOOK_SECONDS))
@@ -150,10 +148,10 @@ def queues(cluster_id: str, *, client: Client | None = None) -> list[Queue]:
 
 @_for_people
 def images(cluster_id: str = "", *, client: Client | None = None) -> list[Image]:
-    """The system's and the account's images, and those shared with it; marketplace images are in no list.
+    """The system's and the account's images, and those shared with it; no API lists marketplace images.
 
     Args:
-        cluster_id: only images that this cluster's nodes can be made of: Available, of the system and major
+        cluster_id: only images that fit this cluster's nodes: Available, of the operating system and major
             version that preview accepts.
     """
     client = client or connect()
@@ -172,10 +170,10 @@ def nodes(
     compute_only: bool = True,
     client: Client | None = None,
 ) -> list[Node]:
-    """The nodes of a cluster, by host name: what an `AttachedNodes` that lists them would adopt.
+    """The nodes of a cluster, by host name; an `AttachedNodes` can adopt them.
 
     Args:
-        queue: only those of this queue; ConfigError where the cluster has none of this name.
+        queue: only the nodes of this queue; ConfigError if the cluster has no such queue.
         compute_only: False: manager and login nodes too.
     """
     client = client or connect()
@@ -183,7 +181,7 @@ def nodes(
     names = [q.queue_name for q in client.list_queues(cluster_id)]
     if queue and queue not in names:
         raise ConfigError(
-            f"Queue {queue!r} does not exist in {cluster_id}; there is {listed(names)}."
+            f"Queue {queue!r} does not exist in {cluster_id}: the cluster has {listed(names)}."
         )
     names = [queue] if queue else names
     queue_of = {
@@ -202,7 +200,7 @@ def tasks(cluster_id: str, *, history: bool = False, client: Client | None = Non
     """The tasks of a cluster, in E-HPC's order.
 
     Args:
-        history: ended ones too, for as long as E-HPC remembers them.
+        history: ended tasks too, as long as E-HPC keeps them.
     """
     client = client or connect()
     found = client.list_tasks(cluster_id) if history else client.list_running_tasks(cluster_id)
@@ -219,22 +217,22 @@ def candidates(
 ) -> list[Candidate]:
     """Instances that could be attached to a cluster, all of them in one call, by host name.
 
-    They are in the cluster's VPC, in no cluster of the region and in no running task, Stopped, without a
-    lock, without another resource's mark, and no two of them or of the cluster's nodes share a host name:
-    preview's own rules. A cluster that isn't running has none. What is attached later is no candidate any more: a program whose ``instance_ids``
-    are candidates alone detaches at the next run what it attached at the first. Write the ids down, or add
-    those of `nodes`.
+    These are preview's own rules: a candidate is Stopped, in the cluster's VPC, in no cluster of the region and in no
+    running task, without a lock and without an owner tag; its host name differs from those of the other candidates and
+    of the cluster's nodes. A cluster that is not running has no candidates. An attached candidate is no longer one: a
+    program with candidates alone as ``instance_ids`` detaches them at the next run. Write the ids into the program, or
+    add those of `nodes`.
 
     Args:
-        stop_running: running ones too, as for a resource with ``stop_running=True``.
-        unfit: also the instances that can't be attached, with the reasons, the cluster's own among them.
+        stop_running: running instances too, as for a resource with ``stop_running=True``.
+        unfit: also the instances that cannot be attached, with the reasons (also those about the cluster).
     """
     client = client or connect()
     cluster = client.describe_cluster(cluster_id)
     members = {node.id: node for node in client.list_nodes(cluster_id)}
-    elsewhere, unseen = members_of_others(client, cluster_id, cluster.vpc_id)
-    if unseen:
-        raise TransportError("ListNodes", f"the nodes of {listed(unseen)} can't be seen")
+    elsewhere, unlisted = members_of_others(client, cluster_id, cluster.vpc_id)
+    if unlisted:
+        raise TransportError("ListNodes", f"the nodes of {listed(unlisted)} cannot be listed")
     snapshot = Snapshot(
         cluster=cluster,
         nodes=dict(members),
@@ -248,9 +246,7 @@ def candidates(
     for instance in sorted(free, key=lambda i: (i.host_name, i.instance_id)):
         reasons = _reasons(snapshot, desired, instance.instance_id)
         found.append(Candidate.of(instance, reasons))
-        if (
-            not reasons and snapshot.nodes is not None
-        ):  # its host name is taken for those that follow
+        if not reasons and snapshot.nodes is not None:  # its host name is taken for the next ones
             snapshot.nodes[instance.instance_id] = responses.Node(
                 id=instance.instance_id, host_name=instance.host_name
             )
@@ -261,9 +257,9 @@ def candidates(
 
 
 def _reasons(snapshot: Snapshot, desired: Desired, instance_id: str) -> tuple[str, ...]:
-    """Why an instance can't be attached: what preview would say of attaching just this one now.
+    """Why an instance cannot be attached: preview's errors for this instance alone.
 
-    The image is the program's to choose.
+    The program chooses the image.
     """
     if instance_id in snapshot.attaching:
         return ("is being attached by a running task",)
@@ -272,12 +268,12 @@ def _reasons(snapshot: Snapshot, desired: Desired, instance_id: str) -> tuple[st
         return (f"belongs to another resource, {owner!r}",)
     found = preflight.findings(snapshot, desired, Changes(attach=(instance_id,)))
     name = snapshot.name(instance_id)
-    told = (*_errors(found, "cluster_id"), *_errors(found, "instance_ids"))
-    return tuple(text.removeprefix(f"{name} ").removeprefix(f"{instance_id} ") for text in told)
+    errors = (*_errors(found, "cluster_id"), *_errors(found, "instance_ids"))
+    return tuple(text.removeprefix(f"{name} ").removeprefix(f"{instance_id} ") for text in errors)
 
 
 def _image_fits(cluster: responses.Cluster, image: Image) -> bool:
-    """Whether preview would find nothing wrong with the image, whatever the instance."""
+    """Whether preview would accept the image, for any instance."""
     facts = ImageFacts(image.family, image.version, image.architecture, image.status)
     snapshot = Snapshot(cluster=cluster, nodes={}, instances={}, images={image.image_id: facts})
     desired = Desired(cluster.id, "", image.image_id, image.owner_alias, replace_system_disks=True)
@@ -286,5 +282,5 @@ def _image_fits(cluster: responses.Cluster, image: Image) -> bool:
 
 
 def _errors(findings: Iterable[Finding], property_: str) -> tuple[str, ...]:
-    """What is wrong with one input; warnings and the other inputs left out."""
+    """The errors about one input, without warnings."""
     return tuple(f.reason for f in findings if f.property == property_ and not f.warning)

@@ -1,4 +1,4 @@
-"""What lookups give: plain frozen values, made of what the API sends."""
+"""The results of lookups: frozen values, made from the API's answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Cluster:
 
     Attributes:
         computes: how many compute nodes it has; of these, `running`, `failed`, `stopped` and `changing`.
-        image_id, image_owner_alias: what nodes are made of where a program names no image.
+        image_id, image_owner_alias: the image of nodes if a program sets none.
     """
 
     cluster_id: str
@@ -55,7 +55,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue of a cluster. `auto_grow`: E-HPC may take nodes out of it by itself."""
+    """A queue of a cluster. `auto_grow`: E-HPC may remove nodes from it by itself."""
 
     name: str
     auto_grow: bool
@@ -63,12 +63,12 @@ class Queue:
 
 @dataclass(frozen=True)
 class Image:
-    """An image that nodes can be made of.
+    """An image for nodes.
 
     Attributes:
         owner_alias: ``system``, ``self`` or ``others``: the resource's image_owner_alias.
-        family, version: of its system, lower case: ``centos``, ``7.6``.
-        status: ``Available`` where it can be used.
+        family, version: of its operating system, lower case: ``centos``, ``7.6``.
+        status: ``Available`` if it can be used.
     """
 
     image_id: str
@@ -100,9 +100,9 @@ class Node:
     """A node of a cluster.
 
     Attributes:
-        status: E-HPC's word: ``running``, ``uninit``, ``initing``, ``exception``, ``stopped``, ``releasing``.
-        queue: empty where it is in none.
-        roles: as E-HPC says them (``Compute``, ``Login``, …).
+        status: E-HPC's value: ``running``, ``uninit``, ``initing``, ``exception``, ``stopped``, ``releasing``.
+        queue: empty if it is in none.
+        roles: E-HPC's values (``Compute``, ``Login``, …).
         busy: whether jobs use it.
     """
 
@@ -136,14 +136,14 @@ class Node:
 
 @dataclass(frozen=True)
 class Task:
-    """A piece of work of E-HPC's.
+    """A task of E-HPC.
 
     Attributes:
-        status: E-HPC's word: ``Processing``, ``Success``, ``PartialFail``, ``Failed`` or ``Fail``.
-        over: whether it has ended, well or not.
-        step, steps: how far it is, as E-HPC counts.
-        instance_ids: those that its result names.
-        errors: what it says of its failure; empty where it didn't fail.
+        status: E-HPC's value: ``Processing``, ``Success``, ``PartialFail``, ``Failed`` or ``Fail``.
+        over: whether it has ended, with success or not.
+        step, steps: its progress, as E-HPC counts it.
+        instance_ids: the instances in its result.
+        errors: why it failed; empty: it did not fail.
     """
 
     task_id: str
@@ -176,8 +176,8 @@ class Candidate:
     """An instance in a cluster's VPC that is in no cluster.
 
     Attributes:
-        reasons: why it can't be attached as it is, each a sentence about it (``is Running, …``) or about the
-            cluster (``cluster ehpc-… is stopped, …``); empty where it can.
+        reasons: why it cannot be attached as it is, each a sentence about it (``is Running, …``) or about the
+            cluster (``cluster ehpc-… is stopped, …``); empty: it can be.
     """
 
     instance_id: str
@@ -190,7 +190,7 @@ class Candidate:
 
     @property
     def fits(self) -> bool:
-        """Whether nothing stands in the way of attaching it."""
+        """Whether it can be attached."""
         return not self.reasons
 
     @classmethod

@@ -1,8 +1,7 @@
-"""What can be known beforehand to be wrong with a plan. Pure: from what was seen to findings.
+"""What is wrong with a plan, as known before the first write. Pure: from what was read to findings.
 
-The rules are those of the AddExistedNodes page and, for what that page leaves open, of its successor's
-(AttachNodes). They stand together, in more lines than other modules have, so that all that a preview refuses
-can be read in one go.
+The rules are those of the AddExistedNodes page; where it is silent, those of its successor, AttachNodes. All rules
+of a preview are in this one module, so that they can be read together.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from ehpc_nodes.models import Finding
 from .images import ImageFacts, system_of
 from .snapshot import Changes, Desired, Snapshot
 
-#: An instance that expires within so many seconds is told.
+#: An instance that expires within so many seconds is a finding.
 SOON = 30 * 86_400.0
-#: More instances than this with the same trouble are told in one finding.
+#: More instances than this with the same problem share one finding.
 MOST = 10
 
 
@@ -36,7 +35,7 @@ def findings(snapshot: Snapshot, desired: Desired, changes: Changes) -> list[Fin
         found += _of_membership(snapshot, desired)
     if changes.attach or desired.later:
         found += _of_image(snapshot, desired)
-    found += _of_consent(snapshot, desired, changes)
+    found += _of_opt_in(snapshot, desired, changes)
     found += _of_instances(snapshot, desired, changes)
     found += _of_types(snapshot, changes)
     found += _of_architecture(snapshot, desired, changes)
@@ -49,25 +48,25 @@ def findings(snapshot: Snapshot, desired: Desired, changes: Changes) -> list[Fin
 
 
 def of_instances(snapshot: Snapshot, desired: Desired, changes: Changes) -> list[Finding]:
-    """What is wrong with instances whose cluster isn't known; what is right for its nodes is a warning."""
+    """The findings if the cluster is not known yet; what would be right for one of its nodes is a warning."""
     wrong = [*_of_instances(snapshot, desired, changes, status=False)]
     wrong += _of_host_names(snapshot, changes)
-    perhaps = [*_of_instances(snapshot, desired, changes), *_of_consent(snapshot, desired, changes)]
-    soft = [replace(found, warning=True) for found in perhaps if found not in wrong]
+    may_be = [*_of_instances(snapshot, desired, changes), *_of_opt_in(snapshot, desired, changes)]
+    soft = [replace(found, warning=True) for found in may_be if found not in wrong]
     last = [*_of_types(snapshot, changes), *_of_lifetimes(snapshot, changes)]
     return [*snapshot.notes, *wrong, *soft, *last]
 
 
 def _of_membership(snapshot: Snapshot, desired: Desired) -> Iterable[Finding]:
-    """Without these looks an attach can't be: it might wipe what is attached or being attached already."""
+    """The reads that an attach needs: without them it could replace the disk of a node, or of a node to be."""
     if snapshot.is_wrong_region(desired) or not all(note.warning for note in snapshot.notes):
-        return  # the cluster itself can't be used: nothing else was looked at
-    for seen, what, action in (
+        return  # the cluster itself cannot be used: nothing else was read
+    for read, what, action in (
         (snapshot.nodes, "already nodes", "ListNodes"),
         (snapshot.tasks, "being attached now", "ListTasks"),
         (snapshot.instances, "possibly sent by an interrupted run", "DescribeInstances"),
     ):
-        if seen is None:
+        if read is None:
             yield Finding(
                 "instance_ids",
                 f"cannot check which instances are {what}: permission {permission(action)} is missing. Nothing is"
@@ -88,7 +87,7 @@ def _of_cluster(snapshot: Snapshot, desired: Desired) -> Iterable[Finding]:
     if cluster.status and cluster.status.lower() != "running":
         yield Finding(
             "cluster_id",
-            f"cluster {desired.cluster_id} is {cluster.status}, not running: wait until it is",
+            f"cluster {desired.cluster_id} is {cluster.status}, not running: wait until it is running",
         )
 
 
@@ -100,7 +99,7 @@ def _of_queue(snapshot: Snapshot, desired: Desired, changes: Changes) -> Iterabl
         import difflib  # late: seldom needed
 
         near = difflib.get_close_matches(desired.job_queue, names, n=3, cutoff=0.4)
-        there = f"there is {listed(names)}" if names else "it has none"
+        there = f"the cluster has {listed(names)}" if names else "the cluster has no queue"
         hint = f"did you mean {listed(near)}?" if near else there
         yield Finding(
             "job_queue",
@@ -109,8 +108,8 @@ def _of_queue(snapshot: Snapshot, desired: Desired, changes: Changes) -> Iterabl
     elif snapshot.in_queue is None and (changes.keep or changes.adopt):
         yield Finding(
             "job_queue",
-            f"which nodes are in queue {desired.job_queue!r} can't be seen: give the access key's RAM user the"
-            f" permission {permission('ListNodesByQueue')}, or leave job_queue out",
+            f"cannot check which nodes are in queue {desired.job_queue!r}. Give the access key's RAM user the"
+            f" permission {permission('ListNodesByQueue')}, or remove job_queue",
         )
 
 
@@ -122,15 +121,15 @@ def _of_image(snapshot: Snapshot, desired: Desired) -> Iterable[Finding]:
     ):
         yield Finding(
             "image_id",
-            "the cluster's image can't be seen: name an image and its owner alias, or give the access key's"
+            "the cluster's image is not known. Set image_id and image_owner_alias, or give the access key's"
             f" RAM user the permission {permission('DescribeCluster')}",
         )
     market = desired.image_owner_alias == "marketplace" and desired.image_id
     if market and not snapshot.is_own_image(desired):
         yield Finding(
             "image_id",
-            f"marketplace image {desired.image_id} can't be checked: make sure that its system fits the"
-            " cluster's",
+            f"marketplace image {desired.image_id} cannot be checked. Make sure that its operating system fits"
+            " the cluster",
             warning=True,
         )
     if snapshot.images is None:
@@ -140,27 +139,30 @@ def _of_image(snapshot: Snapshot, desired: Desired) -> Iterable[Finding]:
         yield _not_listed(snapshot, desired)
         return
     if image.status.lower() != "available":
-        yield Finding("image_id", f"image {desired.image_id} is {image.status}, not Available")
+        yield Finding(
+            "image_id",
+            f"image {desired.image_id} is {image.status}, not Available: wait until it is, or set another image_id",
+        )
     if snapshot.cluster is not None and not snapshot.is_own_image(desired):
         yield from _of_system(image, snapshot.cluster, desired)
 
 
 def _not_listed(snapshot: Snapshot, desired: Desired) -> Finding:
-    """The system images that are listed are those on offer: an old cluster's own may work for longer."""
+    """E-HPC lists the system images that it offers today: an old cluster's own may still work."""
     if not snapshot.is_own_image(desired):
         return Finding(
             "image_id",
-            f"image {desired.image_id} is not among the {desired.image_owner_alias!r} images: check the id"
+            f"image {desired.image_id} is not among the {desired.image_owner_alias!r} images. Check image_id"
             " and image_owner_alias",
         )
-    gone = f"the cluster's image {desired.image_id} is not among the {desired.image_owner_alias!r} images (any more)"
+    gone = f"the cluster's image {desired.image_id} is not among the {desired.image_owner_alias!r} images."
     if desired.image_owner_alias == "system":
         return Finding(
             "image_id",
-            f"{gone}: if E-HPC refuses it (ImageNotFound), name another image and its owner alias",
+            f"{gone} If E-HPC rejects it (ImageNotFound), set another image_id and image_owner_alias",
             warning=True,
         )
-    return Finding("image_id", f"{gone}: name another image and its owner alias")
+    return Finding("image_id", f"{gone} Set another image_id and image_owner_alias")
 
 
 def _of_system(
@@ -173,43 +175,43 @@ def _of_system(
     other_major = bool(version and image.version) and _major(image.version) != _major(version)
     known = family and image.family
     if known and family == "windows" and image.family in ("windows", "centos"):
-        if image.family != family or other_major:  # no answer tells whether the cluster is hybrid
+        if image.family != family or other_major:  # no answer shows whether the cluster is hybrid
             yield Finding(
                 "image_id",
-                f"image {desired.image_id} is {image.family} {image.version}, the cluster's system is"
-                f" {family} {version}: only a hybrid cluster of several systems takes it",
+                f"image {desired.image_id} is {image.family} {image.version}, but the cluster is {family}"
+                f" {version}. Only a hybrid cluster with several operating systems accepts it",
                 warning=True,
             )
             return
     elif known and image.family != family:
         yield Finding(
             "image_id",
-            f"image {desired.image_id} is {image.family}, the cluster's system is {family}: choose an"
-            f" image of {family}",
+            f"image {desired.image_id} is {image.family}, but the cluster is {family}. Set an image_id of"
+            f" {family}",
         )
         return
     elif known and other_major:
         yield Finding(
             "image_id",
-            f"image {desired.image_id} is {image.family} {image.version}, the cluster's is {version}:"
-            f" the major version has to be {_major(version)}",
+            f"image {desired.image_id} is {image.family} {image.version}, but the cluster is {family} {version}."
+            f" Set an image_id of {family} {_major(version)}",
         )
     if not (known and version and image.version):
         whose = "its" if family and version else "the cluster's"
         yield Finding(
             "image_id",
-            f"image {desired.image_id} can't be checked, since {whose} system or version isn't told: make sure"
-            " that it is of the cluster's system and major version",
+            f"image {desired.image_id} cannot be checked, because {whose} operating system or version is not"
+            " known. Make sure that it has the cluster's operating system and major version",
             warning=True,
         )
 
 
-#: Instance type families with Arm processors (Yitian, Ampere): a family's last letter alone doesn't tell.
+#: Instance type families with Arm processors (Yitian, Ampere): a family's last letter alone does not show it.
 ARM_FAMILIES = frozenset({"g8y", "c8y", "r8y", "ebmg8y", "ebmc8y", "ebmr8y", "g6r", "c6r", "gn7r"})
 
 
 def _is_arm(instance_type: str) -> bool:
-    """Of a type such as ``ecs.g8y.large`` or ``ecs.gn7r-c16g1.4xlarge``."""
+    """Whether an instance type, such as ``ecs.g8y.large`` or ``ecs.gn7r-c16g1.4xlarge``, is an Arm type."""
     return re.sub(r"^ecs\.|[.-].*", "", instance_type) in ARM_FAMILIES
 
 
@@ -218,13 +220,13 @@ def _of_architecture(snapshot: Snapshot, desired: Desired, changes: Changes) -> 
     if image is None or not image.architecture:
         return
     arm = image.architecture.lower().startswith(("arm", "aarch"))
-    seen = ((i, (snapshot.instances or {}).get(i)) for i in changes.attach)
-    unlike = [i for i, x in seen if x and _is_arm(x.instance_type) != arm]
+    instances = ((i, (snapshot.instances or {}).get(i)) for i in changes.attach)
+    unlike = [i for i, x in instances if x and _is_arm(x.instance_type) != arm]
     if unlike:
         yield Finding(
             "image_id",
             f"image {desired.image_id} is for {image.architecture}, but {listed(sorted(map(snapshot.name, unlike)))}"
-            f" seem{'s' if len(unlike) == 1 else ''} to have another kind of processor",
+            f" seem{'s' if len(unlike) == 1 else ''} to have another processor architecture",
             warning=True,
         )
 
@@ -233,22 +235,22 @@ def _major(version: str) -> str:
     return version.partition(".")[0]
 
 
-def _of_consent(snapshot: Snapshot, desired: Desired, changes: Changes) -> Iterable[Finding]:
+def _of_opt_in(snapshot: Snapshot, desired: Desired, changes: Changes) -> Iterable[Finding]:
     if desired.replace_system_disks or not (changes.attach or desired.later):
         return
     if not changes.attach:
         yield Finding(
             "replace_system_disks",
-            "attaching replaces system disks, and the instances are not known yet: without"
-            " replace_system_disks=True the update refuses those that are no nodes already",
+            "the instances are not known yet. Without replace_system_disks=True the update refuses each one"
+            " that is not a node already, because attaching replaces its system disk",
             warning=True,
         )
         return
     names = [snapshot.name(instance_id) for instance_id in changes.attach]
     yield Finding(
         "replace_system_disks",
-        f"attaching replaces the system disks of {listed(names)} by {desired.image}: what is on them is lost."
-        " Set replace_system_disks=True to allow it",
+        f"attaching replaces the system disks of {listed(names)} by {desired.image}, and their data is lost."
+        " Set replace_system_disks=True to allow this",
     )
 
 
@@ -258,36 +260,39 @@ def _of_instances(
     """What is wrong with instances to attach: one finding each, above MOST of a kind one for all.
 
     Args:
-        status: whether it matters that an instance isn't Stopped.
+        status: whether it matters that an instance is not Stopped.
     """
     if snapshot.instances is None:
         return
     kinds: dict[str, list[str]] = {}
     for instance_id in changes.attach:
-        found = [*_troubles(snapshot, desired, instance_id)]
+        found = [*_problems(snapshot, desired, instance_id)]
         found += _of_status(snapshot, desired, changes, instance_id) if status else ()
-        for trouble in found:
-            kinds.setdefault(trouble, []).append(snapshot.name(instance_id))
-    for trouble, names in kinds.items():
-        told = names if len(names) <= MOST else [f"each of {listed(names)}"]
-        yield from (Finding("instance_ids", f"{name} {trouble}") for name in told)
+        for problem in found:
+            kinds.setdefault(problem, []).append(snapshot.name(instance_id))
+    for problem, names in kinds.items():
+        shown = names if len(names) <= MOST else [f"each of {listed(names)}"]
+        yield from (Finding("instance_ids", f"{name} {problem}") for name in shown)
 
 
-def _troubles(snapshot: Snapshot, desired: Desired, instance_id: str) -> Iterable[str]:
+def _problems(snapshot: Snapshot, desired: Desired, instance_id: str) -> Iterable[str]:
     instance = (snapshot.instances or {}).get(instance_id)
     if instance is None:
         yield f"does not exist in {desired.region}: check the id and the region"
         return
     if instance_id in snapshot.elsewhere:
-        yield f"is in cluster {snapshot.elsewhere[instance_id]}, or on its way there: detach it there first"
+        yield (
+            f"is a node of cluster {snapshot.elsewhere[instance_id]}, or is being attached to it: detach it there"
+            " first"
+        )
     if instance.instance_network_type.lower() == "classic":
-        yield "is in the classic network, not in a VPC"
+        yield "is in the classic network, not in the cluster's VPC"
     elif (
         snapshot.cluster and snapshot.cluster.vpc_id and instance.vpc_id != snapshot.cluster.vpc_id
     ):
         yield (
-            f"is in {instance.vpc_id or 'no VPC'}, the cluster in {snapshot.cluster.vpc_id}: it has to be"
-            " in the same"
+            f"is in {instance.vpc_id or 'no VPC'}, but the cluster is in {snapshot.cluster.vpc_id}. Both must be in"
+            " the same VPC"
         )
     if instance.locks:
         yield f"is locked ({', '.join(instance.locks)}): unlock it first"
@@ -296,36 +301,36 @@ def _troubles(snapshot: Snapshot, desired: Desired, instance_id: str) -> Iterabl
 def _of_status(
     snapshot: Snapshot, desired: Desired, changes: Changes, instance_id: str
 ) -> Iterable[str]:
-    """Only what is Stopped can be attached, and ECS stops only what is Running."""
+    """Only a Stopped instance can be attached, and ECS stops only a Running one."""
     instance = (snapshot.instances or {}).get(instance_id)
     if instance is None or instance.stopped or instance_id in changes.unknown:
         return
     status = instance.status.lower()
     if status in responses.INSTANCE_COMING:
         yield (
-            f"is {instance.status}, not Stopped, and can't be stopped yet: wait until it is Running, and run"
+            f"is {instance.status}, not Stopped, and cannot be stopped yet: wait until it is Running, then run"
             " again"
         )
     elif desired.stop_running:
         return
     elif instance_id in changes.leaving:
         yield (
-            "is being detached, and its instance goes on running: wait until it is no node any more, then stop"
-            " it, or set stop_running=True"
+            "is being detached, and is not Stopped. Wait until it is no longer a node, then stop it; or set"
+            " stop_running=True"
         )
     elif status == responses.INSTANCE_STOPPING:
-        yield f"is {instance.status}, not Stopped yet: wait until it is, and run again"
+        yield f"is {instance.status}, not Stopped yet: wait until it is Stopped, then run again"
     else:
         yield f"is {instance.status}, not Stopped: stop it, or set stop_running=True"
 
 
 def _of_types(snapshot: Snapshot, changes: Changes) -> Iterable[Finding]:
-    seen = [(snapshot.instances or {}).get(instance_id) for instance_id in changes.attach]
-    types = sorted({instance.instance_type for instance in seen if instance})
+    instances = [(snapshot.instances or {}).get(instance_id) for instance_id in changes.attach]
+    types = sorted({instance.instance_type for instance in instances if instance})
     if len(types) > 1:
         yield Finding(
             "instance_ids",
-            f"the instances are of several types ({listed(types)}): E-HPC may want one type a call",
+            f"the instances have several types ({listed(types)}), and E-HPC may accept only one type in a call",
             warning=True,
         )
 
@@ -344,7 +349,7 @@ def _of_host_names(snapshot: Snapshot, changes: Changes) -> Iterable[Finding]:
         if host and host in taken:
             yield Finding(
                 "instance_ids",
-                f"{instance_id} has the host name {host!r}, which {taken[host]} has too: rename one",
+                f"{instance_id} has the same host name as {taken[host]}, {host!r}: rename one of them",
             )
         elif host:
             taken[host] = instance_id
@@ -361,14 +366,14 @@ def _of_members(snapshot: Snapshot, desired: Desired, changes: Changes) -> Itera
             roles = ", ".join(node.roles.role)
             yield Finding(
                 "instance_ids",
-                f"{name} is no compute node of {desired.cluster_id} but {roles}: it is never touched;"
-                " take it out of the list",
+                f"{name} is not a compute node of {desired.cluster_id} but {roles}, and is never changed."
+                f" {'Add it to retain_ids' if instance_id in changes.detach else 'Remove it from instance_ids'}",
             )
         elif instance_id in there and node.in_status(responses.NODE_FAILED):
             yield Finding(
                 "instance_ids",
-                f"{name} has the status {node.status}: pulumi up will fail until it is repaired, or taken out"
-                " of the list and so detached",
+                f"{name} has the status {node.status}, and pulumi up fails until this changes. Repair it in the"
+                " console, or remove it from instance_ids to detach it",
                 warning=True,
             )
         elif (
@@ -376,17 +381,17 @@ def _of_members(snapshot: Snapshot, desired: Desired, changes: Changes) -> Itera
         ):
             yield Finding(
                 "image_id",
-                f"{name} is attached with image {node.image_id} and is adopted as it is, not"
-                f" {desired.image_id}",
+                f"{name} was attached with image {node.image_id}, not {desired.image_id}. It is adopted as it is:"
+                " its system disk is kept",
                 warning=True,
             )
 
 
 #: What happens to nodes to detach that run jobs, by `busy_nodes`.
 _BUSY = {
-    "refuse": 'the update refuses to detach nodes that run jobs, unless with busy_nodes="wait" or "detach"',
-    "wait": "the update waits until these nodes run no jobs, then detaches them",
-    "detach": "the update detaches nodes that run jobs, which end with it",
+    "refuse": 'The update refuses to detach busy nodes. Wait until the jobs end, or set busy_nodes="wait" or "detach"',
+    "wait": "The update waits until the jobs end, then detaches the nodes",
+    "detach": "The update detaches the nodes, and these jobs are lost",
 }
 
 
@@ -395,13 +400,13 @@ def _of_jobs(snapshot: Snapshot, desired: Desired, changes: Changes) -> Iterable
     nodes = snapshot.nodes or {}
     busy = [i for i in changes.detach if i in nodes and nodes[i].is_compute and nodes[i].busy]
     if busy:
-        told = [f"{snapshot.name(i)} {nodes[i].runs(snapshot.jobs or ())}" for i in busy]
-        text = f"{_BUSY[desired.busy_nodes]}: {listed(told, between='; ')}"
+        names = [f"{snapshot.name(i)} {nodes[i].runs(snapshot.jobs or ())}" for i in busy]
+        text = f"{listed(names, between='; ')}. {_BUSY[desired.busy_nodes]}"
         yield Finding("busy_nodes", text, warning=True)
 
 
 def _of_scaling(snapshot: Snapshot, desired: Desired, changes: Changes) -> Iterable[Finding]:
-    """Nodes that come to a queue whose idle nodes scale-in takes: one finding for all."""
+    """Nodes to add to a queue with scale-in, which removes idle nodes: one finding for all."""
     scaling = snapshot.scaling
     if scaling is None or not scaling.shrinks(desired.job_queue):
         return
@@ -411,20 +416,20 @@ def _of_scaling(snapshot: Snapshot, desired: Desired, changes: Changes) -> Itera
         yield Finding(
             "instance_ids",
             f"{where} scales in: E-HPC removes nodes that are idle for {scaling.idle_minutes} minutes. To keep these, add"
-            f" them to ExcludeNodes of the cluster's auto scaling: {listed(taken, between=',')}",
+            f" them to ExcludeNodes in the cluster's auto scaling: {listed(taken, between=',')}",
             warning=True,
         )
 
 
 def _of_lifetimes(snapshot: Snapshot, changes: Changes) -> Iterable[Finding]:
-    """Spot instances, and those that expire soon, among the nodes that come: one finding for all."""
-    told = []
+    """Spot instances, and those that expire soon, among the nodes to add: one finding for all."""
+    ending = []
     for instance_id in (*changes.attach, *changes.adopt):
         instance = (snapshot.instances or {}).get(instance_id)
         if instance and instance.spot:
-            told.append(f"{snapshot.name(instance_id)} is a spot instance")
+            ending.append(f"{snapshot.name(instance_id)} is a spot instance")
         elif instance and (instance.expires_at or math.inf) - snapshot.read_at <= SOON:
-            told.append(f"{snapshot.name(instance_id)} expires on {instance.expired_time[:10]}")
-    if told:
-        text = f"some instances may not last, and their nodes end with them: {listed(told)}"
+            ending.append(f"{snapshot.name(instance_id)} expires on {instance.expired_time[:10]}")
+    if ending:
+        text = f"ECS may release some instances, and their nodes are then lost: {listed(ending)}"
         yield Finding("instance_ids", text, warning=True)

@@ -9,7 +9,7 @@ from ehpc_nodes.api import responses
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is known of an image; empty texts are not known. `os_tag` is E-HPC's own word for the system."""
+    """What is known of an image; an empty value is not known. `os_tag` is E-HPC's name of the operating system."""
 
     family: str
     version: str
@@ -19,7 +19,7 @@ class ImageFacts:
 
 
 def facts_of(image: responses.SystemImage | responses.CustomImage) -> ImageFacts:
-    """What a list tells of an image."""
+    """The facts that a list has about an image."""
     if isinstance(image, responses.SystemImage):
         system = system_of(image.platform, image.version, image.os_tag)
         return ImageFacts(*system, image.architecture, os_tag=image.os_tag)
@@ -35,21 +35,21 @@ def facts_of(image: responses.SystemImage | responses.CustomImage) -> ImageFacts
     )
 
 
-#: Other names of a family: ECS says Aliyun of what E-HPC's tags call AliyunLinux or AlibabaCloudLinux.
+#: Other names of a family: ECS writes Aliyun for E-HPC's AliyunLinux and AlibabaCloudLinux.
 _FAMILIES = {"alibabacloud": "aliyun"}
 
 
 def system_of(platform: str, version: str, tag: str) -> tuple[str, str]:
     """Family and version, lower case: from a tag such as ``CentOS_7.6_64``, else from the fields.
 
-    Tags and fields spell one family in several ways, the fields in more: Red Hat and RedHat, Aliyun and
-    AliyunLinux. So case, blanks and a trailing «Linux» don't count.
+    Tags and fields spell one family in several ways, such as Red Hat and RedHat, or Aliyun and AliyunLinux. So
+    upper case, blanks and "Linux" at the end are ignored.
     """
     parts = tag.split("_")
     numbers = [n for n, part in enumerate(parts) if part[:1].isdigit()]
     words = parts[: numbers[0]] if numbers else parts
-    told = parts[numbers[0]] if len(numbers) > 1 else ""  # a single one is the number of bits
-    return _family("".join(words)) or _family(platform), told or version
+    tagged = parts[numbers[0]] if len(numbers) > 1 else ""  # a single one is the number of bits
+    return _family("".join(words)) or _family(platform), tagged or version
 
 
 def _family(name: str) -> str:

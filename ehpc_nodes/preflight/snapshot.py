@@ -1,4 +1,4 @@
-"""What preflight goes by: what the program wants, what was read, and what would be done."""
+"""What preflight compares: what the program wants, what was read, and what would be done."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .images import ImageFacts
 
 @dataclass(frozen=True)
 class Desired:
-    """What preflight needs of the inputs; anything may still be empty, as not known yet.
+    """What preflight needs of the inputs; a value that is not known yet is empty.
 
     Attributes:
-        image_known: False where an image is named whose id comes later; an empty id is the cluster's own.
+        image_known: False where the id of the wanted image is not known yet; an empty id is the cluster's own image.
         later: how many instances are wanted that are not known yet.
     """
 
@@ -43,13 +43,13 @@ class Desired:
 
 @dataclass
 class Snapshot:
-    """What was read. None: not read, or not allowed to (then ``notes`` says so).
+    """What was read. None: not read, or not allowed (then ``notes`` has a finding).
 
     Attributes:
         in_queue: the nodes of the wanted queue.
         elsewhere: nodes of the region's other clusters in the same VPC, with their cluster.
         jobs: those that run on the nodes to detach.
-        scaling: of the cluster; read where nodes come.
+        scaling: of the cluster; read if nodes are added.
         read_at: when it was read, in seconds since 1970.
     """
 
@@ -72,24 +72,24 @@ class Snapshot:
         return responses.attached_by(self.tasks or ())
 
     def is_wrong_region(self, desired: Desired) -> bool:
-        """Whether the cluster says another region than the one that is set."""
+        """Whether the cluster's region is another than the one that is set."""
         region = self.cluster.region_id if self.cluster else ""
         return bool(region and desired.region) and region != desired.region
 
     def is_own_image(self, desired: Desired) -> bool:
-        """Whether the wanted image is the cluster's own, which its nodes are made of already."""
+        """Whether the wanted image is the cluster's own, which its nodes already have."""
         if self.cluster is None or desired.image_id != self.cluster.image_id:
             return False
         return self.cluster.image_owner_alias in ("", desired.image_owner_alias)
 
     def image_of(self, desired: Desired) -> tuple[str, str]:
-        """Id and owner alias of the wanted image, the cluster's own where none is named; empty: not known."""
+        """Id and owner alias of the wanted image; without one, the cluster's own. Empty: not known."""
         if desired.image_id or not desired.image_known or self.cluster is None:
             return desired.image_id, desired.image_owner_alias
         return self.cluster.image_id, self.cluster.image_owner_alias or "system"
 
     def is_stopped(self, instance_id: str) -> bool:
-        """Whether ECS said that it is Stopped; not where it wasn't asked."""
+        """Whether ECS listed it as Stopped; False if ECS was not asked."""
         instance = (self.instances or {}).get(instance_id)
         return instance is not None and instance.stopped
 
@@ -107,21 +107,21 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Changes:
-    """Instance ids by what would be done; each list sorted, an id in one list (`move`, `first` and `unknown` apart).
+    """Instance ids by what would be done. Each list is sorted.
 
     Attributes:
         keep: nodes of this resource.
-        renew: of these, the ones whose owner tags get this resource's present name.
-        adopt: nodes, not yet this resource's.
-        take: of these, the ones whose owner tag names another resource.
-        wait: a task is attaching it: waited for, not sent.
-        attach: sent in AddExistedNodes; its system disk is replaced.
-        stop: of these, the ones that are stopped before.
-        unknown: of these, the ones that an earlier run may have sent: checked first.
-        leaving: of these, the ones that are being detached yet.
+        renew: of these, those whose owner tags get this resource's present name.
+        adopt: nodes that become this resource's.
+        take: of these, those whose owner tag names another resource.
+        wait: instances that a task is attaching: waited for, not sent.
+        attach: sent in AddExistedNodes; their system disks are replaced.
+        stop: of these, those that are stopped first.
+        unknown: of these, those that an earlier run may have sent: checked first.
+        leaving: of these, those that are still being detached.
         detach: nodes of this resource that are not wanted.
-        first: of these, the ones that are detached before anything is attached, for their host names.
-        retain: leave this resource and stay attached.
+        first: of these, those that are detached before anything is attached, for their host names.
+        retain: nodes that leave this resource and stay attached.
         move: of keep and adopt, those that are in another queue than the wanted one.
     """
 
@@ -149,19 +149,19 @@ def describe(changes: Changes, names: Mapping[str, str], image: str, *, later: i
     """One line for the resource's row: "attach 3 (system disk replaced by …): a, b, c; keep 12; 1 call".
 
     Args:
-        names: host names by instance id, as far as they are known.
+        names: the known host names, by instance id.
         image: what replaces the system disks, for people.
-        later: how many instances are wanted that are not known yet; some may be nodes, even those to detach.
+        later: how many wanted instances are not known yet; some may be nodes, even those to detach.
     """
     last = tuple(i for i in changes.detach if i not in changes.first)
-    disk, unless = f"system disk replaced by {image}", ", unless among those not known yet"
+    disk, unless = f"system disk replaced by {image}", ", unless they are among those not known yet"
     stay = f"{unless if later else ''} (the instances are kept)"
     adopted = tuple(i for i in changes.adopt if i not in changes.take)
     parts = [
         _part("first detach", changes.first, names, stay),
         _part("stop", changes.stop, names),
         _part("attach", changes.attach, names, f" ({disk})"),
-        f"attach {later} not known yet ({disk}) unless nodes already" if later else "",
+        f"attach {later} not known yet ({disk}), unless already nodes" if later else "",
         _part("wait for", changes.wait, names, " (being attached already)"),
         _part("take ownership of", changes.take, names),
         _part("adopt", adopted, names),

@@ -1,4 +1,4 @@
-"""Test programs that use `AttachedNodes`: a pytest plugin, and what its fixtures are made of.
+"""Tests of programs that use `AttachedNodes`: a pytest plugin, and the classes of its fixtures.
 
 The plugin (`ehpc_nodes.testing.plugin`) comes with the package, and pytest finds it by itself::
 
@@ -8,8 +8,8 @@ The plugin (`ehpc_nodes.testing.plugin`) comes with the package, and pytest find
         stack.up()
         assert sorted(ehpc.nodes) == ids(1, 2)
 
-Nothing here is imported before it is used: a test suite that doesn't ask for the fixtures pays nothing.
-It needs neither pytest (`EmulatedCloud` and `PulumiStack` work without) nor, until a program runs, Pulumi.
+Nothing here is imported before it is used: a test suite without the fixtures loads nothing. `EmulatedCloud` and
+`PulumiStack` work without pytest, and without Pulumi until a program runs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for."""
+    """Load a class when it is used."""
     if name in _HOMES:
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""An emulated cloud that a test points its program at, steers, and asks what was done."""
+"""An emulated cloud for a test: its program uses it, the test controls it and checks what was done."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class EmulatedCloud:
 
     @property
     def url(self) -> str:
-        """The address of both services; its steering is under ``/_emulator/``."""
+        """The address of both services; its control is under ``/_emulator/``."""
         return self.server.url
 
     @property
     def config(self) -> dict[str, str]:
-        """The stack config that points a program here, the secret apart. Lost answers are looked after
-        for 2 s rather than 30: the emulator's lists don't lag unless told to.
+        """The stack config that makes a program use it, without the secret. The grace period is 2 s instead of 30: the
+        emulator's lists are up to date by default.
         """
         return {
             "ehpc:region": self.world.region,
@@ -66,7 +66,7 @@ class EmulatedCloud:
         return {"ehpc:accessKeySecret": self.server.access_key_secret}
 
     def configure(self, stack: PulumiStack, **more: object) -> None:
-        """Point a stack here, with more config where given (`cluster=…`, `**{"ehpc:profile": …}`)."""
+        """Make a stack use it, with more config if given (`cluster=…`, `**{"ehpc:profile": …}`)."""
         stack.configure({**self.config, **more}, self.secrets)
 
     # ---- what exists, and what was done
@@ -99,15 +99,15 @@ class EmulatedCloud:
 
     @property
     def harm(self) -> Harm:
-        """What calls did that can't be undone: disks replaced, instances released."""
+        """What cannot be undone: disks replaced, instances released."""
         return self.emulator.harm
 
     def calls(self, *actions: str) -> list[str]:
-        """The actions that were called, in order; of these only, where some are named."""
+        """The actions that were called, in order; if some are named, only these."""
         return [e.action for e in self.journal.entries if not actions or e.action in actions]
 
     def writes(self) -> list[str]:
-        """The calls that change something, in order; tags apart."""
+        """The calls that change something, in order, without tags."""
         return self.calls(*WRITES)
 
     def named(self, action: str) -> list[list[str]]:
@@ -122,13 +122,13 @@ class EmulatedCloud:
         """Empty the journal."""
         self.journal.entries.clear()
 
-    # ---- steering
+    # ---- control
 
     def load(self, world: World | Mapping[str, Any] | Path) -> None:
-        """Begin anew with another world: one made, its plain data, or a YAML or JSON file.
+        """Start again with another world: a `World`, its plain data, or a YAML or JSON file.
 
         Raises:
-            WorldError: the place of the slip in it.
+            WorldError: the world is not valid; names the place.
         """
         if isinstance(world, Path):
             world = World.from_file(world)
@@ -147,19 +147,19 @@ class EmulatedCloud:
         return self.emulator.faults
 
     def fault(self, kind: str, action: str = "*", **options: Any) -> Fault:
-        """Let the next call of an action go wrong; see `ehpc_nodes.emulator.faults` for what can.
+        """Make the next call of an action fail; `ehpc_nodes.emulator.faults` has the kinds.
 
         Raises:
-            WorldError: there is no such fault or option; says which there are.
+            WorldError: there is no such fault or option; names those that there are.
         """
         return self.faults.add({"kind": kind, "action": action, **options})
 
     def hold(self) -> None:
-        """Let tasks that start from now on last until `release`."""
+        """Make tasks that start later run until `release`."""
         self._pace(Pace("held"))
 
     def release(self) -> None:
-        """End the tasks that are held, and hold no more."""
+        """End the held tasks, and hold no more."""
         self._pace(Pace())
         with self.emulator.turn():
             release(self.emulator.state, "all")

@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures, and nothing that a test suite which doesn't ask for them would notice."""
+"""The pytest plugin: its fixtures. A test suite that does not use them is not changed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 HOW = (
     "Install the Pulumi CLI (https://www.pulumi.com/docs/iac/download-install/; on macOS also"
-    " `brew install pulumi`), or name one: `pytest --ehpc-pulumi PATH`, or ehpc_pulumi in pytest's settings."
+    " `brew install pulumi`), or give its path: `pytest --ehpc-pulumi PATH`, or ehpc_pulumi in pytest's settings."
 )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where `pulumi` is, for those that have it elsewhere than on the PATH."""
+    """An option for a `pulumi` that is not on the PATH."""
     text = "the `pulumi` that the fixture pulumi_stack runs; by default the one on the PATH"
     parser.getgroup("ehpc-nodes").addoption("--ehpc-pulumi", metavar="PATH", help=text)
     parser.addini("ehpc_pulumi", text)
@@ -29,16 +29,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def pulumi_engine(request: pytest.FixtureRequest) -> Path:
-    """The `pulumi` that `pulumi_stack` runs; override it to take it from elsewhere.
+    """The `pulumi` that `pulumi_stack` runs; override it to use another one.
 
-    Where there is none, its tests are skipped; they fail where one was named, and where CI is set.
+    Without one, its tests are skipped; they fail if a path was given, or if CI is set.
     """
     named = request.config.getoption("--ehpc-pulumi") or request.config.getini("ehpc_pulumi")
     found = shutil.which(named or "pulumi")
     if found:
         return Path(found).absolute()
     if named:
-        pytest.fail(f"There is no Pulumi CLI at {named}, which was named. {HOW}", pytrace=False)
+        pytest.fail(f"There is no Pulumi CLI at {named}. {HOW}", pytrace=False)
     if os.environ.get("CI", "").lower() in {"true", "1"}:
         pytest.fail(f"There is no `pulumi` on the PATH. {HOW}", pytrace=False)
     pytest.skip(f"there is no `pulumi` on the PATH. {HOW}")
@@ -48,7 +48,7 @@ def pulumi_engine(request: pytest.FixtureRequest) -> Path:
 def pulumi_stack(pulumi_engine: Path, tmp_path: Path) -> Iterator[Callable[..., PulumiStack]]:
     """Makes stacks: `pulumi_stack(PROGRAM_OR_FOLDER, env=…, timeout=…)`; see `PulumiStack`.
 
-    What they started ends with the test.
+    Their processes end with the test.
     """
     from .stack import PulumiStack
 

@@ -1,4 +1,4 @@
-"""Start the Pulumi CLI, watch it, interrupt it, kill it, and end what it leaves behind."""
+"""Start the Pulumi CLI, watch it, interrupt it, kill it, and end its processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCRUBBED = re.compile(
     r"(PULUMI|ALIBABA|ALIBABACLOUD|ALICLOUD|ALIYUN|ECS|AWS|AZURE|ARM|GOOGLE|CLOUDSDK)_.*|.*_PROXY",
     re.IGNORECASE,
 )
-# Client libraries that find no credentials ask the machine's metadata service, which may not answer.
+# Client libraries without credentials ask the instance's metadata service, which may not answer.
 NO_METADATA = {
     "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
     "AWS_EC2_METADATA_DISABLED": "true",
@@ -32,7 +32,7 @@ def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def processes_of_session(session: int) -> Iterator[int]:
-    """The processes that one command started, however they are grouped and whoever their parent is by now."""
+    """The processes that one command started, in any process group and with any parent."""
     if Path("/proc/self").exists():
         numbers: Iterable[str] = (p.name for p in Path("/proc").iterdir() if p.name.isdigit())
     else:
@@ -44,7 +44,7 @@ def processes_of_session(session: int) -> Iterator[int]:
 
 
 def is_zombie(number: int) -> bool:
-    """Whether it has ended and nobody asks how: in a container there may be no init that does."""
+    """Whether it has ended without a parent that reads its exit code: a container may have no init."""
     try:
         stat = Path(f"/proc/{number}/stat").read_text()
     except OSError:
@@ -83,7 +83,7 @@ class Running:
         return "".join(file.read_text(errors="replace") for file in self._files)
 
     def wait_until(self, condition: str | Callable[[], object], timeout: float = 100.0) -> None:
-        """Wait for a text in the output, or for a condition to hold, while it runs."""
+        """Wait for a text in the output, or for a condition, while it runs."""
         holds = condition if callable(condition) else lambda: condition in self.text
         deadline = time.monotonic() + timeout
         while not holds():
@@ -96,16 +96,16 @@ class Running:
             time.sleep(0.02)
 
     def interrupt(self) -> None:
-        """What Ctrl-C does: the CLI gets SIGINT, its plugins (which have process groups of their own) don't."""
+        """As Ctrl-C: the CLI gets SIGINT, its plugins (with their own process groups) do not."""
         self.process.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """End the CLI without a word; its plugins may go on, as they do in life."""
+        """Kill the CLI; its plugins may continue, as in a real run."""
         self.process.kill()
         self.process.wait()
 
     def kill_all(self) -> None:
-        """End the CLI and all that it started, as a machine that loses power does."""
+        """Kill the CLI and all its processes, as when the computer loses power."""
         for _ in range(10):  # a process may be starting another just now
             numbers = [n for n in processes_of_session(self.process.pid) if n != os.getpid()]
             for number in numbers:
@@ -118,7 +118,7 @@ class Running:
             time.sleep(0.02)
 
     def leftovers(self) -> list[int]:
-        """Processes that it started and that are still there."""
+        """Its processes that still run."""
         return list(processes_of_session(self.process.pid))
 
     def wait(self, timeout: float = 100.0) -> Result:

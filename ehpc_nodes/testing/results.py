@@ -12,7 +12,7 @@ COLOUR = re.compile(r"<\{%[^%]*%\}>")
 
 @dataclass(frozen=True)
 class Step:
-    """What the engine decided for one resource. In a preview nothing more than that happened."""
+    """What the engine decided for one resource; in a preview nothing more happened."""
 
     op: str
     urn: str
@@ -31,7 +31,7 @@ class Diagnostic:
     urn: str
     message: str
     ephemeral: bool = False
-    """Shown on the resource's row for as long as it was the newest, and not kept."""
+    """Shown on the resource's row only until the next one."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Result:
 
     @property
     def steps(self) -> list[Step]:
-        """In the order in which they began; resources that don't change have the operation `same`."""
+        """In the order in which they began; resources without a change have the operation `same`."""
         found = [e["resourcePreEvent"]["metadata"] for e in self.events if "resourcePreEvent" in e]
         return [Step(m["op"], m["urn"], m["type"], m) for m in found]
 
@@ -71,7 +71,7 @@ class Result:
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
-        """What was logged, debugging apart, without colours and outer white space."""
+        """The log without debug messages, colours and outer white space."""
         found = [e["diagnosticEvent"] for e in self.events if "diagnosticEvent" in e]
         return [
             Diagnostic(

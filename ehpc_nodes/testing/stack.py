@@ -1,7 +1,7 @@
 """A Pulumi project with one stack, run by the real CLI.
 
-Each stack has a Pulumi home, a file backend and a passphrase of its own; nothing of the caller's account,
-cloud credentials or proxies reaches it. What an operation did is read from the event log of the CLI
+Each stack has its own Pulumi home, file backend and passphrase; it gets nothing of the caller's account,
+cloud credentials or proxies. What an operation did is read from the event log of the CLI
 (`--event-log`, a flag that it has with PULUMI_DEBUG_COMMANDS; `--json` has no diagnostics).
 """
 
@@ -26,7 +26,7 @@ class PulumiStack:
     """One stack of a project, and the CLI to run it.
 
     The project is a program of one file, given as its text, or a project's folder, given as a `Path`.
-    A folder is run where it is, and nothing is written into it: the stack's config and state stand in
+    A folder is run where it is, and nothing is written into it: the stack's config and state are in
     `directory`.
     """
 
@@ -45,17 +45,17 @@ class PulumiStack:
         stack: str = "dev",
         timeout: float = 100.0,
     ) -> None:
-        """Make the project, unless it is a folder's, and an empty stack of it.
+        """Create the project, unless a folder is given, and an empty stack.
 
         Args:
             engine: the `pulumi` to run.
-            directory: an empty folder for the stack's own things.
+            directory: an empty folder for the stack's files.
             program: the program's text, or the folder of a project.
             env: more environment variables, for the program and the providers too.
             python: the Python that runs both, unless the project names a virtualenv.
-            virtualenv: named in Pulumi.yaml; of a program's text only, as are `main` and `project`.
+            virtualenv: set in Pulumi.yaml; only for a program's text, as `main` and `project`.
             main: the folder of the program inside the project.
-            pythonpath: where both find modules besides.
+            pythonpath: more folders with modules, for both.
             project: the project's name.
             stack: the stack's name.
             timeout: seconds that a command may take.
@@ -66,13 +66,13 @@ class PulumiStack:
         """
         if isinstance(program, str) and _is_folder(program):
             raise TypeError(
-                f"{program!r} is a folder: give it as a Path; a text is a program's own"
+                f"{program!r} is a folder. Give a folder as a Path: a str is the program's text"
             )
         self.engine = str(engine)
         self.directory = directory = directory.absolute()  # commands run elsewhere
         self.timeout = timeout
         self.started: list[Running] = []
-        own = directory / ".own"  # the CLI's things, out of the way of the program's
+        own = directory / ".own"  # the CLI's files, apart from the program's
         self._scratch = own / "runs"
         for folder in (self._scratch, own / "home", own / "backend"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ class PulumiStack:
         settings: JSON = {"name": project, "runtime": {"name": "python", "options": options}}
         if isinstance(program, Path):
             self.project = program.resolve()
-            # the stack is made beside, under the project's name: `stack init` writes where it runs
+            # the stack is created in another folder, with the project's name: `stack init` writes where it runs
             settings["name"] = _name_of(self.project)
         else:
             self.project = directory
@@ -108,7 +108,7 @@ class PulumiStack:
     def write(self, program: str) -> None:
         """Replace the program's text."""
         if self.project != self.directory:
-            raise ValueError(f"{self.project} is a project of yours: its program is not replaced")
+            raise ValueError(f"{self.project} is your own project: its program is not replaced")
         self.program.parent.mkdir(parents=True, exist_ok=True)
         self.program.write_text(program)
 
@@ -133,35 +133,35 @@ class PulumiStack:
             self.run("config", "set-all", *(word for pair in pairs for word in ("--secret", pair)))
 
     def unset(self, key: str) -> None:
-        """Take a key out of the stack config."""
+        """Remove a key from the stack config."""
         self.run("config", "rm", key)
 
     # ---- operations
 
     def preview(self, *args: str, expect_failure: bool = False) -> Result:
-        """What an `up` would do; AssertionError with the whole text where it ends otherwise than expected."""
+        """What an `up` would do; AssertionError with the output if it does not end as expected."""
         return self._operation("preview", *args).checked(expect_failure=expect_failure)
 
     def up(self, *args: str, expect_failure: bool = False) -> Result:
-        """Without the preview that a person is shown first: call `preview` for that one."""
+        """Run `up` without its preview: call `preview` for that."""
         return self._operation("up", "--yes", "--skip-preview", *args).checked(
             expect_failure=expect_failure
         )
 
     def refresh(self, *args: str, expect_failure: bool = False) -> Result:
-        """Bring the state up to what the cloud says."""
+        """Read the cloud into the state."""
         return self._operation("refresh", "--yes", "--skip-preview", *args).checked(
             expect_failure=expect_failure
         )
 
     def destroy(self, *args: str, expect_failure: bool = False) -> Result:
-        """Take away all that the stack holds."""
+        """Delete all resources of the stack."""
         return self._operation("destroy", "--yes", "--skip-preview", *args).checked(
             expect_failure=expect_failure
         )
 
     def cancel(self) -> Result:
-        """Take away the lock that a killed operation left."""
+        """Remove the lock of a killed operation."""
         return self.run("cancel", "--yes")
 
     def outputs(self, *, show_secrets: bool = False) -> JSON:
@@ -177,7 +177,7 @@ class PulumiStack:
         return state
 
     def resources(self) -> dict[str, JSON]:
-        """Name -> what the state holds of it, of the custom resources (the stack and providers apart)."""
+        """Name -> its entry in the state, for custom resources (without the stack and providers)."""
         found = self.state()["deployment"].get("resources") or []
         return {
             r["urn"].rpartition("::")[2]: r
@@ -186,7 +186,7 @@ class PulumiStack:
         }
 
     def state_files(self) -> dict[Path, str]:
-        """All files that the backend and the CLI keep, to look for what must stand nowhere."""
+        """All files of the backend and the CLI, to search for what must not be in them."""
         own = self.directory / ".own"
         files = [
             p for folder in ("backend", "home") for p in (own / folder).rglob("*") if p.is_file()
@@ -198,11 +198,11 @@ class PulumiStack:
     # ---- the CLI
 
     def run(self, *args: str, expect_failure: bool = False) -> Result:
-        """Any command, from start to end."""
+        """Run any command to its end."""
         return self.start(*args).wait(self.timeout).checked(expect_failure=expect_failure)
 
     def start(self, *args: str) -> Running:
-        """Any command, to be interrupted or killed."""
+        """Start any command, to be interrupted or killed."""
         command = [self.engine, "--non-interactive", "--color", "never", *args]
         events, folder = None, self.directory
         if args[0] in OPERATIONS:
@@ -213,7 +213,7 @@ class PulumiStack:
         return running
 
     def close(self) -> None:
-        """End whatever is still running."""
+        """End all processes that still run."""
         for running in self.started:
             running.kill_all()
 
@@ -222,7 +222,7 @@ class PulumiStack:
 
 
 def _environment(engine: str, own: Path) -> dict[str, str]:
-    """What makes a run of the CLI one of its own."""
+    """The variables that separate a run from the caller's own Pulumi."""
     with contextlib.suppress(RuntimeError):  # there may be no home
         theirs = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
         if theirs.is_dir():  # other providers' plugins, which are large
@@ -251,7 +251,7 @@ def _name_of(project: Path) -> str:
     file = project / "Pulumi.yaml"
     if not file.is_file():
         raise FileNotFoundError(
-            f"{project} is no folder of a Pulumi project: it has no Pulumi.yaml"
+            f"{project} is not the folder of a Pulumi project: it has no Pulumi.yaml"
         )
     return str(_read_yaml(file)["name"])
 

@@ -33,12 +33,12 @@ def small_world(
     """One cluster with a manager and a login node, and stopped instances; some attached.
 
     Args:
-        instances: how many instances there are besides the two; `ids(1, 2)` are the first of them.
-        attached: the numbers of those that are compute nodes already, in the first queue.
-        pace: when E-HPC's tasks end: ``instant``, ``held`` (when told), ``never``, ``{"looks": 3}`` or
+        instances: how many more instances there are; `ids(1, 2)` are the first two of them.
+        attached: the numbers of those that are compute nodes, in the first queue.
+        pace: when E-HPC's tasks end: ``instant``, ``held`` (until `release`), ``never``, ``{"reads": 3}`` or
             ``{"seconds": 2}``.
         queues: the names of the cluster's queues.
-        knobs: how the emulator behaves otherwise; see `ehpc_nodes.emulator.knobs`.
+        knobs: other behaviour of the emulator; see `ehpc_nodes.emulator.knobs`.
     """
     cluster = {
         "id": CLUSTER,

@@ -216,7 +216,7 @@ def test_what_a_person_does_is_not_disturbed(cloud, visit):
     expect(page.get_by_label("Delay (s)")).to_have_value("2")
     page.get_by_label("Delay (s)").fill("abc")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("seconds can't be 'abc'")
+    expect(page.get_by_role("alert")).to_contain_text("seconds cannot be 'abc'")
     call(it, "ListNodes")
     expect(page.locator("#journal li .action").first).to_contain_text("× 2")
     expect(page.get_by_role("alert")).to_be_visible()
@@ -241,7 +241,7 @@ def test_a_form_that_is_answered_late_is_answered(cloud, visit):
     page.get_by_label("What goes wrong").select_option("Slow answer")
     page.get_by_label("Delay (s)").fill("abc")
     page.get_by_role("button", name="Add the fault").click()
-    expect(page.get_by_role("alert")).to_contain_text("seconds can't be 'abc'")
+    expect(page.get_by_role("alert")).to_contain_text("seconds cannot be 'abc'")
     call(it, "ListNodes")
     expect(page.locator("#journal")).to_contain_text("ListNodes")
 

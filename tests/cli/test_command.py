@@ -62,7 +62,7 @@ def test_nodes(run):
     ]
     assert len(table(run("nodes", CLUSTER, "--all").stdout)) == 4
     none = run("nodes", CLUSTER, "-q", "gpu")
-    assert (none.stdout, none.stderr) == ("", "There are none.\n")
+    assert (none.stdout, none.stderr) == ("", "Nothing found.\n")
 
 
 def test_images(run):
@@ -85,13 +85,13 @@ def test_no_candidates_says_how_to_learn_why_not(run, server):
         server.emulator.world.instances[iid(number)].status = "Running"
     none = run("candidates", CLUSTER)
     assert none.stdout == ""
-    told = "There are none; --all says of each instance in the cluster's network why not.\n"
+    told = "No candidates. Use --all to list every instance in the VPC with the reason.\n"
     assert none.stderr == told
 
 
 def test_tasks(run, server):
-    assert run("tasks", CLUSTER).stderr == "There are none.\n"
-    attach(server, 3, pace={"looks": 1000})
+    assert run("tasks", CLUSTER).stderr == "Nothing found.\n"
+    attach(server, 3, pace={"reads": 1000})
     (row,) = table(run("tasks", CLUSTER).stdout)
     assert (row["TYPE"], row["STATUS"], row["INSTANCES"]) == ("AddComputes", "Processing", "1")
 
@@ -151,8 +151,8 @@ def test_common_options_may_stand_before_the_command(run):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--stack", "dev", "emulator"], "emulator takes no --stack"),
-        (["--json", "program", CLUSTER], "program takes no --json"),
+        (["--stack", "dev", "emulator"], "emulator has no option --stack"),
+        (["--json", "program", CLUSTER], "program has no option --json"),
     ],
 )
 def test_an_option_that_the_command_has_not_is_a_wrong_call_there_too(run, arguments, told):
@@ -209,8 +209,8 @@ def one_line(done):
 def test_errors_are_one_line(run, server):
     assert "ClusterNotFound" in one_line(run("nodes", "ehpc-hz-none", code=1))
     none = one_line(run("clusters", code=1, ALIBABA_CLOUD_REGION_ID=""))
-    assert none.startswith("ehpc-nodes: No region is set: give --region cn-hangzhou, ")
-    assert "has not the form" in one_line(run("clusters", "--region", "cn hangzhou", code=1))
+    assert none.startswith("ehpc-nodes: No region is set. Add --region cn-hangzhou, ")
+    assert "is not a region" in one_line(run("clusters", "--region", "cn hangzhou", code=1))
     server.emulator.world.default_key.allow = ["ecs:*"]
     assert "permission ehpc:ListClusters" in one_line(run("clusters", code=1))
 
@@ -219,7 +219,7 @@ def test_errors_are_one_line(run, server):
 def test_an_endpoint_of_another_region_is_told(run, arguments):
     """E-HPC's calls name no region: the emulator answers whatever was asked for."""
     line = one_line(run(*arguments, "--region", "cn-shanghai", code=1))
-    assert "is that of cn-hangzhou, not of cn-shanghai: take --region cn-hangzhou, or " in line
+    assert "belongs to cn-hangzhou, not to cn-shanghai. Use --region cn-hangzhou, or " in line
 
 
 def test_a_wrong_secret_is_told_and_not_shown(run):
@@ -295,13 +295,13 @@ def test_output_that_can_t_be_written_is_one_line(environment, arguments, to, wh
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr == f"ehpc-nodes: The output can't be written: {why}.\n"
+    assert done.stderr == f"ehpc-nodes: The output cannot be written: {why}.\n"
 
 
 @pytest.mark.parametrize("name", ["nodes", "program"])
 def test_an_empty_cluster_id_says_where_ids_are(run, name):
     done = run(name, "", code=2)
-    assert "it is empty; `ehpc-nodes clusters` shows the ids there are" in done.stderr
+    assert "it is empty. `ehpc-nodes clusters` lists the cluster ids" in done.stderr
 
 
 def test_ctrl_c_ends_it_with_130(environment, server):
@@ -398,7 +398,7 @@ def test_a_project_that_is_made_with_a_stack_s_config_says_what_to_carry_over(
     done = run("program", CLUSTER, "--dir", "made", "--stack", "dev", **variables)
     assert (tmp_path / "made" / "__main__.py").exists()
     assert done.stderr.splitlines()[-1] == (
-        "Its config is empty; what stack 'dev' has for this package, set there too"
+        "The config of the new stack is empty. Copy these settings of stack 'dev' to it"
         " (pulumi config set): ehpc:endpoint, ehpc:readTimeout."
     )
 
@@ -557,7 +557,7 @@ def test_what_the_service_sends_can_t_steer_the_terminal(run, server):
 
 
 def test_watching_on_a_terminal_shows_bars_that_move(environment, server):
-    attach(server, 3, pace={"looks": 12})
+    attach(server, 3, pace={"reads": 12})
     terminal = Terminal(environment, "tasks", CLUSTER, "--watch", "--interval", "0.1")
     until(lambda: "Success" in terminal.read())
     assert "Processing" in terminal.text
@@ -610,7 +610,7 @@ def test_watching_in_a_pipe_prints_changes_only(watch, server):
 
 
 def test_watching_as_json_is_a_line_a_change(watch, server):
-    between = [lambda: attach(server, 3, pace={"looks": 6}), *[nothing] * 10]
+    between = [lambda: attach(server, 3, pace={"reads": 6}), *[nothing] * 10]
     done = watch("tasks", CLUSTER, "--json", between=between, others_write=True)
     first, *lines = done.stdout.splitlines()
     assert json.loads(first) == []
@@ -776,7 +776,7 @@ def test_an_emulator_that_can_t_start(run, tmp_path, server, arguments, said):
     (tmp_path / "folder").mkdir()
     taken = server.url.rpartition(":")[2]
     line = one_line(run("emulator", *(a.format(taken=taken) for a in arguments), code=1))
-    assert line.startswith("ehpc-nodes: The emulator can't start: ")
+    assert line.startswith("ehpc-nodes: The emulator cannot start: ")
     assert said in line
     assert not line.endswith("..")
 

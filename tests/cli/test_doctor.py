@@ -1,4 +1,4 @@
-"""What the doctor finds, each with its mend: on real endpoints, keys, clocks and folders."""
+"""What the doctor finds, each with its fix: on real endpoints, keys, clocks and folders."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def pulumi(tmp_path, environment):
 
 @pytest.fixture
 def examine(run, pulumi):
-    """Runs the doctor: what was looked at, and what was found, the mend and the level of it."""
+    """Runs the doctor: what was looked at, and what was found, the fix and the level of it."""
 
     def found(*arguments, code=0, **variables):
         checks = json.loads(run("doctor", "--json", *arguments, code=code, **variables).stdout)
@@ -112,7 +112,7 @@ def test_a_missing_permission_is_named_with_its_mend(examine, server):
     server.emulator.world.default_key.allow = ["ecs:*", "ehpc:[LSG]*", "ehpc:D*"]
     checks = examine(code=1)
     assert levels(checks) == {"ehpc:AddExistedNodes": "failed"}
-    assert "docs/security.md" in checks["ehpc:AddExistedNodes"]["mend"]
+    assert "docs/security.md" in checks["ehpc:AddExistedNodes"]["fix"]
 
 
 def test_a_key_that_is_refused(examine):
@@ -136,11 +136,11 @@ def test_why_no_place_has_a_key_is_told_in_a_line_each(run, pulumi, tmp_path):
     text = run("doctor", code=1, HOME=str(home), **no_key).stdout
     lines = [line.strip() for line in text.splitlines()]
     heading = next(
-        n for n, line in enumerate(lines) if line.startswith("failed   credentials: No key")
+        n for n, line in enumerate(lines) if line.startswith("failed   credentials: No access key")
     )
     assert lines[heading + 1 : heading + 4] == [
-        "- ~/.aliyun/config.json: it has no profile 'gone', which it names as current.",
-        "- ~/.alibabacloud/credentials.ini: there is no such file.",
+        "- ~/.aliyun/config.json: it has no profile 'gone', its current profile.",
+        "- ~/.alibabacloud/credentials.ini: the file does not exist.",
         "- the instance's RAM role: turned off (ALIBABA_CLOUD_ECS_METADATA_DISABLED).",
     ]
 
@@ -157,8 +157,8 @@ def test_an_endpoint_that_isn_t_there(examine):
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         checks = examine(code=1, ALIBABA_CLOUD_ECS_ENDPOINT=url)
     assert levels(checks) == {"ECS endpoint": "failed", "permissions": "warning"}
-    assert "can't be reached" in checks["ECS endpoint"]["found"]
-    assert "ALIBABA_CLOUD_ECS_ENDPOINT" in checks["ECS endpoint"]["mend"]
+    assert "cannot be reached" in checks["ECS endpoint"]["found"]
+    assert "ALIBABA_CLOUD_ECS_ENDPOINT" in checks["ECS endpoint"]["fix"]
 
 
 @pytest.mark.parametrize(
@@ -170,14 +170,14 @@ def test_a_clock_that_is_off(examine, server, skew, level, code):
     assert check["level"] == level
     side = "behind" if skew > 0 else "ahead of"
     assert check["found"].endswith(f" s {side} the service's")
-    assert "NTP" in check["mend"]
+    assert "NTP" in check["fix"]
 
 
 def test_no_pulumi(examine, pulumi):
     (pulumi / "pulumi").unlink()
     checks = examine(code=1, PATH="/usr/bin:/bin")
     assert checks["Pulumi CLI"]["level"] == "failed"
-    assert "https://www.pulumi.com/docs/iac/download-install/" in checks["Pulumi CLI"]["mend"]
+    assert "https://www.pulumi.com/docs/iac/download-install/" in checks["Pulumi CLI"]["fix"]
 
 
 def test_an_old_pulumi_and_one_without_python(examine, pulumi):
@@ -194,13 +194,13 @@ def test_a_virtualenv_of_the_project_without_the_package(examine, tmp_path):
     )
     checks = examine(code=1)
     assert "the virtualenv of" in checks["plugin's Python"]["found"]
-    assert checks["plugin's Python"]["mend"].startswith("make it: pulumi install")
+    assert checks["plugin's Python"]["fix"].startswith("create it: pulumi install")
     (tmp_path / "venv" / "bin").mkdir(parents=True)
     program(tmp_path / "venv" / "bin" / "python", "echo 'No module named ehpc_nodes' >&2; exit 1")
     checks = examine(code=1)
     assert levels(checks) == {"plugin's Python": "failed"}
     assert "No module named ehpc_nodes" in checks["plugin's Python"]["found"]
-    assert "pip install ehpc-nodes" in checks["plugin's Python"]["mend"]
+    assert "pip install ehpc-nodes" in checks["plugin's Python"]["fix"]
 
 
 @pytest.mark.parametrize("toolchain", ["uv", "poetry"])
@@ -208,11 +208,11 @@ def test_the_toolchain_s_virtualenv_is_the_one(examine, pulumi, tmp_path, toolch
     options = {"name": "python", "options": {"toolchain": toolchain}}
     (tmp_path / "Pulumi.yaml").write_text(json.dumps({"name": "x", "runtime": options}))
     if toolchain == "poetry":
-        assert "isn't on the PATH" in examine(code=1)["plugin's Python"]["found"]
+        assert "is not on the PATH" in examine(code=1)["plugin's Python"]["found"]
         program(pulumi / "poetry", f"echo {sys.prefix}")
     else:
         (tmp_path / ".venv").symlink_to(sys.prefix)
-    assert f"(of {tmp_path / 'Pulumi.yaml'})" in examine()["plugin's Python"]["found"]
+    assert f"(from {tmp_path / 'Pulumi.yaml'})" in examine()["plugin's Python"]["found"]
 
 
 def test_the_project_s_virtualenv_is_the_one(examine, tmp_path):
@@ -224,15 +224,15 @@ def test_the_project_s_virtualenv_is_the_one(examine, tmp_path):
     )
     checks = examine()
     assert checks["plugin's Python"]["found"].startswith(
-        f"{home / 'bin' / 'python'} (of {tmp_path}"
+        f"{home / 'bin' / 'python'} (from {tmp_path}"
     )
 
 
 @pytest.mark.parametrize(
-    ("project", "found", "mend"),
+    ("project", "found", "fix"),
     [
         ("name: x\nruntime: nodejs\n", "has the runtime nodejs, not python", "runtime: python"),
-        ("name: [q\n", "can't be read", "concepts/projects"),
+        ("name: [q\n", "cannot be read", "concepts/projects"),
         (
             "name: x\nruntime: {name: python, options: {toolchain: uv}}\n",
             "is .venv, but there is no",
@@ -242,8 +242,8 @@ def test_the_project_s_virtualenv_is_the_one(examine, tmp_path):
     ids=["nodejs", "no YAML", "uv"],
 )
 def test_a_project_that_pulumi_could_not_run_is_told_with_what_to_do(
-    examine, tmp_path, project, found, mend
+    examine, tmp_path, project, found, fix
 ):
     (tmp_path / "Pulumi.yaml").write_text(project)
     told = examine(code=1)["plugin's Python"]
-    assert (told["level"], found in told["found"], mend in told["mend"]) == ("failed", True, True)
+    assert (told["level"], found in told["found"], fix in told["fix"]) == ("failed", True, True)

@@ -81,7 +81,7 @@ def test_a_node_that_the_resource_would_refuse_is_told_and_left_out(run, server,
     text = run("program", CLUSTER).stdout
     assert {n: a["instance_ids"] for n, a in declared(text).items()} == {"workq": [iid(1)]}
     (told,) = [line for line in text.splitlines() if line.startswith("# not listed: ")]
-    assert told.startswith(f"# not listed: compute2 ({iid(2)}) can't be declared: ")
+    assert told.startswith(f"# not listed: compute2 ({iid(2)}) cannot be declared: ")
     assert why in told
 
 
@@ -124,13 +124,16 @@ def test_no_node_to_adopt(run, server):
 def test_what_keeps_the_program_from_running_is_told(run, server):
     server.emulator.world.clusters[CLUSTER].status = "exception"
     text = run("program", CLUSTER).stdout
-    assert f"# {CLUSTER} is exception, not running: pulumi up is refused until it is\n" in text
+    assert f"# {CLUSTER} is exception, not running: pulumi up fails until it is running\n" in text
 
 
 def test_a_compute_node_with_another_role_is_left_out_and_named(run, server):
     change(server, 2, roles=["Compute", "Login"])
     text = run("program", CLUSTER).stdout
-    assert "(i-bp1test0002) is never managed, for its roles: Compute, Login\n" in text
+    assert (
+        "(i-bp1test0002) is not only a compute node, and is never changed. Its roles are Compute, Login\n"
+        in text
+    )
     assert [a["instance_ids"] for a in declared(text).values()] == [[iid(1)]]
 
 
@@ -139,7 +142,7 @@ def test_a_node_of_another_resource_is_left_out_with_the_way_to_take_it_over(run
     text = run("program", CLUSTER).stdout
     (told,) = [line for line in text.splitlines() if line.startswith("# not listed: ")]
     assert told == (
-        f"# not listed: compute2 ({iid(2)}) is managed by other/dev/nodes: to take it over, list it with"
+        f"# not listed: compute2 ({iid(2)}) is managed by other/dev/nodes. To take ownership, list it with"
         " take_ownership=True, and in retain_ids there"
     )
     assert [a["instance_ids"] for a in declared(text).values()] == [[iid(1)]]

@@ -82,7 +82,7 @@ def test_owner_tags_without_a_uid_are_written_by_the_next_up(server, restore):
         tag(server, number, "project/dev/nodes", uid="")
     _, told, entries = restore()
     assert told == [
-        "nodes: 2 nodes of project/dev/nodes, whose owner tags have no uid: the next pulumi up writes a new one"
+        "nodes: 2 nodes of project/dev/nodes, without a uid on their owner tags: the next pulumi up writes a new one"
     ]
     assert entries["nodes"]["outputs"]["owner"] == ""
     assert entries["nodes"]["inputs"]["__uid"] != ""
@@ -129,7 +129,7 @@ def test_what_the_file_leaves_out_is_named(server, restore):
     text, _, entries = restore()
     assert [*entries] == ["nodes"]
     assert text.splitlines()[-3:] == [
-        f"# not listed: compute2 ({iid(2)}) has no owner tags: list it to adopt it",
+        f"# not listed: compute2 ({iid(2)}) has no owner tags. To adopt it, add it to a list",
         f"# not listed: compute3 ({iid(3)}) is managed by project/dev/elsewhere",
         f"# not listed: compute4 ({iid(4)}) is managed by project/dev/nodes",
     ]
@@ -140,7 +140,7 @@ def test_of_several_stacks_one_is_named(server, run, restore):
     tag(server, 2, "project/prod/nodes", OTHER_UID)
     told = run("program", CLUSTER, "--import-file", "lost.json", code=1).stderr
     assert told == (
-        "ehpc-nodes: Nodes have owner tags of several stacks: project/dev, project/prod. Name the one whose state is"
+        "ehpc-nodes: Nodes have owner tags of several stacks: project/dev, project/prod. Choose the one whose state is"
         " lost: --owner project/dev.\n"
     )
     _, _, entries = restore("--owner", "project/prod")
@@ -148,7 +148,7 @@ def test_of_several_stacks_one_is_named(server, run, restore):
     none = ("--import-file", "none.json", "--owner", "project/none")
     told = run("program", CLUSTER, *none, code=1).stderr
     assert told == (
-        "ehpc-nodes: No node has owner tags of project/none. There are project/dev, project/prod.\n"
+        "ehpc-nodes: No node has owner tags of project/none. The nodes' owner tags name project/dev, project/prod.\n"
     )
 
 
@@ -159,7 +159,7 @@ def test_a_project_of_its_own_has_the_names_on_the_owner_tags(server, run, tmp_p
     done = run("program", CLUSTER, "--import-file", "lost.json", "--dir", "made")
     assert (tmp_path / "made" / "Pulumi.yaml").read_text().startswith("name: project\n")
     assert done.stderr.splitlines()[-1] == (
-        "Written to made. Next, there: pulumi stack init prod, then pulumi import --file"
+        "Written to made. Next, in this folder: pulumi stack init prod, then pulumi import --file"
         f" {tmp_path / 'lost.json'} --generate-code=false --protect=false --yes, then pulumi up."
     )
 
@@ -169,11 +169,12 @@ def test_a_file_that_is_there_is_not_replaced(run, tmp_path):
     done = run("program", CLUSTER, "--import-file", "lost.json", code=1)
     assert done.stdout == ""
     assert (
-        done.stderr == "ehpc-nodes: lost.json is there already: name another file, or remove it.\n"
+        done.stderr
+        == "ehpc-nodes: lost.json already exists. Use another file name, or remove it.\n"
     )
     assert (tmp_path / "lost.json").read_text() == "mine"
     told = run("program", CLUSTER, "--import-file", "none/lost.json", code=1).stderr
-    assert told == "ehpc-nodes: none/lost.json can't be written to: No such file or directory.\n"
+    assert told == "ehpc-nodes: none/lost.json cannot be written to: No such file or directory.\n"
 
 
 def test_owner_tags_that_may_not_be_read_are_needed(server, run):
@@ -185,8 +186,11 @@ def test_owner_tags_that_may_not_be_read_are_needed(server, run):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--owner", "project/dev"], "--owner goes with --import-file"),
-        (["--import-file", "lost.json", "--queue", "gpu"], "--queue does not go with"),
+        (["--owner", "project/dev"], "--owner needs --import-file"),
+        (
+            ["--import-file", "lost.json", "--queue", "gpu"],
+            "--queue cannot be used with --import-file",
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_a_wrong_call(run, arguments, told):

@@ -77,7 +77,7 @@ def test_the_port_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert failing("--port", port).startswith(
-            f"ehpc_nodes.emulator: can't listen on 127.0.0.1:{port}: Address already in use;"
+            f"ehpc_nodes.emulator: cannot listen on 127.0.0.1:{port}: Address already in use;"
             " give another port, or none for a free one"
         )
 

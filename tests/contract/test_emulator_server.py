@@ -187,7 +187,7 @@ def test_stopping_waits_for_nobody(fault):
             assert quietly_received(idle) == b""
         thread.join(5)
         assert answers == [b""]
-        with pytest.raises(RuntimeError, match="isn't running"):
+        with pytest.raises(RuntimeError, match="is not running"):
             _ = server.port
 
 
@@ -203,7 +203,7 @@ def test_a_port_that_is_taken():
     with EmulatorServer() as server:
         other = EmulatorServer(port=server.port)
         with pytest.raises(
-            OSError, match=f"can't listen on 127.0.0.1:{server.port}: Address already"
+            OSError, match=f"cannot listen on 127.0.0.1:{server.port}: Address already"
         ):
             other.start()
 

@@ -171,7 +171,7 @@ def jobs_not_seen():
     return plan(bench, [ONE], saved).findings[:1]
 
 
-def queue_not_seen():
+def queue_not_read():
     bench = without("ListNodesByQueue")
     bench.emulator.outside.attach(ONE, CLUSTER)
     return plan(bench, job_queue="gpu").findings[1:2]
@@ -180,12 +180,12 @@ def queue_not_seen():
 #: Findings that no row of tests/unit/test_preflight.py is: of the form, of several resources or steps, and
 #: where nothing can be looked at.
 OTHERS = {
-    "an argument of another name": lambda: form(instance_id=ONE),
-    "an argument of another type": lambda: form(instance_ids=ONE),
-    "an id of another form": lambda: form(instance_ids=["compute1"]),
+    "an argument with a wrong name": lambda: form(instance_id=ONE),
+    "an argument with a wrong type": lambda: form(instance_ids=ONE),
+    "an id with a wrong form": lambda: form(instance_ids=["compute1"]),
     "an id twice": lambda: form(instance_ids=[ONE, ONE]),
     "an owner alias without its image": lambda: checked(image_owner_alias="self"),
-    "another owner alias": lambda: form(image_id="m-bp1own", image_owner_alias="mine"),
+    "a wrong owner alias": lambda: form(image_id="m-bp1own", image_owner_alias="mine"),
     "no cluster": lambda: form(cluster_id=None),
     "no instance": lambda: form(instance_ids=[]),
     "no instances at all": lambda: form(instance_ids=None),
@@ -195,9 +195,11 @@ OTHERS = {
     "a check without its permission": lambda: plan(
         without("DescribeCluster"), image_id="centos_7_06.vhd", image_owner_alias="system"
     ).findings[:1],
-    "a look without which an attach is blind": lambda: plan(without("ListTasks")).findings[1:],
-    "the cluster's image, not to be seen": lambda: plan(without("DescribeCluster")).findings[1:],
-    "a queue's nodes, not to be seen": queue_not_seen,
+    "a read that an attach needs, without its permission": lambda: plan(
+        without("ListTasks")
+    ).findings[1:],
+    "the cluster's image, not known": lambda: plan(without("DescribeCluster")).findings[1:],
+    "a queue's nodes, not known": queue_not_read,
     "jobs that cannot be read": jobs_not_seen,
     "scale-in that cannot be read": lambda: plan(without("GetAutoScaleConfig")).findings,
     "listed by two resources": lambda: of_second([1], [1]),
@@ -205,12 +207,12 @@ OTHERS = {
     "detached in this run by another resource": lambda: of_second([1], [1], detaches),
     "a node with this name and another uid": lambda: of_node(2, 3, uid="other"),
     "a wanted node with this name and another uid": lambda: of_node(1, uid="other"),
-    "a node that somebody has detached": of_detached,
+    "a node that was detached by another program": of_detached,
     "attached by an interrupted run": lambda: of_node(2, 3),
-    "on its way to another cluster": lambda: of_tagged(
+    "being attached to another cluster": lambda: of_tagged(
         1, cluster_id="ehpc-hz-other", status="Running"
     ),
-    "perhaps sent to another cluster": lambda: of_tagged(1, cluster_id="ehpc-hz-other"),
+    "possibly sent to another cluster": lambda: of_tagged(1, cluster_id="ehpc-hz-other"),
     "sent to another cluster": lambda: of_tagged(
         2, 3, cluster_id="ehpc-hz-other", status="Running"
     ),
@@ -224,7 +226,7 @@ OTHERS = {
             properties_of(cluster_id=UNKNOWN, stop_running=True), {ONE}, properties_of()
         ).findings
     ),
-    "unknown instances without consent": lambda: (
+    "instances that are not known yet, without the opt-in": lambda: (
         plan(Bench(), [], later=1, replace_system_disks=False).findings
     ),
 }
@@ -247,4 +249,4 @@ def table() -> str:
         for name, f in sorted(findings().items(), key=lambda item: (item[1].property, item[0]))
     ]
     rows = [re.sub(r"RequestId [0-9A-F-]{36}", "RequestId …", row) for row in rows]
-    return "\n".join(["| what | level | on | what it says |", "|---|---|---|---|", *rows, ""])
+    return "\n".join(["| case | level | argument | text |", "|---|---|---|---|", *rows, ""])

@@ -10,14 +10,14 @@ from docs.runs import ROOT
 
 #: Where a finding's text is made elsewhere: by those that are read here too, or by rows of another kind.
 MADE_ELSEWHERE = {
-    ("findings", "_of_instances"),  # of the troubles that `_troubles` and `_of_status` yield
-    ("operations", "_first_reading"),  # the row «no such cluster»: the error's own text
-    ("operations", "_read_for_findings"),  # the row «another cluster that can't be seen»
-    ("findings", "_of_jobs"),  # the rows «a busy node to detach»
-    ("observer", "_optional"),  # the row «jobs that cannot be read»
-    ("dynamic", "check"),  # the row «no region»: the error's own text
-    ("models", "check_form"),  # of `_say`
-    ("models", "_say"),  # the rows «another type»: one text an argument, and those of ValueErrors
+    ("findings", "_of_instances"),  # of the problems that `_problems` and `_of_status` yield
+    ("operations", "_first_reading"),  # the row "no such cluster": the error's own text
+    ("operations", "_read_for_findings"),  # the row "another cluster that cannot be listed"
+    ("findings", "_of_jobs"),  # the rows "a busy node to detach"
+    ("observer", "_optional"),  # the row "jobs that cannot be read"
+    ("dynamic", "check"),  # the row "no region": the error's own text
+    ("models", "check_form"),  # of `_problem`
+    ("models", "_problem"),  # the rows "with a wrong type": a text for each argument; ValueErrors
 }
 #: Fewer letters than this, and a text could be anything: it is no text of its own.
 TELLING = 10
@@ -76,7 +76,7 @@ def told_in(module, function):
         elif yields and isinstance(node, ast.Yield):
             name = ast.parse('f"{name} "', mode="eval").body  # the instance's name goes before it
             yield ast.BinOp(name, ast.Add(), node.value or name)
-        elif isinstance(node, ast.Return) and getattr(function, "name", "") == "_say":
+        elif isinstance(node, ast.Return) and getattr(function, "name", "") == "_problem":
             yield node.value
 
 

@@ -36,7 +36,7 @@ def calls(bench):
 
 
 def test_attaching_makes_the_calls_of_the_picture_in_its_order():
-    bench = Bench(pace={"looks": 3})
+    bench = Bench(pace={"reads": 3})
     bench.emulator.outside.start(ids(1)[0])
     inputs = bench.inputs(1, 2, stop_running=True)
     desired = Desired(**inputs.model_dump(include=set(Desired.__annotations__)))

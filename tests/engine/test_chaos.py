@@ -33,7 +33,7 @@ class History:
         self.chance = chance
         self.it = cloud(
             SIZE,
-            pace=chance.choice(["instant", {"looks": 3}, {"seconds": 1}]),
+            pace=chance.choice(["instant", {"reads": 3}, {"seconds": 1}]),
             nodes_listed=chance.choice(["at_acceptance", "at_end"]),
             task_listed=chance.random() < 0.8,
             task_result_names_instances=chance.random() < 0.5,

@@ -112,7 +112,7 @@ def test_a_project_of_its_own(cloud, stack_on, tmp_path):
     for instance in world.world.instances.values():
         instance.tags.clear()  # else there is nothing left to adopt
     said = command(world, stack, "program", CLUSTER, "--dir", str(folder), code=1)
-    assert "is there already" in said
+    assert "already exists" in said
 
 
 def test_the_settings_of_a_stack(cloud, stack_on):
@@ -130,7 +130,7 @@ def test_the_settings_of_a_stack(cloud, stack_on):
     assert (done.returncode, done.stderr) == (0, "")
     assert ids(1)[0] in done.stdout
     said = command(world, stack, "nodes", CLUSTER, "--stack", "none", code=1)
-    assert said.startswith("ehpc-nodes: The config of stack 'none' can't be read: ")
+    assert said.startswith("ehpc-nodes: The config of stack 'none' cannot be read: ")
     assert len(said.splitlines()) == 1
 
 

@@ -26,7 +26,7 @@ def test_a_token_that_cannot_be_sent_is_refused_and_told_nowhere(cloud, stack_on
     stack = stack_on(it, **{"ehpc:securityToken": "TOPSECRET\nmore"})
     declare(stack, 1)
     refused = stack.preview(expect_failure=True)
-    assert any("ehpc:securityToken holds a blank" in text for text in refused.errors), refused.text
+    assert any("ehpc:securityToken has a blank" in text for text in refused.errors), refused.text
     assert "TOPSECRET" not in refused.text
     assert "Traceback" not in refused.text
     assert it.calls() == []
@@ -92,7 +92,7 @@ def test_a_certificate_that_is_not_trusted_is_one_clear_line(cloud, stack_on, un
     declare(stack, 1)
     refused = stack.preview(expect_failure=True)
     (error,) = [text for text in refused.errors if "certificate" in text]
-    assert "the endpoint's certificate isn't trusted" in error
+    assert "the endpoint's certificate is not trusted" in error
     assert "\n" not in error
     assert "Traceback" not in refused.text
     assert served == []
@@ -104,7 +104,7 @@ def test_an_endpoint_that_speaks_no_tls_is_one_clear_line_within_seconds(cloud, 
     stack = stack_on(it, **{"ehpc:endpoint": f"https://{place}"})
     declare(stack, 1)
     refused = stack.preview(expect_failure=True)
-    told = f"{place} (ehpc:endpoint) speaks no TLS: for the emulator write {it.url}"
+    told = f"{place} (ehpc:endpoint) does not use TLS. For the emulator, write {it.url}"
     assert any(told in text and "\n" not in text for text in refused.errors), refused.text
     assert "Traceback" not in refused.text
     assert it.calls() == []

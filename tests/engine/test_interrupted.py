@@ -290,7 +290,10 @@ def test_an_operations_time_bounds_an_answer_that_does_not_come(cloud, stack_on)
     it.fault("lost", "AddExistedNodes", seconds=1000)
     result = stack.start("up", "--yes", "--skip-preview").wait()
     assert result.exit_code
-    assert "AddExistedNodes: no usable answer: time was up before its answer came" in result.text
+    assert (
+        "AddExistedNodes: no usable answer: the time limit passed before the answer came"
+        in result.text
+    )
     stack.write(PROGRAM)
     stack.up()
     assert it.writes() == ["AddExistedNodes"]

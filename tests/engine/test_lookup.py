@@ -47,7 +47,7 @@ def test_an_up_finds_what_to_write_and_the_next_one_nothing_to_do(found):
 @pytest.mark.parametrize(
     ("program", "text"),
     [
-        ("import pulumi; lookup.queues(pulumi.Output.from_input('x'))", "look inside its apply"),
+        ("import pulumi; lookup.queues(pulumi.Output.from_input('x'))", "Call it inside apply"),
         pytest.param(
             "lookup.nodes('ehpc-hz-none')",
             "ListNodes: ClusterNotFound: The specified cluster",

@@ -54,7 +54,7 @@ def test_a_node_that_may_be_among_those_not_known_yet_is_not_said_to_be_detached
     stack = stack_on(it, program(BESIDE))
     stack.up()
     stack.config("again", "once more")
-    assert "detach 1, unless among those not known yet" in stack.preview().text
+    assert "detach 1, unless they are among those not known yet" in stack.preview().text
     stack.up()
     assert sorted(it.nodes) == [ONE, TWO]
     assert it.harm.disk_replacements == {ONE: 1, TWO: 1}

@@ -79,8 +79,8 @@ BAD_INPUT = {
     "an empty list and an alias alone": (
         {"instance_ids": [], "image_owner_alias": "self"},
         [
-            ("instance_ids", "name at least one instance; to detach all, remove the resource"),
-            ("image_owner_alias", "is given without image_id"),
+            ("instance_ids", "list at least one instance. To detach all, remove the resource"),
+            ("image_owner_alias", "is set without image_id"),
         ],
     ),
     "odd things in the list": (
@@ -149,27 +149,30 @@ REFUSALS = {
             "replace_system_disks": False,
         },
         [
-            ("cluster_id", f"cluster {CLUSTER} is creating, not running: wait until it is"),
+            ("cluster_id", f"cluster {CLUSTER} is creating, not running: wait until it is running"),
             ("job_queue", f"queue 'workk' does not exist in {CLUSTER}: did you mean workq?"),
-            ("image_id", "image m-bp1own is Creating, not Available"),
             (
                 "image_id",
-                "image m-bp1own is ubuntu, the cluster's system is centos: choose an image of centos",
+                "image m-bp1own is Creating, not Available: wait until it is, or set another image_id",
             ),
-            ("replace_system_disks", "Set replace_system_disks=True to allow it"),
+            (
+                "image_id",
+                "image m-bp1own is ubuntu, but the cluster is centos. Set an image_id of centos",
+            ),
+            ("replace_system_disks", "Set replace_system_disks=True to allow this"),
             *(
                 ("instance_ids", said)
                 for said in (
                     f"compute1 ({ONE}) is Running, not Stopped: stop it, or set stop_running=True",
-                    f"compute2 ({TWO}) is in vpc-other, the cluster in vpc-test: it has to be in the same",
-                    f"compute3 ({ids(3)[0]}) is in the classic network, not in a VPC",
-                    f"{ids(4)[0]} has the host name 'login0', which node i-bp1login has too: rename one",
-                    f"{ids(6)[0]} has the host name 'compute6', which {ids(5)[0]} has too: rename one",
+                    f"compute2 ({TWO}) is in vpc-other, but the cluster is in vpc-test. Both must be in the same VPC",
+                    f"compute3 ({ids(3)[0]}) is in the classic network, not in the cluster's VPC",
+                    f"{ids(4)[0]} has the same host name as node i-bp1login, 'login0': rename one of them",
+                    f"{ids(6)[0]} has the same host name as {ids(5)[0]}, 'compute6': rename one of them",
                     f"compute7 ({ids(7)[0]}) is locked (financial, security): unlock it first",
                     f"compute8 ({ids(8)[0]}) belongs to another resource, 'other/prod/nodes'",
                     "i-bp1nowhere does not exist in cn-hangzhou: check the id and the region",
-                    f"scheduler0 (i-bp1manager) is no compute node of {CLUSTER} but Scheduler",
-                    f"login0 (i-bp1login) is no compute node of {CLUSTER} but Login",
+                    f"scheduler0 (i-bp1manager) is not a compute node of {CLUSTER} but Scheduler",
+                    f"login0 (i-bp1login) is not a compute node of {CLUSTER} but Login",
                 )
             ),
         ],
@@ -180,14 +183,14 @@ REFUSALS = {
         [
             (
                 "instance_ids",
-                "is in cluster ehpc-hz-other, or on its way there: detach it there first",
+                "is a node of cluster ehpc-hz-other, or is being attached to it: detach it there first",
             )
         ],
     ),
     "a cluster that does not exist": (
         [],
         {"cluster_id": "ehpc-hz-nowhere"},
-        [("cluster_id", "a cluster is seen only in its own region")],
+        [("cluster_id", "E-HPC lists a cluster only in its own region")],
     ),
     "a cluster in another region": (
         [],
@@ -200,7 +203,7 @@ REFUSALS = {
         [
             (
                 "image_id",
-                "image m-bp1own is not among the 'system' images: check the id and image_owner_alias",
+                "image m-bp1own is not among the 'system' images. Check image_id and image_owner_alias",
             )
         ],
     ),
@@ -211,15 +214,15 @@ REFUSALS = {
             (
                 "image_id",
                 (
-                    "image centos_8_0.vhd is centos 8.0, the cluster's is 7.6: the major version has to"
-                    " be 7"
+                    "image centos_8_0.vhd is centos 8.0, but the cluster is centos 7.6. Set an image_id of"
+                    " centos 7"
                 ),
             ),
             (
                 "replace_system_disks",
                 (
-                    f"attaching replaces the system disks of compute1 ({ONE}) by centos_8_0.vhd: what is"
-                    " on them is lost. Set replace_system_disks=True to allow it"
+                    f"attaching replaces the system disks of compute1 ({ONE}) by centos_8_0.vhd, and"
+                    " their data is lost. Set replace_system_disks=True to allow this"
                 ),
             ),
         ],
@@ -278,8 +281,10 @@ def test_what_the_default_image_and_a_stop_depend_on_is_refused_before_anything_
         emulator.world.instances[ONE].status = "Pending"
 
     text = shared.refused([spoil], {"stop_running": True}).text
-    assert "the cluster's image m-bp1gone is not among the 'self' images (any more)" in text
-    assert f"compute1 ({ONE}) is Pending, not Stopped, and can't be stopped yet" in text
+    assert (
+        "the cluster's image m-bp1gone is not among the 'self' images. Set another image_id" in text
+    )
+    assert f"compute1 ({ONE}) is Pending, not Stopped, and cannot be stopped yet" in text
 
 
 def test_an_up_refuses_what_its_preview_does(cloud, stack_on):
@@ -434,8 +439,8 @@ def test_warnings_stand_on_the_row_and_hinder_nothing(cloud, stack_on):
     market, scaling, queue = sorted(preview.messages("warning"))
     assert "scales in" in scaling
     assert market == (
-        "image_id: marketplace image m-market can't be checked: make sure that its system fits the"
-        " cluster's"
+        "image_id: marketplace image m-market cannot be checked. Make sure that its operating system fits"
+        " the cluster"
     )
     assert queue.startswith("job_queue: not checked (permission ehpc:ListQueues is missing): ")
     assert it.writes() == []
@@ -467,7 +472,10 @@ def test_what_a_refresh_has_found_is_told_and_what_up_will_do_about_it(cloud, st
     it.outside.set_node_status(TWO, "exception")
     assert f"compute2 ({TWO}) is exception" in stack.refresh().messages("info")
     (warning,) = stack.preview().messages("warning")
-    assert f"compute2 ({TWO}) has the status exception: pulumi up will fail until it is" in warning
+    assert (
+        f"compute2 ({TWO}) has the status exception, and pulumi up fails until this changes"
+        in warning
+    )
     assert any(
         "the node has status exception" in text for text in stack.up(expect_failure=True).errors
     )

@@ -93,7 +93,7 @@ def test_an_error_is_one_line_without_a_traceback(cloud, stack_on):
     number = it.emulator.journal.of("DescribeCluster")[0].request_id
     assert error.endswith(
         f"DescribeCluster: InDebt: Overdue (HTTP 403, RequestId {number})."
-        " Settle the account's debt first."
+        " Pay the account's debts first."
     )
     assert "\n" not in error
     assert "Traceback" not in failed.text

@@ -45,15 +45,13 @@ def test_a_role_that_cannot_be_assumed_is_told_and_its_base_key_not_used(
     config = {"alicloud:profile": "default", "alicloud:assumeRole": role}
     stack = on(it, pulumi_stack, tmp_path, good, **config)
     refused = stack.preview(expect_failure=True)
-    told = "alicloud:assumeRole has sessionExpiration '5': give seconds, 900 to 43200."
+    told = "alicloud:assumeRole has sessionExpiration '5'; it must be 900 to 43200 seconds."
     assert any(told in text for text in refused.errors), refused.text
     role.pop("sessionExpiration")
     stack.configure({"alicloud:assumeRole": role})
     stack.env["HTTPS_PROXY"] = "http://127.0.0.1:9"  # nothing of it leaves the machine
     refused = stack.preview(expect_failure=True)
-    told = (
-        "No key from role 'acs:ram::2:role/deploy' (alicloud:assumeRole), assumed with the key of:"
-    )
+    told = "No access key from role 'acs:ram::2:role/deploy' (alicloud:assumeRole), assumed with the key of:"
     assert any(told in text for text in refused.errors), refused.text
     assert it.calls() == []
 
@@ -64,7 +62,7 @@ def test_why_no_place_has_a_key_is_told(cloud, pulumi_stack, tmp_path):
     refused = on(it, pulumi_stack, tmp_path, profile("a", "b", current="gone").encode()).preview(
         expect_failure=True
     )
-    told = "- ~/.aliyun/config.json: it has no profile 'gone', which it names as current."
+    told = "- ~/.aliyun/config.json: it has no profile 'gone', its current profile."
     assert any(told in text.splitlines() for text in refused.errors), refused.text
     assert "Traceback" not in refused.text
 

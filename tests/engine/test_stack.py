@@ -256,7 +256,7 @@ def test_a_folder_is_run_where_it_is_and_left_as_it_was(pulumi_stack, tmp_path):
     stack.destroy()
     assert files(folder) == before
     assert not any("hush" in text for text in stack.state_files().values())
-    with pytest.raises(ValueError, match="is a project of yours"):
+    with pytest.raises(ValueError, match="is your own project"):
         stack.write("")
 
 

@@ -171,7 +171,7 @@ def test_terraforms_state_file_where_there_is_no_terraform(ehpc, example, tmp_pa
 
 
 def test_automation(ehpc, pulumi_stack, tmp_path):
-    ehpc.load(small_world(pace={"looks": 3}))
+    ehpc.load(small_world(pace={"reads": 3}))
     folder = tmp_path / "automation"
     shutil.copytree(EXAMPLES / "automation", folder)
     stack = pulumi_stack(folder)

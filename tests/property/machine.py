@@ -42,7 +42,7 @@ KINDS = st.sampled_from(
 KNOBS = st.fixed_dictionaries(
     {
         "pace": st.sampled_from(
-            ["instant", {"looks": 3}, {"seconds": 40}, {"seconds": 300}, {"seconds": 700}]
+            ["instant", {"reads": 3}, {"seconds": 40}, {"seconds": 300}, {"seconds": 700}]
         ),
         "instance_pace": st.sampled_from(["instant", {"seconds": 20}]),
         "nodes_listed": st.sampled_from(["at_acceptance", "at_end"]),

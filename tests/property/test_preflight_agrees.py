@@ -171,8 +171,8 @@ def accepted(bench, planned, queue):
 
 #: Warnings of what no answer tells: the service may refuse it, or not.
 UNKNOWABLE = (
-    *("marketplace image", "only a hybrid cluster", "can't be checked, since"),
-    "if E-HPC refuses it",
+    *("marketplace image", "Only a hybrid cluster", "cannot be checked, because"),
+    "If E-HPC rejects it",
 )
 
 

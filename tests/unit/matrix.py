@@ -61,7 +61,7 @@ class HarmedError(AssertionError):
 
 def outcome(verb, action, fault):
     """What comes of a run whose calls of an action meet a fault; raises HarmedError where a promise breaks."""
-    bench = Bench(detached_instance_status="Stopped", pace={"looks": 2})
+    bench = Bench(detached_instance_status="Stopped", pace={"reads": 2})
     image = OWN_IMAGE if action == "ListCustomImages" else {}
     state = None if verb == "create" else bench.up(1, 2, 3, job_queue="workq", **image)
     bench.emulator.outside.start(ids(4)[0])

@@ -170,7 +170,7 @@ def test_what_is_no_tls_somewhere_else_is_told_as_that(monkeypatch, info):
             exchange("https://ehpc.invalid", source="ehpc:endpoint")("AddExistedNodes", {})
     assert may_have_acted(caught.value)
     through = f"(through the proxy 127.0.0.1:{proxy.port} (HTTPS_PROXY))"
-    told = f"what came from ehpc.invalid (ehpc:endpoint) {through} is no TLS: "
+    told = f"the answer from ehpc.invalid (ehpc:endpoint) {through} is not TLS: "
     assert caught.value.reason.startswith(told)
     assert ("WRONG_VERSION" in caught.value.reason) is not bool(info)
     assert "hunter2" not in str(caught.value)
@@ -283,6 +283,6 @@ def test_a_count_without_an_end_is_one_clear_line():
     bench = Bench(3)
     odd = {"body": '{"Nodes": {"NodeInfo": []}, "TotalCount": 1e999}', "status": 200}
     bench.fault("garbage", "ListNodes", content_type="application/json", **odd)
-    with pytest.raises(TransportError, match="an answer whose TotalCount is no number"):
+    with pytest.raises(TransportError, match="an answer with a TotalCount that is not a number"):
         bench.up(1, 2)
     assert bench.writes() == []

@@ -196,7 +196,7 @@ def run(monkeypatch):
 def test_ctrl_c_ends_the_wait_for_an_answer_and_a_write_may_have_acted(products, run):
     products[0].answers = [(0, b"")]
     it = run().stopped_after(0.2)
-    with pytest.raises(TransportError, match="the run was stopped before its answer came") as lost:
+    with pytest.raises(TransportError, match="the run was stopped before the answer came") as lost:
         connected(products, it.deadline).delete_nodes("c", ["i-1"])
     assert may_have_acted(lost.value)
     assert len(products[0].asked) == 1
@@ -214,7 +214,9 @@ def test_an_operations_time_bounds_an_answers(products, run, monkeypatch):
     monkeypatch.setattr(connection, "LEAST_SECONDS", 0.05)
     products[0].answers = [(0, b"")]
     it = run(0.3)
-    with pytest.raises(TransportError, match="time was up before its answer came") as lost:
+    with pytest.raises(
+        TransportError, match="the time limit passed before the answer came"
+    ) as lost:
         connected(products, it.deadline).delete_nodes("c", ["i-1"])
     assert it.took >= 0.3
     assert may_have_acted(lost.value)

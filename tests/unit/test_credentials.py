@@ -89,16 +89,18 @@ def test_a_shared_credentials_file_without_a_profile_is_refused_by_name(cli_file
     team = str(cli_file("team", file=tmp_path / "team.json"))
     cli_file("another")
     assert refused({"alicloud:sharedCredentialsFile": team}, KEY) == (
-        "alicloud:sharedCredentialsFile is set, but no profile of it is named: set alicloud:profile."
+        "alicloud:sharedCredentialsFile is set, but alicloud:profile is not: set both."
     )
-    assert refused({}, {"ALICLOUD_SHARED_CREDENTIALS_FILE": team}).endswith("set ALICLOUD_PROFILE.")
+    assert refused({}, {"ALICLOUD_SHARED_CREDENTIALS_FILE": team}).endswith(
+        "but ALICLOUD_PROFILE is not: set both."
+    )
 
 
 def test_a_file_that_is_not_there_is_no_reason_to_take_another(cli_file):
     cli_file("team")
     config = {"alicloud:profile": "team", "alicloud:sharedCredentialsFile": "/nowhere/team.json"}
     assert refused(config, KEY).startswith(
-        "No key from profile 'team' (alicloud:profile) in /nowhere/team.json: there is no such file."
+        "No access key from profile 'team' (alicloud:profile) in /nowhere/team.json: the file does not exist."
     )
 
 
@@ -159,12 +161,12 @@ def test_a_key_of_ehpc_s_own_is_used_as_it_is(cli_file, sts, own):
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("acs:ram::2:role/x", "alicloud:assumeRole is no JSON object."),
-        ("[]", "alicloud:assumeRole is no JSON object."),
-        ('{"role_arn": "x"}', "alicloud:assumeRole has 'role_arn', which can't be taken"),
+        ("acs:ram::2:role/x", "alicloud:assumeRole is not a JSON object."),
+        ("[]", "alicloud:assumeRole is not a JSON object."),
+        ('{"role_arn": "x"}', "alicloud:assumeRole has an unknown field, 'role_arn'"),
         (
             '{"roleArn": "x", "sessionExpiration": 5}',
-            "alicloud:assumeRole has sessionExpiration '5': give seconds, 900 to 43200.",
+            "alicloud:assumeRole has sessionExpiration '5'; it must be 900 to 43200 seconds.",
         ),
     ],
 )
@@ -185,7 +187,7 @@ def test_a_role_that_is_not_given_is_told_without_the_answers_words(sts, caplog,
     caplog.set_level(logging.DEBUG, logger="ehpc_nodes")
     sts.status, sts.body = 403, body
     text = refused(ROLE, KEY, NoCredentialsError)
-    told = f"No key from role '{ARN}' (alicloud:assumeRole), assumed with the key of: ALIBABA_CLOUD"
+    told = f"No access key from role '{ARN}' (alicloud:assumeRole), assumed with the key of: ALIBABA_CLOUD"
     assert text.startswith(told)
     assert "HTTP 403" in text
     assert ("NoPermission (HTTP 403, RequestId R-1)" in text) is ("R-1" in body)
@@ -203,7 +205,9 @@ def test_the_address_that_was_called_is_not_told(sts):
 
 
 def test_without_a_key_to_assume_it_with_the_role_s_error_is_the_chain_s():
-    assert refused(ROLE, {}, NoCredentialsError).startswith("No key is set in the stack config")
+    assert refused(ROLE, {}, NoCredentialsError).startswith(
+        "No access key is set in the stack config"
+    )
 
 
 def test_the_instance_s_role_that_is_named_is_the_one(sts, monkeypatch):
@@ -230,7 +234,7 @@ def test_an_address_that_gives_keys_out_is_asked(sts, monkeypatch):
     assert parse_qs(urlsplit(address).query)["token"] == [sts.asked[0]["token"]]
     sts.status = 500
     text = refused({"alicloud:credentialsUri": address}, {}, NoCredentialsError)
-    assert text.startswith("No key from alicloud:credentialsUri: ")
+    assert text.startswith("No access key from alicloud:credentialsUri: ")
     assert "SECRET" not in text
 
 
@@ -243,7 +247,7 @@ def test_a_role_by_a_token_of_an_identity_provider(sts, tmp_path):
     assert (sts.asked[0]["OIDCToken"], sts.asked[0]["RoleArn"]) == ("TOKEN", ARN)
     held = {"alicloud:assumeRoleWithOidc": json.dumps({**role, "oidcToken": "SECRET"})}
     text = refused(held, KEY)
-    assert text.startswith("alicloud:assumeRoleWithOidc has 'oidcToken', which can't be taken")
+    assert text.startswith("alicloud:assumeRoleWithOidc has an unknown field, 'oidcToken'")
     assert "SECRET" not in text
 
 
@@ -261,8 +265,8 @@ CLI = "~/.aliyun/config.json"
 
 def test_every_place_of_the_default_chain_has_a_line():
     assert lines() == {
-        CLI: "there is no such file.",
-        "~/.alibabacloud/credentials.ini": "there is no such file.",
+        CLI: "the file does not exist.",
+        "~/.alibabacloud/credentials.ini": "the file does not exist.",
         "the instance's RAM role": "turned off (ALIBABA_CLOUD_ECS_METADATA_DISABLED).",
     }
 
@@ -277,11 +281,11 @@ def test_a_bom_is_read(cli_file):
     ("content", "why"),
     [
         ('{"profiles": []}'.encode("utf-16"), "it is UTF-16: save it as UTF-8."),
-        (b'{"current": "\xff"}', "it is not UTF-8: save it as that."),
-        (b'{"current":\n SECRET}', "it is no JSON, at line 2."),
+        (b'{"current": "\xff"}', "it is not UTF-8: save it as UTF-8."),
+        (b'{"current":\n SECRET}', "it is not JSON, at line 2."),
         (b"{}", "it has no profiles."),
         (b"[]", "it has no profiles."),
-        (b'{"profiles": []}', "it names no current profile."),
+        (b'{"profiles": []}', "it has no current profile."),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(home, content, why):  # noqa: F811
@@ -291,7 +295,7 @@ def test_a_file_that_cannot_be_used_says_why(home, content, why):  # noqa: F811
 
 def test_a_current_profile_that_is_none_is_named(cli_file):
     cli_file("work", current="gone")
-    assert lines()[CLI] == "it has no profile 'gone', which it names as current."
+    assert lines()[CLI] == "it has no profile 'gone', its current profile."
     text = refused({"ehpc:profile": "away"}, {}, NoCredentialsError)
     assert f"profile 'away' (ehpc:profile) in {CLI}: it has no profile 'away'." in text
 
@@ -321,7 +325,7 @@ def test_a_bom_before_ini_profiles_is_told(home):  # noqa: F811
     ini = home / ".alibabacloud" / "credentials.ini"
     ini.write_bytes(b"\xef\xbb\xbf[default]\n")
     told = lines()["~/.alibabacloud/credentials.ini"]
-    assert told == "it begins with a BOM: save it as UTF-8 without one."
+    assert told == "it starts with a BOM: save it as UTF-8 without a BOM."
 
 
 def test_the_place_that_gave_a_key_stays_the_one(cli_file, home, monkeypatch):  # noqa: F811

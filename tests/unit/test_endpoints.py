@@ -37,8 +37,8 @@ def test_endpoints_of_other_forms_are_refused(value):
     with pytest.raises(ConfigError) as caught:
         endpoints.address(value, "ehpc:endpoint")
     assert str(caught.value) == (
-        f"ehpc:endpoint is {value!r}; it has to be a host name or https://host, with a port from 1"
-        " to 65535 behind it where it needs one."
+        f"ehpc:endpoint is {value!r}; it must be a host name or https://host, with a port (1 to"
+        " 65535) if it needs one."
     )
 
 
@@ -47,14 +47,14 @@ def test_a_loopback_host_without_a_scheme_is_refused_with_what_is_meant(value):
     with pytest.raises(ConfigError) as caught:
         endpoints.address(value, "ehpc:endpoint")
     assert str(caught.value) == (
-        f"ehpc:endpoint is {value!r}, which says neither http nor https: for the emulator write"
+        f"ehpc:endpoint is {value!r}, without http or https. For the emulator, write"
         f" http://{value.rstrip('/')}."
     )
     assert endpoints.address(f"https://{value}", "ehpc:endpoint").startswith("https://")
 
 
 def test_a_password_in_an_endpoint_is_not_repeated():
-    with pytest.raises(ConfigError, match="ehpc:endpoint has to be a host name") as caught:
+    with pytest.raises(ConfigError, match="ehpc:endpoint must be a host name") as caught:
         endpoints.address("https://me:hunter2@proxy.example", "ehpc:endpoint")
     assert "hunter2" not in str(caught.value)
 

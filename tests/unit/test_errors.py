@@ -61,7 +61,7 @@ TEXTS = [
         api("ClusterNotFound", 404, "DescribeCluster"),
         (
             "DescribeCluster: ClusterNotFound: Because (HTTP 404, RequestId R-1)."
-            " Check cluster_id and the region: a cluster is seen only in its own region."
+            " Check cluster_id and the region: E-HPC lists a cluster only in its own region."
         ),
     ),
     (
@@ -69,8 +69,8 @@ TEXTS = [
         "ListNodes: X: no message (HTTP 400, RequestId R-2).",
     ),
     (
-        errors.TransportError("ListNodes", "HTTP 502 with a body that can't be read", "R-3"),
-        "ListNodes: no usable answer: HTTP 502 with a body that can't be read (RequestId R-3).",
+        errors.TransportError("ListNodes", "HTTP 502 with an unreadable body", "R-3"),
+        "ListNodes: no usable answer: HTTP 502 with an unreadable body (RequestId R-3).",
     ),
     (
         errors.NotSentError("ListNodes", "no connection: refused"),

@@ -85,7 +85,7 @@ def test_a_socks_proxy_without_pysocks_names_the_variable_and_what_to_install(
 )
 def test_a_proxy_of_another_form_is_named_by_its_variable(monkeypatch, proxy):
     monkeypatch.setenv("ALL_PROXY", proxy)
-    assert refused().reason == ("ALL_PROXY has not the form of a proxy, such as http://host:3128")
+    assert refused().reason == ("ALL_PROXY is not the address of a proxy, such as http://host:3128")
 
 
 @pytest.mark.parametrize("info", ["", "me:hunter2@", "hunter2:12#34@"])
@@ -139,7 +139,7 @@ def test_authorities_that_cannot_be_read_are_named_by_their_variable(
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     monkeypatch.setenv(name, "/nowhere/authorities.pem")
     assert refused(CertificateError).reason == (
-        f"{name} names /nowhere/authorities.pem, and there is no such file"
+        f"{name} is /nowhere/authorities.pem, and this file does not exist"
     )
     odd = tmp_path / "authorities.pem"
     odd.write_text("no certificate")
@@ -148,9 +148,7 @@ def test_authorities_that_cannot_be_read_are_named_by_their_variable(
     with running(Loopback()) as server:
         place = f"https://localhost:{server.port}"
         error = refused(CertificateError, lambda: exchange(place)("AddExistedNodes", {}))
-    assert error.reason == (
-        f"{name} names {odd}, which is no file of certificates (PEM) that can be read"
-    )
+    assert error.reason == (f"{name} is {odd}, which is not a readable file of certificates (PEM)")
 
 
 def test_what_goes_wrong_behind_a_proxy_that_works_is_not_the_proxys(monkeypatch, tmp_path):

@@ -68,13 +68,13 @@ def test_a_list_that_never_comes_whole_is_no_list():
     service = Service("ab", TotalCount=3)
     with pytest.raises(TransportError) as told:
         service.read()
-    assert str(told.value) == "ListNodes: no usable answer: the list never came whole."
+    assert str(told.value) == "ListNodes: no usable answer: the list was not complete in 5 reads."
     assert len(service.asked) == 2 * RELISTS == 10
 
 
 def test_half_a_page_is_no_list():
     service = Service("a", TotalCount=5)
-    with pytest.raises(TransportError, match="the list never came whole"):
+    with pytest.raises(TransportError, match="the list was not complete in 5 reads"):
         service.read()
     assert len(service.asked) == RELISTS  # what follows it is not asked for
 
@@ -107,7 +107,7 @@ def test_tasks_are_told_apart_by_their_own_id():
 def test_a_count_that_is_no_number_is_no_list(count):
     with pytest.raises(TransportError) as told:
         Service("a", TotalCount=count).read()
-    assert told.value.reason == "an answer whose TotalCount is no number"
+    assert told.value.reason == "an answer with a TotalCount that is not a number"
 
 
 def test_a_count_in_a_text_is_one():
@@ -160,12 +160,12 @@ def test_an_answer_without_list_and_count_is_not_an_empty_list(answer):
 def test_a_reader_of_another_form_is_none_and_the_place_is_told(answer, where):
     with pytest.raises(TransportError) as told:
         many("ListNodes", Node, answer, PATH)
-    assert told.value.reason == f"an answer of another form than documented, at {where}"
+    assert told.value.reason == f"an answer that is not as documented, at {where}"
 
 
 def test_one_entry():
     assert one("DescribeCluster", Cluster, {"Id": "c", "Unheard": 1}).id == "c"
-    with pytest.raises(TransportError, match="another form than documented, at Status"):
+    with pytest.raises(TransportError, match="an answer that is not as documented, at Status"):
         one("DescribeCluster", Cluster, {"Status": {}})
 
 

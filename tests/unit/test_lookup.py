@@ -93,7 +93,7 @@ def test_nodes_are_the_compute_nodes_with_their_queues(bench, client):
     ]
     assert [n.instance_id for n in lookup.nodes(CLUSTER, queue="gpu", client=client)] == ids(1)
     with pytest.raises(
-        ConfigError, match=r"Queue 'nope' does not exist in .*; there is workq, gpu"
+        ConfigError, match=r"Queue 'nope' does not exist in .*: the cluster has workq, gpu"
     ):
         lookup.nodes(CLUSTER, queue="nope", client=client)
 
@@ -118,7 +118,7 @@ def test_tasks_run_or_ran(client):
 
 
 def test_a_task_on_its_way_and_one_that_failed():
-    bench = Bench(pace={"looks": 5})
+    bench = Bench(pace={"reads": 5})
     client = Client(
         bench.exchange("2018-04-12"),
         bench.exchange("2014-05-26"),
@@ -206,14 +206,14 @@ def test_a_node_of_another_cluster_is_none(bench, find):
     bench.emulator.world.add_node(add_cluster(bench), Node(iid(3), "compute3"))
     assert iid(3) not in find()
     assert find(unfit=True)[iid(3)] == (
-        f"is in cluster {OTHER}, or on its way there: detach it there first",
+        f"is a node of cluster {OTHER}, or is being attached to it: detach it there first",
     )
 
 
 def test_where_another_cluster_can_t_be_seen_nothing_is_called_free(bench, find):
     add_cluster(bench)
     bench.fault("error", "ListNodes", after=1, times=None, status=503, code="ServiceUnavailable")
-    with pytest.raises(TransportError, match=f"the nodes of {OTHER} can't be seen"):
+    with pytest.raises(TransportError, match=f"the nodes of {OTHER} cannot be listed"):
         find()
 
 
@@ -224,7 +224,7 @@ def test_clusters_of_other_vpcs_are_not_looked_through(bench, find):
 
 
 def test_one_that_is_being_attached_is_none(bench, client, find):
-    changes = {"task_pace": {"looks": 9}, "nodes_listed": "at_end"}
+    changes = {"task_pace": {"reads": 9}, "nodes_listed": "at_end"}
     bench.emulator.world.knobs = bench.emulator.world.knobs.changed(changes)
     client.add_existed_nodes(CLUSTER, ids(3), image=(IMAGE, "system"), queue="")
     assert iid(3) not in find()
@@ -247,8 +247,8 @@ def test_host_names_clash_with_nodes_and_among_candidates(bench, find):
     world.instances[iid(5)].host_name = "compute4"
     assert list(find()) == ids(4, 6)
     reasons = find(unfit=True)
-    assert f"which node {iid(1)} has too" in reasons[iid(3)][0]
-    assert f"which node {iid(4)} has too" in reasons[iid(5)][0]
+    assert f"has the same host name as node {iid(1)}" in reasons[iid(3)][0]
+    assert f"has the same host name as node {iid(4)}" in reasons[iid(5)][0]
 
 
 def test_a_cluster_that_does_not_run_has_none(bench, find):
@@ -257,7 +257,7 @@ def test_a_cluster_that_does_not_run_has_none(bench, find):
     reasons = find(unfit=True)
     assert list(reasons) == ids(3, 4, 5, 6)
     assert set(reasons.values()) == {
-        (f"cluster {CLUSTER} is stopped, not running: wait until it is",)
+        (f"cluster {CLUSTER} is stopped, not running: wait until it is running",)
     }
     found = previewed(bench, ids(3))
     assert [f.reason for f in found if not f.warning] == list(reasons[iid(3)])
@@ -350,15 +350,13 @@ LOOKS = [
 def test_an_id_that_is_no_text_is_refused(bench, client, look, value, told):
     with pytest.raises(ConfigError) as caught:
         look(value, client=client)
-    assert str(caught.value) == (
-        f"lookup.{look.__name__}: cluster_id is {told}; it has to be a str."
-    )
+    assert str(caught.value) == (f"lookup.{look.__name__}: cluster_id is {told}; it must be a str.")
     assert bench.calls() == []
 
 
 @pytest.mark.parametrize("look", [look for look in LOOKS if look is not lookup.images])
 def test_none_is_no_cluster(client, look):
-    with pytest.raises(ConfigError, match="cluster_id is None; it has to be a str"):
+    with pytest.raises(ConfigError, match="cluster_id is None; it must be a str"):
         look(None, client=client)
 
 
@@ -379,8 +377,8 @@ def test_an_output_belongs_into_apply(bench, client, look):
         look(pulumi.Output.from_input(CLUSTER), client=client)
     assert isinstance(caught.value, ConfigError)
     assert str(caught.value) == (
-        f"lookup.{look.__name__}: cluster_id is an Output, whose value comes later: look inside its"
-        f" apply, as in output.apply(lambda value: lookup.{look.__name__}(cluster_id=value))."
+        f"lookup.{look.__name__}: cluster_id is an Output, which has no value yet. Call it inside"
+        f" apply: output.apply(lambda value: lookup.{look.__name__}(cluster_id=value))."
     )
     assert bench.calls() == []
 

@@ -40,7 +40,7 @@ def test_a_good_form_is_sorted_and_complete():
         ),
         (
             {"instance_ids": []},
-            ("instance_ids", "name at least one instance; to detach all, remove the resource"),
+            ("instance_ids", "list at least one instance. To detach all, remove the resource"),
         ),
         (
             {"instance_ids": "i-a"},

@@ -27,7 +27,7 @@ def _every_search_reaches_its_limit(monkeypatch):
 
 def everything(allowed):
     """Each feature once, under a key that may call just these; the errors and warnings, and the calls."""
-    bench = Bench(pace={"looks": 2})
+    bench = Bench(pace={"reads": 2})
     bench.emulator.world.default_key.allow = allowed
     told = []
 

@@ -1,5 +1,6 @@
 """Each row of what a preview finds: on which property, how grave, in which words."""
 
+import re
 from typing import Any
 
 import pytest
@@ -130,7 +131,7 @@ ROWS: dict[str, Any] = {
         cluster(status="stopped"),
         {},
         "cluster_id",
-        f"cluster {CLUSTER} is stopped, not running: wait until it is",
+        f"cluster {CLUSTER} is stopped, not running: wait until it is running",
     ),
     "not stopped": (
         instance(1, status="Running"),
@@ -142,15 +143,15 @@ ROWS: dict[str, Any] = {
         instance(1, status="Stopping"),
         {},
         "instance_ids",
-        f"compute1 ({ONE}) is Stopping, not Stopped yet: wait until it is, and run again",
+        f"compute1 ({ONE}) is Stopping, not Stopped yet: wait until it is Stopped, then run again",
     ),
-    "not to be stopped yet": (
+    "cannot be stopped yet": (
         instance(1, status="Pending"),
         {"stop_running": True},
         "instance_ids",
         (
-            f"compute1 ({ONE}) is Pending, not Stopped, and can't be stopped yet: wait until it is Running,"
-            " and run again"
+            f"compute1 ({ONE}) is Pending, not Stopped, and cannot be stopped yet: wait until it is Running,"
+            " then run again"
         ),
     ),
     "a node that is being detached": (
@@ -158,27 +159,27 @@ ROWS: dict[str, Any] = {
         {},
         "instance_ids",
         (
-            f"compute1 ({ONE}) is being detached, and its instance goes on running: wait until it is no node"
-            " any more, then stop it, or set stop_running=True"
+            f"compute1 ({ONE}) is being detached, and is not Stopped. Wait until it is no longer a node, then"
+            " stop it; or set stop_running=True"
         ),
     ),
     "another vpc": (
         instance(1, vpc_id="vpc-other"),
         {},
         "instance_ids",
-        f"compute1 ({ONE}) is in vpc-other, the cluster in vpc-test: it has to be in the same",
+        f"compute1 ({ONE}) is in vpc-other, but the cluster is in vpc-test. Both must be in the same VPC",
     ),
     "classic network": (
         instance(1, network_type="classic"),
         {},
         "instance_ids",
-        f"compute1 ({ONE}) is in the classic network, not in a VPC",
+        f"compute1 ({ONE}) is in the classic network, not in the cluster's VPC",
     ),
     "host name of a node": (
         instance(1, host_name="LOGIN0"),
         {},
         "instance_ids",
-        f"{ONE} has the host name 'login0', which node i-bp1login has too: rename one",
+        f"{ONE} has the same host name as node i-bp1login, 'login0': rename one of them",
     ),
     "locked": (
         instance(1, locks=["financial", "security"]),
@@ -196,7 +197,7 @@ ROWS: dict[str, Any] = {
             " replaced"
         ),
     ),
-    "perhaps being attached by another resource": (
+    "possibly being attached by another resource": (
         instance(
             1,
             tags={"ehpc-nodes": "other/prod/nodes", "ehpc-nodes-ref": f"other/{CLUSTER}/1-ab/m-1"},
@@ -213,9 +214,9 @@ ROWS: dict[str, Any] = {
         in_another_cluster,
         {},
         "instance_ids",
-        f"compute1 ({ONE}) is in cluster ehpc-hz-other, or on its way there: detach it there first",
+        f"compute1 ({ONE}) is a node of cluster ehpc-hz-other, or is being attached to it: detach it there first",
     ),
-    "another cluster that can't be seen": (
+    "another cluster that cannot be listed": (
         another_cluster_unseen,
         {},
         "instance_ids",
@@ -230,7 +231,7 @@ ROWS: dict[str, Any] = {
         OWN,
         "image_id",
         (
-            f"image m-bp1own is for arm64, but compute1 ({ONE}) seems to have another kind of processor"
+            f"image m-bp1own is for arm64, but compute1 ({ONE}) seems to have another processor architecture"
         ),
         True,
     ),
@@ -239,7 +240,7 @@ ROWS: dict[str, Any] = {
         OWN,
         "image_id",
         (
-            f"image m-bp1own is for x86_64, but compute1 ({ONE}) seems to have another kind of processor"
+            f"image m-bp1own is for x86_64, but compute1 ({ONE}) seems to have another processor architecture"
         ),
         True,
     ),
@@ -247,39 +248,39 @@ ROWS: dict[str, Any] = {
         None,
         {"image_id": "m-none", "image_owner_alias": "self"},
         "image_id",
-        "image m-none is not among the 'self' images: check the id and image_owner_alias",
+        "image m-none is not among the 'self' images. Check image_id and image_owner_alias",
     ),
     "image under another alias": (
         None,
         {"image_id": "m-bp1own", "image_owner_alias": "system"},
         "image_id",
-        "image m-bp1own is not among the 'system' images: check the id and image_owner_alias",
+        "image m-bp1own is not among the 'system' images. Check image_id and image_owner_alias",
     ),
     "image not available": (
         image(status="Creating"),
         OWN,
         "image_id",
-        "image m-bp1own is Creating, not Available",
+        "image m-bp1own is Creating, not Available: wait until it is, or set another image_id",
     ),
     "image of another family": (
         image(platform="Ubuntu", os_tag="Ubuntu_20.04_64", version="20.04"),
         OWN,
         "image_id",
-        "image m-bp1own is ubuntu, the cluster's system is centos: choose an image of centos",
+        "image m-bp1own is ubuntu, but the cluster is centos. Set an image_id of centos",
     ),
     "image of another major version": (
         image(version="8.2", os_tag="CentOS_8.2_64"),
         OWN,
         "image_id",
-        "image m-bp1own is centos 8.2, the cluster's is 7.6: the major version has to be 7",
+        "image m-bp1own is centos 8.2, but the cluster is centos 7.6. Set an image_id of centos 7",
     ),
     "an image in a hybrid cluster": (
         cluster(os_tag="WindowsServer_2016_64"),
         OWN,
         "image_id",
         (
-            "image m-bp1own is centos 7.6, the cluster's system is windows 2016: only a hybrid cluster of"
-            " several systems takes it"
+            "image m-bp1own is centos 7.6, but the cluster is windows 2016. Only a hybrid cluster with several"
+            " operating systems accepts it"
         ),
         True,
     ),
@@ -288,8 +289,8 @@ ROWS: dict[str, Any] = {
         OWN,
         "image_id",
         (
-            "image m-bp1own can't be checked, since its system or version isn't told: make sure that it is"
-            " of the cluster's system and major version"
+            "image m-bp1own cannot be checked, because its operating system or version is not known. Make sure"
+            " that it has the cluster's operating system and major version"
         ),
         True,
     ),
@@ -298,8 +299,8 @@ ROWS: dict[str, Any] = {
         OWN,
         "image_id",
         (
-            "image m-bp1own can't be checked, since the cluster's system or version isn't told: make sure"
-            " that it is of the cluster's system and major version"
+            "image m-bp1own cannot be checked, because the cluster's operating system or version is not known."
+            " Make sure that it has the cluster's operating system and major version"
         ),
         True,
     ),
@@ -308,8 +309,8 @@ ROWS: dict[str, Any] = {
         {},
         "image_id",
         (
-            f"the cluster's image {IMAGE} is not among the 'system' images (any more): if E-HPC refuses it"
-            " (ImageNotFound), name another image and its owner alias"
+            f"the cluster's image {IMAGE} is not among the 'system' images. If E-HPC rejects it (ImageNotFound),"
+            " set another image_id and image_owner_alias"
         ),
         True,
     ),
@@ -318,21 +319,21 @@ ROWS: dict[str, Any] = {
         {},
         "image_id",
         (
-            "the cluster's image m-bp1own is not among the 'self' images (any more): name another image and"
-            " its owner alias"
+            "the cluster's image m-bp1own is not among the 'self' images. Set another image_id and"
+            " image_owner_alias"
         ),
     ),
     "the cluster's image, not available": (
         own_image(status="Creating"),
         {},
         "image_id",
-        "image m-bp1own is Creating, not Available",
+        "image m-bp1own is Creating, not Available: wait until it is, or set another image_id",
     ),
     "marketplace": (
         None,
         {"image_id": "m-market", "image_owner_alias": "marketplace"},
         "image_id",
-        "marketplace image m-market can't be checked: make sure that its system fits the cluster's",
+        "marketplace image m-market cannot be checked. Make sure that its operating system fits the cluster",
         True,
     ),
     "no such queue": (
@@ -341,12 +342,12 @@ ROWS: dict[str, Any] = {
         "job_queue",
         f"queue 'workk' does not exist in {CLUSTER}: did you mean workq?",
     ),
-    "instances that may not last": (
+    "instances that may be released": (
         lasting(spot_strategy="SpotAsPriceGo", expired_time="2025-07-10T16:00Z"),
         {"wanted": [ONE, TWO, *ids(3)]},
         "instance_ids",
         (
-            "some instances may not last, and their nodes end with them:"
+            "ECS may release some instances, and their nodes are then lost:"
             f" compute1 ({ONE}) is a spot instance, compute2 ({TWO}) expires on 2025-07-10"
         ),
         True,
@@ -357,7 +358,7 @@ ROWS: dict[str, Any] = {
         "instance_ids",
         (
             "queue 'gpu' scales in: E-HPC removes nodes that are idle for 6 minutes. To keep these, add them to"
-            f" ExcludeNodes of the cluster's auto scaling: {ONE},{TWO}"
+            f" ExcludeNodes in the cluster's auto scaling: {ONE},{TWO}"
         ),
         True,
     ),
@@ -367,17 +368,17 @@ ROWS: dict[str, Any] = {
         "instance_ids",
         (
             "the cluster scales in: E-HPC removes nodes that are idle for 6 minutes. To keep these, add them to"
-            f" ExcludeNodes of the cluster's auto scaling: {TWO}"
+            f" ExcludeNodes in the cluster's auto scaling: {TWO}"
         ),
         True,
     ),
-    "no consent": (
+    "no opt-in": (
         None,
         {"replace_system_disks": False},
         "replace_system_disks",
         (
-            f"attaching replaces the system disks of compute1 ({ONE}) by {IMAGE}: what is on them is lost."
-            " Set replace_system_disks=True to allow it"
+            f"attaching replaces the system disks of compute1 ({ONE}) by {IMAGE}, and their data is lost."
+            " Set replace_system_disks=True to allow this"
         ),
     ),
     "an instance that is not there": (
@@ -391,8 +392,8 @@ ROWS: dict[str, Any] = {
         {"wanted": ["i-bp1manager"]},
         "instance_ids",
         (
-            f"scheduler0 (i-bp1manager) is no compute node of {CLUSTER} but Scheduler: it is never"
-            " touched; take it out of the list"
+            f"scheduler0 (i-bp1manager) is not a compute node of {CLUSTER} but Scheduler, and is never"
+            " changed. Remove it from instance_ids"
         ),
     ),
     "a login node": (
@@ -400,31 +401,31 @@ ROWS: dict[str, Any] = {
         {"wanted": ["i-bp1login"]},
         "instance_ids",
         (
-            f"login0 (i-bp1login) is no compute node of {CLUSTER} but Login: it is never touched; take"
-            " it out of the list"
+            f"login0 (i-bp1login) is not a compute node of {CLUSTER} but Login, and is never changed. Remove it"
+            " from instance_ids"
         ),
     ),
-    "a login node that an older state holds": (
+    "a login node in an older state": (
         None,
         {"wanted": [], "saved": of_older_state("i-bp1login")},
         "instance_ids",
         (
-            f"login0 (i-bp1login) is no compute node of {CLUSTER} but Login: it is never touched; take"
-            " it out of the list"
+            f"login0 (i-bp1login) is not a compute node of {CLUSTER} but Login, and is never changed. Add it to"
+            " retain_ids"
         ),
     ),
     "host names within the set": (
         instance(2, host_name="compute1"),
         {"wanted": [ONE, TWO]},
         "instance_ids",
-        f"{TWO} has the host name 'compute1', which {ONE} has too: rename one",
+        f"{TWO} has the same host name as {ONE}, 'compute1': rename one of them",
     ),
     "types that differ": (
         instance(2, instance_type="ecs.g6.large"),
         {"wanted": [ONE, TWO]},
         "instance_ids",
         (
-            "the instances are of several types (ecs.c5.large, ecs.g6.large): E-HPC may want one type a"
+            "the instances have several types (ecs.c5.large, ecs.g6.large), and E-HPC may accept only one type in a"
             " call"
         ),
         True,
@@ -434,8 +435,8 @@ ROWS: dict[str, Any] = {
         {"wanted": [], "has": [2]},
         "busy_nodes",
         (
-            'the update refuses to detach nodes that run jobs, unless with busy_nodes="wait" or "detach":'
-            f" compute2 ({TWO}) runs 1.scheduler (test2)"
+            f"compute2 ({TWO}) runs 1.scheduler (test2). The update refuses to detach busy nodes. Wait until the"
+            ' jobs end, or set busy_nodes="wait" or "detach"'
         ),
         True,
     ),
@@ -444,8 +445,8 @@ ROWS: dict[str, Any] = {
         {"wanted": [], "has": [2], "busy_nodes": "wait"},
         "busy_nodes",
         (
-            "the update waits until these nodes run no jobs, then detaches them:"
-            f" compute2 ({TWO}) runs 1.scheduler (test2)"
+            f"compute2 ({TWO}) runs 1.scheduler (test2). The update waits until the jobs end, then detaches the"
+            " nodes"
         ),
         True,
     ),
@@ -454,8 +455,7 @@ ROWS: dict[str, Any] = {
         {"wanted": [], "has": [2], "busy_nodes": "detach"},
         "busy_nodes",
         (
-            "the update detaches nodes that run jobs, which end with it:"
-            f" compute2 ({TWO}) runs 1.scheduler (test2)"
+            f"compute2 ({TWO}) runs 1.scheduler (test2). The update detaches the nodes, and these jobs are lost"
         ),
         True,
     ),
@@ -464,37 +464,38 @@ ROWS: dict[str, Any] = {
         {"wanted": [TWO], "has": [2]},
         "instance_ids",
         (
-            f"compute2 ({TWO}) has the status exception: pulumi up will fail until it is repaired, or taken out"
-            " of the list and so detached"
+            f"compute2 ({TWO}) has the status exception, and pulumi up fails until this changes. Repair it in the"
+            " console, or remove it from instance_ids to detach it"
         ),
         True,
     ),
-    "a member of another image": (
+    "a node with another image": (
         attached,
         {"wanted": [TWO], **OWN},
         "image_id",
         (
-            f"compute2 ({TWO}) is attached with image {OLD_IMAGE} and is adopted as it is, not m-bp1own"
+            f"compute2 ({TWO}) was attached with image {OLD_IMAGE}, not m-bp1own. It is adopted as it is: its"
+            " system disk is kept"
         ),
         True,
     ),
-    "no queue of a name alike": (
+    "no queue with a similar name": (
         None,
         {"job_queue": "zzz"},
         "job_queue",
-        f"queue 'zzz' does not exist in {CLUSTER}: there is workq, gpu",
+        f"queue 'zzz' does not exist in {CLUSTER}: the cluster has workq, gpu",
     ),
     "a cluster without queues": (
         lambda bench: bench.emulator.world.clusters[CLUSTER].queues.clear(),
         {"job_queue": "gpu"},
         "job_queue",
-        f"queue 'gpu' does not exist in {CLUSTER}: it has none",
+        f"queue 'gpu' does not exist in {CLUSTER}: the cluster has no queue",
     ),
     "a shared image": (
         image(owner_alias="others", status="Deleting"),
         {"image_id": "m-bp1own", "image_owner_alias": "others"},
         "image_id",
-        "image m-bp1own is Deleting, not Available",
+        "image m-bp1own is Deleting, not Available: wait until it is, or set another image_id",
     ),
 }
 
@@ -630,8 +631,8 @@ def test_the_clusters_image_that_cannot_be_seen_has_to_be_named():
     assert (warning.property, warning.warning) == ("cluster_id", True)
     assert error == Finding(
         "image_id",
-        "the cluster's image can't be seen: name an image and its owner alias, or give the access key's"
-        " RAM user the permission ehpc:DescribeCluster",
+        "the cluster's image is not known. Set image_id and image_owner_alias, or give the access key's RAM user"
+        " the permission ehpc:DescribeCluster",
     )
     assert [f.warning for f in plan(bench, **OWN).findings] == [True]
     assert [f.warning for f in plan(bench, image_known=False).findings] == [True]
@@ -662,11 +663,11 @@ def test_a_program_with_many_mistakes_hears_of_all_at_once():
         **OWN,
         replace_system_disks=False,
     ).findings
-    assert [(f.property, f.reason.split(":")[0], f.warning) for f in found] == [
+    assert [(f.property, re.split(r"[:.] |, and", f.reason)[0], f.warning) for f in found] == [
         ("cluster_id", f"cluster {CLUSTER} is stopped, not running", False),
         ("job_queue", f"queue 'gpux' does not exist in {CLUSTER}", False),
         ("image_id", "image m-bp1own is Creating, not Available", False),
-        ("image_id", "image m-bp1own is ubuntu, the cluster's system is centos", False),
+        ("image_id", "image m-bp1own is ubuntu, but the cluster is centos", False),
         (
             "replace_system_disks",
             (
@@ -685,27 +686,35 @@ def test_a_program_with_many_mistakes_hears_of_all_at_once():
         ),
         ("instance_ids", f"compute1 ({ONE}) is locked (financial)", False),
         ("instance_ids", f"compute1 ({ONE}) is Running, not Stopped", False),
-        ("instance_ids", f"compute2 ({TWO}) is in vpc-other, the cluster in vpc-test", False),
-        ("instance_ids", f"compute3 ({ids(3)[0]}) is in the classic network, not in a VPC", False),
+        (
+            "instance_ids",
+            f"compute2 ({TWO}) is in vpc-other, but the cluster is in vpc-test",
+            False,
+        ),
+        (
+            "instance_ids",
+            f"compute3 ({ids(3)[0]}) is in the classic network, not in the cluster's VPC",
+            False,
+        ),
         ("instance_ids", f"{NOWHERE} does not exist in cn-hangzhou", False),
         (
             "instance_ids",
-            ("the instances are of several types (ecs.c5.large, ecs.g6.large)"),
+            ("the instances have several types (ecs.c5.large, ecs.g6.large)"),
             True,
         ),
         (
             "instance_ids",
-            f"{ids(4)[0]} has the host name 'login0', which node i-bp1login has too",
+            f"{ids(4)[0]} has the same host name as node i-bp1login, 'login0'",
             False,
         ),
         (
             "instance_ids",
-            f"{ids(6)[0]} has the host name 'compute6', which {ids(5)[0]} has too",
+            f"{ids(6)[0]} has the same host name as {ids(5)[0]}, 'compute6'",
             False,
         ),
         (
             "instance_ids",
-            f"scheduler0 (i-bp1manager) is no compute node of {CLUSTER} but Scheduler",
+            f"scheduler0 (i-bp1manager) is not a compute node of {CLUSTER} but Scheduler",
             False,
         ),
     ]
@@ -771,14 +780,14 @@ def test_an_image_of_unknown_version_is_warned_of_once(changes):
     image(**{"version": "", **changes})(bench)
     (found,) = plan(bench, **OWN).findings
     assert found.warning
-    assert "its system or version isn't told" in found.reason
+    assert "its operating system or version is not known" in found.reason
 
 
 def test_another_family_is_refused_though_its_version_is_unknown():
     bench = Bench()
     image(os_tag="Ubuntu", platform="Ubuntu", version="")(bench)
     (found,) = plan(bench, **OWN).findings
-    assert found.reason.endswith("choose an image of centos")
+    assert found.reason.endswith("Set an image_id of centos")
     assert not found.warning
 
 
@@ -837,8 +846,8 @@ def test_only_a_hybrid_cluster_with_windows_takes_both(platform, version, said):
     assert plan(bench, **OWN).findings == [
         Finding(
             "image_id",
-            f"image m-bp1own is {said}, the cluster's system is windows 2016: only a hybrid cluster of"
-            " several systems takes it",
+            f"image m-bp1own is {said}, but the cluster is windows 2016. Only a hybrid cluster with several"
+            " operating systems accepts it",
             warning=True,
         )
     ]
@@ -858,7 +867,7 @@ def test_ubuntu_does_not_go_with_windows():
     assert plan(bench, **OWN).findings == [
         Finding(
             "image_id",
-            "image m-bp1own is ubuntu, the cluster's system is windows: choose an image of windows",
+            "image m-bp1own is ubuntu, but the cluster is windows. Set an image_id of windows",
         )
     ]
 
@@ -867,7 +876,7 @@ def test_the_clusters_own_image_under_another_alias_is_not_found():
     assert plan(Bench(), image_id=IMAGE, image_owner_alias="self").findings == [
         Finding(
             "image_id",
-            f"image {IMAGE} is not among the 'self' images: check the id and image_owner_alias",
+            f"image {IMAGE} is not among the 'self' images. Check image_id and image_owner_alias",
         )
     ]
 
@@ -883,7 +892,7 @@ def test_a_queue_that_is_not_there_is_found_for_members_too():
     bench = Bench(attached=(2,))
     (found,) = plan(bench, [ONE, TWO], bench.up(2), job_queue="nosuch").findings
     assert found == Finding(
-        "job_queue", f"queue 'nosuch' does not exist in {CLUSTER}: there is workq, gpu"
+        "job_queue", f"queue 'nosuch' does not exist in {CLUSTER}: the cluster has workq, gpu"
     )
 
 
@@ -900,7 +909,7 @@ def test_what_can_not_be_stopped_yet_is_waited_for(status, stop_running):
     bench = Bench()
     instance(1, status=status)(bench)
     (found,) = plan(bench, stop_running=stop_running).findings
-    assert f"is {status}, not Stopped, and can't be stopped yet: wait" in found.reason
+    assert f"is {status}, not Stopped, and cannot be stopped yet: wait" in found.reason
     assert not found.warning
 
 

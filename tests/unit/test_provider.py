@@ -130,7 +130,7 @@ def test_check_says_everything_that_is_wrong_with_the_form_at_once_and_looks_at_
         ),
         (
             {"instance_ids": []},
-            [("instance_ids", "name at least one instance; to detach all, remove the resource")],
+            [("instance_ids", "list at least one instance. To detach all, remove the resource")],
         ),
         (
             {"instance_ids": [ONE, "compute2"]},
@@ -170,7 +170,7 @@ def test_check_says_everything_that_is_wrong_with_the_form_at_once_and_looks_at_
         ),
         (
             {"image_owner_alias": "self"},
-            [("image_owner_alias", "is given without image_id: name the image too")],
+            [("image_owner_alias", "is set without image_id: set image_id too")],
         ),
         (
             {"instance_ids": [ONE, TWO], "retain_ids": [TWO]},
@@ -240,7 +240,7 @@ def test_check_with_unknown_instances_checks_those_that_are_known(rig):
     assert found == [
         (
             "instance_ids",
-            f"compute2 ({TWO}) is in vpc-other, the cluster in vpc-test: it has to be in the same",
+            f"compute2 ({TWO}) is in vpc-other, but the cluster is in vpc-test. Both must be in the same VPC",
         )
     ]
 
@@ -248,7 +248,7 @@ def test_check_with_unknown_instances_checks_those_that_are_known(rig):
 def test_check_with_unknown_instances_only_still_looks_at_cluster_and_queue(rig):
     rig.emulator.world.clusters[CLUSTER].status = "stopped"
     assert rig.failures(instance_ids=[UNKNOWN], job_queue="gpuu") == [
-        ("cluster_id", f"cluster {CLUSTER} is stopped, not running: wait until it is"),
+        ("cluster_id", f"cluster {CLUSTER} is stopped, not running: wait until it is running"),
         ("job_queue", f"queue 'gpuu' does not exist in {CLUSTER}: did you mean gpu?"),
     ]
     assert rig.check(instance_ids=UNKNOWN).inputs["instance_ids"] is UNKNOWN

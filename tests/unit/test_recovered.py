@@ -150,7 +150,9 @@ def with_another_cluster(bench):
 def test_what_another_cluster_is_just_attaching_is_not_sent():
     bench = with_another_cluster(Bench(pace={"seconds": 300}, nodes_listed="at_end"))
     bench.operations().cloud.add_existed_nodes(OTHER, ids(1), image=(IMAGE, "system"), queue="")
-    with pytest.raises(FindingsError, match=f"is in cluster {OTHER}, or on its way there"):
+    with pytest.raises(
+        FindingsError, match=f"is a node of cluster {OTHER}, or is being attached to it"
+    ):
         bench.up(1, stop_running=True)
     assert bench.writes() == ["AddExistedNodes"]
     assert bench.harm.double_attach == []
@@ -781,7 +783,10 @@ def test_what_a_killed_run_sent_with_another_image_is_told():
     for bench in (arrived, hidden):
         killed(bench, 1, after="AddExistedNodes")
         found = bench.preview(1, **own).findings
-        told = f"compute1 ({iid(1)}) is attached with image {IMAGE} and is adopted as it is, not m-bp1own"
+        told = (
+            f"compute1 ({iid(1)}) was attached with image {IMAGE}, not m-bp1own. It is adopted as it is: its"
+            " system disk is kept"
+        )
         assert (told in [f.reason for f in found]) == (bench is arrived)
         bench.up(1, **own)
         assert bench.nodes[iid(1)].image_id == IMAGE

@@ -178,9 +178,9 @@ def test_an_import_is_refused_for_what_takes_its_place(mocks, of):
     with pytest.raises(pulumi.RunError) as caught:
         of("nodes", **arguments, opts=options)
     assert str(caught.value) == (
-        "AttachedNodes 'nodes' can't be imported by import_. Leave it out: creating adopts the instances that are"
-        " attached already. To restore a lost state: ehpc-nodes program CLUSTER --import-file FILE, then pulumi"
-        " import --file FILE."
+        "AttachedNodes 'nodes' cannot be imported with import_. Remove this option: a create adopts attached"
+        " instances. To restore a lost state, run ehpc-nodes program CLUSTER --import-file FILE, then pulumi import"
+        " --file FILE."
     )
     assert mocks.declared == []
 

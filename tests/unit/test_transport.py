@@ -139,11 +139,11 @@ def test_an_error_in_xml_is_understood_whatever_its_content_type(server, content
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        ((502, b"<html><body>Bad gateway</body></html>", {}), "HTTP 502 with a body that can't be"),
-        ((200, b'{"RequestId": ', {}), "HTTP 200 with a body that can't be read"),
-        ((200, b"[]", {}), "HTTP 200 with a body that can't be read"),
-        ((200, b"\xff\xfe\x00", {}), "HTTP 200 with a body that can't be read"),
-        ((200, b"<Ok/>", {}), "HTTP 200 with a body that can't be read"),
+        ((502, b"<html><body>Bad gateway</body></html>", {}), "HTTP 502 with an unreadable"),
+        ((200, b'{"RequestId": ', {}), "HTTP 200 with an unreadable body"),
+        ((200, b"[]", {}), "HTTP 200 with an unreadable body"),
+        ((200, b"\xff\xfe\x00", {}), "HTTP 200 with an unreadable body"),
+        ((200, b"<Ok/>", {}), "HTTP 200 with an unreadable body"),
         ((500, b"{}", {}), "HTTP 500 without an error code"),
         (
             (
@@ -151,7 +151,7 @@ def test_an_error_in_xml_is_understood_whatever_its_content_type(server, content
                 b'<!DOCTYPE x [<!ENTITY a "b">]><Error><Code>&a;</Code></Error>',
                 {},
             ),
-            "HTTP 400 with a body that can't be read",
+            "HTTP 400 with an unreadable body",
         ),
     ],
 )
@@ -164,7 +164,8 @@ def test_an_answer_that_cant_be_read_is_no_answer(server, answer, reason):
 def test_a_redirect_is_not_followed(server):
     server.answer = (302, b"", {"Location": "http://elsewhere.example/"})
     with pytest.raises(
-        TransportError, match=r"redirected to http://elsewhere\.example/, not followed"
+        TransportError,
+        match=r"redirected to http://elsewhere\.example/; redirects are not followed",
     ):
         exchange(server.url)("ListNodes", {})
     assert len(server.requests) == 1
@@ -255,15 +256,15 @@ def test_an_untrusted_certificate_is_one_clear_line_until_its_authority_is_named
         server.shutdown()
         server.server_close()
     text = str(caught.value)
-    assert text.startswith("ListNodes: no usable answer: the endpoint's certificate isn't trusted")
+    assert text.startswith("ListNodes: no usable answer: the endpoint's certificate is not trusted")
     assert f"no connection to {place} (ehpc:endpoint)" in text
-    assert text.endswith("(REQUESTS_CA_BUNDLE names the file of an authority of your own).")
+    assert text.endswith("(for an authority of your own, set REQUESTS_CA_BUNDLE to its file).")
     assert "\n" not in text
 
 
 def test_an_endpoint_that_speaks_no_tls_is_told_how_it_is_written(server):
     place = f"127.0.0.1:{server.server_port}"
-    told = f"speaks no TLS: for the emulator write http://{place}"
+    told = f"does not use TLS. For the emulator, write http://{place}"
     with pytest.raises(NotTheServiceError) as caught:
         exchange(f"https://{place}", source="ehpc:endpoint")("ListNodes", {})
     assert caught.value.reason == f"{place} (ehpc:endpoint) {told}"

@@ -187,7 +187,7 @@ def test_the_scheduler_may_take_its_time(make):
 
 
 def test_the_scheduler_may_be_looked_at(make):
-    cloud = make(scheduler_pace={"looks": 3})
+    cloud = make(scheduler_pace={"reads": 3})
     cloud.add("i-1")
     assert [state(cloud) for _ in range(3)] == ["unknown", "unknown", "active"]
 

@@ -86,7 +86,7 @@ def test_another_region(cloud):
 
 
 def test_stopping_takes_its_time(make):
-    cloud = make(instance_pace={"looks": 2})
+    cloud = make(instance_pace={"reads": 2})
     cloud.emulator.outside.start("i-1")
     (row,) = cloud.ecs("StopInstances", InstanceId=["i-1"], StoppedMode="KeepCharging").body[
         "InstanceResponses"

@@ -4,7 +4,7 @@ import pytest
 
 
 def test_by_looks(make):
-    cloud = make(list_lag={"looks": 3})
+    cloud = make(list_lag={"reads": 3})
     cloud.statuses()
     cloud.add("i-1")
     assert [len(cloud.statuses()) for _ in range(4)] == [1, 1, 2, 2]

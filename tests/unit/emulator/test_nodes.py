@@ -37,7 +37,7 @@ def test_a_stopped_node_stays_stopped_when_it_is_detached(make):
 
 
 def test_a_node_that_is_deleted_is_releasing(make):
-    cloud = make(task_pace={"looks": 2})
+    cloud = make(task_pace={"reads": 2})
     answer = cloud.ehpc("DeleteNodes", Instance=["i-old"], ReleaseInstance="false")
     assert cloud.statuses() == {"i-old": "releasing"}
     assert cloud.ehpc("DeleteNodes", Instance=["i-old"]).body["Code"] == "ConflictOpt"
@@ -116,7 +116,7 @@ def test_a_node_that_is_being_attached_cannot_be_moved(make):
 
 
 def test_stopping_and_starting_a_node(make):
-    cloud = make(task_pace={"looks": 2})
+    cloud = make(task_pace={"reads": 2})
     stop = cloud.ehpc("StopNodes", Instance=["i-old"])
     assert cloud.instance("i-old")["Status"] == "Stopping"
     cloud.statuses()

@@ -105,7 +105,7 @@ def test_a_call_of_the_api_is_none_of_the_pages(visitor, cloud, method, target, 
 
 
 def test_looking_changes_nothing(make):
-    cloud = make(task_pace={"looks": 1}, instance_pace={"looks": 1})
+    cloud = make(task_pace={"reads": 1}, instance_pace={"reads": 1})
     cloud.add("i-1")
     cloud.fault("throttle")
     before = cloud.world.to_json(), cloud.emulator.journal.dump(), cloud.emulator.faults.dump()
@@ -482,7 +482,7 @@ def test_a_slip_is_told_and_what_was_typed_stays(visitor, cloud):
     assert reply.status == 400
     text = reply.body.decode()
     assert 'role="alert"' in text
-    assert "fault slow: seconds can&#39;t be &#39;abc&#39;" in text
+    assert "fault slow: seconds cannot be &#39;abc&#39;" in text
     assert {"name": "slow-seconds", "value": "abc"}.items() <= next(
         a for a in Reader(text).all("input") if a["name"] == "slow-seconds"
     ).items()

@@ -28,7 +28,7 @@ def test_texts_may_be_escaped_twice(make):
 
 
 def test_after_looks_at_nodes_or_tasks(make):
-    cloud = make(task_pace={"looks": 4})
+    cloud = make(task_pace={"reads": 4})
     answer = cloud.add("i-1")
     cloud.ehpc("ListQueues")  # no look
     cloud.nodes(ClusterId="ehpc-2")  # none at this cluster
@@ -130,7 +130,7 @@ def test_knob_throttle_per_second(make):
 
 def test_turning_knobs_names_slips(cloud):
     knobs = cloud.world.knobs
-    assert knobs.changed({"task_pace": {"looks": 3}}).task_pace.amount == 3
+    assert knobs.changed({"task_pace": {"reads": 3}}).task_pace.amount == 3
     assert knobs.task_pace.kind == "instant"
     with pytest.raises(ValueError, match=r"^knobs: unknown pace; known: absent_nodes_refused, "):
         knobs.changed({"pace": "instant"})

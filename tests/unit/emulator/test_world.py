@@ -35,7 +35,7 @@ CLUSTER = {"id": "c", "vpc_id": "v", "image_id": "i", "os_tag": "CentOS_7.6_64"}
             "images[0].owner_alias: expected one of system, self, others, marketplace, got 'me'",
         ),
         ({"knobs": {"task_pace": {"look": 1}}}, "knobs.task_pace: expected instant, held, never,"),
-        ({"knobs": {"task_pace": {"looks": -1}}}, "knobs.task_pace: expected instant, held,"),
+        ({"knobs": {"task_pace": {"reads": -1}}}, "knobs.task_pace: expected instant, held,"),
         ({"knobs": {"task_listed": "yes"}}, "knobs.task_listed: expected bool, got 'yes'"),
         ({"knobs": {"throttle_per_second": 1.5}}, "knobs.throttle_per_second: expected int"),
         ({"access_keys": [{"id": "a"}]}, "access_keys[0]: "),
