@@ -20,12 +20,14 @@ from .world import Cluster, Instance, Node
 
 def list_nodes(state: State, args: Args) -> Body:
     cluster = _look(state, args)
+    prefix, suffix = args.text("HostNamePrefix"), args.text("HostNameSuffix")
+    address = args.text("PrivateIpAddress") if args.has("PrivateIpAddress") else None
     found = [
         node
         for node in _nodes(state, cluster)
-        if node.host_name.startswith(args.text("HostNamePrefix"))
-        and node.host_name.endswith(args.text("HostNameSuffix"))
-        and args.text("PrivateIpAddress", node.ip) == node.ip
+        if node.host_name.startswith(prefix)
+        and node.host_name.endswith(suffix)
+        and address in (None, node.ip)
     ]
     found = _filtered(_by_role(_by_host_name(found, args), args.text("Role")), args)
     if args.text("SortBy") == "HostName":

@@ -160,7 +160,8 @@ def _removal(
 
 
 def _of_no_instance(planned: Planned) -> list[Finding]:
-    return [finding for finding in planned.findings if finding.property != "instance_ids"]
+    about_instances = {"instance_ids", "busy_nodes"}
+    return [f for f in planned.findings if f.property not in about_instances]
 
 
 def _fill(properties: Properties, planned: Planned) -> None:
