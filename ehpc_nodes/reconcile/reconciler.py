@@ -472,8 +472,12 @@ class Reconciler:
         return decision.phase is Phase.ATTACHING and not shown and facts.sent is Call.NONE
 
     def _nodes_are_due(self, ids: Collection[str]) -> bool:
-        """Where a task runs for each instance, only the task is read, and the nodes seldom: it may hang."""
-        if self.deadline.clock.now() - self.observer.nodes_ended >= SELDOM * self.rules.grace:
+        """Where a task runs for each instance, only the task is read, and the nodes seldom: it may hang. One whose status
+        is running or stopped is read again after the grace.
+        """
+        ready = any(self.decisions[i].facts.node is NodeIs.READY for i in ids)
+        pause = self.rules.grace * (1 if ready else SELDOM)
+        if self.deadline.clock.now() - self.observer.nodes_ended >= pause:
             return True
         tasks = (self.observer.task_about(i) for i in ids)
         return any(task is None or task.over for task in tasks)

@@ -59,7 +59,7 @@ def build_state(
 
 def is_resolved(observer: Observer, decisions: Mapping[str, Decision]) -> bool:
     """Whether the outcome of every earlier run is known: each pending instance is a node, in the state as attaching,
-    or positively nothing.
+    or positively nothing. Where an attach under way is in no state yet, the list of tags may lack others of its run.
     """
     if not observer.tags_read or observer.denied.keys() & {
         "ListNodes",
@@ -76,7 +76,8 @@ def _is_resolved(decision: Decision) -> bool:
     if decision.phase in unresolved:
         return False
     open_ = {Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.STUCK, Phase.PREPARED}
-    return decision.phase not in open_ or kept_as(decision) is Kept.ATTACHING
+    in_state = decision.facts.saved is not Saved.NO and kept_as(decision) is Kept.ATTACHING
+    return decision.phase not in open_ or in_state
 
 
 def _node_state(

@@ -213,7 +213,8 @@ CASES: tuple[Case, ...] = (
     ("MINE ABSENCE_UNCONFIRMED WAIT NOTHING", "tagged before a detach, and absent just now", {**RUNS, "tag": Tag.MINE, "generation": G.LEAVING, "absence_counts": False}),
     ("NOBODY ABSENCE_UNCONFIRMED WAIT NOTHING", "adopted by a namesake, and absent just now", {**RUNS, "tag": Tag.SAME_NAME, "generation": G.ADOPTED, "absence_counts": False}),
     ("MINE RUNNING UNTAG NOTHING", "tagged as a node, in no state, absent just now, and not wanted", {**RUNS, **UNWANTED, "tag": Tag.MINE, "generation": G.CONFIRMED, "absence_counts": False}),
-    ("OTHER RUNNING REFUSE NOTHING", "another's node once, and absent just now", {**RUNS, "tag": Tag.OTHER, "generation": G.ADOPTED, "absence_counts": False}),
+    ("OTHER ABSENCE_UNCONFIRMED REFUSE NOTHING", "another's node once, and absent just now", {**RUNS, "tag": Tag.OTHER, "generation": G.ADOPTED, "absence_counts": False}),
+    ("NOBODY ABSENCE_UNCONFIRMED WAIT NOTHING", "the same, and taken over", {**RUNS, "tag": Tag.OTHER, "generation": G.ADOPTED, "absence_counts": False, "take_ownership": True}),
     ("MINE ABSENCE_UNCONFIRMED WAIT NOTHING", "a node in this run, in no state", {**PREPARED, "seen_node": True, "absence_counts": False}),
     ("NOBODY STOPPED PREPARE NOTHING", "never a node", {**STOPPED, "absence_counts": False}),
     # free

@@ -174,8 +174,8 @@ def is_anothers(f: Any) -> bool:
 
 
 def is_tagged_as_a_node(f: Any) -> bool:
-    """Whether the program wants it, and an earlier run of this name has made it a node, as its tags say."""
-    named = f.wanted and f.tag in {Tag.MINE, Tag.SAME_NAME}
+    """Whether the program wants it, and an earlier run has made it a node, as its tags say, whoever's they are."""
+    named = f.wanted and f.tag is not Tag.NONE
     return named and f.generation not in {
         Generation.NONE,
         Generation.PENDING,

@@ -7,6 +7,7 @@ from ehpc_nodes.emulator.answers import ApiError
 from ehpc_nodes.emulator.world import Cluster
 from ehpc_nodes.errors import AuthError, EhpcError
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
+from ehpc_nodes.reconcile.reconciler import SELDOM
 from unit.emulated import IMAGE, OWNER, VPC, Bench, ids, iid, late, right_after
 
 ORDER = ("StopInstances", "TagResources", "AddExistedNodes")
@@ -383,3 +384,16 @@ def test_adopted_and_kept_nodes_are_not_waited_for():
     assert bench.clock.now() - began < 10
     assert state.nodes[iid(1)].scheduler_state == "down"
     assert bench.said.warnings == []
+
+
+def test_a_node_is_ready_though_its_task_hangs_soon_after_the_nodes_were_read():
+    """They are read seldom while a task runs, and once more when a node's status has lasted."""
+    bench = Bench(2, pace="never")
+
+    def ready():
+        bench.nodes[iid(1)].status, bench.nodes[iid(1)].state_in_sched = "running", "active"
+
+    bench.clock.at(65, ready)
+    began = bench.clock.now()
+    assert bench.up(1).instance_ids == sorted(bench.nodes) == ids(1)
+    assert bench.clock.now() - began < (SELDOM + 2) * bench.grace

@@ -1,6 +1,7 @@
 """Whose a node is: by the owner tags on the instance, and by what the program says of nodes that change hands."""
 
 import re
+from contextlib import suppress
 
 import pytest
 
@@ -123,6 +124,30 @@ def test_what_another_resource_may_just_be_attaching_is_not_taken():
     with pytest.raises(FindingsError, match=r"take_ownership: .*may be being attached by resource"):
         bench.up(1, take_ownership=True)
     assert bench.writes() == []
+
+
+def test_a_list_that_lacks_anothers_node_for_seconds_does_not_let_it_be_wiped_when_it_is_taken(
+    monkeypatch,
+):
+    """Its tags say that it is a node: it was adopted there."""
+    bench = Bench(3, attached=(1,))
+    second(bench).converge(bench.inputs(1))
+    cluster, call = bench.emulator.world.clusters[CLUSTER], bench.emulator.call
+    began, there = bench.clock.now(), {i: n for i, n in cluster.nodes.items() if i != iid(1)}
+
+    def lagging(action, version, params):
+        with monkeypatch.context() as patch:
+            if action == "ListNodes" and bench.clock.now() - began < 25:
+                patch.setattr(cluster, "nodes", there)
+            return call(action, version, params)
+
+    monkeypatch.setattr(bench.emulator, "call", lagging)
+    with suppress(EhpcError):
+        bench.up(1, take_ownership=True, stop_running=True)
+    assert bench.writes() == []
+    state = bench.up(1, take_ownership=True, stop_running=True)
+    assert state.instance_ids == sorted(bench.owners) == ids(1)
+    assert bench.harm.disk_replacements == {}
 
 
 # -- from one resource to another ----------------------------------------------------------------
