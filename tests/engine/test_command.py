@@ -51,6 +51,7 @@ def mixed(cloud):
     return made
 
 
+@pytest.mark.long
 def test_up_writes_owner_tags_only_and_the_next_preview_is_empty(mixed, stack_on):
     stack = stack_on(mixed)
     text = command(mixed, stack, "program", CLUSTER)

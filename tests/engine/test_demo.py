@@ -56,6 +56,7 @@ def test_it_attaches_changes_and_destroys(tmp_path, pulumi_engine):
     assert_all_has_ended(process, (tmp_path / "out").read_text())
 
 
+@pytest.mark.long
 def test_an_interrupt_ends_all_of_it(tmp_path, pulumi_engine):
     process = start(tmp_path, pulumi_engine)
     deadline = time.monotonic() + 1000

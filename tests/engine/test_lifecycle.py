@@ -80,6 +80,7 @@ def test_the_whole_life(cloud, stack_on):
     assert set(ids(1, 2, 3, 4)) <= it.emulator.world.instances.keys()
 
 
+@pytest.mark.long
 def test_get_reads_nodes_without_managing_them(cloud, stack_on):
     it = cloud(attached=(1, 2))
     program = """

@@ -82,6 +82,7 @@ for name, settings in config.require_object("accounts").items():
 """
 
 
+@pytest.mark.long
 def test_two_accounts_in_one_program(cloud, pulumi_stack):
     clouds = {"one": cloud(), "two": cloud()}
     stack = pulumi_stack(TWO_ACCOUNTS)

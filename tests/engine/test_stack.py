@@ -68,6 +68,7 @@ def nothing(pulumi_stack: Callable[..., PulumiStack], tmp_path):
     return make
 
 
+@pytest.mark.long
 def test_a_life(nothing):
     stack = nothing()
     stack.config("other:secret", "hush", secret=True)
@@ -235,6 +236,7 @@ def files(folder):
     }
 
 
+@pytest.mark.long
 def test_a_folder_is_run_where_it_is_and_left_as_it_was(pulumi_stack, tmp_path):
     folder = tmp_path / "theirs"
     folder.mkdir()

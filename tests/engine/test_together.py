@@ -116,14 +116,8 @@ def test_a_node_goes_to_another_resource_by_no_word_is_refused_and_stays(cloud, 
     assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
 
 
-@pytest.mark.parametrize(
-    "order",
-    [
-        "at once",
-        pytest.param("giver first", marks=pytest.mark.long),
-        pytest.param("taker first", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("order", ["at once", "giver first", "taker first"])
 def test_a_node_goes_from_one_resource_to_another_in_one_up(cloud, stack_on, order):
     """By `retain_ids` and `take_ownership`, in any order; no disk is replaced."""
     program = {

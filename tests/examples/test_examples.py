@@ -170,6 +170,7 @@ def test_terraforms_state_file_where_there_is_no_terraform(ehpc, example, tmp_pa
         assert "Traceback" not in refused.text
 
 
+@pytest.mark.long
 def test_automation(ehpc, pulumi_stack, tmp_path):
     ehpc.load(small_world(pace={"reads": 3}))
     folder = tmp_path / "automation"

@@ -51,7 +51,7 @@ ANYTHING = st.recursive(
 )
 BAGS = st.fixed_dictionaries({}, optional={n: SENSIBLE.get(n, ODD) | ANYTHING for n in NAMES})
 SETTINGS = settings(
-    max_examples=3 * HISTORIES, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
+    max_examples=HISTORIES, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
 )
 
 
