@@ -186,7 +186,7 @@ def test_a_stopped_node_of_another_cluster_is_not_wiped():
     bench.emulator.world.clusters["ehpc-hz-other"] = other
     bench.emulator.outside.attach(iid(1), "ehpc-hz-other")
     bench.emulator.outside.stop(iid(1))
-    with pytest.raises(FindingsError, match="is in cluster ehpc-hz-other"):
+    with pytest.raises(FindingsError, match="is a node of cluster ehpc-hz-other"):
         bench.up(1)
     assert bench.harm.double_attach == []
 

@@ -210,7 +210,7 @@ def test_nodes_with_this_resources_name_that_it_never_held_are_told_and_left_alo
 
 def test_managers_and_login_nodes_are_never_touched():
     bench = Bench()
-    with pytest.raises(FindingsError, match="it is never touched"):
+    with pytest.raises(FindingsError, match="is never changed"):
         bench.operations().converge(bench.inputs(1, instance_ids=["i-bp1manager"]))
     assert bench.writes() == []
     assert bench.harm.touched == []
