@@ -133,6 +133,7 @@ class Observer:
     _first_image: dict[str, str] = field(default_factory=dict)
     _queue_known: set[str] = field(default_factory=set)
     _shown: set[int] = field(default_factory=set)
+    _owners: dict[str, tuple[str, Reference | None, Tag]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._saved_ids = frozenset(self.saved.instance_ids if self.saved else ())
@@ -286,11 +287,16 @@ class Observer:
 
     def _note_instances(self, found: Iterable[responses.Instance]) -> None:
         for seen in found:
-            self.instances[seen.instance_id] = seen
+            self._note_instance(seen)
             self._missing.discard(seen.instance_id)
             self._first_image.setdefault(seen.instance_id, seen.image_id)
             if seen.stopped:
                 self._were_stopped.add(seen.instance_id)
+
+    def _note_instance(self, seen: responses.Instance) -> None:
+        name, reference = owner_name(seen), reference_of(seen)
+        self.instances[seen.instance_id] = seen
+        self._owners[seen.instance_id] = name, reference, self._tag(name, reference)
 
     def read_tagged(self, *names: str, since: float | None = None) -> None:
         """The instances whose owner tag has one of these names."""
@@ -466,7 +472,7 @@ class Observer:
                 self._read_when.pop(instance_id, None)
             seen = self.instances.get(instance_id)
             if tags and seen:
-                self.instances[instance_id] = seen.with_tags(tags)
+                self._note_instance(seen.with_tags(tags))
 
     def spare_made(self) -> None:
         """Of what is replaced, leave out what another uid's run has attached by now."""
@@ -491,11 +497,7 @@ class Observer:
     def _ours(self) -> set[str]:
         """The instances with this resource's tags that were read, in no state, wanted or not."""
         ours = (Tag.MINE, Tag.SAME_NAME)
-        return {
-            i
-            for i, x in self.instances.items()
-            if self._tag(owner_name(x), reference_of(x)) in ours
-        }
+        return {i for i, (_, _, tag) in self._owners.items() if tag in ours}
 
     def facts(self, instance_id: str) -> Facts:
         """All that is known of the instance."""
@@ -505,11 +507,10 @@ class Observer:
         word = self.nodes[instance_id].status.lower() if instance_id in self.nodes else ""
         self._status.setdefault(instance_id, (word, self.nodes_ended))
         instance, node = self.instances.get(instance_id), self.nodes.get(instance_id)
-        name, reference = (owner_name(instance), reference_of(instance)) if instance else ("", None)
+        name, reference, tag = self._owners.get(instance_id, ("", None, Tag.NONE))
         sent = self.ledger.latest("AddExistedNodes", instance_id)
         detached = self.ledger.latest("DeleteNodes", instance_id)
         saved = self._saved(instance_id)
-        tag = self._tag(name, reference)
         if instance is None and "DescribeInstances" in self.denied and saved is not Saved.NO:
             tag = Tag.MINE
         now = self.clock.now()

@@ -229,7 +229,7 @@ PHASES: tuple[PhaseRow, ...] = (
     (
         Phase.ABSENCE_UNCONFIRMED,
         "in the state, a node in this run, or wanted and tagged as one; its absence does not count yet",
-        lambda f, _: (_is_saved(f) or f.seen_node or _was_a_node(f)) and not f.absence_counts,
+        lambda f, _: not f.absence_counts and (_is_saved(f) or f.seen_node or _was_a_node(f)),
     ),
     (Phase.NOT_FOUND, "ECS does not know it", lambda f, _: f.ecs is EcsIs.NOT_FOUND),
     (Phase.STARTING, "Pending or Starting", lambda f, _: f.ecs is EcsIs.STARTING),
