@@ -40,6 +40,9 @@ from .ports import Cloud, OtherResources, Reporter
 #: A write that ended with one of these had no effect.
 HARMLESS = (ThrottledError, ConflictError, NotSentError)
 
+#: E-HPC's code for a node that is none: it may be detached already.
+NO_SUCH_NODE = "ComputeNotFound"
+
 
 def may_have_acted(error: EhpcError) -> bool:
     """Whether a write that ended with this error may have had an effect."""
@@ -298,13 +301,21 @@ class Actuator:
         self._note("DeleteNodes", batch, accepted)
 
     def _refused_detach(self, batch: list[str], error: EhpcError) -> None:
-        """One instance that went meanwhile lets the whole call be refused: the others are sent again."""
-        self.observer.read_nodes()
-        if self.observer.nodes.keys() >= {*batch}:
-            self.observer.ledger.fail_by(batch, error)
+        """One instance that went meanwhile lets the whole call be refused: the others are sent again. If the list still
+        shows all of them, it may be late: they are read again until the grace is over.
+        """
+        observer = self.observer
+        observer.read_nodes()
+        listed_ = observer.nodes.keys() >= {*batch}
+        if listed_ and not (isinstance(error, ApiError) and error.code == NO_SUCH_NODE):
+            observer.ledger.fail_by(batch, error)
             return
-        self.observer.ledger.note_try("DeleteNodes", batch, error)
-        self.observer.forget_readings()
+        observer.ledger.note_try("DeleteNodes", batch, error)
+        observer.forget_readings()
+        if listed_:
+            now = self.deadline.clock.now()
+            observer.ledger.note(Write("DeleteNodes", tuple(batch), now, answered=False))
+            return
         raise TroubleError(error) from error
 
     def _move(self, ids: Sequence[str]) -> None:

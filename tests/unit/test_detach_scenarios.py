@@ -7,7 +7,7 @@ import pytest
 from ehpc_nodes.emulator.knobs import Pace
 from ehpc_nodes.errors import CancelledError, EhpcError, RefusedError, WaitTimeoutError
 from ehpc_nodes.reconcile.operations import IncompleteError
-from unit.emulated import CLUSTER, OWNER, Bench, ids, iid, right_after
+from unit.emulated import CLUSTER, OWNER, Bench, Killed, ids, iid, right_after
 
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
 
@@ -95,6 +95,30 @@ def test_an_accepted_detach_whose_answer_is_lost_is_not_sent_again():
     bench.operations().destroy(state)
     assert bench.writes() == ["DeleteNodes"]
     assert bench.nodes == {} == bench.owners
+
+
+def test_an_accepted_detach_whose_answer_is_lost_is_not_sent_again_while_the_lists_are_late():
+    bench = Bench(3, list_lag={"seconds": 20})
+    state = attached(bench, 1, 2)
+    bench.fault("reset_after", "DeleteNodes")
+    bench.operations().destroy(state)
+    assert bench.writes() == ["DeleteNodes"]
+    assert bench.nodes == {} == bench.owners
+
+
+def test_after_a_killed_detach_a_late_list_is_waited_for():
+    """E-HPC refuses the repeat, since they are no nodes any more: the list that shows them is late."""
+    bench = Bench(3, list_lag={"seconds": 20})
+    state = attached(bench, 1, 2)
+
+    def die():
+        raise Killed
+
+    with right_after(bench, "DeleteNodes", die), pytest.raises(Killed):
+        bench.operations().destroy(state)
+    bench.operations().destroy(state)
+    assert bench.nodes == {} == bench.owners
+    assert bench.writes() == ["DeleteNodes"] * 2
 
 
 def test_a_detach_that_had_no_effect_is_sent_again_after_the_grace_period_three_times_at_most():
