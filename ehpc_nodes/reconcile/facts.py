@@ -35,8 +35,8 @@ class Generation(Word):
 
     NONE = "no reference"
     ADOPTED = "0: adopted, never sent"
-    LEAVING = "written before a detach: not being sent"
-    CONFIRMED = "a run whose outcome the state knows"
+    LEAVING = "written before the detach of what a run may have sent"
+    RESOLVED = "a run whose outcome the state knows"
     PENDING = "a run whose outcome the state does not know"
     THIS_RUN = "this run, and read after it was written"
 
@@ -47,13 +47,13 @@ class NodeIs(Word):
     ABSENT = "no node"
     READY = "running or stopped"
     INITIAL = "uninit, initing"
-    FAILED = "exception"
+    EXCEPTION = "exception"
     RELEASING = "releasing"
     OTHER = "any other status"
 
 
 class TaskIs(Word):
-    """The task that names the instance."""
+    """The task that names the instance and may attach it."""
 
     NONE = "none"
     RUNNING = "running"
@@ -95,7 +95,7 @@ class Verdict(Word):
 
     NONE = "none"
     FAILED = "failed"
-    TAKEN = "attached, started or tagged by somebody else meanwhile"
+    CHANGED_BY_OTHER = "attached, started or tagged by somebody else meanwhile"
 
 
 class Facts(

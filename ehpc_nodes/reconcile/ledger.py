@@ -69,12 +69,12 @@ class Ledger:
         errors: of the latest call about an instance that failed.
         tagged: instances whose owner tags were written, or may have been, and when that was answered (never: minus infinity).
         adopted: nodes that this run has adopted.
-        taken: instances that somebody else attached, started or tagged meanwhile.
+        changed: instances that somebody else attached, started or tagged meanwhile.
     """
 
     writes: list[Write] = field(default_factory=list)
     failed: dict[str, Failure] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
     adopted: set[str] = field(default_factory=set)
     tagged: dict[str, float] = field(default_factory=dict)
     errors: dict[str, EhpcError] = field(default_factory=dict)
@@ -116,15 +116,15 @@ class Ledger:
             ids, error.code if isinstance(error, ApiError) else type(error).__name__, str(error)
         )
 
-    def take(self, instance_id: str, evidence: str) -> None:
+    def note_changed_by_other(self, instance_id: str, evidence: str) -> None:
         """Conclude that somebody else attached, started or tagged the instance meanwhile."""
-        self.taken.add(instance_id)
+        self.changed.add(instance_id)
         self.fail([instance_id], CHANGED_BY_OTHER, evidence)
 
     def verdict(self, instance_id: str) -> Verdict:
         """What was concluded about the instance."""
-        if instance_id in self.taken:
-            return Verdict.TAKEN
+        if instance_id in self.changed:
+            return Verdict.CHANGED_BY_OTHER
         return Verdict.FAILED if instance_id in self.failed else Verdict.NONE
 
     @property

@@ -296,7 +296,7 @@ class Observer:
     def _note_instance(self, seen: responses.Instance) -> None:
         name, reference = owner_name(seen), reference_of(seen)
         self.instances[seen.instance_id] = seen
-        self._owners[seen.instance_id] = name, reference, self._tag(name, reference)
+        self._owners[seen.instance_id] = name, reference, self._whose(name, reference)
 
     def read_tagged(self, *names: str, since: float | None = None) -> None:
         """The instances whose owner tag has one of these names."""
@@ -576,7 +576,7 @@ class Observer:
         node = self.saved.nodes.get(instance_id) if self.saved else None
         return node.confirmed_at if node else 0
 
-    def _tag(self, name: str, reference: Reference | None) -> Tag:
+    def _whose(self, name: str, reference: Reference | None) -> Tag:
         uid, ours = self.identity.uid, self.identity.name
         if reference is not None and reference.uid == uid:
             return Tag.MINE
@@ -598,7 +598,7 @@ class Observer:
         if reference.generation == 0:
             return Generation.ADOPTED
         known = self.saved.generation if self.saved and tag is Tag.MINE else 0
-        return Generation.CONFIRMED if reference.generation <= known else Generation.PENDING
+        return Generation.RESOLVED if reference.generation <= known else Generation.PENDING
 
     def _steady(self, instance_id: str) -> float:
         since = self._status.get(instance_id, ("", math.inf))[1]
@@ -731,7 +731,7 @@ def _node_is(node: responses.Node | None) -> NodeIs:
     for words, meaning in (
         (responses.NODE_READY | responses.NODE_STOPPED, NodeIs.READY),
         (responses.NODE_INITIAL, NodeIs.INITIAL),
-        (responses.NODE_FAILED, NodeIs.FAILED),
+        (responses.NODE_FAILED, NodeIs.EXCEPTION),
         (responses.NODE_LEAVING, NodeIs.RELEASING),
     ):
         if node.in_status(words):

@@ -37,7 +37,7 @@ from .phases import Owner, Phase
 from .plan import Action, Decision, Kept, Plan, Rules, kept_as
 from .planning import changes_of, owner_findings
 from .ports import Cloud, NoOtherResources, OtherResources, Reporter
-from .reconciler import STUCK_UNWANTED, Reconciler, not_listed, waits_for_jobs
+from .reconciler import STUCK_UNWANTED_TEXT, Reconciler, not_listed, waits_for_jobs
 from .result import build_state, called, ended_by, exceptions, node_state, queues_of, reasons
 
 #: For what is only planned.
@@ -445,7 +445,7 @@ class Operations:
                     f"{instance_id} is left attached, and leaves the state: {what}."
                 )
             elif decision.owner is Owner.MINE and decision.phase is Phase.STUCK:
-                self.reporter.warning(f"{instance_id} {STUCK_UNWANTED}.")
+                self.reporter.warning(f"{instance_id} {STUCK_UNWANTED_TEXT}.")
 
     def _report_image(self, reconciler: Reconciler, first: frozenset[str]) -> None:
         """Report which nodes an interrupted run has attached meanwhile with another image.
@@ -626,7 +626,9 @@ class Operations:
                 if d.phase is Phase.DETACHING or waits_for_jobs(d)
             ]
             left = (
-                f" not detached yet: {reconciler.pending(pending, jobs=True)}." if pending else ""
+                f" not detached yet: {reconciler.waiting_for(pending, jobs=True)}."
+                if pending
+                else ""
             )
             raise CancelledError(f"{error}{left}") from error
         self._untag(observer, reconciler)

@@ -19,7 +19,7 @@ NAME_KEY = "ehpc-nodes"
 REFERENCE_KEY = "ehpc-nodes-ref"
 #: The longest value of a tag (ECS TagResources).
 LONGEST = 128
-#: In the generation's place: written before a detach.
+#: In the run's place: written before the detach of what a run may have sent.
 LEAVING = "leaving"
 #: In the uid's place: somebody attaches the instance, nobody knows who.
 UNKNOWN = "unknown"
@@ -69,7 +69,7 @@ class Reference:
         uid: of the resource.
         cluster_id: that the instance is (being) attached to.
         generation: number of the run that wrote it; 0: adopted.
-        run: letters that differ between two processes with the same generation; ``leaving`` before a detach.
+        run: letters that differ between two processes with the same generation; ``leaving`` before the detach of what a run may have sent.
         image: that the instance had before; empty: not known. A hash where it would be too long.
     """
 
@@ -98,7 +98,7 @@ class Reference:
 
     @property
     def leaving(self) -> bool:
-        """Whether it was written before a detach."""
+        """Whether it was written before a detach: then the instance does not count as sent."""
         return self.run == LEAVING
 
     def had_image(self, image_id: str) -> bool:

@@ -100,7 +100,7 @@ def _shows(f: Facts) -> bool:
     return f.awake or (f.sent is not Call.NONE and f.image_changed)
 
 
-def _sent_or_pending(f: Facts) -> bool:
+def _may_have_been_sent(f: Facts) -> bool:
     return f.sent is Call.UNANSWERED or f.pending
 
 
@@ -127,12 +127,12 @@ def _is_gone_for_good(f: Facts, grace: float) -> bool:
 
 def _was_a_node(f: Facts) -> bool:
     """Whether it is wanted, and its tags are those of a node, whoever's: a run whose outcome is known wrote them."""
-    over = {Generation.ADOPTED, Generation.LEAVING, Generation.CONFIRMED}
+    over = {Generation.ADOPTED, Generation.LEAVING, Generation.RESOLVED}
     return f.wanted and f.tag is not Tag.NONE and f.generation in over
 
 
 def _result_is_unknown(f: Facts, grace: float) -> bool:
-    if not _sent_or_pending(f):
+    if not _may_have_been_sent(f):
         return False
     replaced = f.image_replaced and f.quiet < LONGEST_HIDDEN
     return f.quiet < grace or f.unnamed_task or replaced or f.ecs is EcsIs.STOPPING
@@ -177,7 +177,7 @@ PHASES: tuple[PhaseRow, ...] = (
     (
         Phase.ATTACHED,
         "the state has the node as confirmed, and its status is not exception",
-        lambda f, _: f.node not in {NodeIs.ABSENT, NodeIs.FAILED} and f.confirmed,
+        lambda f, _: f.node not in {NodeIs.ABSENT, NodeIs.EXCEPTION} and f.confirmed,
     ),
     (
         Phase.ATTACHED,
@@ -188,7 +188,7 @@ PHASES: tuple[PhaseRow, ...] = (
         Phase.BROKEN,
         "the node's status is exception, in the same way; or uninit or initing a grace period after its task's end",
         lambda f, grace: (
-            (f.node is NodeIs.FAILED and _is_final(f, grace))
+            (f.node is NodeIs.EXCEPTION and _is_final(f, grace))
             or (f.node is NodeIs.INITIAL and _task_is_over(f) and f.steady >= grace)
         ),
     ),
@@ -218,7 +218,7 @@ PHASES: tuple[PhaseRow, ...] = (
             or f.task is TaskIs.RUNNING
             or (f.task is TaskIs.OVER and f.detached is Call.NONE and f.steady < grace)
             or f.sent in {Call.ANSWERED, Call.OVER}
-            or (_sent_or_pending(f) and (_shows(f) or f.mate_shows))
+            or (_may_have_been_sent(f) and (_shows(f) or f.mate_shows))
         ),
     ),
     (

@@ -76,11 +76,10 @@ TABLE: Mapping[Phase, Row] = {
 BUSY: Mapping[BusyNodes, Action] = {"refuse": A.REFUSE, "wait": A.WAIT, "detach": A.DETACH}
 #: The phases of a node that is to be detached, or is being detached.
 LEAVING = (Phase.DETACHING, Phase.ATTACHED, Phase.BROKEN)
-#: The phases of a wanted instance that ends up being attached, unless something shows that it was already.
-BOUND = frozenset(
+#: The phases of a wanted instance that is attached to nothing: only what the first plan attaches is stopped, prepared
+#: or attached.
+FREE = frozenset(
     {
-        Phase.RESULT_UNKNOWN,
-        Phase.ABSENCE_UNCONFIRMED,
         Phase.STARTING,
         Phase.RUNNING,
         Phase.STOPPING,
@@ -89,8 +88,8 @@ BOUND = frozenset(
         Phase.PREPARED,
     }
 )
-#: Of these, the ones that are attached to nothing: only what the first plan attaches is stopped, prepared or attached.
-FREE = BOUND - {Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED}
+#: The phases of one that this run attaches, unless something shows that it is a node, or becomes one.
+BOUND = FREE | {Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED, Phase.DETACHING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +124,7 @@ class Decision:
     @property
     def bound(self) -> bool:
         """Whether it is wanted, and this run attaches it."""
-        leaving = self.phase is Phase.DETACHING
-        return self.wanted and (self.phase in BOUND or leaving) and self.owner is not Owner.OTHER
+        return self.wanted and self.phase in BOUND and self.owner is not Owner.OTHER
 
 
 def decide(facts: Facts, rules: Rules) -> Decision:
@@ -274,11 +272,11 @@ class Plan:
 def _was_broken(f: Facts) -> bool:
     """Of a node that failed: whether nobody in this run attached it."""
     there = f.node is not NodeIs.ABSENT
-    return there and f.sent is Call.NONE and f.verdict is not Verdict.TAKEN
+    return there and f.sent is Call.NONE and f.verdict is not Verdict.CHANGED_BY_OTHER
 
 
 def next_step(plan: Plan) -> Next | None:
-    """The first step that has something to do; None: all is done, but for tags of what is free."""
+    """The first step that has something to do; None: all is done. The tags of what is free are removed after that."""
     return next((Next(step, ids) for step, ids in _steps(plan) if ids), None)
 
 
@@ -339,9 +337,7 @@ def kept_as(decision: Decision) -> Kept:
     Only what is this resource's is kept, and what an earlier state holds and nobody else has by now.
     """
     f = decision.facts
-    if decision.owner is Owner.OTHER or f.retained or f.verdict is Verdict.TAKEN:
-        return Kept.NOTHING
-    if decision.owner is Owner.NOBODY:
+    if decision.owner is not Owner.MINE or f.retained or f.verdict is Verdict.CHANGED_BY_OTHER:
         return Kept.NOTHING
     kept = TABLE[decision.phase].kept
     if decision.phase is Phase.FAILED and f.node is NodeIs.ABSENT:

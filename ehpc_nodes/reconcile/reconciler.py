@@ -231,14 +231,14 @@ class Reconciler:
         facts = self.observer.facts(instance_id)
         nothing = facts.node is NodeIs.ABSENT and facts.task is not TaskIs.RUNNING
         mine = facts.tag is Tag.MINE and not facts.claimed and facts.ecs is not EcsIs.NOT_FOUND
-        return mine and (facts.retained or facts.verdict is Verdict.TAKEN or nothing)
+        return mine and (facts.retained or facts.verdict is Verdict.CHANGED_BY_OTHER or nothing)
 
     def _may_be_coming(self, instance_id: str) -> bool:
         """Whether somebody else's attach may be under way, though no list shows it yet."""
         facts = self.observer.facts(instance_id)
         listed_ = facts.node is not NodeIs.ABSENT or facts.task is TaskIs.RUNNING
         changed = facts.woke or facts.image_changed
-        return facts.verdict is Verdict.TAKEN and changed and not listed_
+        return facts.verdict is Verdict.CHANGED_BY_OTHER and changed and not listed_
 
     def plan(self) -> Plan:
         """Decide again about all whose decision is not final."""
@@ -280,7 +280,7 @@ class Reconciler:
             )
             self.ledger.fail([instance_id], NODE_DISAPPEARED, reason)
         elif broken is Guard.CHANGED:
-            self.ledger.take(instance_id, self._evidence(instance_id, decision))
+            self.ledger.note_changed_by_other(instance_id, self._evidence(instance_id, decision))
         elif self.observer.planned is not None and decision.action is Action.REFUSE:
             self._refuse(instance_id, decision)
         elif self.observer.planned is not None and decision.action is Action.FAIL:
@@ -325,7 +325,7 @@ class Reconciler:
         """A refusal after the first write: for this instance alone."""
         facts = decision.facts
         if facts.wanted and decision.phase not in {Phase.NOT_COMPUTE, Phase.UNREADABLE}:
-            self.ledger.take(instance_id, self._evidence(instance_id, decision))
+            self.ledger.note_changed_by_other(instance_id, self._evidence(instance_id, decision))
         elif decision.phase is Phase.NOT_COMPUTE:
             self.ledger.fail(
                 [instance_id], "NotCompute", "it is no compute node by now: not changed"
@@ -347,7 +347,9 @@ class Reconciler:
         ended = f"task {task.task_id} ended with {task.status}: {task.reason}" if task else ""
         code = task.status if task and task.over else "exception"
         if decision.phase is Phase.STUCK:
-            self.ledger.fail([instance_id], "Stuck", STUCK_UNWANTED if not facts.wanted else STUCK)
+            self.ledger.fail(
+                [instance_id], "Stuck", STUCK_UNWANTED_TEXT if not facts.wanted else STUCK_TEXT
+            )
         elif facts.tries and instance_id in self.ledger.errors:
             self.ledger.fail_by([instance_id], self.ledger.errors[instance_id])
         elif facts.detached is not Call.NONE and node:
@@ -420,7 +422,7 @@ class Reconciler:
             if deadline.passed:
                 busy = all(waits_for_jobs(self.decisions[i]) for i in ids)
                 then = STILL_BUSY if busy else CONTINUES
-                raise WaitTimeoutError(self.pending(ids, jobs=True), deadline.elapsed, then)
+                raise WaitTimeoutError(self.waiting_for(ids, jobs=True), deadline.elapsed, then)
             self.pacing.sleep(self._pause(ids))
         self._read(ids)
         self._read_at = deadline.clock.now()
@@ -487,9 +489,9 @@ class Reconciler:
     def progress(self, ids: Collection[str]) -> str:
         """How far the run is, for people."""
         about = {i for i, d in self.decisions.items() if d.facts.wanted} or {*self.decisions}
-        return f"{len(about - {*ids})}/{len(about)} nodes done; {self.pending(ids)}"
+        return f"{len(about - {*ids})}/{len(about)} nodes done; {self.waiting_for(ids)}"
 
-    def pending(self, ids: Collection[str], *, jobs: bool = False) -> str:
+    def waiting_for(self, ids: Collection[str], *, jobs: bool = False) -> str:
         """Who is waited for, with the last status (if it was read since) and the tasks: ``waiting for i-1 (uninit); …``.
 
         Args:
@@ -530,11 +532,11 @@ class Reconciler:
 
 
 #: Of an instance that may have been sent, and of which nothing else shows it than that it runs.
-STUCK = (
+STUCK_TEXT = (
     "may have been sent by an interrupted run, and runs, though neither a node nor a task shows it. If the console shows"
     " no task for it, stop the instance; the next pulumi up attaches it"
 )
-STUCK_UNWANTED = (
+STUCK_UNWANTED_TEXT = (
     "may have been sent by an interrupted run, and runs, though neither a node nor a task shows it. If the console shows"
     " no task for it, remove its ECS tags 'ehpc-nodes' and 'ehpc-nodes-ref'"
 )

@@ -19,11 +19,11 @@ from ehpc_nodes.reconcile.facts import (
 from ehpc_nodes.reconcile.plan import Rules
 
 G = Generation
-MINE = {"tag": Tag.MINE, "generation": G.CONFIRMED, "saved": Saved.NODE}
+MINE = {"tag": Tag.MINE, "generation": G.RESOLVED, "saved": Saved.NODE}
 PENDING = {"tag": Tag.MINE, "generation": G.PENDING}
 THIS_RUN = {"tag": Tag.MINE, "generation": G.THIS_RUN}
 READY = {"node": NodeIs.READY, "seen_node": True, "ecs": EcsIs.RUNNING}
-BROKEN = {"node": NodeIs.FAILED, "seen_node": True, "ecs": EcsIs.RUNNING}
+BROKEN = {"node": NodeIs.EXCEPTION, "seen_node": True, "ecs": EcsIs.RUNNING}
 INITIAL = {"node": NodeIs.INITIAL, "seen_node": True, "ecs": EcsIs.RUNNING}
 RELEASING = {"node": NodeIs.RELEASING, "seen_node": True, "ecs": EcsIs.RUNNING}
 MANAGER = {**READY, "is_compute": False}
@@ -32,7 +32,7 @@ RUNS = {"ecs": EcsIs.RUNNING, "absence_counts": True}
 UNWANTED: dict[str, Any] = {"wanted": False}
 DESTROY = {"wanted": False, "destroy": True}
 PREPARED = {**THIS_RUN, **STOPPED}
-OTHERS = {"tag": Tag.OTHER, "generation": G.CONFIRMED}
+OTHERS = {"tag": Tag.OTHER, "generation": G.RESOLVED}
 PLANNED = {"planned": True}
 UNPLANNED = {"planned": False}
 
@@ -64,8 +64,8 @@ CASES: tuple[Case, ...] = (
     ("NOBODY ATTACHED LEAVE NOTHING", "this name with another uid, in the state, not wanted", {**READY, **UNWANTED, "tag": Tag.SAME_NAME, "saved": Saved.NODE}),
     # failed
     ("MINE FAILED FAIL NODE", "this run says so", {**MINE, **READY, "verdict": Verdict.FAILED}),
-    ("MINE FAILED FAIL NOTHING", "taken by somebody", {**MINE, **READY, "verdict": Verdict.TAKEN}),
-    ("OTHER FAILED FAIL NOTHING", "another's that this run took for its own", {**OTHERS, **STOPPED, "verdict": Verdict.TAKEN}),
+    ("MINE FAILED FAIL NOTHING", "taken by somebody", {**MINE, **READY, "verdict": Verdict.CHANGED_BY_OTHER}),
+    ("OTHER FAILED FAIL NOTHING", "another's that this run took for its own", {**OTHERS, **STOPPED, "verdict": Verdict.CHANGED_BY_OTHER}),
     ("MINE FAILED FAIL NOTHING", "its task has ended, and it is absent", {**THIS_RUN, **RUNS, "sent": Call.OVER, "steady": 30.0}),
     ("MINE FAILED FAIL NOTHING", "an earlier run's task has ended, and it is absent", {**PENDING, **RUNS, "task": TaskIs.OVER, "steady": 30.0}),
     ("MINE ATTACHING WAIT ATTACHING", "its task has just ended", {**THIS_RUN, **RUNS, "sent": Call.OVER, "absence_counts": True}),
@@ -209,10 +209,10 @@ CASES: tuple[Case, ...] = (
     ("MINE ABSENCE_UNCONFIRMED WAIT AS_IT_WAS", "in the state, absent just now, not wanted", {**MINE, **STOPPED, **UNWANTED, "absence_counts": False}),
     ("MINE ABSENCE_UNCONFIRMED WAIT AS_IT_WAS", "in the state, absent just now, in a destroy", {**MINE, **STOPPED, **DESTROY, "absence_counts": False}),
     ("NOBODY ABSENCE_UNCONFIRMED WAIT NOTHING", "a node in this run, and absent just now", {**STOPPED, "seen_node": True, "absence_counts": False}),
-    ("MINE ABSENCE_UNCONFIRMED WAIT NOTHING", "tagged as a node, in no state, and absent just now", {**RUNS, "tag": Tag.MINE, "generation": G.CONFIRMED, "absence_counts": False}),
+    ("MINE ABSENCE_UNCONFIRMED WAIT NOTHING", "tagged as a node, in no state, and absent just now", {**RUNS, "tag": Tag.MINE, "generation": G.RESOLVED, "absence_counts": False}),
     ("MINE ABSENCE_UNCONFIRMED WAIT NOTHING", "tagged before a detach, and absent just now", {**RUNS, "tag": Tag.MINE, "generation": G.LEAVING, "absence_counts": False}),
     ("NOBODY ABSENCE_UNCONFIRMED WAIT NOTHING", "adopted by a namesake, and absent just now", {**RUNS, "tag": Tag.SAME_NAME, "generation": G.ADOPTED, "absence_counts": False}),
-    ("MINE RUNNING UNTAG NOTHING", "tagged as a node, in no state, absent just now, and not wanted", {**RUNS, **UNWANTED, "tag": Tag.MINE, "generation": G.CONFIRMED, "absence_counts": False}),
+    ("MINE RUNNING UNTAG NOTHING", "tagged as a node, in no state, absent just now, and not wanted", {**RUNS, **UNWANTED, "tag": Tag.MINE, "generation": G.RESOLVED, "absence_counts": False}),
     ("OTHER ABSENCE_UNCONFIRMED REFUSE NOTHING", "another's node once, and absent just now", {**RUNS, "tag": Tag.OTHER, "generation": G.ADOPTED, "absence_counts": False}),
     ("NOBODY ABSENCE_UNCONFIRMED WAIT NOTHING", "the same, and taken over", {**RUNS, "tag": Tag.OTHER, "generation": G.ADOPTED, "absence_counts": False, "take_ownership": True}),
     ("MINE ABSENCE_UNCONFIRMED WAIT NOTHING", "a node in this run, in no state", {**PREPARED, "seen_node": True, "absence_counts": False}),
@@ -378,7 +378,7 @@ PLANS: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
     ("", {"a": WORKS, "b": FAILED}),
     ("DETACH b", {"a": BROKEN_NODE, "b": GOES}),
     ("DETACH b", {"a": {**BROKEN_NODE, "verdict": Verdict.FAILED}, "b": GOES}),
-    ("", {"a": {**READY, "verdict": Verdict.TAKEN}, "b": GOES}),
+    ("", {"a": {**READY, "verdict": Verdict.CHANGED_BY_OTHER}, "b": GOES}),
     ("DETACH b", {"a": FAILED_GOES, "b": GOES}),
     ("DETACH b", {"a": {**FREE_GOES, "verdict": Verdict.FAILED}, "b": GOES}),
     ("", {"a": BROKEN_BY_US, "b": GOES, "c": LEAVES, "d": TO_MOVE}),

@@ -229,7 +229,7 @@ def detach_is_safe(f: Any) -> bool:
     settled = f.confirmed or over or unsent or f.steady >= GRACE
     return (
         (mine or known)
-        and f.node in {NodeIs.READY, NodeIs.INITIAL, NodeIs.FAILED, NodeIs.OTHER}
+        and f.node in {NodeIs.READY, NodeIs.INITIAL, NodeIs.EXCEPTION, NodeIs.OTHER}
         and f.is_compute
         and not (f.wanted or f.retained or f.claimed or f.unreadable)
         and (f.busy_nodes == "detach" or not f.busy)

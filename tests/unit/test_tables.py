@@ -37,7 +37,7 @@ CORNERS = {
         "saved": Saved.NODE,
         "wanted": False,
         "sent": Call.NONE,
-        "generation": Generation.CONFIRMED,
+        "generation": Generation.RESOLVED,
         "node": NodeIs.READY,
     },
 }
@@ -183,7 +183,7 @@ def step_is_right(decisions, hosts, failed, following):
         and (
             d.facts.node is NodeIs.ABSENT
             or d.facts.sent is not Call.NONE
-            or d.facts.verdict is Verdict.TAKEN
+            or d.facts.verdict is Verdict.CHANGED_BY_OTHER
         )
         for d in every
     )
