@@ -68,7 +68,9 @@ def _keys_of_map(value: Any) -> Any:
 
 def _as_set(ids: list[str]) -> list[str]:
     if not ids:
-        raise ValueError("list at least one instance. To detach all, remove the resource")
+        raise ValueError(
+            "list at least one instance. To detach all, or after all went to other resources, remove this resource"
+        )
     twice = sorted(i for i, times in Counter(ids).items() if times > 1)
     if twice:
         raise ValueError(f"{', '.join(twice[:10])} is listed more than once; list it once")

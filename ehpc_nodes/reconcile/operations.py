@@ -81,6 +81,9 @@ class Planned:
     def line(self) -> str:
         """The plan in one line, for people."""
         names = {i: self.snapshot.host(i) for i in self.changes.all}
+        for i in self.changes.take:
+            owner = self.snapshot.owner(i)
+            names[i] = f"{names[i] or i} (from {owner})" if owner else names[i]
         return describe(self.changes, names, self.desired.image, later=self.desired.later)
 
 

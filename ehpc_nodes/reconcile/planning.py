@@ -61,7 +61,7 @@ def changes_of(plan: Plan) -> Changes:
             for i, d in decisions.items()
             if d.facts.retained
             and d.facts.node is not NodeIs.ABSENT
-            and (d.owner is Owner.MINE or d.facts.claimed)
+            and (d.owner is Owner.MINE or d.facts.saved is not Saved.NO)
         ),
         move=where(
             i

@@ -1,4 +1,4 @@
-"""A cluster that has its nodes already: they are taken over as they are, without a write."""
+"""A cluster that has its nodes already: they are taken over as they are; only owner tags are written."""
 
 import pulumi
 

@@ -79,7 +79,10 @@ BAD_INPUT = {
     "an empty list and an alias alone": (
         {"instance_ids": [], "image_owner_alias": "self"},
         [
-            ("instance_ids", "list at least one instance. To detach all, remove the resource"),
+            (
+                "instance_ids",
+                "list at least one instance. To detach all, or after all went to other resources, remove this resource",
+            ),
             ("image_owner_alias", "is set without image_id"),
         ],
     ),

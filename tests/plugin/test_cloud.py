@@ -71,5 +71,5 @@ def test_it_ends_with_its_block():
     with EmulatedCloud() as cloud:
         url = cloud.url
     assert url.startswith("http://127.0.0.1:")
-    with pytest.raises(RuntimeError, match="isn't running"):
+    with pytest.raises(RuntimeError, match="is not running"):
         _ = cloud.url

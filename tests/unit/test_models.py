@@ -40,7 +40,10 @@ def test_a_good_form_is_sorted_and_complete():
         ),
         (
             {"instance_ids": []},
-            ("instance_ids", "list at least one instance. To detach all, remove the resource"),
+            (
+                "instance_ids",
+                "list at least one instance. To detach all, or after all went to other resources, remove this resource",
+            ),
         ),
         (
             {"instance_ids": "i-a"},

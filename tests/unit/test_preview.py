@@ -387,7 +387,10 @@ def test_a_node_that_another_resource_gave_up_is_taken_over_where_the_program_sa
         " take_ownership=True here for one up, and retain_ids there"
     )
     it = told(bench, bag_of(1, take_ownership=True), [ONE])
-    assert (it.line, it.findings) == ("take ownership of 1: compute1; no call", [])
+    assert (it.line, it.findings) == (
+        "take ownership of 1: compute1 (from project/stack/giver); no call",
+        [],
+    )
 
 
 def test_a_node_that_is_retained_leaves_without_a_call():

@@ -130,7 +130,12 @@ def test_check_says_everything_that_is_wrong_with_the_form_at_once_and_looks_at_
         ),
         (
             {"instance_ids": []},
-            [("instance_ids", "list at least one instance. To detach all, remove the resource")],
+            [
+                (
+                    "instance_ids",
+                    "list at least one instance. To detach all, or after all went to other resources, remove this resource",
+                )
+            ],
         ),
         (
             {"instance_ids": [ONE, "compute2"]},

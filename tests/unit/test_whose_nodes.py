@@ -295,3 +295,12 @@ def test_a_preview_shows_what_is_retained_also_where_the_taker_was_checked_befor
     assert (
         planned.line == "keep 1; retain 1 (stay attached, leave this resource): compute2; no call"
     )
+
+
+def test_what_was_never_this_resources_is_not_shown_as_retained():
+    """Of each of two resources that retain what the other one lists."""
+    bench = Bench(4, attached=(1, 2))
+    state = bench.up(1)
+    second(bench).converge(bench.inputs(2))
+    planned = bench.preview(1, before=state, retain_ids=ids(2), take_ownership=True)
+    assert planned.line == "keep 1; no call"
