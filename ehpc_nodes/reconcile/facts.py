@@ -185,6 +185,7 @@ class Facts(
         """Whether an earlier run may have sent it, as far as the state knows."""
         if self.generation is Generation.PENDING:
             return True
-        released = self.known_stuck and self.tag is Tag.NONE  # by hand: its failure asks for that
-        leaving = self.generation is Generation.LEAVING
-        return self.saved is Saved.ATTACHING and not leaving and not released
+        if self.saved is not Saved.ATTACHING or self.generation is Generation.LEAVING:
+            return False
+        # its failure asks a person to remove the tags
+        return not (self.known_stuck and self.tag is Tag.NONE)

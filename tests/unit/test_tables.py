@@ -74,7 +74,7 @@ def test_no_facts_of_a_sample_break_a_rule(known):
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(0)  # all of them: as long as the machine takes
 def test_no_facts_at_all_break_a_rule():
     combinations = 0
     for f in each():
