@@ -142,7 +142,7 @@ def test_a_node_of_another_resource_is_left_out_with_the_way_to_take_it_over(run
     text = run("program", CLUSTER).stdout
     (told,) = [line for line in text.splitlines() if line.startswith("# not listed: ")]
     assert told == (
-        f"# not listed: compute2 ({iid(2)}) is managed by other/dev/nodes. To take ownership, list it with"
-        " take_ownership=True, and in retain_ids there"
+        f"# not listed: compute2 ({iid(2)}) is managed by other/dev/nodes. If the state of that resource is"
+        " lost, restore it with --import-file. To move the node, use retain_ids there and take_ownership=True here"
     )
     assert [a["instance_ids"] for a in declared(text).values()] == [[iid(1)]]
