@@ -488,7 +488,7 @@ class Operations:
     # -- read ------------------------------------------------------------------------------------------------------
 
     def refresh(self, saved: State) -> State | None:
-        """The set as the cluster has it now; None where it is positively gone.
+        """The set as the cluster has it now; None where the cluster is positively gone.
 
         Nodes that a run of this resource attached and that are in no state are added. An absent node counts as
         gone only when whole lists have lacked it for long enough.
@@ -511,8 +511,6 @@ class Operations:
             self.reporter.warning(note.reason)
         state = self._state(reconciler, read=True)
         self._report_scaled_in(observer, saved)
-        if not state.instance_ids:
-            return None
         kept = {"task_id": saved.task_id, "request_id": saved.request_id, "tasks": saved.tasks}
         return state.model_copy(
             update={

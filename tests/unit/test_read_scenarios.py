@@ -51,8 +51,25 @@ def test_what_was_detached_by_hand_leaves_the_state_within_seconds():
     preview = bench.preview(1, 2, before=state, stop_running=True)
     assert preview.changes.attach == (iid(1),)
     assert bench.clock.now() - began <= 7
+
+
+def test_a_resource_whose_nodes_are_all_gone_stays_and_its_next_up_waits_for_nothing():
+    """Its uid stays with it: under a new one, the tags would be those of a create that was killed."""
+    bench = Bench(3, detached_instance_status="Running")
+    state = bench.up(1, 2)
+    age(bench)
+    bench.emulator.outside.detach(iid(1))
     bench.emulator.outside.detach(iid(2))
-    assert bench.operations().refresh(state) is None
+    state = bench.operations().refresh(state)
+    assert (state.instance_ids, state.nodes) == ([], {})
+    began = bench.clock.now()
+    state = bench.up(1, 2, before=state, stop_running=True)
+    assert state.instance_ids == sorted(bench.nodes) == ids(1, 2)
+    assert bench.clock.now() - began < 3 * bench.grace
+    bench.emulator.outside.detach(iid(1))
+    bench.emulator.outside.detach(iid(2))
+    bench.operations().destroy(bench.operations().refresh(state))
+    assert bench.owners == {}
 
 
 def test_of_nodes_that_are_gone_a_refresh_says_that_scale_in_may_have_removed_them():
