@@ -260,10 +260,10 @@ def judge(f: Any) -> Judged:
     return Judged(plan.decide(cast("Facts", f), cast("Rules", f)))
 
 
-def broken_rule(f: Any, said: Judged) -> str:
-    """The first rule that the decision breaks; empty: none."""
+def broken_rule(f: Any, said: Judged, rules: tuple[Rule, ...] | None = None) -> str:
+    """The first of these rules (of all) that the decision breaks; empty: none."""
     action = said.decision.action
-    for name, applies, holds in RULES:
+    for name, applies, holds in RULES if rules is None else rules:
         if action in applies and not holds(f, said):
             return name
     return ""
@@ -374,6 +374,10 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
 )
+
+
+#: The rules whose breach costs a disk or a node.
+PROMISES = tuple(rule for rule in RULES if rule[0].startswith(("P1", "P2")))
 
 
 def violations(made: Iterable[Any]) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from ehpc_nodes.reconcile.facts import Call, EcsIs, Generation, NodeIs, Saved, T
 from ehpc_nodes.reconcile.phases import OWNERS, PHASES, Owner, Phase
 from ehpc_nodes.reconcile.plan import TABLE, Action, Decision, Step
 from unit import golden
-from unit.tables import ALL, broken_rule, each, is_possible, judge, some, violations
+from unit.tables import ALL, PROMISES, broken_rule, each, is_possible, judge, some, violations
 
 #: What is being attached, or is about to be: looked at without gaps each time.
 PLAIN = {"claimed": False, "retained": False, "destroy": False, "verdict": Verdict.NONE}
@@ -73,15 +73,21 @@ def test_no_facts_of_a_sample_break_a_rule(known):
     assert violations(some(8_000, **known)) == {}
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(0)  # all of them: as long as the machine takes
-def test_no_facts_at_all_break_a_rule():
+def test_no_facts_at_all_allow_an_unsafe_attach_or_detach():
+    """P1 and P2, exhaustively: a run stands for all combinations of what the decision and these rules do not read."""
     combinations = 0
     for f in each():
-        rule = broken_rule(f, judge(f))
+        rule = broken_rule(f, judge(f), PROMISES)
         assert not (rule and is_possible(f)), f"{rule}: {f}"
         combinations += f.count
     assert combinations == ALL
+
+
+@pytest.mark.long
+def test_no_facts_of_a_large_sample_break_a_rule():
+    assert violations(some(300_000, seed=2)) == {}
 
 
 def test_every_row_of_the_tables_is_somebodys():
