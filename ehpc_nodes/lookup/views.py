@@ -55,7 +55,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue of a cluster. `auto_grow`: E-HPC may remove nodes from it by itself."""
+    """A queue of a cluster. `auto_grow`: E-HPC may add nodes to it by itself."""
 
     name: str
     auto_grow: bool
