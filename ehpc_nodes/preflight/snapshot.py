@@ -99,11 +99,6 @@ class Snapshot:
         node = (self.nodes or {}).get(instance_id)
         return (node.host_name if node else "") or (instance.host_name if instance else "")
 
-    def owner(self, instance_id: str) -> str:
-        """The resource that the owner tag names; empty: none, or not read."""
-        instance = (self.instances or {}).get(instance_id)
-        return instance.tag("ehpc-nodes") if instance else ""
-
     def name(self, instance_id: str) -> str:
         """For people: ``compute7 (i-…)`` where the host name is known."""
         host = self.host(instance_id)

@@ -98,9 +98,8 @@ class Verdict(Word):
     CHANGED_BY_OTHER = "attached, started or tagged by somebody else meanwhile"
 
 
-class Facts(
-    NamedTuple
-):  # of all immutable kinds, the one that is made, hashed and compared fastest
+# of all immutable kinds, a named tuple is made, hashed and compared fastest
+class Facts(NamedTuple):
     """One instance as it is known now. Times are seconds; they never run backwards.
 
     Attributes:

@@ -32,7 +32,7 @@ from ehpc_nodes.preflight.snapshot import Changes, Desired, Snapshot, describe
 from .actuator import Actuator
 from .ledger import Ledger
 from .observer import FRESH, Identity, Observer, Wanted
-from .owner_tags import NAME_KEY, new_run, new_uid, reference_of
+from .owner_tags import NAME_KEY, new_run, new_uid, owner_name, reference_of
 from .phases import Owner, Phase
 from .plan import Action, Decision, Kept, Plan, Rules, kept_as
 from .planning import changes_of, owner_findings
@@ -81,9 +81,9 @@ class Planned:
     def line(self) -> str:
         """The plan in one line, for people."""
         names = {i: self.snapshot.host(i) for i in self.changes.all}
-        for i in self.changes.take:
-            owner = self.snapshot.owner(i)
-            names[i] = f"{names[i] or i} (from {owner})" if owner else names[i]
+        instances = self.snapshot.instances or {}
+        for i in self.changes.take:  # each has another resource's name on its tags
+            names[i] = f"{names[i] or i} (from {owner_name(instances[i])})"
         return describe(self.changes, names, self.desired.image, later=self.desired.later)
 
 
@@ -442,7 +442,7 @@ class Operations:
             if decision.facts.wanted or decision.facts.retained:
                 continue
             if decision.owner is not Owner.MINE and instance_id in saved:
-                owner = instance.tag("ehpc-nodes") if instance else ""
+                owner = owner_name(instance) if instance else ""
                 what = f"its owner tag names {owner!r}" if owner else "it is another resource's"
                 self.reporter.warning(
                     f"{instance_id} is left attached, and leaves the state: {what}."

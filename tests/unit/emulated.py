@@ -31,6 +31,7 @@ __all__ = [
     "ids",
     "iid",
     "killed",
+    "lacking",
     "late",
     "right_after",
     "theirs",
@@ -225,6 +226,22 @@ def late(bench, seconds):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(emulator, "call", lagging)
         yield
+
+
+def lacking(bench, patch, seconds, *numbers):
+    """For so many seconds no list of nodes has these, though they had them before."""
+    call, over = bench.emulator.call, bench.clock.now() + seconds
+
+    def backwards(action, version, params):
+        answer = call(action, version, params)
+        if action.startswith("ListNodes") and answer.status == 200 and bench.clock.now() < over:
+            rows = [r for r in answer.body["Nodes"]["NodeInfo"] if r["Id"] not in ids(*numbers)]
+            answer.body["Nodes"]["NodeInfo"] = rows
+            if "TotalCount" in answer.body:
+                answer.body["TotalCount"] = len(rows)
+        return answer
+
+    patch.setattr(bench.emulator, "call", backwards)
 
 
 def killed(bench, *numbers, before=None, after, **changes):

@@ -6,7 +6,7 @@ from ehpc_nodes.emulator.knobs import Pace
 from ehpc_nodes.emulator.world import Cluster, Queue
 from ehpc_nodes.errors import CancelledError, EhpcError, NoCredentialsError, NotSentError, api_error
 from ehpc_nodes.reconcile.operations import IncompleteError
-from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid, right_after
+from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid, lacking, right_after
 
 CONFLICT = {"status": 403, "code": "ConflictOpt"}
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
@@ -418,22 +418,6 @@ def test_a_second_batch_whose_answer_has_another_form_does_not_lose_the_first():
 # -- a list that goes backwards ------------------------------------------------------------------
 
 
-def lacking(bench, patch, number, seconds):
-    """For so many seconds no list of nodes has this one, though they had it before."""
-    call, over = bench.emulator.call, bench.clock.now() + seconds
-
-    def backwards(action, version, params):
-        answer = call(action, version, params)
-        if action.startswith("ListNodes") and answer.status == 200 and bench.clock.now() < over:
-            rows = [r for r in answer.body["Nodes"]["NodeInfo"] if r["Id"] != iid(number)]
-            answer.body["Nodes"]["NodeInfo"] = rows
-            if "TotalCount" in answer.body:
-                answer.body["TotalCount"] = len(rows)
-        return answer
-
-    patch.setattr(bench.emulator, "call", backwards)
-
-
 def update(bench, state, seconds=3600):
     """Of two nodes, the first goes; what is in the state then."""
     try:
@@ -457,7 +441,7 @@ both = pytest.mark.parametrize("run", [update, destroy])
 def test_a_list_that_lacks_a_node_for_a_while_leaves_none_behind(run, monkeypatch):
     bench = Bench(4)
     state = bench.up(1, 2)
-    lacking(bench, monkeypatch, 1, 20)
+    lacking(bench, monkeypatch, 20, 1)
     assert run(bench, state) == (ids(2) if run is update else [])
     bench.emulator.advance(60)
     assert sorted(bench.nodes) == sorted(bench.owners) == (ids(2) if run is update else [])
@@ -468,7 +452,7 @@ def test_a_list_that_lacks_a_node_for_a_while_leaves_none_behind(run, monkeypatc
 def test_a_list_that_goes_backwards_in_the_midst_leaves_no_node_behind(run, after, monkeypatch):
     bench = Bench(4)
     state = bench.up(1, 2)
-    with right_after(bench, after, lambda: lacking(bench, monkeypatch, 1, 20)):
+    with right_after(bench, after, lambda: lacking(bench, monkeypatch, 20, 1)):
         left = run(bench, state)
     bench.emulator.advance(60)
     assert bench.nodes.keys() <= {*left}
@@ -478,7 +462,7 @@ def test_a_list_that_goes_backwards_in_the_midst_leaves_no_node_behind(run, afte
 def test_time_that_ends_before_the_grace_period_proves_nothing(run, monkeypatch):
     bench = Bench(4)
     state = bench.up(1, 2)
-    lacking(bench, monkeypatch, 1, 20)
+    lacking(bench, monkeypatch, 20, 1)
     left = run(bench, state, seconds=10)
     bench.emulator.advance(60)
     assert bench.nodes.keys() <= {*left}
@@ -488,7 +472,7 @@ def test_without_the_permission_to_list_tasks_a_list_that_lacks_a_node_is_waited
     bench = Bench(4)
     state = bench.up(1, 2)
     bench.fault("error", "ListTasks", **FORBIDDEN)
-    lacking(bench, monkeypatch, 1, 20)
+    lacking(bench, monkeypatch, 20, 1)
     left = update(bench, state)
     bench.emulator.advance(60)
     assert bench.nodes.keys() <= {*left}
@@ -499,17 +483,7 @@ def test_what_a_refresh_took_for_gone_is_not_stopped_and_wiped_while_a_list_lack
     bench = Bench(3)
     state = bench.up(1, 2, 3)
     bench.emulator.advance(7200)
-    cluster, began = bench.emulator.world.clusters[CLUSTER], bench.clock.now()
-    there = {i: node for i, node in cluster.nodes.items() if i not in ids(1, 2)}
-    call = bench.emulator.call
-
-    def lagging(action, version, params):
-        with monkeypatch.context() as patch:
-            if action == "ListNodes" and bench.clock.now() - began < 25:
-                patch.setattr(cluster, "nodes", there)
-            return call(action, version, params)
-
-    monkeypatch.setattr(bench.emulator, "call", lagging)
+    lacking(bench, monkeypatch, 25, 1, 2)
     state = bench.operations().refresh(state)
     assert state.instance_ids == ids(3)
     writes = bench.writes()

@@ -4,7 +4,7 @@ import pytest
 
 from ehpc_nodes.errors import ClusterNotFoundError, EhpcError
 from ehpc_nodes.models import State
-from unit.emulated import CLUSTER, Bench, ids, iid, killed
+from unit.emulated import CLUSTER, Bench, ids, iid, killed, lacking
 
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
 
@@ -119,22 +119,9 @@ def test_a_clock_that_is_off_makes_no_refresh_forget_what_was_just_attached(ahea
     """The run before was another machine's, and saw the nodes in a list that lagged less."""
     bench = Bench(3)
     state = bench.up(1, 2)
-    cluster, wall, began = (
-        bench.emulator.world.clusters[CLUSTER],
-        bench.clock.wall,
-        bench.clock.now(),
-    )
+    wall = bench.clock.wall
     monkeypatch.setattr(bench.clock, "wall", lambda: wall() + ahead)
-    nodes = {i: node for i, node in cluster.nodes.items() if i not in bench.nodes}
-    call = bench.emulator.call
-
-    def lagging(action, version, params):
-        with monkeypatch.context() as patch:
-            if action == "ListNodes" and bench.clock.now() - began < 20:
-                patch.setattr(cluster, "nodes", nodes)
-            return call(action, version, params)
-
-    monkeypatch.setattr(bench.emulator, "call", lagging)
+    lacking(bench, monkeypatch, 20, 1, 2)
     assert bench.operations().refresh(state).instance_ids == ids(1, 2)
 
 

@@ -10,7 +10,7 @@ from ehpc_nodes.preflight.snapshot import Desired
 from ehpc_nodes.reconcile.observer import Wanted
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.reconcile.ports import NoOtherResources
-from unit.emulated import CLUSTER, OWNER, Bench, ids, iid, killed, right_after, theirs
+from unit.emulated import CLUSTER, OWNER, Bench, ids, iid, killed, lacking, right_after, theirs
 
 SECOND = "project/stack/second"
 
@@ -132,16 +132,7 @@ def test_a_list_that_lacks_anothers_node_for_seconds_does_not_let_it_be_wiped_wh
     """Its tags say that it is a node: it was adopted there."""
     bench = Bench(3, attached=(1,))
     second(bench).converge(bench.inputs(1))
-    cluster, call = bench.emulator.world.clusters[CLUSTER], bench.emulator.call
-    began, there = bench.clock.now(), {i: n for i, n in cluster.nodes.items() if i != iid(1)}
-
-    def lagging(action, version, params):
-        with monkeypatch.context() as patch:
-            if action == "ListNodes" and bench.clock.now() - began < 25:
-                patch.setattr(cluster, "nodes", there)
-            return call(action, version, params)
-
-    monkeypatch.setattr(bench.emulator, "call", lagging)
+    lacking(bench, monkeypatch, 25, 1)
     with suppress(EhpcError):
         bench.up(1, take_ownership=True, stop_running=True)
     assert bench.writes() == []
