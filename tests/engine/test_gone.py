@@ -78,3 +78,25 @@ def test_what_is_gone_with_its_instances_is_taken_out_of_the_state_by_hand(cloud
     stack.run("state", "delete", stack.resources()["nodes"]["urn"], "--yes")
     stack.destroy()
     assert stack.resources() == {}
+
+
+@pytest.mark.long
+def test_a_resource_whose_nodes_are_all_detached_by_hand_stays_and_attaches_them_again(
+    cloud, stack_on
+):
+    it = cloud()
+    stack = stack_on(it)
+    declare(stack, 1, 2, stop_running=True)
+    stack.up()
+    uid = stack.resources()["nodes"]["inputs"]["__uid"]
+    for instance in ids(1, 2):
+        it.outside.detach(instance)
+    stack.refresh()
+    held = stack.resources()["nodes"]
+    assert (held["outputs"]["instance_ids"], held["inputs"]["__uid"]) == ([], uid)
+    assert "attach 2" in stack.preview().text
+    stack.up()
+    assert sorted(it.nodes) == ids(1, 2) == stack.outputs()["ids"]
+    stack.preview("--expect-no-changes")
+    stack.destroy()
+    assert it.nodes == {}
