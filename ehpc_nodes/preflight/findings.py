@@ -152,8 +152,8 @@ def _not_listed(snapshot: Snapshot, desired: Desired) -> Finding:
     if not snapshot.is_own_image(desired):
         return Finding(
             "image_id",
-            f"image {desired.image_id} is not among the {desired.image_owner_alias!r} images. Check image_id"
-            " and image_owner_alias",
+            f"image {desired.image_id} is not among the {desired.image_owner_alias!r} images. Check image_id, and"
+            " image_owner_alias: 'self' for your own images, 'others' for shared ones",
         )
     gone = f"the cluster's image {desired.image_id} is not among the {desired.image_owner_alias!r} images."
     if desired.image_owner_alias == "system":
@@ -389,7 +389,10 @@ def _of_members(snapshot: Snapshot, desired: Desired, changes: Changes) -> Itera
 
 #: What happens to nodes to detach that run jobs, by `busy_nodes`.
 _BUSY = {
-    "refuse": 'The update refuses to detach busy nodes. Wait until the jobs end, or set busy_nodes="wait" or "detach"',
+    "refuse": (
+        'pulumi up fails until the jobs end. Wait for them, or set busy_nodes="wait" (the update waits for them) or'
+        ' "detach" (they are lost)'
+    ),
     "wait": "The update waits until the jobs end, then detaches the nodes",
     "detach": "The update detaches the nodes, and these jobs are lost",
 }

@@ -155,7 +155,7 @@ def describe(changes: Changes, names: Mapping[str, str], image: str, *, later: i
     """
     last = tuple(i for i in changes.detach if i not in changes.first)
     disk, unless = f"system disk replaced by {image}", ", unless they are among those not known yet"
-    stay = f"{unless if later else ''} (the instances are kept)"
+    stay = f"{unless if later else ''} (the instances are not released)"
     adopted = tuple(i for i in changes.adopt if i not in changes.take)
     parts = [
         _part("first detach", changes.first, names, stay),

@@ -15,7 +15,7 @@ from .properties import UID, Properties, desired_from, hosts_of, known_ids
 
 NOT_STOPPED = Finding(
     "stop_running",
-    "the nodes are detached and attached again, and detached instances run: set stop_running=True",
+    "the nodes are detached, then stopped and attached again: set stop_running=True",
 )
 NOT_KNOWN = (
     "the instances are not known yet: the update reports what it does, before its first write"

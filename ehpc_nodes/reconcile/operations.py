@@ -37,7 +37,7 @@ from .phases import Owner, Phase
 from .plan import Action, Decision, Kept, Plan, Rules, kept_as
 from .planning import changes_of, owner_findings
 from .ports import Cloud, NoOtherResources, OtherResources, Reporter
-from .reconciler import STUCK_UNWANTED_TEXT, Reconciler, not_listed, waits_for_jobs
+from .reconciler import STUCK_UNWANTED_TEXT, Reconciler, not_listed
 from .result import build_state, called, ended_by, exceptions, node_state, queues_of, reasons
 
 #: For what is only planned.
@@ -386,7 +386,7 @@ class Operations:
         self._report_image(reconciler, first)
         self._report_inactive(reconciler)
         if not state.failed:
-            self.reporter.status(f"{counted(len(state.nodes), 'node')} attached")
+            self.reporter.status(f"done: {counted(len(state.nodes), 'node')} in the resource")
             return state
         if observer.ledger.has_written or state.nodes:
             raise IncompleteError(state, reasons(observer, state))
@@ -618,20 +618,7 @@ class Operations:
         reconciler = self._reconciler(
             observer, saved, lambda plan: refuse(observer, plan), destroy=True
         )
-        try:
-            reconciler.run()
-        except CancelledError as error:
-            pending = [
-                i
-                for i, d in reconciler.decisions.items()
-                if d.phase is Phase.DETACHING or waits_for_jobs(d)
-            ]
-            left = (
-                f" not detached yet: {reconciler.waiting_for(pending, jobs=True)}."
-                if pending
-                else ""
-            )
-            raise CancelledError(f"{error}{left}") from error
+        reconciler.run()
         self._untag(observer, reconciler)
         self._report_left(observer, reconciler.decisions)
         if observer.ledger.failed:
@@ -668,7 +655,7 @@ def refuse(observer: Observer, plan: Plan) -> None:
         raise RefusedError(
             "busy_nodes",
             f"nodes that run jobs are not detached: {told}. Wait until their jobs end, or set"
-            ' busy_nodes="wait" (the run waits) or "detach".',
+            ' busy_nodes="wait" (the update waits for them) or "detach" (they are lost).',
         )
 
 

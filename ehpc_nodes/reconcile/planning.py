@@ -100,7 +100,7 @@ def owner_findings(
             text = (
                 f"{name} was detached earlier in this run by resource {detached[instance_id]!r}, and is not attached"
                 " again in the same run. Run pulumi up --refresh and check its preview: attaching replaces the system"
-                " disk. To hand a node over, set retain_ids there and take_ownership=True here"
+                " disk. To hand a node over, put it into retain_ids of that resource, with take_ownership=True in this one"
             )
             found.append(Finding("instance_ids", text))
     return found
@@ -139,8 +139,8 @@ def _of_owner(
             return
         yield Finding(
             "instance_ids",
-            f"{name} belongs to another resource, {owner!r}. To take it over, set take_ownership=True here for one up,"
-            " and retain_ids there if it still lists it; no disk is replaced",
+            f"{name} belongs to another resource, {owner!r}. To take it over without replacing its disk, set"
+            " take_ownership=True in this resource for one up; if the other one lists it, move it to its retain_ids",
         )
     elif facts.tag is Tag.SAME_NAME and facts.node is not NodeIs.ABSENT:
         whose = (

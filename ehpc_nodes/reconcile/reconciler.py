@@ -15,6 +15,7 @@ from ehpc_nodes.errors import (
     NOTHING_SENT,
     STILL_BUSY,
     BackendError,
+    CancelledError,
     ConflictError,
     EhpcError,
     NotSentError,
@@ -177,7 +178,12 @@ class Reconciler:
         self.observer.planned = frozenset(i for i, d in plan.decisions.items() if d.bound)
         self.pacing.restart()
         while following := next_step(self.plan()):
-            self._advance(following)
+            try:
+                self._advance(following)
+            except CancelledError as error:
+                raise CancelledError(
+                    f"Cancelled; {self.waiting_for(following.ids, jobs=True)}."
+                ) from error
 
     def wait_for_absences(self) -> Plan:
         """Without writes: read again until each absence counts, or the node is back; the plan that holds then.
@@ -333,7 +339,7 @@ class Reconciler:
         elif facts.busy:
             self.observer.read_jobs(i for i in self._active if not self.decisions[i].wanted)
             text = f"not detached: by now it {self.observer.runs(instance_id)}"
-            fix = 'Wait until its jobs end, or set busy_nodes="wait" or "detach"'
+            fix = 'Wait until its jobs end, or set busy_nodes="wait" or "detach" (they are lost)'
             self.ledger.fail([instance_id], "Busy", f"{text}. {fix}")
         else:
             denied = next(iter(self.observer.denied.values()), None)
@@ -488,7 +494,10 @@ class Reconciler:
 
     def progress(self, ids: Collection[str]) -> str:
         """How far the run is, for people."""
-        about = {i for i, d in self.decisions.items() if d.facts.wanted} or {*self.decisions}
+        about = {
+            i for i, d in self.decisions.items() if d.wanted or d.facts.detached is not Call.NONE
+        }
+        about |= {*ids}
         return f"{len(about - {*ids})}/{len(about)} nodes done; {self.waiting_for(ids)}"
 
     def waiting_for(self, ids: Collection[str], *, jobs: bool = False) -> str:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from ehpc_nodes.api import responses
-from ehpc_nodes.errors import CancelledError, EhpcError, counted, listed
+from ehpc_nodes.errors import (
+    CONTINUES,
+    CancelledError,
+    EhpcError,
+    WaitTimeoutError,
+    counted,
+    listed,
+)
 from ehpc_nodes.models import ATTACHING, STUCK, Failure, Inputs, NodeState, State
 
 from .facts import Saved, Tag
@@ -162,6 +169,10 @@ def exceptions(nodes: Mapping[str, NodeState], ids: Collection[str]) -> dict[str
 
 def ended_by(observer: Observer, decisions: Mapping[str, Decision], error: EhpcError) -> str:
     """The error that ended a run, with what continues without it."""
+    if isinstance(error, CancelledError):
+        return f"{error} {CONTINUES}"
+    if isinstance(error, WaitTimeoutError):
+        return str(error)
     going = sorted(
         i
         for i, d in decisions.items()

@@ -41,7 +41,7 @@ def test_a_lost_state_is_restored_and_the_resource_owns_its_nodes(cloud, stack_o
     assert it.writes() == []
     assert owner_tags(it) == tags
     stack.write(program.replace(f'"{ids(2)[0]}",', ""))
-    assert "keep 2; detach 1 (the instances are kept): compute2" in stack.preview().text
+    assert "keep 2; detach 1 (the instances are not released): compute2" in stack.preview().text
     stack.up()
     assert it.named("DeleteNodes") == [ids(2)]
     assert owner_tags(it).keys() == {*ids(1, 3)}

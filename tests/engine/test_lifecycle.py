@@ -34,7 +34,7 @@ def test_the_whole_life(cloud, stack_on):
     )
     assert it.writes() == []
 
-    assert last_progress(stack.up()) == "3 nodes attached"
+    assert last_progress(stack.up()) == "done: 3 nodes in the resource"
     assert sorted(it.nodes) == ids(1, 2, 3)
     assert it.named("AddExistedNodes") == [ids(1, 2, 3)]
     outputs = stack.outputs()

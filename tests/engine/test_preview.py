@@ -206,7 +206,10 @@ REFUSALS = {
         [
             (
                 "image_id",
-                "image m-bp1own is not among the 'system' images. Check image_id and image_owner_alias",
+                (
+                    "image m-bp1own is not among the 'system' images. Check image_id, and"
+                    " image_owner_alias: 'self' for your own images, 'others' for shared ones"
+                ),
             )
         ],
     ),

@@ -11,7 +11,7 @@ STOP_THEN_ATTACH = "then stop 2: compute1, compute2; attach 2 (system disk repla
 CREATING_FIRST = PROGRAM.replace(
     "**args)", "**args, opts=pulumi.ResourceOptions(delete_before_replace=False))"
 )
-DETACH = "first detach 2 (the instances are kept): compute1, compute2; 1 call; "
+DETACH = "first detach 2 (the instances are not released): compute1, compute2; 1 call; "
 
 
 def infos(result):

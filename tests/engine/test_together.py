@@ -109,8 +109,8 @@ def test_a_node_goes_to_another_resource_by_no_word_is_refused_and_stays(cloud, 
     stack.write(two([1], [2, 3]))
     refused = stack.preview(expect_failure=True)
     told = (
-        f"compute2 ({ids(2)[0]}) belongs to another resource, 'project/dev/first'. To take it over, set"
-        " take_ownership=True here for one up, and retain_ids there"
+        f"compute2 ({ids(2)[0]}) belongs to another resource, 'project/dev/first'. To take it over without replacing"
+        " its disk, set take_ownership=True in this resource for one up; if the other one lists it, move it to its"
     )
     assert any(told in text for text in refused.errors), refused.text
     assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)

@@ -5,7 +5,7 @@ import pytest
 from ehpc_nodes.emulator import ecs
 from ehpc_nodes.emulator.answers import ApiError
 from ehpc_nodes.emulator.world import Cluster
-from ehpc_nodes.errors import AuthError, EhpcError
+from ehpc_nodes.errors import CONTINUES, AuthError, EhpcError
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.reconcile.reconciler import SELDOM
 from unit.emulated import IMAGE, OWNER, VPC, Bench, ids, iid, late, right_after
@@ -224,12 +224,11 @@ def test_ctrl_c_says_what_goes_on_and_keeps_it():
     with pytest.raises(IncompleteError) as told:
         bench.up(1, 2)
     (sent,) = bench.emulator.journal.of("AddExistedNodes")
-    assert told.value.reasons == [
-        (
-            f"Cancelled while waiting. E-HPC continues to attach {', '.join(ids(1, 2))} (task {sent.task_id})."
-            " Run pulumi up again: it waits for this task."
-        )
-    ]
+    (reason,) = told.value.reasons
+    assert reason.startswith(
+        f"Cancelled; waiting for {', '.join(ids(1, 2))}; task {sent.task_id} step "
+    )
+    assert reason.endswith(CONTINUES)
     assert told.value.state.instance_ids == ids(1, 2)
     assert told.value.state.task_id == sent.task_id
 

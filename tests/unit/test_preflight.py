@@ -192,9 +192,9 @@ ROWS: dict[str, Any] = {
         {},
         "instance_ids",
         (
-            f"compute1 ({ONE}) belongs to another resource, 'other/prod/nodes'. To take it over, set"
-            " take_ownership=True here for one up, and retain_ids there if it still lists it; no disk is"
-            " replaced"
+            f"compute1 ({ONE}) belongs to another resource, 'other/prod/nodes'. To take it over without replacing its"
+            " disk, set take_ownership=True in this resource for one up; if the other one lists it, move it to its"
+            " retain_ids"
         ),
     ),
     "possibly being attached by another resource": (
@@ -248,13 +248,19 @@ ROWS: dict[str, Any] = {
         None,
         {"image_id": "m-none", "image_owner_alias": "self"},
         "image_id",
-        "image m-none is not among the 'self' images. Check image_id and image_owner_alias",
+        (
+            "image m-none is not among the 'self' images. Check image_id, and image_owner_alias:"
+            " 'self' for your own images, 'others' for shared ones"
+        ),
     ),
     "image under another alias": (
         None,
         {"image_id": "m-bp1own", "image_owner_alias": "system"},
         "image_id",
-        "image m-bp1own is not among the 'system' images. Check image_id and image_owner_alias",
+        (
+            "image m-bp1own is not among the 'system' images. Check image_id, and image_owner_alias:"
+            " 'self' for your own images, 'others' for shared ones"
+        ),
     ),
     "image not available": (
         image(status="Creating"),
@@ -435,8 +441,8 @@ ROWS: dict[str, Any] = {
         {"wanted": [], "has": [2]},
         "busy_nodes",
         (
-            f"compute2 ({TWO}) runs 1.scheduler (test2). The update refuses to detach busy nodes. Wait until the"
-            ' jobs end, or set busy_nodes="wait" or "detach"'
+            f"compute2 ({TWO}) runs 1.scheduler (test2). pulumi up fails until the jobs end. Wait for them,"
+            ' or set busy_nodes="wait" (the update waits for them) or "detach" (they are lost)'
         ),
         True,
     ),
@@ -876,7 +882,8 @@ def test_the_clusters_own_image_under_another_alias_is_not_found():
     assert plan(Bench(), image_id=IMAGE, image_owner_alias="self").findings == [
         Finding(
             "image_id",
-            f"image {IMAGE} is not among the 'self' images. Check image_id and image_owner_alias",
+            f"image {IMAGE} is not among the 'self' images. Check image_id, and image_owner_alias:"
+            " 'self' for your own images, 'others' for shared ones",
         )
     ]
 

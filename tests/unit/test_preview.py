@@ -82,7 +82,7 @@ def test_of_a_replacement_by_instances_that_are_not_known_yet_the_first_half_is_
     bag = bag_of(instance_ids=UNKNOWN, **OWN)
     bench = Bench(attached=(1, 2))
     it = preview_replacement(Regions(bench), bag, None, bag_of(1, 2))
-    detach = "first detach 2 (the instances are kept): compute1, compute2; 1 call; then "
+    detach = "first detach 2 (the instances are not released): compute1, compute2; 1 call; then "
     assert (it.line, it.findings) == (detach + NOT_KNOWN, [])
 
 
@@ -94,7 +94,7 @@ def test_of_an_update_the_line_and_what_was_resolved():
     bag = bag_of(1, 2)
     it = told(bench, bag, ids(1, 2), bench.up(2, 3))
     assert it.line == (
-        f"attach 1 (system disk replaced by {IMAGE}): compute1; keep 1; detach 1 (the instances are kept):"
+        f"attach 1 (system disk replaced by {IMAGE}): compute1; keep 1; detach 1 (the instances are not released):"
         " compute3; 2 calls"
     )
     assert it.findings == []
@@ -148,7 +148,7 @@ def test_a_replacement_says_what_it_detaches_first():
     bag = bag_of(1, 3, **OWN, stop_running=True)
     it, regions = replaced(bench, bag, bag_of(3))
     assert it.line == (
-        "first detach 1 (the instances are kept): compute3; 1 call; then stop 1: compute3; attach 2 (system disk"
+        "first detach 1 (the instances are not released): compute3; 1 call; then stop 1: compute3; attach 2 (system disk"
         " replaced by m-bp1own): compute1, compute3; 2 calls"
     )
     assert it.findings == []
@@ -162,7 +162,7 @@ def test_a_replacement_needs_to_stop_what_it_has_detached_and_says_so_once():
     assert it.findings == [NOT_STOPPED]
     assert (NOT_STOPPED.property, NOT_STOPPED.reason, NOT_STOPPED.warning) == (
         "stop_running",
-        "the nodes are detached and attached again, and detached instances run: set stop_running=True",
+        "the nodes are detached, then stopped and attached again: set stop_running=True",
         False,
     )
     assert replaced(bench, bag_of(3, **OWN, stop_running=True), bag_of(3))[0].findings == []
@@ -172,7 +172,7 @@ def test_a_replacement_by_other_instances_needs_no_stop():
     it, _ = replaced(Bench(attached=(3,)), bag_of(4, **OWN), bag_of(3))
     assert it.findings == []
     assert it.line == (
-        "first detach 1 (the instances are kept): compute3; 1 call; then attach 1 (system disk replaced by"
+        "first detach 1 (the instances are not released): compute3; 1 call; then attach 1 (system disk replaced by"
         " m-bp1own): compute4; 1 call"
     )
 
@@ -182,10 +182,10 @@ def test_busy_nodes_of_a_replacement_are_told_by_the_new_consent():
     bench.emulator.outside.use(iid(3), 2)
     (found,) = replaced(bench, bag_of(4), bag_of(3, busy_nodes="detach"))[0].findings
     assert found.warning
-    told = f"compute3 ({iid(3)}) runs jobs (used: 2 CPU). The update"
-    assert found.reason.startswith(f"{told} refuses to detach")
+    told = f"compute3 ({iid(3)}) runs jobs (used: 2 CPU)."
+    assert found.reason.startswith(f"{told} pulumi up fails until the jobs end")
     (found,) = replaced(bench, bag_of(4, busy_nodes="detach"), bag_of(3))[0].findings
-    assert found.reason.startswith(f"{told} detaches the nodes")
+    assert found.reason.startswith(f"{told} The update detaches the nodes")
 
 
 def test_the_nodes_of_another_cluster_are_detached_there():
@@ -197,7 +197,7 @@ def test_the_nodes_of_another_cluster_are_detached_there():
     it, regions = replaced(bench, bag_of(1, stop_running=True), olds)
     assert it.findings == []
     assert it.line.startswith(
-        "first detach 1 (the instances are kept): compute1; 1 call; then stop 1: "
+        "first detach 1 (the instances are not released): compute1; 1 call; then stop 1: "
     )
     assert regions.asked == ["cn-hangzhou", "cn-beijing"]
 
@@ -219,7 +219,7 @@ def test_nodes_that_may_not_be_listed_are_left_to_the_delete_too():
 
 def test_the_outputs_of_what_is_replaced_do_as_well():
     it, _ = replaced(Bench(attached=(3,)), bag_of(4), bag_of(3, instance_ids=ids(3)))
-    assert it.line.startswith("first detach 1 (the instances are kept): compute3; ")
+    assert it.line.startswith("first detach 1 (the instances are not released): compute3; ")
 
 
 # -- where not all is known yet -----------------------------------------------------------------
@@ -237,7 +237,7 @@ def test_an_instance_that_comes_later_is_told_as_one_whose_disk_is_replaced():
     assert told(bench, later(1, 2), ids(1, 2), bench.up(2, 3)).line == (
         f"attach 1 (system disk replaced by {IMAGE}): compute1; attach 1 not known yet (system disk replaced by"
         f" {IMAGE}), unless already nodes; keep 1; detach 1, unless they are among those not known yet (the instances"
-        " are kept): compute3"
+        " are not released): compute3"
     )
 
 
@@ -263,7 +263,7 @@ def test_a_replacement_tells_that_old_nodes_may_come_back():
         Bench(attached=(1, 2)), later(1, **OWN, stop_running=True), bag_of(1, 2), {ONE}
     )
     assert it.line == (
-        "first detach 2 (the instances are kept): compute1, compute2; 1 call; then stop 1: compute1; attach 1 (system"
+        "first detach 2 (the instances are not released): compute1, compute2; 1 call; then stop 1: compute1; attach 1 (system"
         " disk replaced by m-bp1own): compute1; attach 1 not known yet (system disk replaced by m-bp1own), unless"
         " already nodes"
     )
@@ -322,7 +322,7 @@ def test_a_replacement_in_an_unknown_cluster_names_all_nodes_with_a_warning(unkn
     news = bag_of(1, stop_running=True, **{unknown: UNKNOWN})
     line, findings = unseen(news, olds)
     assert line == (
-        "first detach 2 (the instances are kept): compute1, compute2; 1 call; then stop 1: compute1; attach 1"
+        "first detach 2 (the instances are not released): compute1, compute2; 1 call; then stop 1: compute1; attach 1"
         " (system disk replaced by the cluster's image): compute1; 2 calls"
     )
     assert findings == [(unknown, NOT_READ, True)]
@@ -332,14 +332,16 @@ def test_so_it_does_for_outputs_and_says_that_detached_nodes_run():
     olds = {"instance_ids": [ONE], "nodes": {ONE: {"host_name": "compute1"}}}
     line, findings = unseen(bag_of(1, cluster_id=UNKNOWN), olds)
     assert line.startswith(
-        "first detach 1 (the instances are kept): compute1; 1 call; then attach 1 ("
+        "first detach 1 (the instances are not released): compute1; 1 call; then attach 1 ("
     )
     assert findings[1:] == [(NOT_STOPPED.property, NOT_STOPPED.reason, True)]
 
 
 def test_and_for_instances_that_are_not_known_yet_either():
     line, findings = unseen(bag_of(instance_ids=UNKNOWN, cluster_id=UNKNOWN), bag_of(1), None)
-    assert line == f"first detach 1 (the instances are kept): {ONE}; 1 call; then {NOT_KNOWN}"
+    assert (
+        line == f"first detach 1 (the instances are not released): {ONE}; 1 call; then {NOT_KNOWN}"
+    )
     assert len(findings) == 1
 
 
@@ -373,7 +375,7 @@ def test_of_an_image_that_is_not_known_yet_nothing_is_made_already():
     bag = bag_of(1, 2, image_id=UNKNOWN, stop_running=True)
     it, _ = replaced(bench, bag, bag_of(1, 2, image_id=IMAGE))
     assert it.line.startswith(
-        "first detach 2 (the instances are kept): compute1, compute2; 1 call; then"
+        "first detach 2 (the instances are not released): compute1, compute2; 1 call; then"
     )
 
 
@@ -383,8 +385,8 @@ def test_a_node_that_another_resource_gave_up_is_taken_over_where_the_program_sa
     bench.emulator.journal.entries.clear()
     (refused,) = told(bench, bag_of(1), [ONE]).findings
     assert refused.reason.startswith(
-        f"compute1 ({ONE}) belongs to another resource, 'project/stack/giver'. To take it over, set"
-        " take_ownership=True here for one up, and retain_ids there"
+        f"compute1 ({ONE}) belongs to another resource, 'project/stack/giver'. To take it over without replacing"
+        " its disk, set take_ownership=True in this resource for one up; if the other one lists it, move it to its"
     )
     it = told(bench, bag_of(1, take_ownership=True), [ONE])
     assert (it.line, it.findings) == (

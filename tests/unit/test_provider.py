@@ -305,7 +305,7 @@ def test_a_replacement_is_told_once_though_the_engine_checks_it_twice(rig, capsy
     first = rig.check(olds, **news, stop_running=True)
     assert first.failures == []
     line = (
-        "first detach 1 (the instances are kept): compute3; 1 call; then stop 1: compute3;"
+        "first detach 1 (the instances are not released): compute3; 1 call; then stop 1: compute3;"
         " attach 2 (system disk replaced by m-bp1own): compute1, compute3; 2 calls"
     )
     said = capsys.readouterr().out

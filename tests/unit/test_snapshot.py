@@ -142,7 +142,7 @@ def test_a_plan_names_verbs_images_and_calls():
         "move 1: i-1",
     ):
         assert part in told
-    assert "detach 1 (the instances are kept): i-9" in told
+    assert "detach 1 (the instances are not released): i-9" in told
     assert told.endswith("3 calls")
 
 
