@@ -160,7 +160,7 @@ class AttachedNodesProvider(ResourceProvider):
         if replaced:
             found = preview_replacement(operations_in, checked, wanted, replaced)
         else:
-            saved = saved_state(olds, call.old_outputs)
+            saved = saved_state(olds, call.old_outputs) if olds else None
             if self._is_unchanged(call, checked, olds, wanted):
                 return []
             found = preview(operations_in, checked, wanted, saved)

@@ -11,7 +11,7 @@ from ehpc_nodes.preflight.snapshot import Changes, Desired, describe
 from ehpc_nodes.reconcile.observer import Wanted
 from ehpc_nodes.reconcile.operations import Operations, OperationsIn, Planned
 
-from .properties import UID, Properties, desired_from, hosts_of, known_ids
+from .properties import UID, Properties, desired_from, hosts_of, known_ids, removed_state
 
 NOT_STOPPED = Finding(
     "stop_running",
@@ -152,8 +152,8 @@ def _removal(
 ) -> Planned | None:
     """What the replacement detaches; None where that cannot be read (its delete will report it)."""
     try:
-        return operations.plan_removal(
-            str(replaced.get("cluster_id")), ids, busy_nodes=desired.busy_nodes
+        return replace(operations, uid=str(replaced.get(UID) or "")).plan_removal(
+            removed_state(replaced, ids, desired.busy_nodes)
         )
     except (AuthError, ClusterNotFoundError):
         return None

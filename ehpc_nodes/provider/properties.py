@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pulumi.output import UNKNOWN, Unknown
 
 from ehpc_nodes.api.responses import NODE_READY, NODE_STOPPED, SCHEDULER_ACTIVE
 from ehpc_nodes.errors import listed
-from ehpc_nodes.models import ATTACHING, STUCK, Declared, Inputs, NodeState, State
+from ehpc_nodes.models import ATTACHING, STUCK, BusyNodes, Declared, Inputs, NodeState, State
 from ehpc_nodes.preflight.snapshot import Desired
 from ehpc_nodes.reconcile.facts import is_being_attached
 from ehpc_nodes.reconcile.result import called
@@ -167,8 +167,8 @@ def lacks_name(olds: Properties, owner: str) -> bool:
     return bool(owner) and olds.get("owner", owner) != owner
 
 
-def saved_state(olds: Properties, outputs: Properties) -> State | None:
-    """The state of a resource while its new inputs are checked; None: there is none.
+def saved_state(olds: Properties, outputs: Properties) -> State:
+    """The state of a resource while its new inputs are checked.
 
     Args:
         olds: its inputs so far.
@@ -176,8 +176,6 @@ def saved_state(olds: Properties, outputs: Properties) -> State | None:
             reference of the resource counts as known, and every node as confirmed, so that a preview shows "attach" for
             what may have been sent: the update waits for it instead.
     """
-    if not olds:
-        return None
     if outputs.get("nodes") is not None:
         return State.model_validate(outputs)
     pending, hosts = pending_ids(olds), hosts_of(olds)
@@ -185,7 +183,8 @@ def saved_state(olds: Properties, outputs: Properties) -> State | None:
         i: NodeState(host_name=host, status=ATTACHING)
         if i in pending
         else NodeState(host_name=host, status="running", confirmed_at=1)
-        for i, host in hosts.items()
+        for i in known_ids(olds)
+        for host in (hosts.get(i, ""),)
     }
     return State.model_construct(
         cluster_id=str(olds.get("cluster_id") or ""),
@@ -195,6 +194,13 @@ def saved_state(olds: Properties, outputs: Properties) -> State | None:
         nodes=nodes,
         generation=ALL_GENERATIONS,
     )
+
+
+def removed_state(bag: Properties, ids: Collection[str], busy_nodes: BusyNodes) -> State:
+    """The state of these instances, which a replacement removes, from the inputs or outputs of the old resource."""
+    state = saved_state(bag, bag)
+    left = state.without({*state.instance_ids} - {*ids})
+    return left.model_copy(update={"busy_nodes": busy_nodes})
 
 
 def why_due(olds: Properties, news: Properties, owner: str = "") -> str:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ehpc_nodes.errors import ClusterNotFoundError, RefusedError, listed
 from ehpc_nodes.models import Inputs
 from ehpc_nodes.reconcile.operations import OperationsIn
 
-from .properties import UID, Properties, is_replacement, known_ids, resource_name
+from .properties import UID, Properties, is_replacement, known_ids, removed_state, resource_name
 
 
 @dataclass(frozen=True)
@@ -166,9 +166,9 @@ def _refuse_creating_first(olds: Properties, inputs: Inputs, operations_in: Oper
     again = known_ids(olds) & {*inputs.instance_ids}
     if not again:
         return
-    operations = operations_in(str(olds.get("region")))
+    operations = replace(operations_in(str(olds.get("region"))), uid=str(olds.get(UID) or ""))
     try:
-        removal = operations.plan_removal(str(olds.get("cluster_id")), again, busy_nodes="detach")
+        removal = operations.plan_removal(removed_state(olds, again, "detach"))
     except ClusterNotFoundError:
         return
     # those with the new image are a killed run's, of this create

@@ -23,7 +23,7 @@ from ehpc_nodes.errors import (
     counted,
     listed,
 )
-from ehpc_nodes.models import BusyNodes, Finding, Inputs, State
+from ehpc_nodes.models import Finding, Inputs, State
 from ehpc_nodes.preflight import findings as api_findings
 from ehpc_nodes.preflight import of_instances
 from ehpc_nodes.preflight.images import ImageFacts, facts_of
@@ -314,22 +314,23 @@ class Operations:
         changes = Changes(attach=tuple(sorted(wanted)), stop=tuple(stop))
         return Planned(desired, snapshot, changes, of_instances(snapshot, desired, changes))
 
-    def plan_removal(
-        self, cluster_id: str, ids: Collection[str], *, busy_nodes: BusyNodes
-    ) -> Planned:
-        """What detaching these nodes would do; no nodes of the cluster: nothing.
+    def plan_removal(self, saved: State) -> Planned:
+        """What a destroy would do, found out with read-only calls.
 
         Raises:
             EhpcError: the cluster's nodes could not be read.
         """
-        observer = self._observer(cluster_id, Wanted(), None)
-        observer.read_nodes()
+        observer = self._observer(saved.cluster_id, Wanted(), saved)
+        self._read_all(
+            observer, max(self.deadline.clock.now() - FRESH, self.reads.next_after_writes)
+        )
         if "ListNodes" in observer.denied:
             raise observer.denied["ListNodes"]
-        changes = Changes(detach=tuple(sorted({*ids} & observer.nodes.keys())))
+        reconciler = self._reconciler(observer, saved, lambda _: None, destroy=True)
+        changes = changes_of(reconciler.plan())
         observer.read_jobs(changes.detach)
-        snapshot = Snapshot(nodes=observer.nodes, jobs=observer.jobs, notes=observer.notes)
-        desired = Desired(cluster_id=cluster_id, busy_nodes=busy_nodes)
+        snapshot = self._snapshot(observer, Snapshot(jobs=observer.jobs, notes=observer.notes))
+        desired = Desired(cluster_id=saved.cluster_id, busy_nodes=saved.busy_nodes)
         return Planned(desired, snapshot, changes, api_findings(snapshot, desired, changes))
 
     # -- create and update -----------------------------------------------------------------------------------------

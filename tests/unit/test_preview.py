@@ -217,6 +217,21 @@ def test_nodes_that_may_not_be_listed_are_left_to_the_delete_too():
     assert "the permission ehpc:ListNodes" in it.findings[0].reason
 
 
+def test_a_node_that_another_resource_has_by_now_is_not_shown_as_detached():
+    bench = Bench(attached=(3, 4))
+    old = bench.operations(uid="old").converge(bench.inputs(3, 4))
+    bench.operations(name="project/stack/taker", uid="taker").converge(
+        bench.inputs(4, take_ownership=True)
+    )
+    bench.emulator.journal.entries.clear()
+    it, _ = replaced(bench, bag_of(1, **OWN), {**old.model_dump(), "__uid": "old"})
+    assert it.line.startswith(
+        "first detach 1 (the instances are not released): compute3; 1 call; then attach 1 ("
+    )
+    bench.operations(uid="old").destroy(old)
+    assert sorted(bench.nodes) == ids(4)
+
+
 def test_the_outputs_of_what_is_replaced_do_as_well():
     it, _ = replaced(Bench(attached=(3,)), bag_of(4), bag_of(3, instance_ids=ids(3)))
     assert it.line.startswith("first detach 1 (the instances are not released): compute3; ")
