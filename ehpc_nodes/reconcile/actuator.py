@@ -243,6 +243,7 @@ class Actuator:
         if done:
             self._note("StopInstances", done, responses.Accepted(request_id=answer.request_id))
         self.observer.written(batch)
+        again: EhpcError | None = None
         for part in refused:
             error = ApiError(
                 "StopInstances",
@@ -252,8 +253,12 @@ class Actuator:
                 request_id=answer.request_id,
             )
             ledger.note_try("StopInstances", [part.instance_id], error)
-            if ledger.tries("StopInstances", part.instance_id) >= TRIES:
+            if ledger.tries("StopInstances", part.instance_id) < TRIES:
+                again = error
+            else:
                 ledger.fail_by([part.instance_id], error)
+        if again:
+            raise TroubleError(again)
 
     def _attach(self, ids: Sequence[str]) -> None:
         self.reporter.status(f"attaching {counted(len(ids), 'instance')}")

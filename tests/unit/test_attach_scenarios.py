@@ -1,5 +1,7 @@
 """Attaching: in which order it is stopped, tagged and sent, what a lost answer means, and what is told of a failure."""
 
+from itertools import pairwise
+
 import pytest
 
 from ehpc_nodes.emulator import ecs
@@ -97,6 +99,9 @@ def test_one_instance_that_ecs_refuses_to_stop_fails_alone(monkeypatch):
         bench.up(1, 2, 3, stop_running=True)
     assert sorted(bench.nodes) == ids(2, 3)
     assert bench.owners.keys() == {*ids(2, 3)}
+    stops = [entry.time for entry in bench.emulator.journal.of("StopInstances")]
+    assert len(stops) == 3
+    assert all(after - before >= 1.0 for before, after in pairwise(stops))
 
 
 # -- a call without an answer --------------------------------------------------------------------
