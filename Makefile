@@ -64,7 +64,7 @@ check: venv ## the same, and the quick unit tests
 	@$(MAKE) --no-print-directory -j2 lint quick
 
 quick: venv
-	$(BIN)/python -m pytest -q -n $(CORES) --dist loadgroup tests/unit \
+	$(BIN)/python -m pytest -q -n $(CORES) --dist load tests/unit \
 		-m 'not slow and not long' $(PYTEST_ARGS)
 
 SEAM = $(LOWEST)/bin/python -m pytest -q -n $(WORKERS) tests/engine -m 'seam and not long' $(PYTEST_ARGS)
