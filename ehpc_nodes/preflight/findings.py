@@ -313,7 +313,7 @@ def _of_status(
         )
     elif desired.stop_running:
         return
-    elif instance_id in changes.leaving:
+    elif instance_id in changes.detaching:
         yield (
             "is being detached, and is not Stopped. Wait until it is no longer a node, then stop it; or set"
             " stop_running=True"
@@ -337,7 +337,7 @@ def _of_types(snapshot: Snapshot, changes: Changes) -> Iterable[Finding]:
 
 def _of_host_names(snapshot: Snapshot, changes: Changes) -> Iterable[Finding]:
     """Clashes with nodes that stay, and within the set. Nodes that are being detached make room."""
-    going = {*changes.detach, *changes.leaving}
+    going = {*changes.detach, *changes.detaching}
     taken = {
         node.host_name.lower(): f"node {node.id}"
         for node in (snapshot.nodes or {}).values()

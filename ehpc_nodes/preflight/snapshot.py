@@ -118,7 +118,7 @@ class Changes:
         attach: sent in AddExistedNodes; their system disks are replaced.
         stop: of these, those that are stopped first.
         unknown: of these, those that an earlier run may have sent: checked first.
-        leaving: of these, those that are still being detached.
+        detaching: of these, those that are still being detached.
         detach: nodes of this resource that are not wanted.
         first: of these, those that are detached before anything is attached, for their host names.
         retain: nodes that leave this resource and stay attached.
@@ -133,7 +133,7 @@ class Changes:
     attach: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
-    leaving: tuple[str, ...] = ()
+    detaching: tuple[str, ...] = ()
     detach: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
     retain: tuple[str, ...] = ()

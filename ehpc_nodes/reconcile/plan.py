@@ -75,7 +75,7 @@ TABLE: Mapping[Phase, Row] = {
 #: What is done about a node to detach that runs jobs.
 BUSY: Mapping[BusyNodes, Action] = {"refuse": A.REFUSE, "wait": A.WAIT, "detach": A.DETACH}
 #: The phases of a node that is to be detached, or is being detached.
-LEAVING = (Phase.DETACHING, Phase.ATTACHED, Phase.BROKEN)
+IN_CLUSTER = (Phase.DETACHING, Phase.ATTACHED, Phase.BROKEN)
 #: The phases of a wanted instance that is attached to nothing: only what the first plan attaches is stopped, prepared
 #: or attached.
 FREE = frozenset(
@@ -254,8 +254,8 @@ class Plan:
         """Nodes that are not wanted and have the host name of an instance to attach."""
         bound = {i for i, d in self.decisions.items() if d.bound}
         names = {self.hosts.get(i, "") for i in bound} - {""}
-        leaving = [i for i, d in self.decisions.items() if not d.wanted and d.phase in LEAVING]
-        return sorted(i for i in leaving if self.hosts.get(i, "") in names)
+        unwanted = [i for i, d in self.decisions.items() if not d.wanted and d.phase in IN_CLUSTER]
+        return sorted(i for i in unwanted if self.hosts.get(i, "") in names)
 
     @property
     def has_failed(self) -> bool:
@@ -311,7 +311,7 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
             tuple(
                 sorted(
                     {
-                        *where(A.WAIT, phases=LEAVING, ids=[*clearing, *wanted]),
+                        *where(A.WAIT, phases=IN_CLUSTER, ids=[*clearing, *wanted]),
                         *where(A.WAIT, phases=(Phase.RESULT_UNKNOWN,)),
                     }
                 )
@@ -328,7 +328,7 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
         return
     yield Step.MOVE, where(A.MOVE)
     yield Step.DETACH, going
-    yield Step.AWAIT_DETACHED, where(A.WAIT, phases=LEAVING)
+    yield Step.AWAIT_DETACHED, where(A.WAIT, phases=IN_CLUSTER)
 
 
 def kept_as(decision: Decision) -> Kept:

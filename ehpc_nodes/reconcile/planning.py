@@ -30,7 +30,7 @@ def changes_of(plan: Plan) -> Changes:
     decisions = plan.decisions
     wanted = {i: d for i, d in decisions.items() if d.wanted}
     free = {i: d for i, d in wanted.items() if d.phase not in _THERE | _COMING | {Phase.FAILED}}
-    leaving = [i for i, d in decisions.items() if _goes(d)]
+    going = [i for i, d in decisions.items() if _goes(d)]
     first = {*plan.in_the_way}
     return Changes(
         keep=where(
@@ -53,9 +53,9 @@ def changes_of(plan: Plan) -> Changes:
             if d.facts.ecs in {EcsIs.RUNNING, EcsIs.STARTING} and d.phase is not Phase.UNREADABLE
         ),
         unknown=where(i for i, d in free.items() if d.phase is Phase.RESULT_UNKNOWN),
-        leaving=where(i for i, d in free.items() if d.phase is Phase.DETACHING),
-        detach=where(leaving),
-        first=where(i for i in leaving if i in first),
+        detaching=where(i for i, d in free.items() if d.phase is Phase.DETACHING),
+        detach=where(going),
+        first=where(i for i in going if i in first),
         retain=where(
             i
             for i, d in decisions.items()
