@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -20,6 +19,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import requests
+from pydantic_core import from_json
 from requests.utils import select_proxy
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
 from urllib3.util import parse_url
@@ -212,7 +212,7 @@ def _shortened(message: str) -> str:
 
 def _parse(body: bytes) -> dict[str, Any] | None:
     try:
-        parsed = _parse_xml(body) if body.lstrip().startswith(b"<") else json.loads(body)
+        parsed = _parse_xml(body) if body.lstrip().startswith(b"<") else from_json(body)
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
