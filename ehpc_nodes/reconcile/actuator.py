@@ -277,7 +277,7 @@ class Actuator:
         except EhpcError as error:
             if may_have_acted(error):
                 self._unanswered("AddExistedNodes", batch, error, before)
-            elif _is_refusal(error) and not any(map(self._may_be_sent, batch)):
+            elif _is_rejection(error) and not any(map(self._may_be_sent, batch)):
                 ledger.fail_by(batch, error)
                 return
             raise
@@ -299,7 +299,7 @@ class Actuator:
         except EhpcError as error:
             if may_have_acted(error):
                 self._unanswered("DeleteNodes", batch, error)
-            elif _is_refusal(error):
+            elif _is_rejection(error):
                 self._refused_detach(batch, error)
                 return
             raise
@@ -311,13 +311,13 @@ class Actuator:
         """
         observer = self.observer
         observer.read_nodes()
-        listed_ = observer.nodes.keys() >= {*batch}
-        if listed_ and not (isinstance(error, ApiError) and error.code == NO_SUCH_NODE):
+        in_list = observer.nodes.keys() >= {*batch}
+        if in_list and not (isinstance(error, ApiError) and error.code == NO_SUCH_NODE):
             observer.ledger.fail_by(batch, error)
             return
         observer.ledger.note_try("DeleteNodes", batch, error)
         observer.forget_readings()
-        if listed_:
+        if in_list:
             now = self.deadline.clock.now()
             observer.ledger.note(Write("DeleteNodes", tuple(batch), now, answered=False))
             return
@@ -369,7 +369,7 @@ class Actuator:
         self.observer.ledger.note(Write(action, tuple(batch), now, answered=False, before=before))
 
 
-def _is_refusal(error: EhpcError) -> bool:
+def _is_rejection(error: EhpcError) -> bool:
     """Whether the service refused the call because of these instances: nothing was done, and others continue."""
     lasting = (AuthError, ClusterNotFoundError, *HARMLESS)
     return isinstance(error, ApiError) and not isinstance(error, (*lasting, BackendError))

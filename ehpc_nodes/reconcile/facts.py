@@ -24,9 +24,9 @@ class Word(Enum):
 class Tag(Word):
     """Whom the owner tags name."""
 
-    NONE = "no owner tag"
+    NONE = "no owner reference, and no other name"
     MINE = "this resource's uid"
-    SAME_NAME = "this resource's name, another uid"
+    SAME_NAME = "another uid, and no other name"
     OTHER = "another resource"
 
 
@@ -112,7 +112,7 @@ class Facts(NamedTuple):
         former_name: its name tag names this resource, not under its present name.
         for_other_cluster: its reference names another cluster.
         node, is_compute, busy, misplaced: of the node; misplaced: known to be in another queue than the wanted one.
-        steady: for how long the node has had this status (or been absent) without a break, and since its task's end.
+        steady: for how long the node has had this status (or been absent); no longer than since its task's end.
         joining: this run attached it, it runs, and the scheduler does not use it yet; not for longer than ehpc:schedulerSeconds.
         confirmed: the state has the node as attached, once and for all.
         seen_node: it was a node in this run.

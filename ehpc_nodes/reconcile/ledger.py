@@ -128,6 +128,6 @@ class Ledger:
         return Verdict.FAILED if instance_id in self.failed else Verdict.NONE
 
     @property
-    def has_written(self) -> bool:
-        """Whether anything was sent, so that there is a state to keep."""
+    def has_called(self) -> bool:
+        """Whether anything but tags was written, so that there is a state to keep."""
         return bool(self.writes)

@@ -73,8 +73,8 @@ class Observer:
         scheduler_seconds: for how long a node that this run attached may take to be active in the scheduler.
         wanted: what the program wants.
         saved: the state; None where there is none.
-        reporting: nothing is written by what is found: an absence is reported sooner than it is acted upon.
-        replaced: nodes that are as good as detached: a replacement detaches them first.
+        reporting: no write follows: a shorter absence is enough for a report.
+        detached_first: nodes that are as good as detached: a replacement detaches them first.
         complete: whether the first reading came to its end: the cluster exists, in this region.
         tags_read: whether all instances with this resource's name on their tags were read.
         claimed: instances that other resources of this run list.
@@ -114,7 +114,7 @@ class Observer:
     tags_read: bool = True
     complete: bool = False
     claimed: frozenset[str] = frozenset()
-    replaced: frozenset[str] = frozenset()
+    detached_first: frozenset[str] = frozenset()
     replaced_uid: str = ""
     _begun: float = math.inf
     _ended: float = math.inf
@@ -427,7 +427,7 @@ class Observer:
         self._begun = min(self._begun, found.begun)
         if (
             found.begun < self._reading_began
-        ):  # of an earlier reading; those of this one are as old as its end
+        ):  # cached from before this reading: it counts from then
             self._ended = min(self._ended, found.ended)
         return found
 
@@ -474,13 +474,13 @@ class Observer:
             if tags and seen:
                 self._note_instance(seen.with_tags(tags))
 
-    def spare_made(self) -> None:
+    def keep_what_replacement_attached(self) -> None:
         """Of what is replaced, leave out what another uid's run has attached by now."""
         references = {
-            i: reference_of(self.instances[i]) for i in self.replaced if i in self.instances
+            i: reference_of(self.instances[i]) for i in self.detached_first if i in self.instances
         }
         made = {i for i, r in references.items() if r and r.uid != self.replaced_uid}
-        self.replaced -= made & self.nodes.keys()
+        self.detached_first -= made & self.nodes.keys()
 
     def forget_readings(self) -> None:
         """No reading counts for a write any more: much may have happened since."""
@@ -501,7 +501,7 @@ class Observer:
 
     def facts(self, instance_id: str) -> Facts:
         """All that is known of the instance."""
-        if instance_id in self.replaced:
+        if instance_id in self.detached_first:
             ecs = self._ecs(instance_id, self.instances.get(instance_id))
             return Facts(wanted=instance_id in self.wanted.ids, ecs=ecs, absence_counts=True)
         word = self.nodes[instance_id].status.lower() if instance_id in self.nodes else ""
@@ -550,7 +550,7 @@ class Observer:
             woke=instance_id in self._were_stopped and ecs in (EcsIs.STARTING, EcsIs.RUNNING),
             awake_for=_length(self._awake.get(instance_id)),
             quiet=_length(self._quiet.get(instance_id)),
-            sent=_call(sent, None, now),
+            sent=_call(sent, 0.0, now),
             detached=_call(detached, self.grace, now),
             detached_age=now - detached.at if detached else 0.0,
             mate_shows=sent is not None and not sent.answered and self._shows(sent),
@@ -715,13 +715,13 @@ def _length(span: tuple[float, float] | None) -> float:
     return max(0.0, span[1] - span[0]) if span else 0.0
 
 
-def _call(write: Write | None, grace: float | None, now: float) -> Call:
+def _call(write: Write | None, grace: float, now: float) -> Call:
     """What became of a call; its task counts as over ``grace`` seconds after its end."""
     if write is None:
         return Call.NONE
     if not write.answered:
         return Call.UNANSWERED
-    over = write.over_at is not None and now - write.over_at >= (grace or 0.0)
+    over = write.over_at is not None and now - write.over_at >= grace
     return Call.OVER if over else Call.ANSWERED
 
 

@@ -169,7 +169,7 @@ class Operations:
         except ClusterNotFoundError as error:
             observer.notes.append(Finding("cluster_id", str(error)))
             return snapshot
-        observer.spare_made()
+        observer.keep_what_replacement_attached()
         self._read_for_findings(observer, desired, snapshot, since)
         return self._snapshot(observer, snapshot)
 
@@ -184,7 +184,7 @@ class Operations:
         observer.read_nodes(since)
         observer.read_tagged(self.name, observer.saved.owner if observer.saved else "", since=since)
         missing = observer.known - observer.instances.keys()
-        observer.read_instances(missing | (observer.wanted.ids & observer.replaced), since)
+        observer.read_instances(missing | (observer.wanted.ids & observer.detached_first), since)
         observer.note_reading(observer.known)
         observer.complete = True
 
@@ -194,7 +194,7 @@ class Operations:
         """What only preflight needs, and only where something would be attached or moved."""
         cloud = self.cloud
         new = observer.wanted.ids - observer.nodes.keys() | (
-            observer.wanted.ids & observer.replaced
+            observer.wanted.ids & observer.detached_first
         )
         if desired.job_queue:
             snapshot.queues = observer.read("queues", "job_queue", cloud.list_queues)
@@ -217,7 +217,7 @@ class Operations:
         if not observer.complete:
             return snapshot
         denied = observer.denied
-        gone = observer.replaced
+        gone = observer.detached_first
         snapshot.nodes = (
             None
             if "ListNodes" in denied
@@ -251,13 +251,12 @@ class Operations:
             EhpcError: a read failed.
         """
         observer = self._observer(desired.cluster_id, wanted, saved)
-        observer.reporting, observer.replaced = True, frozenset(replaced)
+        observer.reporting, observer.detached_first = True, frozenset(replaced)
         observer.replaced_uid = replaced_uid
         snapshot = self._first_reading(observer, desired)
-        reconciler = self._reconciler(observer, NO_INPUTS, lambda _: None)
-        reconciler.rules = Rules(
-            self.grace, stop_running=desired.stop_running, busy_nodes=desired.busy_nodes
-        )
+        opt_in = {"stop_running": desired.stop_running, "busy_nodes": desired.busy_nodes}
+        inputs = NO_INPUTS.model_copy(update=opt_in)
+        reconciler = self._reconciler(observer, inputs, lambda _: None)
         if not observer.complete:
             return self._planned(observer, Plan({}), snapshot, desired)
         plan = reconciler.wait_for_absences()
@@ -355,7 +354,7 @@ class Operations:
         def check(plan: Plan) -> None:
             planned = self._planned(observer, plan, snapshot, desired)
             stop_at(planned.findings)
-            refuse(observer, plan)
+            refuse_before_writes(observer, plan)
             if planned.changes.stop:
                 self._probe_tags()
                 observer.forget_readings()
@@ -373,12 +372,12 @@ class Operations:
         except (FindingsError, RefusedError):
             raise
         except EhpcError as error:
-            if not observer.ledger.has_written and not observer.ledger.adopted:
-                self._untag(observer, reconciler, quietly=isinstance(error, CancelledError))
+            cancelled = isinstance(error, CancelledError)
+            if not observer.ledger.has_called and not observer.ledger.adopted:
+                self._untag(observer, reconciler, cancelled=cancelled)
                 raise
-            state = self._state(reconciler, read=not isinstance(error, CancelledError))
-            if not isinstance(error, CancelledError):
-                self._untag(observer, reconciler)
+            state = self._state(reconciler, read=not cancelled)
+            self._untag(observer, reconciler, cancelled=cancelled)
             told = ended_by(observer, reconciler.decisions, error)
             raise IncompleteError(state, [*reasons(observer, state), told]) from error
         state = self._state(reconciler, read=True)
@@ -389,7 +388,7 @@ class Operations:
         if not state.failed:
             self.reporter.status(f"done: {counted(len(state.nodes), 'node')} in the resource")
             return state
-        if observer.ledger.has_written or state.nodes:
+        if observer.ledger.has_called or state.nodes:
             raise IncompleteError(state, reasons(observer, state))
         raise EhpcError("\n".join(reasons(observer, state)))
 
@@ -410,7 +409,9 @@ class Operations:
             generation=actuator.generation if sent else actuator.generation - 1,
         )
 
-    def _untag(self, observer: Observer, reconciler: Reconciler, *, quietly: bool = False) -> None:
+    def _untag(
+        self, observer: Observer, reconciler: Reconciler, *, cancelled: bool = False
+    ) -> None:
         """Remove the owner tags of what is free, after they were read again; if they stay, that is a warning."""
         ids = [
             i
@@ -422,7 +423,7 @@ class Operations:
                 and kept_as(d) is not Kept.ATTACHING
             )
         ]
-        if not ids or quietly:
+        if not ids or cancelled:
             return
         try:
             reconciler.untag(ids)
@@ -440,7 +441,7 @@ class Operations:
         saved = {*observer.saved.instance_ids} if observer.saved else set()
         for instance_id, decision in sorted(decisions.items()):
             instance = observer.instances.get(instance_id)
-            if decision.facts.wanted or decision.facts.retained:
+            if decision.wanted or decision.facts.retained:
                 continue
             if decision.owner is not Owner.MINE and instance_id in saved:
                 owner = owner_name(instance) if instance else ""
@@ -610,14 +611,14 @@ class Operations:
         except (IncompleteError, RefusedError):
             raise
         except EhpcError as error:
-            if not observer.ledger.has_written:
+            if not observer.ledger.has_called:
                 raise
             raise EhpcError(f"{error} {DESTROY_CONTINUES}") from error
 
     def _destroy(self, observer: Observer, saved: State) -> None:
         self._read_all(observer, self.reads.next_after_writes)
         reconciler = self._reconciler(
-            observer, saved, lambda plan: refuse(observer, plan), destroy=True
+            observer, saved, lambda plan: refuse_before_writes(observer, plan), destroy=True
         )
         reconciler.run()
         self._untag(observer, reconciler)
@@ -629,7 +630,7 @@ class Operations:
         self.reporter.status(f"{counted(len(gone), 'node')} detached")
 
 
-def refuse(observer: Observer, plan: Plan) -> None:
+def refuse_before_writes(observer: Observer, plan: Plan) -> None:
     """Refuse to detach managers and login nodes ever, busy nodes without opt-in, and what may not be read.
 
     Raises:
@@ -647,7 +648,7 @@ def refuse(observer: Observer, plan: Plan) -> None:
     unread = sorted(i for i, d in going.items() if d.phase is Phase.UNREADABLE)
     if unread and observer.denied:
         raise next(iter(observer.denied.values()))
-    busy = sorted(i for i, d in going.items() if d.facts.busy)
+    busy = sorted(going)
     if busy:
         observer.read_jobs(busy)
         told = listed(

@@ -128,7 +128,7 @@ def _is_gone_for_good(f: Facts, grace: float) -> bool:
 def _was_a_node(f: Facts) -> bool:
     """Whether it is wanted, and its tags are those of a node, whoever's: a run whose outcome is known wrote them."""
     over = {Generation.ADOPTED, Generation.LEAVING, Generation.RESOLVED}
-    return f.wanted and f.tag is not Tag.NONE and f.generation in over
+    return f.wanted and f.generation in over
 
 
 def _result_is_unknown(f: Facts, grace: float) -> bool:

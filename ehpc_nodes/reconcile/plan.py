@@ -74,8 +74,8 @@ TABLE: Mapping[Phase, Row] = {
 
 #: What is done about a node to detach that runs jobs.
 BUSY: Mapping[BusyNodes, Action] = {"refuse": A.REFUSE, "wait": A.WAIT, "detach": A.DETACH}
-#: The phases of a node that is to be detached, or is being detached.
-IN_CLUSTER = (Phase.DETACHING, Phase.ATTACHED, Phase.BROKEN)
+#: The phases in which a node that is not wanted is detached, or is being detached.
+DETACHABLE = (Phase.DETACHING, Phase.ATTACHED, Phase.BROKEN)
 #: The phases of a wanted instance that is attached to nothing: only what the first plan attaches is stopped, prepared
 #: or attached.
 FREE = frozenset(
@@ -88,8 +88,8 @@ FREE = frozenset(
         Phase.PREPARED,
     }
 )
-#: The phases of one that this run attaches, unless something shows that it is a node, or becomes one.
-BOUND = FREE | {Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED, Phase.DETACHING}
+#: The phases of one that this run attaches, unless reads show that it is a node, or becomes one.
+TO_ATTACH = FREE | {Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED, Phase.DETACHING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +122,9 @@ class Decision:
         return self.facts.wanted
 
     @property
-    def bound(self) -> bool:
+    def to_attach(self) -> bool:
         """Whether it is wanted, and this run attaches it."""
-        return self.wanted and self.phase in BOUND and self.owner is not Owner.OTHER
+        return self.wanted and self.phase in TO_ATTACH and self.owner is not Owner.OTHER
 
 
 def decide(facts: Facts, rules: Rules) -> Decision:
@@ -135,7 +135,7 @@ def decide(facts: Facts, rules: Rules) -> Decision:
 
 def _action(f: Facts, owner: Owner, phase: Phase, rules: Rules) -> Action:
     row = TABLE[phase]
-    if phase is Phase.FAILED:
+    if phase is Phase.FAILED:  # a conclusion of this run holds whoever owns it
         return row.wanted
     if owner is Owner.OTHER:
         return A.REFUSE if f.wanted else A.LEAVE
@@ -252,9 +252,9 @@ class Plan:
     @property
     def in_the_way(self) -> list[str]:
         """Nodes that are not wanted and have the host name of an instance to attach."""
-        bound = {i for i, d in self.decisions.items() if d.bound}
-        names = {self.hosts.get(i, "") for i in bound} - {""}
-        unwanted = [i for i, d in self.decisions.items() if not d.wanted and d.phase in IN_CLUSTER]
+        new = {i for i, d in self.decisions.items() if d.to_attach}
+        names = {self.hosts.get(i, "") for i in new} - {""}
+        unwanted = [i for i, d in self.decisions.items() if not d.wanted and d.phase in DETACHABLE]
         return sorted(i for i in unwanted if self.hosts.get(i, "") in names)
 
     @property
@@ -302,7 +302,7 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
             if decisions[i].facts.pending and decisions[i].facts.ecs is not EcsIs.NOT_FOUND
         ),
     )
-    if any(d.bound for d in decisions.values()):
+    if any(d.to_attach for d in decisions.values()):
         clearing = plan.in_the_way
         yield Step.CLEAR, where(A.DETACH, ids=clearing)
         wanted = [i for i, d in decisions.items() if d.wanted]
@@ -311,7 +311,7 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
             tuple(
                 sorted(
                     {
-                        *where(A.WAIT, phases=IN_CLUSTER, ids=[*clearing, *wanted]),
+                        *where(A.WAIT, phases=DETACHABLE, ids=[*clearing, *wanted]),
                         *where(A.WAIT, phases=(Phase.RESULT_UNKNOWN,)),
                     }
                 )
@@ -328,7 +328,7 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
         return
     yield Step.MOVE, where(A.MOVE)
     yield Step.DETACH, going
-    yield Step.AWAIT_DETACHED, where(A.WAIT, phases=IN_CLUSTER)
+    yield Step.AWAIT_DETACHED, where(A.WAIT, phases=DETACHABLE)
 
 
 def kept_as(decision: Decision) -> Kept:

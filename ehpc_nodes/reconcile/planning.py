@@ -8,7 +8,7 @@ from ehpc_nodes.errors import permission
 from ehpc_nodes.models import Finding
 from ehpc_nodes.preflight.snapshot import Changes, Snapshot
 
-from .facts import EcsIs, Facts, Generation, NodeIs, Saved, Tag
+from .facts import Facts, Generation, NodeIs, Saved, Tag
 from .observer import Observer
 from .owner_tags import NAME_KEY, REFERENCE_KEY, owner_name, reference_of
 from .phases import Owner, Phase
@@ -47,11 +47,7 @@ def changes_of(plan: Plan) -> Changes:
             i for i, d in wanted.items() if d.phase in _COMING and d.owner is not Owner.OTHER
         ),
         attach=where(free),
-        stop=where(
-            i
-            for i, d in free.items()
-            if d.facts.ecs in {EcsIs.RUNNING, EcsIs.STARTING} and d.phase is not Phase.UNREADABLE
-        ),
+        stop=where(i for i, d in free.items() if d.facts.awake and d.phase is not Phase.UNREADABLE),
         unknown=where(i for i, d in free.items() if d.phase is Phase.RESULT_UNKNOWN),
         detaching=where(i for i, d in free.items() if d.phase is Phase.DETACHING),
         detach=where(going),
@@ -111,7 +107,7 @@ def _of_tags(
 ) -> Iterable[Finding]:
     """Whether the two owner tags still fit (ECS TagResources)."""
     instance = observer.instances.get(instance_id)
-    if instance is None or not (decision.bound or decision.action is Action.ADOPT):
+    if instance is None or not (decision.to_attach or decision.action is Action.ADOPT):
         return
     others = sum(tag.tag_key not in {NAME_KEY, REFERENCE_KEY} for tag in instance.tags.tag)
     if others > MOST_TAGS - 2:
@@ -196,7 +192,7 @@ def _of_earlier_runs(
             " checks this first. If it becomes a node, it is detached",
             warning=True,
         )
-    elif decision.bound and facts.saved is Saved.NODE and decision.phase is not Phase.DETACHING:
+    elif decision.to_attach and facts.saved is Saved.NODE and decision.phase is not Phase.DETACHING:
         yield Finding(
             "instance_ids",
             f"{name} is in the state but is no longer a node of the cluster. It will be attached again, and its system"

@@ -175,7 +175,7 @@ class Reconciler:
         """
         plan = self.plan()
         self.check(plan)
-        self.observer.planned = frozenset(i for i, d in plan.decisions.items() if d.bound)
+        self.observer.planned = frozenset(i for i, d in plan.decisions.items() if d.to_attach)
         self.pacing.restart()
         while following := next_step(self.plan()):
             try:
@@ -242,9 +242,9 @@ class Reconciler:
     def _may_be_coming(self, instance_id: str) -> bool:
         """Whether somebody else's attach may be under way, though no list shows it yet."""
         facts = self.observer.facts(instance_id)
-        listed_ = facts.node is not NodeIs.ABSENT or facts.task is TaskIs.RUNNING
+        in_list = facts.node is not NodeIs.ABSENT or facts.task is TaskIs.RUNNING
         changed = facts.woke or facts.image_changed
-        return facts.verdict is Verdict.CHANGED_BY_OTHER and changed and not listed_
+        return facts.verdict is Verdict.CHANGED_BY_OTHER and changed and not in_list
 
     def plan(self) -> Plan:
         """Decide again about all whose decision is not final."""
@@ -288,7 +288,7 @@ class Reconciler:
         elif broken is Guard.CHANGED:
             self.ledger.note_changed_by_other(instance_id, self._evidence(instance_id, decision))
         elif self.observer.planned is not None and decision.action is Action.REFUSE:
-            self._refuse(instance_id, decision)
+            self._conclude_refused(instance_id, decision)
         elif self.observer.planned is not None and decision.action is Action.FAIL:
             self._fail(instance_id, decision)
         else:
@@ -327,7 +327,7 @@ class Reconciler:
             " task ends. Then run pulumi up again, or remove it from instance_ids"
         )
 
-    def _refuse(self, instance_id: str, decision: Decision) -> None:
+    def _conclude_refused(self, instance_id: str, decision: Decision) -> None:
         """A refusal after the first write: for this instance alone."""
         facts = decision.facts
         if facts.wanted and decision.phase not in {Phase.NOT_COMPUTE, Phase.UNREADABLE}:
@@ -336,14 +336,14 @@ class Reconciler:
             self.ledger.fail(
                 [instance_id], "NotCompute", "it is no compute node by now: not changed"
             )
-        elif facts.busy:
+        elif decision.phase is Phase.UNREADABLE:
+            denied = next(iter(self.observer.denied.values()), None)
+            self.ledger.fail([instance_id], "Unreadable", str(denied or "it may not be read"))
+        else:
             self.observer.read_jobs(i for i in self._active if not self.decisions[i].wanted)
             text = f"not detached: by now it {self.observer.runs(instance_id)}"
             fix = 'Wait until its jobs end, or set busy_nodes="wait" or "detach" (they are lost)'
             self.ledger.fail([instance_id], "Busy", f"{text}. {fix}")
-        else:
-            denied = next(iter(self.observer.denied.values()), None)
-            self.ledger.fail([instance_id], "Unreadable", str(denied or "it may not be read"))
 
     def _fail(self, instance_id: str, decision: Decision) -> None:
         """Note why an instance failed: by its node, its task, or the call."""
@@ -384,10 +384,10 @@ class Reconciler:
             if self.observer.is_fresh(following.ids, elsewhere=before):
                 self._write(following)
             else:
-                bound = [i for i in self._active if before and self.decisions[i].bound]
-                self.read_whole({*following.ids, *bound}, elsewhere=before)
+                new = [i for i in self._active if before and self.decisions[i].to_attach]
+                self.read_whole({*following.ids, *new}, elsewhere=before)
         except UNREAD as error:
-            if not self.ledger.has_written or self.deadline.passed:
+            if not self.ledger.has_called or self.deadline.passed:
                 raise
             self.reporter.status(f"waiting; the last read failed: {error}")
             self.pacing.sleep(self.pacing.grown())
@@ -450,11 +450,9 @@ class Reconciler:
             self.observer.cache.next_after_writes,
             self.deadline.clock.now() - SHARED * self.pacing.slept,
         )
-        if any(decisions[i].phase is Phase.TAGGED for i in whole):  # then they are sent
-            self.read_whole(whole, elsewhere=True)
-            return
-        if whole:
-            elsewhere = any(decisions[i].facts.for_other_cluster for i in whole)
+        if whole:  # what is TAGGED is sent next
+            about = [decisions[i] for i in whole]
+            elsewhere = any(d.phase is Phase.TAGGED or d.facts.for_other_cluster for d in about)
             self.read_whole(whole, elsewhere=elsewhere)
             return
         stopping = [i for i in ids if decisions[i].phase is Phase.STOPPING]
@@ -473,7 +471,7 @@ class Reconciler:
     @staticmethod
     def _needs_whole_reading(decision: Decision) -> bool:
         facts = decision.facts
-        unsure = {Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED, Phase.STUCK, Phase.TAGGED}
+        unsure = {Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED, Phase.TAGGED}
         if decision.phase in unsure:
             return True
         shown = facts.node is not NodeIs.ABSENT or facts.task is not TaskIs.NONE

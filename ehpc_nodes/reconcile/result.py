@@ -66,7 +66,7 @@ def build_state(
 
 def is_resolved(observer: Observer, decisions: Mapping[str, Decision]) -> bool:
     """Whether the outcome of every earlier run is known: each pending instance is a node, in the state as attaching,
-    or positively nothing. Where an attach under way is in no state yet, the list of tags may lack others of its run.
+    or positively nothing. One that is being attached and in no state may have mates that the list of tags lacks.
     """
     if not observer.tags_read or observer.denied.keys() & {
         "ListNodes",

@@ -124,7 +124,7 @@ def of_conditions() -> Iterator[Mutant]:
         for statement in ast.parse(inspect.getsource(module)).body:
             name = _name(statement)
             if not isinstance(statement, (ast.FunctionDef, ast.ClassDef)) and name not in {
-                *("PHASES", "OWNERS", "BOUND", "FREE", "IN_CLUSTER"),
+                *("PHASES", "OWNERS", "TO_ATTACH", "FREE", "DETACHABLE"),
             }:
                 continue
             if isinstance(statement, ast.ClassDef) and name not in {"Plan", "Decision"}:

@@ -131,6 +131,7 @@ def is_possible(f: Any) -> bool:
             f.generation is Generation.THIS_RUN and f.tag is not Tag.MINE,  # the run is part of it
             f.tag is Tag.MINE
             and f.generation is Generation.NONE,  # the uid stands in the reference
+            f.tag is Tag.NONE and f.generation is not Generation.NONE,
             f.generation is Generation.NONE and f.for_other_cluster,
             f.node is not NodeIs.ABSENT and f.absence_counts,
             f.node is not NodeIs.ABSENT and not f.seen_node,

@@ -10,7 +10,7 @@ from ehpc_nodes.emulator.world import Cluster
 from ehpc_nodes.errors import CONTINUES, AuthError, EhpcError
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.reconcile.reconciler import SELDOM
-from unit.emulated import IMAGE, OWNER, VPC, Bench, ids, iid, late, right_after
+from unit.emulated import CLUSTER, IMAGE, OWNER, VPC, Bench, ids, iid, late, right_after
 
 ORDER = ("StopInstances", "TagResources", "AddExistedNodes")
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
@@ -102,6 +102,30 @@ def test_one_instance_that_ecs_refuses_to_stop_fails_alone(monkeypatch):
     stops = [entry.time for entry in bench.emulator.journal.of("StopInstances")]
     assert len(stops) == 3
     assert all(after - before >= 1.0 for before, after in pairwise(stops))
+
+
+def test_a_second_hundred_to_attach_is_read_again_where_the_first_call_took_long():
+    bench = Bench(150)
+    bench.fault("slow", "AddExistedNodes", seconds=12)
+    theirs = right_after(
+        bench, "AddExistedNodes", lambda: bench.emulator.outside.attach(iid(150), CLUSTER)
+    )
+    with theirs, pytest.raises(IncompleteError, match=f"{iid(150)}.* it appeared in cluster"):
+        bench.up(*range(1, 151))
+    sent = [numbered(e, "Instance.") for e in bench.emulator.journal.of("AddExistedNodes")]
+    assert iid(150) not in sent[1]
+    assert bench.emulator.harm.double_attach == []
+
+
+def test_a_second_batch_to_tag_is_read_again_where_the_first_call_took_long():
+    """A tag of this run on an instance that runs would say that it was sent."""
+    bench = Bench(60)
+    bench.fault("slow", "TagResources", seconds=12)
+    started = right_after(bench, "TagResources", lambda: bench.emulator.outside.start(iid(60)))
+    with started, pytest.raises(IncompleteError, match=f"{iid(60)}.* it became Running"):
+        bench.up(*range(1, 61))
+    tagged = [numbered(e, "ResourceId.") for e in bench.emulator.journal.of("TagResources")]
+    assert all(iid(60) not in batch for batch in tagged)
 
 
 # -- a call without an answer --------------------------------------------------------------------

@@ -106,6 +106,16 @@ def test_an_accepted_detach_whose_answer_is_lost_is_not_sent_again_while_the_lis
     assert bench.nodes == {} == bench.owners
 
 
+def test_a_second_hundred_to_detach_is_read_again_where_the_first_call_took_long():
+    bench = Bench(160)
+    state = attached(bench, *range(1, 152))
+    bench.fault("slow", "DeleteNodes", seconds=12)
+    begins = right_after(bench, "DeleteNodes", lambda: bench.emulator.outside.use(iid(150), 4))
+    with begins, pytest.raises(EhpcError, match=f"{iid(150)}.*not detached: by now it runs jobs"):
+        bench.up(151, before=state)
+    assert sorted(bench.nodes) == ids(150, 151)
+
+
 def test_after_a_killed_detach_a_late_list_is_waited_for():
     """E-HPC refuses the repeat, since they are no nodes any more: the list that shows them is late."""
     bench = Bench(3, list_lag={"seconds": 20})
