@@ -265,7 +265,7 @@ def _reasons(snapshot: Snapshot, desired: Desired, instance_id: str) -> tuple[st
         return ("is being attached by a running task",)
     owner = owner_name((snapshot.instances or {})[instance_id])
     if owner:
-        return (f"belongs to another resource, {owner!r}",)
+        return (f"has the owner tag of {owner!r}",)
     found = preflight.findings(snapshot, desired, Changes(attach=(instance_id,)))
     name = snapshot.name(instance_id)
     errors = (*_errors(found, "cluster_id"), *_errors(found, "instance_ids"))

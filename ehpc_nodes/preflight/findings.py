@@ -391,7 +391,7 @@ def _of_members(snapshot: Snapshot, desired: Desired, changes: Changes) -> Itera
 _BUSY = {
     "refuse": (
         'pulumi up fails until the jobs end. Wait for them, or set busy_nodes="wait" (the update waits for them) or'
-        ' "detach" (they are lost)'
+        ' "detach" (the jobs are lost)'
     ),
     "wait": "The update waits until the jobs end, then detaches the nodes",
     "detach": "The update detaches the nodes, and these jobs are lost",

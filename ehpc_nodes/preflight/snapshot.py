@@ -145,29 +145,40 @@ class Changes:
         return {i for ids in vars(self).values() for i in ids}
 
 
-def describe(changes: Changes, names: Mapping[str, str], image: str, *, later: int = 0) -> str:
+def describe(
+    changes: Changes,
+    names: Mapping[str, str],
+    image: str,
+    *,
+    later: int = 0,
+    queue: str = "",
+    owners: Mapping[str, str] | None = None,
+) -> str:
     """One line for the resource's row: "attach 3 (system disk replaced by …): a, b, c; keep 12; 1 call".
 
     Args:
         names: the known host names, by instance id.
         image: what replaces the system disks, for people.
         later: how many wanted instances are not known yet; some may be nodes, even those to detach.
+        queue: that nodes are moved to.
+        owners: the present owners of what is taken, by instance id.
     """
     last = tuple(i for i in changes.detach if i not in changes.first)
     disk, unless = f"system disk replaced by {image}", ", unless they are among those not known yet"
     stay = f"{unless if later else ''} (the instances are not released)"
     adopted = tuple(i for i in changes.adopt if i not in changes.take)
+    taken = {i: f"{names.get(i) or i} (from {owner})" for i, owner in (owners or {}).items()}
     parts = [
         _part("first detach", changes.first, names, stay),
         _part("stop", changes.stop, names),
         _part("attach", changes.attach, names, f" ({disk})"),
         f"attach {later} not known yet ({disk}), unless already nodes" if later else "",
         _part("wait for", changes.wait, names, " (being attached already)"),
-        _part("take ownership of", changes.take, names),
+        _part("take ownership of", changes.take, taken),
         _part("adopt", adopted, names),
         f"keep {len(changes.keep)}" if changes.keep else "",
         _part("renew the owner tags of", changes.renew, names),
-        _part("move", changes.move, names),
+        _part("move", changes.move, names, f" to queue {queue}"),
         _part("retain", changes.retain, names, " (stay attached, leave this resource)"),
         _part("detach", last, names, stay),
     ]

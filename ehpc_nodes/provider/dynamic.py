@@ -250,7 +250,7 @@ class AttachedNodesProvider(ResourceProvider):
             if found is None:
                 return ReadResult("", {})
             inputs = call.old_inputs if managed else {}
-            drift = drift_messages(found, inputs.get("job_queue", ""))
+            drift = drift_messages(state, found, inputs.get("job_queue", ""))
             if drift:
                 call.info(listed(drift))
             return ReadResult(id_, found.model_dump(), inputs_of(found, inputs))

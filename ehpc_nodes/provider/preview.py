@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from ehpc_nodes.errors import AuthError, ClusterNotFoundError
+from ehpc_nodes.errors import AuthError, ClusterNotFoundError, listed
 from ehpc_nodes.models import Finding, State
 from ehpc_nodes.preflight.snapshot import Changes, Desired, describe
 from ehpc_nodes.reconcile.observer import Wanted
@@ -13,10 +13,6 @@ from ehpc_nodes.reconcile.operations import Operations, OperationsIn, Planned
 
 from .properties import UID, Properties, desired_from, hosts_of, known_ids, removed_state
 
-NOT_STOPPED = Finding(
-    "stop_running",
-    "the nodes are detached, then stopped and attached again: set stop_running=True",
-)
 NOT_KNOWN = (
     "the instances are not known yet: the update reports what it does, before its first write"
 )
@@ -102,8 +98,9 @@ def preview_replacement(
     if wanted is None:
         line, findings = NOT_KNOWN, _of_no_instance(planned)
     findings = [*(removal.findings if removal else ()), *findings]
-    if not desired.stop_running and old & {*planned.changes.attach}:
-        findings.append(NOT_STOPPED)
+    again = sorted(old & {*planned.changes.attach})
+    if again and not desired.stop_running:
+        findings.append(_not_stopped([planned.snapshot.name(i) for i in again]))
     return PreviewResult(f"first {removal.line}; then {line}" if removal else line, findings)
 
 
@@ -143,7 +140,7 @@ def preview_unread(
     unknown = "region" if isinstance(properties.get("cluster_id"), str) else "cluster_id"
     findings = [Finding(unknown, NOT_READ, warning=True)]
     if again and not desired.stop_running:
-        findings.append(replace(NOT_STOPPED, warning=True))
+        findings.append(replace(_not_stopped([names.get(i) or i for i in again]), warning=True))
     return PreviewResult(f"first {first}; then {NOT_KNOWN if wanted is None else line}", findings)
 
 
@@ -157,6 +154,14 @@ def _removal(
         )
     except (AuthError, ClusterNotFoundError):
         return None
+
+
+def _not_stopped(names: list[str]) -> Finding:
+    return Finding(
+        "stop_running",
+        f"the system disks of {listed(names)} are replaced: these nodes are detached, stopped and attached again. To allow"
+        " this, set stop_running=True",
+    )
 
 
 def _of_no_instance(planned: Planned) -> list[Finding]:

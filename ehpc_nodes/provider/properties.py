@@ -254,11 +254,15 @@ def _host_with_drift(node: NodeState, queue: str) -> str:
     return node.host_name
 
 
-def drift_messages(state: State, queue: str) -> list[str]:
+def drift_messages(before: State, state: State, queue: str) -> list[str]:
     """What a refresh reports of nodes that are not as wanted: ``compute3 (i-…) is stopped``; the scheduler's state
     of the others is no drift.
+
+    Args:
+        before: the state that was refreshed.
     """
-    told = []
+    gone = [i for i, n in before.nodes.items() if n.confirmed_at and i not in state.nodes]
+    told = [f"{called(i, before)} is no longer a node" for i in gone]
     for instance_id, node in state.nodes.items():
         name = called(instance_id, state)
         if node.status.lower() not in NODE_READY:

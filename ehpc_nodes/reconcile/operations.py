@@ -82,9 +82,14 @@ class Planned:
         """The plan in one line, for people."""
         names = {i: self.snapshot.host(i) for i in self.changes.all}
         instances = self.snapshot.instances or {}
-        for i in self.changes.take:  # each has another resource's name on its tags
-            names[i] = f"{names[i] or i} (from {owner_name(instances[i])})"
-        return describe(self.changes, names, self.desired.image, later=self.desired.later)
+        return describe(
+            self.changes,
+            names,
+            self.desired.image,
+            later=self.desired.later,
+            queue=self.desired.job_queue,
+            owners={i: owner_name(instances[i]) for i in self.changes.take},
+        )
 
 
 @dataclass
@@ -445,10 +450,9 @@ class Operations:
                 continue
             if decision.owner is not Owner.MINE and instance_id in saved:
                 owner = owner_name(instance) if instance else ""
-                what = f"its owner tag names {owner!r}" if owner else "it is another resource's"
-                self.reporter.warning(
-                    f"{instance_id} is left attached, and leaves the state: {what}."
-                )
+                owner = f"resource {owner!r}" if owner else "another resource"
+                report = self.reporter.info if decision.facts.claimed else self.reporter.warning
+                report(f"{instance_id} stays attached: {owner} has it now")
             elif decision.owner is Owner.MINE and decision.phase is Phase.STUCK:
                 self.reporter.warning(f"{instance_id} {STUCK_UNWANTED_TEXT}.")
 
@@ -618,7 +622,10 @@ class Operations:
     def _destroy(self, observer: Observer, saved: State) -> None:
         self._read_all(observer, self.reads.next_after_writes)
         reconciler = self._reconciler(
-            observer, saved, lambda plan: refuse_before_writes(observer, plan), destroy=True
+            observer,
+            saved,
+            lambda plan: refuse_before_writes(observer, plan, destroy=True),
+            destroy=True,
         )
         reconciler.run()
         self._untag(observer, reconciler)
@@ -630,7 +637,7 @@ class Operations:
         self.reporter.status(f"{counted(len(gone), 'node')} detached")
 
 
-def refuse_before_writes(observer: Observer, plan: Plan) -> None:
+def refuse_before_writes(observer: Observer, plan: Plan, *, destroy: bool = False) -> None:
     """Refuse to detach managers and login nodes ever, busy nodes without opt-in, and what may not be read.
 
     Raises:
@@ -650,6 +657,7 @@ def refuse_before_writes(observer: Observer, plan: Plan) -> None:
         raise next(iter(observer.denied.values()))
     busy = sorted(going)
     if busy:
+        then = ", run pulumi up, then destroy again" if destroy else ""
         observer.read_jobs(busy)
         told = listed(
             [f"{nodes[i].host_name} ({i}) {observer.runs(i)}" for i in busy], between="; "
@@ -657,7 +665,7 @@ def refuse_before_writes(observer: Observer, plan: Plan) -> None:
         raise RefusedError(
             "busy_nodes",
             f"nodes that run jobs are not detached: {told}. Wait until their jobs end, or set"
-            ' busy_nodes="wait" (the update waits for them) or "detach" (they are lost).',
+            f' busy_nodes="wait" (the run waits for them) or "detach" (the jobs are lost){then}.',
         )
 
 

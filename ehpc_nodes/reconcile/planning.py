@@ -81,6 +81,12 @@ def _leaves(f: Facts) -> bool:
     return not f.wanted and not f.retained
 
 
+def _was_detached(f: Facts) -> bool:
+    """Of what is no node: whether the state has it as one, or, after a refresh, its owner tags are those of one."""
+    known = f.generation in {Generation.ADOPTED, Generation.RESOLVED}
+    return f.saved is Saved.NODE or (f.tag is Tag.MINE and known)
+
+
 def owner_findings(
     observer: Observer, plan: Plan, snapshot: Snapshot, changes: Changes
 ) -> list[Finding]:
@@ -135,8 +141,9 @@ def _of_owner(
             return
         yield Finding(
             "instance_ids",
-            f"{name} belongs to another resource, {owner!r}. To take it over without replacing its disk, set"
-            " take_ownership=True in this resource for one up; if the other one lists it, move it to its retain_ids",
+            f"{name} belongs to another resource, {owner!r}: remove it from instance_ids. If this resource was renamed,"
+            " add an alias. To take it over (no disk is replaced), set take_ownership=True for one up, and move it to"
+            " retain_ids of the other resource",
         )
     elif facts.tag is Tag.SAME_NAME and facts.node is not NodeIs.ABSENT:
         whose = (
@@ -192,11 +199,11 @@ def _of_earlier_runs(
             " checks this first. If it becomes a node, it is detached",
             warning=True,
         )
-    elif decision.to_attach and facts.saved is Saved.NODE and decision.phase is not Phase.DETACHING:
+    elif decision.to_attach and _was_detached(facts) and decision.phase is not Phase.DETACHING:
         yield Finding(
             "instance_ids",
-            f"{name} is in the state but is no longer a node of the cluster. It will be attached again, and its system"
-            " disk will be replaced. If it was removed on purpose, remove it from instance_ids",
+            f"{name} was a node of this resource, and is no longer in the cluster. It will be attached again, and its"
+            " system disk will be replaced. If it was removed on purpose, remove it from instance_ids",
             warning=True,
         )
     elif decision.action is Action.DETACH and facts.saved is Saved.NO:

@@ -196,6 +196,9 @@ class Reconciler:
             if self.deadline.passed:
                 what = f"a list that may be out of date lacks {listed(ids)}"
                 raise WaitTimeoutError(what, self.deadline.elapsed, NOTHING_SENT)
+            self.reporter.status(
+                f"reading again: {listed(ids)} may be missing because the list is late"
+            )
             self.pacing.sleep(self._pause(ids))
             self.observer.read_whole(ids)
         return plan
@@ -342,7 +345,9 @@ class Reconciler:
         else:
             self.observer.read_jobs(i for i in self._active if not self.decisions[i].wanted)
             text = f"not detached: by now it {self.observer.runs(instance_id)}"
-            fix = 'Wait until its jobs end, or set busy_nodes="wait" or "detach" (they are lost)'
+            fix = (
+                'Wait until its jobs end, or set busy_nodes="wait" or "detach" (the jobs are lost)'
+            )
             self.ledger.fail([instance_id], "Busy", f"{text}. {fix}")
 
     def _fail(self, instance_id: str, decision: Decision) -> None:
@@ -408,10 +413,11 @@ class Reconciler:
             self.actuator.do(following.step, following.ids)
         except TroubleError as trouble:
             self._read_at = -math.inf
-            self.reporter.status(f"trying again: {trouble.error}")
             if may_have_acted(trouble.error):
+                self.reporter.status(f"reading the cluster again: {trouble.error}")
                 self.pacing.sleep(self.pacing.grown())
             else:
+                self.reporter.status(f"trying again: {trouble.error}")
                 self.pacing.after(trouble.error)
             return
         self.pacing.troubled.clear()
@@ -496,7 +502,8 @@ class Reconciler:
             i for i, d in self.decisions.items() if d.wanted or d.facts.detached is not Call.NONE
         }
         about |= {*ids}
-        return f"{len(about - {*ids})}/{len(about)} nodes done; {self.waiting_for(ids)}"
+        done = [i for i in about if self.decisions[i].action in FINAL]
+        return f"{len(done)}/{len(about)} nodes done; {self.waiting_for(ids)}"
 
     def waiting_for(self, ids: Collection[str], *, jobs: bool = False) -> str:
         """Who is waited for, with the last status (if it was read since) and the tasks: ``waiting for i-1 (uninit); …``.
@@ -531,11 +538,12 @@ class Reconciler:
         if node and self.decisions[instance_id].facts.joining:
             return f"{node.state_in_sched} in the scheduler"
         if node:
-            return node.status
+            detaching = self.decisions[instance_id].phase is Phase.DETACHING
+            return "being detached" if detaching else node.status
         if self.decisions[instance_id].phase is Phase.STOPPING:
             return "Stopping"
         awake = is_awake(self.observer.instances.get(instance_id))
-        return "not listed, runs" if awake else "not listed"
+        return "no node yet, runs" if awake else "no node yet"
 
 
 #: Of an instance that may have been sent, and of which nothing else shows it than that it runs.

@@ -99,14 +99,10 @@ class History:
         self.stack.cancel()
 
     def note_orphans(self):
-        """A create killed after its last word, before it was saved: nodes that are told, and left alone."""
-        last = self.it.emulator.journal.entries[-1]
-        if (
-            not self.state_ids()
-            and last.action == "UntagResources"
-            and "TagKey.2" not in last.params
-        ):
-            self.by_others |= {v for k, v in last.params.items() if k.startswith("ResourceId.")}
+        """Nodes of a create that was killed: adopted where the program lists them, else left alone."""
+        if "nodes" not in self.stack.resources():
+            instances = self.it.emulator.world.instances.values()
+            self.by_others |= {i.id for i in instances if "ehpc-nodes-ref" in i.tags}
 
     def state_ids(self):
         nodes = self.stack.resources().get("nodes")

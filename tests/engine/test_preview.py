@@ -471,7 +471,7 @@ def test_what_a_refresh_has_found_is_told_and_what_up_will_do_about_it(cloud, st
     it.outside.move(ONE, "gpu")
     told = stack.refresh().messages("info")
     assert f"compute1 ({ONE}) is in queue gpu, not in workq" in told
-    assert "keep 2; move 1: compute1; 1 call" in stack.preview().messages("info")
+    assert "keep 2; move 1 to queue workq: compute1; 1 call" in stack.preview().messages("info")
     stack.up()
     assert it.nodes[ONE].queue == "workq"
 

@@ -189,7 +189,7 @@ def test_an_old_half_that_is_left_to_delete_takes_no_node_from_the_live_one(clou
     stack = stack_on(it)
     left_to_delete(it, stack, by)
     up = stack.up()
-    assert any("is left attached" in text for text in up.messages("warning")), up.text
+    assert any("stays attached: " in text for text in up.messages("warning")), up.text
     assert it.writes() == []
     assert sorted(it.nodes) == ids(1, 2) == sorted(stack.outputs()["nodes"])
     assert stack.preview("--expect-no-changes")

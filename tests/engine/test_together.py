@@ -109,8 +109,8 @@ def test_a_node_goes_to_another_resource_by_no_word_is_refused_and_stays(cloud, 
     stack.write(two([1], [2, 3]))
     refused = stack.preview(expect_failure=True)
     told = (
-        f"compute2 ({ids(2)[0]}) belongs to another resource, 'project/dev/first'. To take it over without replacing"
-        " its disk, set take_ownership=True in this resource for one up; if the other one lists it, move it to its"
+        f"compute2 ({ids(2)[0]}) belongs to another resource, 'project/dev/first': remove it from instance_ids. If"
+        " this resource was renamed, add an alias. To take it over (no disk is replaced), set take_ownership=True"
     )
     assert any(told in text for text in refused.errors), refused.text
     assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
@@ -237,7 +237,7 @@ def test_two_stacks_do_not_take_each_others_nodes(cloud, stack_on, pulumi_stack)
     declare(theirs, 2, 3)
     refused = theirs.preview(expect_failure=True)
     assert any(
-        f"compute2 ({ids(2)[0]}) belongs to another resource, 'project/dev/nodes'. To take it over"
+        f"compute2 ({ids(2)[0]}) belongs to another resource, 'project/dev/nodes': remove it from instance_ids"
         in text
         for text in refused.errors
     ), refused.text

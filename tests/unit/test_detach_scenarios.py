@@ -192,7 +192,9 @@ def test_it_says_for_which_nodes_it_waits_and_names_them_at_the_deadline():
     bench = Bench(3)
     state = attached(bench, 1, 2)
     paced(bench, seconds=600)
-    with pytest.raises(WaitTimeoutError, match=rf"waiting for {iid(1)}( \(releasing\))?, {iid(2)}"):
+    with pytest.raises(
+        WaitTimeoutError, match=rf"waiting for {iid(1)}( \(being detached\))?, {iid(2)}"
+    ):
         bench.operations(100).destroy(state)
     assert any(f"waiting for {iid(1)}" in text for text in bench.said.statuses)
     bench.operations().destroy(state)

@@ -276,10 +276,7 @@ def test_what_another_resource_of_the_run_lists_is_not_detached_by_this_one(at):
     after = bench.operations(others=Others()).converge(bench.inputs(1, 3), saved)
     assert sorted(bench.nodes) == ids(1, 2, 3)
     assert after.instance_ids == ids(1, 3)
-    assert any(
-        w.startswith(f"{ids(2)[0]} is left attached, and leaves the state")
-        for w in bench.said.warnings
-    )
+    assert any(text.startswith(f"{ids(2)[0]} stays attached: ") for text in bench.said.infos)
 
 
 def test_a_create_right_after_the_destroy_of_a_replacement_attaches_in_the_same_process():

@@ -233,7 +233,7 @@ def test_one_that_is_being_attached_is_none(bench, client, find):
 def test_one_that_another_resource_marked_is_none(bench, find):
     bench.emulator.world.instances[iid(3)].tags["ehpc-nodes"] = "project/dev/other"
     assert iid(3) not in find()
-    assert "belongs to another resource, 'project/dev/other'" in find(unfit=True)[iid(3)][0]
+    assert "has the owner tag of 'project/dev/other'" in find(unfit=True)[iid(3)][0]
 
 
 def test_a_locked_one_is_none(bench, find):

@@ -192,9 +192,9 @@ ROWS: dict[str, Any] = {
         {},
         "instance_ids",
         (
-            f"compute1 ({ONE}) belongs to another resource, 'other/prod/nodes'. To take it over without replacing its"
-            " disk, set take_ownership=True in this resource for one up; if the other one lists it, move it to its"
-            " retain_ids"
+            f"compute1 ({ONE}) belongs to another resource, 'other/prod/nodes': remove it from instance_ids. If this"
+            " resource was renamed, add an alias. To take it over (no disk is replaced), set take_ownership=True for"
+            " one up, and move it to retain_ids of the other resource"
         ),
     ),
     "possibly being attached by another resource": (
@@ -442,7 +442,7 @@ ROWS: dict[str, Any] = {
         "busy_nodes",
         (
             f"compute2 ({TWO}) runs 1.scheduler (test2). pulumi up fails until the jobs end. Wait for them,"
-            ' or set busy_nodes="wait" (the update waits for them) or "detach" (they are lost)'
+            ' or set busy_nodes="wait" (the update waits for them) or "detach" (the jobs are lost)'
         ),
         True,
     ),

@@ -10,7 +10,6 @@ from ehpc_nodes.errors import BackendError
 from ehpc_nodes.provider.preview import (
     NOT_KNOWN,
     NOT_READ,
-    NOT_STOPPED,
     preview,
     preview_replacement,
     preview_unread,
@@ -159,10 +158,14 @@ def test_a_replacement_says_what_it_detaches_first():
 def test_a_replacement_needs_to_stop_what_it_has_detached_and_says_so_once():
     bench = Bench(attached=(3, 4))
     it, _ = replaced(bench, bag_of(3, 4, **OWN), bag_of(3, 4))
-    assert it.findings == [NOT_STOPPED]
-    assert (NOT_STOPPED.property, NOT_STOPPED.reason, NOT_STOPPED.warning) == (
+    names = f"compute3 ({iid(3)}), compute4 ({iid(4)})"
+    (found,) = it.findings
+    assert (found.property, found.reason, found.warning) == (
         "stop_running",
-        "the nodes are detached, then stopped and attached again: set stop_running=True",
+        (
+            f"the system disks of {names} are replaced: these nodes are detached, stopped and attached again. To allow"
+            " this, set stop_running=True"
+        ),
         False,
     )
     assert replaced(bench, bag_of(3, **OWN, stop_running=True), bag_of(3))[0].findings == []
@@ -349,7 +352,9 @@ def test_so_it_does_for_outputs_and_says_that_detached_nodes_run():
     assert line.startswith(
         "first detach 1 (the instances are not released): compute1; 1 call; then attach 1 ("
     )
-    assert findings[1:] == [(NOT_STOPPED.property, NOT_STOPPED.reason, True)]
+    ((name, reason, warning),) = findings[1:]
+    assert (name, warning) == ("stop_running", True)
+    assert reason.startswith("the system disks of compute1 are replaced: ")
 
 
 def test_and_for_instances_that_are_not_known_yet_either():
@@ -400,8 +405,8 @@ def test_a_node_that_another_resource_gave_up_is_taken_over_where_the_program_sa
     bench.emulator.journal.entries.clear()
     (refused,) = told(bench, bag_of(1), [ONE]).findings
     assert refused.reason.startswith(
-        f"compute1 ({ONE}) belongs to another resource, 'project/stack/giver'. To take it over without replacing"
-        " its disk, set take_ownership=True in this resource for one up; if the other one lists it, move it to its"
+        f"compute1 ({ONE}) belongs to another resource, 'project/stack/giver': remove it from instance_ids. If"
+        " this resource was renamed, add an alias. To take it over (no disk is replaced), set take_ownership=True"
     )
     it = told(bench, bag_of(1, take_ownership=True), [ONE])
     assert (it.line, it.findings) == (

@@ -286,7 +286,7 @@ def test_what_the_scheduler_says_is_told_and_is_no_drift():
             TWO: {"host_name": "compute2", "status": "running", "scheduler_state": "active"},
         }
     )
-    assert drift_messages(seen, "") == [f"compute1 ({ONE}) is down in the scheduler"]
+    assert drift_messages(seen, seen, "") == [f"compute1 ({ONE}) is down in the scheduler"]
     assert inputs_of(seen, CHECKED)["instance_ids"] == {ONE: "compute1", TWO: "compute2"}
 
 
@@ -327,3 +327,16 @@ def test_what_is_wanted_of_what_is_not_known_yet():
 
 def test_hosts_of_a_mangled_state_are_left_out():
     assert hosts_of({"nodes": {ONE: None, "x": {"host_name": "compute1"}}}) == {"x": "compute1"}
+
+
+def test_a_refresh_names_the_nodes_that_are_gone():
+    confirmed = {"status": "running", "confirmed_at": 1}
+    before = state(
+        **{
+            ONE: {"host_name": "compute1", **confirmed},
+            TWO: {"host_name": "compute2", **confirmed},
+            "i-3": {"host_name": "", "status": "attaching"},
+        }
+    )
+    found = state(**{ONE: {"host_name": "compute1", **confirmed}})
+    assert drift_messages(before, found, "") == [f"compute2 ({TWO}) is no longer a node"]

@@ -205,3 +205,19 @@ def test_a_preview_and_the_up_that_follows_read_little():
     bench.preview(1, 2, 3)
     bench.up(1, 2, 3)
     assert len(bench.calls()) <= 29
+
+
+def test_after_a_refresh_a_preview_still_warns_of_a_node_that_was_detached_by_hand():
+    bench = Bench(3)
+    state = bench.up(1, 2)
+    bench.emulator.outside.detach(iid(2))
+    refreshed = bench.operations().refresh(state)
+    assert refreshed.instance_ids == ids(1)
+    for before in (state, refreshed):
+        found = bench.preview(1, 2, before=before, stop_running=True)
+        assert found.changes.attach == (iid(2),)
+        (warning,) = found.findings
+        assert warning.warning
+        assert warning.reason.startswith(
+            f"compute2 ({iid(2)}) was a node of this resource, and is no longer in the cluster. It will be attached again"
+        )

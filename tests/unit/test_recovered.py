@@ -186,7 +186,7 @@ def test_a_node_that_has_become_another_resources_is_left_attached():
     assert sorted(bench.nodes) == ids(1, 2)
     bench.operations().destroy(state)
     assert sorted(bench.nodes) == ids(1)
-    said = f"{iid(1)} is left attached, and leaves the state: its owner tag names 'project/other/nodes'."
+    said = f"{iid(1)} stays attached: resource 'project/other/nodes' has it now"
     assert bench.said.warnings.count(said) == 2
     assert bench.owners == {iid(1): "project/other/nodes"}
 

@@ -19,7 +19,7 @@ HIDDEN = {
 RIVAL = "project/other/nodes"
 THEIRS = theirs(RIVAL)
 SENDING = theirs(RIVAL, pending=True)
-LEFT = f"{iid(1)} is left attached, and leaves the state: its owner tag names {RIVAL!r}."
+LEFT = f"{iid(1)} stays attached: resource {RIVAL!r} has it now"
 SECOND = "project/stack/second"
 
 

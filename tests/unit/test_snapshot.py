@@ -131,7 +131,7 @@ def test_a_plan_names_verbs_images_and_calls():
         move=("i-1",),
         detach=("i-9",),
     )
-    told = describe(changes, {"i-4": "compute4"}, "centos.vhd")
+    told = describe(changes, {"i-4": "compute4"}, "centos.vhd", queue="gpu")
     for part in (
         "attach 1",
         "centos.vhd",
@@ -139,7 +139,7 @@ def test_a_plan_names_verbs_images_and_calls():
         "i-3",
         "adopt 1: i-2",
         "keep 1",
-        "move 1: i-1",
+        "move 1 to queue gpu: i-1",
     ):
         assert part in told
     assert "detach 1 (the instances are not released): i-9" in told
