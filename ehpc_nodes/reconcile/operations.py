@@ -481,9 +481,9 @@ class Operations:
         nodes, ledger = reconciler.observer.nodes, reconciler.ledger
         told = [
             f"{nodes[i].host_name} ({i}) is {nodes[i].state_in_sched}"
-            for i, d in sorted(reconciler.decisions.items())
-            if d.phase is Phase.ATTACHED and ledger.latest("AddExistedNodes", i)
-            if not nodes[i].active
+            for i in sorted(reconciler.decisions.keys() & nodes.keys())
+            if reconciler.decisions[i].phase is Phase.ATTACHED
+            if ledger.latest("AddExistedNodes", i) and not nodes[i].active
         ]
         if told:
             self.reporter.warning(

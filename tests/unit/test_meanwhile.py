@@ -495,3 +495,13 @@ def test_what_a_refresh_took_for_gone_is_not_stopped_and_wiped_while_a_list_lack
     state = bench.up(1, 2, 3, before=state, stop_running=True)
     assert state.instance_ids == sorted(bench.owners) == ids(1, 2, 3)
     assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
+
+
+def test_a_node_that_goes_after_this_run_attached_it_costs_no_state():
+    """The run has finished with it and detaches another one; a refresh reports it."""
+    bench = Bench(3)
+    state = bench.up(3)
+    with right_after(bench, "DeleteNodes", lambda: bench.emulator.outside.detach(iid(1))):
+        after = bench.up(1, before=state)
+    assert (after.instance_ids, bench.nodes) == (ids(1), {})
+    assert bench.operations().refresh(after).instance_ids == []
