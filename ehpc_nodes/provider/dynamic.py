@@ -164,6 +164,7 @@ class AttachedNodesProvider(ResourceProvider):
             if self._is_unchanged(call, checked, olds, wanted):
                 return []
             found = preview(operations_in, checked, wanted, saved)
+        self._registry.detach(call.urn, found.detach)
         findings = self._show(call, found, again=again)
         if all(finding.warning for finding in findings):
             findings += self._named_like_others(call.urn, checked)

@@ -25,10 +25,11 @@ NOT_READ = (
 
 @dataclass(frozen=True)
 class PreviewResult:
-    """The plan in one line, and what is wrong with it."""
+    """The plan in one line, what is wrong with it, and the nodes that it detaches."""
 
     line: str
     findings: list[Finding]
+    detach: tuple[str, ...] = ()
 
 
 def wanted_of(properties: Properties, ids: Collection[str]) -> Wanted:
@@ -66,7 +67,7 @@ def preview(
         return PreviewResult(NOT_KNOWN, _of_no_instance(planned))
     planned = operations.plan_changes(desired, wanted_of(properties, wanted), saved)
     _fill(properties, planned)
-    return PreviewResult(planned.line, planned.findings)
+    return PreviewResult(planned.line, planned.findings, planned.changes.detach)
 
 
 def preview_replacement(
@@ -98,10 +99,18 @@ def preview_replacement(
     if wanted is None:
         line, findings = NOT_KNOWN, _of_no_instance(planned)
     findings = [*(removal.findings if removal else ()), *findings]
+    retained = sorted(old & wanted_of(properties, ()).retained)
+    if retained:
+        text = (
+            f"{listed(retained)} cannot stay attached while the resource is replaced. Run pulumi up with retain_ids first,"
+            " then change the cluster, the region or the image"
+        )
+        findings.append(Finding("retain_ids", text))
     again = sorted(old & {*planned.changes.attach})
     if again and not desired.stop_running:
         findings.append(_not_stopped([planned.snapshot.name(i) for i in again]))
-    return PreviewResult(f"first {removal.line}; then {line}" if removal else line, findings)
+    first = f"first {removal.line}; then " if removal and removal.changes.detach else ""
+    return PreviewResult(f"{first}{line}", findings, removal.changes.detach if removal else ())
 
 
 def preview_without_cluster(

@@ -51,8 +51,8 @@ PhaseRow = tuple[Phase, str, Callable[[Facts, float], bool]]
 OWNERS: tuple[OwnerRow, ...] = (
     (
         Owner.OTHER,
-        "another resource of this run lists it, and this one does not",
-        lambda f: f.claimed and not f.wanted,
+        "another resource of this run lists it, and this one does not, and has not detached it",
+        lambda f: f.claimed and not f.wanted and f.detached not in {Call.ANSWERED, Call.OVER},
     ),
     (
         Owner.MINE,

@@ -98,11 +98,11 @@ def owner_findings(
         found += _of_owner(observer, instance_id, decision, name)
         found += _of_earlier_runs(observer, instance_id, decision, name)
         found += _of_tags(observer, instance_id, decision, name)
-        if instance_id in detached and instance_id in changes.attach:
+        if instance_id in detached and instance_id in {*changes.attach, *changes.adopt}:
             text = (
-                f"{name} was detached earlier in this run by resource {detached[instance_id]!r}, and is not attached"
-                " again in the same run. Run pulumi up --refresh and check its preview: attaching replaces the system"
-                " disk. To hand a node over, put it into retain_ids of that resource, with take_ownership=True in this one"
+                f"{name} is detached in this run by resource {detached[instance_id]!r}, and is not attached or adopted in"
+                " the same run. To hand a node over, put it into retain_ids of that resource, with take_ownership=True in"
+                " this one. To attach it, run pulumi up --refresh and check its preview: the system disk is replaced"
             )
             found.append(Finding("instance_ids", text))
     return found

@@ -239,7 +239,8 @@ class Reconciler:
     def _may_untag(self, instance_id: str) -> bool:
         facts = self.observer.facts(instance_id)
         nothing = facts.node is NodeIs.ABSENT and facts.task is not TaskIs.RUNNING
-        mine = facts.tag is Tag.MINE and not facts.claimed and facts.ecs is not EcsIs.NOT_FOUND
+        claimed = facts.claimed and facts.detached is Call.NONE
+        mine = facts.tag is Tag.MINE and not claimed and facts.ecs is not EcsIs.NOT_FOUND
         return mine and (facts.retained or facts.verdict is Verdict.CHANGED_BY_OTHER or nothing)
 
     def _may_be_coming(self, instance_id: str) -> bool:

@@ -41,6 +41,7 @@ Case = tuple[str, str, dict[str, Any]]
 CASES: tuple[Case, ...] = (
     # whose
     ("OTHER ATTACHED LEAVE NOTHING", "listed by another resource of the run", {**MINE, **READY, **UNWANTED, "claimed": True}),
+    ("MINE RUNNING UNTAG NOTHING", "listed by another resource of the run after this one has detached it", {**RUNS, **UNWANTED, "tag": Tag.MINE, "generation": G.RESOLVED, "claimed": True, "detached": Call.OVER}),
     ("MINE ATTACHED KEEP NODE", "listed by another resource of the run, and by this one", {**MINE, **READY, "claimed": True}),
     ("MINE ATTACHED KEEP NODE", "my uid, in the state", {**MINE, **READY}),
     ("MINE ATTACHED KEEP NODE", "my uid, sent, in no state", {**MINE, **READY, "saved": Saved.NO}),

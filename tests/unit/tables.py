@@ -166,7 +166,7 @@ def may_be_an_earlier_runs(f: Any) -> bool:
 
 def is_anothers(f: Any) -> bool:
     """Whether another resource has it."""
-    if f.claimed and not f.wanted:
+    if f.claimed and not f.wanted and f.detached not in {Call.ANSWERED, Call.OVER}:
         return True
     if f.tag is not Tag.OTHER:
         return False

@@ -235,6 +235,14 @@ def test_a_node_that_another_resource_has_by_now_is_not_shown_as_detached():
     assert sorted(bench.nodes) == ids(4)
 
 
+def test_a_replacement_keeps_no_node_attached():
+    bench = Bench(attached=(3, 4))
+    it, _ = replaced(bench, bag_of(3, **OWN, stop_running=True, retain_ids=ids(4)), bag_of(3, 4))
+    (found,) = it.findings
+    assert (found.property, found.warning) == ("retain_ids", False)
+    assert found.reason.startswith(f"{iid(4)} cannot stay attached while the resource is replaced")
+
+
 def test_the_outputs_of_what_is_replaced_do_as_well():
     it, _ = replaced(Bench(attached=(3,)), bag_of(4), bag_of(3, instance_ids=ids(3)))
     assert it.line.startswith("first detach 1 (the instances are not released): compute3; ")
@@ -382,8 +390,7 @@ def test_what_a_killed_replacement_has_attached_to_the_other_cluster_is_adopted(
     bench.emulator.journal.entries.clear()
     it, _ = replaced(bench, bag_of(1, 2, stop_running=True), bag_of(1, 2, cluster_id="ehpc-hz-old"))
     assert it.line == (
-        "first no call; then attach 1 (system disk replaced by centos_7_06.vhd): compute2;"
-        " keep 1; 1 call"
+        "attach 1 (system disk replaced by centos_7_06.vhd): compute2; keep 1; 1 call"
     )
 
 

@@ -192,11 +192,28 @@ def test_what_another_resource_has_detached_in_this_run_is_not_attached_in_it():
         def detached(self):
             return {iid(1): "nodes"}
 
-    with pytest.raises(FindingsError, match="was detached earlier in this run by resource 'nodes'"):
+    with pytest.raises(FindingsError, match="is detached in this run by resource 'nodes'"):
         bench.operations(name=SECOND, uid="second", others=Others()).converge(
             bench.inputs(1, stop_running=True)
         )
     assert bench.writes() == ["DeleteNodes"]
+
+
+def test_what_another_resource_detaches_in_this_run_is_not_adopted_in_it():
+    """The call is under way: the node is still there."""
+    bench = Bench(3)
+    attached(bench, 1, 2)
+
+    class Others(NoOtherResources):
+        def detached(self):
+            return {iid(1): "nodes"}
+
+    bench.emulator.journal.entries.clear()
+    with pytest.raises(FindingsError, match="is detached in this run by resource 'nodes'"):
+        bench.operations(name=SECOND, uid="second", others=Others()).converge(
+            bench.inputs(1, take_ownership=True)
+        )
+    assert bench.calls("TagResources") == []
 
 
 def test_a_rename_renews_the_tags_by_one_call_and_changes_nothing_else():
