@@ -35,6 +35,7 @@ PREPARED = {**THIS_RUN, **STOPPED}
 OTHERS = {"tag": Tag.OTHER, "generation": G.RESOLVED}
 PLANNED = {"planned": True}
 UNPLANNED = {"planned": False}
+ATTACHING = {"saved": Saved.ATTACHING, "quiet": 30.0}
 
 Case = tuple[str, str, dict[str, Any]]
 #: What the tables say (owner, phase, action, kept, guard), what it is about, and the facts.
@@ -42,6 +43,7 @@ CASES: tuple[Case, ...] = (
     # whose
     ("OTHER ATTACHED LEAVE NOTHING", "listed by another resource of the run", {**MINE, **READY, **UNWANTED, "claimed": True}),
     ("MINE RUNNING UNTAG NOTHING", "listed by another resource of the run after this one has detached it", {**RUNS, **UNWANTED, "tag": Tag.MINE, "generation": G.RESOLVED, "claimed": True, "detached": Call.OVER}),
+    ("MINE RUNNING UNTAG NOTHING", "the same, and its task is not known to have ended", {**RUNS, **UNWANTED, "tag": Tag.MINE, "generation": G.RESOLVED, "claimed": True, "detached": Call.ANSWERED}),
     ("MINE ATTACHED KEEP NODE", "listed by another resource of the run, and by this one", {**MINE, **READY, "claimed": True}),
     ("MINE ATTACHED KEEP NODE", "my uid, in the state", {**MINE, **READY}),
     ("MINE ATTACHED KEEP NODE", "my uid, sent, in no state", {**MINE, **READY, "saved": Saved.NO}),
@@ -277,6 +279,10 @@ CASES: tuple[Case, ...] = (
     ("NOBODY ATTACHING WAIT NOTHING CHANGED", "planned, and a task names it", {**STOPPED, **PLANNED, "task": TaskIs.RUNNING}),
     ("NOBODY RUNNING REFUSE NOTHING CHANGED", "planned, and somebody started it", {**RUNS, **PLANNED, "woke": True}),
     ("NOBODY STOPPED PREPARE NOTHING CHANGED", "planned, and somebody changed its image", {**STOPPED, **PLANNED, "image_changed": True}),
+    ("MINE STOPPED PREPARE NOTHING CHANGED", "attaching by the state, tagged by this run, and on another image", {**PREPARED, **PLANNED, **ATTACHING, "image_changed": True}),
+    ("MINE STOPPED PREPARE NOTHING", "the same, not tagged by this run yet", {**PREPARED, **PLANNED, **ATTACHING, "generation": G.RESOLVED, "image_changed": True}),
+    ("MINE PREPARED ATTACH NOTHING", "the same, tagged, on its own image", {**PREPARED, **PLANNED, **ATTACHING}),
+    ("MINE ATTACHED KEEP NODE", "the same, on another image, and a node", {**THIS_RUN, **READY, **PLANNED, **ATTACHING, "image_changed": True}),
     ("OTHER STOPPED REFUSE NOTHING CHANGED", "planned, and another resource tagged it", {**OTHERS, **STOPPED, **PLANNED}),
     ("OTHER ATTACHED REFUSE NOTHING CHANGED", "planned, sent, and another resource tagged it", {**OTHERS, **READY, **PLANNED, "sent": Call.OVER}),
     ("OTHER ATTACHED LEAVE NOTHING", "planned, and not wanted", {**OTHERS, **READY, **PLANNED, **UNWANTED}),
