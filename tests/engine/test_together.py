@@ -284,7 +284,9 @@ def test_a_rename_without_an_alias_needs_take_ownership_and_leaves_the_nodes_att
     assert "belongs to another resource, 'project/dev/nodes'" in stack.up(expect_failure=True).text
     declare(stack, 1, 2, take_ownership=True)
     up = stack.up()
-    assert "leaves the state" in "\n".join(up.messages("warning"))
+    assert "stays attached: resource 'project/dev/renamed' has it now" in "\n".join(
+        up.messages("info")
+    )
     assert it.writes() == []
     assert sorted(it.nodes) == ids(1, 2)
     assert list(stack.resources()) == ["renamed"]
