@@ -75,7 +75,9 @@ def test_progress_stands_on_the_row_and_cancelling_ends_the_wait_and_the_next_up
     assert progress
     assert all(d.ephemeral and d.urn.endswith("::nodes") for d in progress)
     (sent,) = it.emulator.journal.of("AddExistedNodes")
-    assert f"Cancelled; waiting for {', '.join(ids(1, 2))}; task {sent.task_id} step " in result.text
+    assert (
+        f"Cancelled; waiting for {', '.join(ids(1, 2))}; task {sent.task_id} step " in result.text
+    )
     assert "What was sent continues in the cloud. Run pulumi up again" in result.text
     it.release()
     stack.up()
