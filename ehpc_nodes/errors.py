@@ -185,7 +185,7 @@ NOTHING_SENT = "No call was made for these instances. Run pulumi up again."
 STILL_BUSY = "They stay attached. Run pulumi up again: it waits for their jobs again."
 #: The state still has the nodes, so a plain up finds no change.
 DESTROY_CONTINUES = (
-    "What was sent continues in E-HPC. Run the same command again to finish. To keep the nodes, run pulumi up --refresh"
+    "What was sent continues in E-HPC; run the same command again to finish. To keep the nodes, run pulumi up --refresh"
     " with the resource in the program: it attaches detached instances again and replaces their system disks."
 )
 

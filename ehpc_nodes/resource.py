@@ -144,8 +144,8 @@ class AttachedNodes(Resource, module="ehpc", name="AttachedNodes"):
     ) -> None:
         if opts is not None and opts.import_:
             raise pulumi.RunError(
-                f"AttachedNodes {resource_name!r} cannot be imported with import_. Remove this option: a create adopts"
-                " attached instances. To restore a lost state, run ehpc-nodes program CLUSTER --import-file FILE, then"
+                f"AttachedNodes {resource_name!r} cannot be imported with import_: remove this option, because a create"
+                " adopts attached instances. To restore a lost state, run ehpc-nodes program CLUSTER --import-file FILE, then"
                 " pulumi import --file FILE."
             )
         if isinstance(instance_ids, (AbstractSet, Iterator)):

@@ -190,8 +190,8 @@ def _why_not(node: lookup.Node, group: Group, owners: Mapping[str, str]) -> str:
     if node.instance_id in owners:
         owner = plain(owners[node.instance_id])
         return (
-            f"is managed by {owner}. If the state of that resource is lost, restore it with --import-file."
-            " To move the node, use retain_ids there and take_ownership=True here"
+            f"is managed by {owner}. If the state of that resource is lost, restore it with --import-file; to move the node,"
+            " use retain_ids there and take_ownership=True here"
         )
     if any(role.lower() != responses.COMPUTE_ROLE for role in node.roles):
         return f"is not only a compute node, and is never changed. Its roles are {plain(', '.join(node.roles))}"

@@ -69,9 +69,9 @@ def _of_membership(snapshot: Snapshot, desired: Desired) -> Iterable[Finding]:
         if read is None:
             yield Finding(
                 "instance_ids",
-                f"cannot check which instances are {what}: permission {permission(action)} is missing. Nothing is"
-                " attached, because a second attach would replace the system disk again. Give"
-                f" {permission(action)} to the access key's RAM user",
+                f"cannot check which instances are {what}: permission {permission(action)} is missing. Give it to"
+                " the access key's RAM user; until then nothing is attached, because a second attach would replace the"
+                " system disk again",
             )
 
 

@@ -156,7 +156,7 @@ class RunRegistry:
         if again and shown is None:
             raise RefusedError(
                 "instance_ids",
-                f"{listed(sorted(again))}: detached by a forced replacement that no preview showed. Not attached in this"
+                f"{listed(sorted(again))}: detached by a forced replacement that no preview showed, and not attached in this"
                 " run, because attaching replaces the system disk. Run pulumi up again: its preview shows the attach.",
             )
 
@@ -178,8 +178,8 @@ def _refuse_creating_first(olds: Properties, inputs: Inputs, operations_in: Oper
     if old:
         raise RefusedError(
             "instance_ids",
-            f"{listed(old)} must be detached before they can be attached with the new image or cluster. Nothing was"
-            " changed. Remove delete_before_replace=False. If the resource has retain_on_delete=True: undo the change,"
+            f"{listed(old)} must be detached before they can be attached with the new image or cluster; nothing was"
+            " changed. Remove delete_before_replace=False; if the resource has retain_on_delete=True, undo the change,"
             " remove this option, run pulumi up, then change again.",
         )
 

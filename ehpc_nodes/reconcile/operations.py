@@ -588,8 +588,8 @@ class Operations:
             ) from error
         if not seen:
             raise EhpcError(
-                f"Cluster {cluster_id} and its instances ({listed(ids, 3)}) were not found with this access key. The"
-                " state is unchanged. Check the account of the key, and the region. If they no longer exist, run"
+                f"Cluster {cluster_id} and its instances ({listed(ids, 3)}) were not found with this access key; the"
+                " state is unchanged. Check the account of the key, and the region; if they no longer exist, run"
                 " pulumi state delete with the resource's URN."
             ) from not_found
         self.reporter.info(f"the cluster {cluster_id} is gone, so nothing is attached to it")

@@ -102,7 +102,7 @@ def owner_findings(
             text = (
                 f"{name} is detached in this run by resource {detached[instance_id]!r}, and is not attached or adopted in"
                 " the same run. To hand a node over, put it into retain_ids of that resource, with take_ownership=True in"
-                " this one. To attach it, run pulumi up --refresh and check its preview: the system disk is replaced"
+                " this one"
             )
             found.append(Finding("instance_ids", text))
     return found
@@ -141,22 +141,22 @@ def _of_owner(
             return
         yield Finding(
             "instance_ids",
-            f"{name} belongs to another resource, {owner!r}: remove it from instance_ids. If this resource was renamed,"
-            " add an alias. To take it over (no disk is replaced), set take_ownership=True for one up, and move it to"
+            f"{name} belongs to another resource, {owner!r}: remove it from instance_ids, or add an alias if this resource"
+            " was renamed. To take it over (no disk is replaced), set take_ownership=True for one up, and move it to"
             " retain_ids of the other resource",
         )
     elif facts.tag is Tag.SAME_NAME and facts.node is not NodeIs.ABSENT:
         whose = (
-            "by a create that was killed, by this resource before its state was lost, or by a resource of the same"
-            " name in another backend"
+            "by a create that was killed, by this resource before it was replaced or its state was lost, or by a resource"
+            " of the same name in another backend"
         )
         if facts.wanted:
-            text = f"{name} has this resource's owner tag with another uid: it was attached {whose}. It is adopted"
+            text = f"{name} has this resource's owner tag with another uid, and is adopted: it was attached {whose}"
             yield Finding("instance_ids", text, warning=True)
         else:
             text = (
-                f"{name} has this resource's owner tag with another uid: it was attached {whose}. It is not changed."
-                " If it belongs to this program, add it to instance_ids: it is adopted"
+                f"{name} has this resource's owner tag with another uid, and is not changed: it was attached {whose}. If it"
+                " belongs to this program, add it to instance_ids: it is adopted"
             )
             yield Finding("instance_ids", text, warning=True)
 
@@ -177,12 +177,12 @@ def _of_earlier_runs(
             yield Finding(
                 "cluster_id",
                 f"{name}: an interrupted run of this resource may be attaching it to {elsewhere}. Set cluster_id to"
-                f" {elsewhere} and run pulumi up. If the console shows no task for it, stop the instance instead",
+                f" {elsewhere} and run pulumi up, or stop the instance if the console shows no task for it",
             )
         elif decision.owner is not Owner.OTHER:
             yield Finding(
                 "cluster_id",
-                f"{name}: an interrupted run of this resource sent it to {elsewhere}. It is not changed. To manage it"
+                f"{name}: an interrupted run of this resource sent it to {elsewhere}, so it is not changed. To manage it"
                 " again, set cluster_id to that cluster, or detach it by hand",
                 warning=True,
             )
@@ -196,14 +196,14 @@ def _of_earlier_runs(
         yield Finding(
             "instance_ids",
             f"{name} may have been sent by an interrupted run of this resource, and is not in the program. The update"
-            " checks this first. If it becomes a node, it is detached",
+            " checks this first, and detaches it if it becomes a node",
             warning=True,
         )
     elif decision.to_attach and _was_detached(facts) and decision.phase is not Phase.DETACHING:
         yield Finding(
             "instance_ids",
-            f"{name} was a node of this resource, and is no longer in the cluster. It will be attached again, and its"
-            " system disk will be replaced. If it was removed on purpose, remove it from instance_ids",
+            f"{name} was a node of this resource and is no longer in the cluster: it is attached again, and its system disk"
+            " is replaced. If it was removed on purpose, remove it from instance_ids",
             warning=True,
         )
     elif decision.action is Action.DETACH and facts.saved is Saved.NO:

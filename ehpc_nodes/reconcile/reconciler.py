@@ -328,7 +328,7 @@ class Reconciler:
             what = f"it became {instance.status if instance else 'another'}"
         return (
             f"not attached: since this run first read it, {what}. If the console shows a task for it, wait until that"
-            " task ends. Then run pulumi up again, or remove it from instance_ids"
+            " task ends; then run pulumi up again, or remove it from instance_ids"
         )
 
     def _conclude_refused(self, instance_id: str, decision: Decision) -> None:
@@ -562,7 +562,7 @@ def not_listed(clusters: list[str]) -> str:
     """Of other clusters in the same VPC: a stopped node is like any stopped instance."""
     return (
         f"the nodes of {listed(clusters)} in the same VPC cannot be listed, and an instance may already be a node there."
-        " Run again when ehpc-nodes nodes works for it. If that cluster is permanently broken, delete it."
+        " Run again when ehpc-nodes nodes works for it, or delete that cluster if it is permanently broken."
     )
 
 

@@ -143,6 +143,6 @@ def test_a_node_of_another_resource_is_left_out_with_the_way_to_take_it_over(run
     (told,) = [line for line in text.splitlines() if line.startswith("# not listed: ")]
     assert told == (
         f"# not listed: compute2 ({iid(2)}) is managed by other/dev/nodes. If the state of that resource is"
-        " lost, restore it with --import-file. To move the node, use retain_ids there and take_ownership=True here"
+        " lost, restore it with --import-file; to move the node, use retain_ids there and take_ownership=True here"
     )
     assert [a["instance_ids"] for a in declared(text).values()] == [[iid(1)]]

@@ -220,6 +220,9 @@ OTHERS = {
     "a node to detach that cannot be checked": unreadable_to_detach,
     "no room for the owner tags": with_many_tags,
     "both wanted and retained": lambda: form(retain_ids=[ONE]),
+    "a replacement with retain_ids": lambda: (
+        replaced(Bench(attached=(1,)), **OWN, stop_running=True, retain_ids=[ONE]).findings
+    ),
     "a replacement without stop_running": lambda: replaced(Bench(attached=(1,)), **OWN).findings,
     "a replacement in an unknown cluster": lambda: (
         preview_unread(

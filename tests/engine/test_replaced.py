@@ -29,7 +29,7 @@ def test_another_image_is_refused_by_creating_first_told_in_full_and_done_in_tha
     declare(stack, 1, 2, stop_running=True, **OWN)
     stack.write(CREATING_FIRST)
     refused = stack.up(expect_failure=True)
-    told = f"{', '.join(ids(1, 2))} must be detached before they can be attached with the new image or cluster. Nothing was changed. Remove delete_before_replace=False"
+    told = f"{', '.join(ids(1, 2))} must be detached before they can be attached with the new image or cluster; nothing was changed. Remove delete_before_replace=False"
     assert any(told in text for text in refused.errors), refused.text
     assert it.writes() == []
     assert stack.resources()["nodes"]["outputs"]["image_id"] == IMAGE

@@ -109,8 +109,8 @@ def test_a_node_goes_to_another_resource_by_no_word_is_refused_and_stays(cloud, 
     stack.write(two([1], [2, 3]))
     refused = stack.preview(expect_failure=True)
     told = (
-        f"compute2 ({ids(2)[0]}) belongs to another resource, 'project/dev/first': remove it from instance_ids. If"
-        " this resource was renamed, add an alias. To take it over (no disk is replaced), set take_ownership=True"
+        f"compute2 ({ids(2)[0]}) belongs to another resource, 'project/dev/first': remove it from instance_ids, or"
+        " add an alias if this resource was renamed. To take it over (no disk is replaced), set take_ownership=True"
     )
     assert any(told in text for text in refused.errors), refused.text
     assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)

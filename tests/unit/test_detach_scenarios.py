@@ -208,7 +208,7 @@ def test_a_detach_that_is_cancelled_tells_its_task_and_what_to_do():
     bench.clock.cancel_at(30)
     with pytest.raises(CancelledError, match=rf"Cancelled; waiting for {iid(1)}.*task ") as told:
         bench.operations().destroy(state)
-    assert "Run the same command again to finish" in str(told.value)
+    assert "run the same command again to finish" in str(told.value)
 
 
 # -- jobs ----------------------------------------------------------------------------------------

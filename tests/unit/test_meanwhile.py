@@ -81,7 +81,7 @@ def test_a_destroy_that_is_ended_early_says_what_continues_and_what_to_do(ended_
     with monkeypatch.context() as patch:
         ended_by(bench, patch)
         with pytest.raises(
-            EhpcError, match=r"continues in E-HPC\. Run the same command again"
+            EhpcError, match=r"continues in E-HPC; run the same command again"
         ) as told:
             bench.operations().destroy(state)
     if ended_by is an_expired_token:

@@ -192,8 +192,8 @@ ROWS: dict[str, Any] = {
         {},
         "instance_ids",
         (
-            f"compute1 ({ONE}) belongs to another resource, 'other/prod/nodes': remove it from instance_ids. If this"
-            " resource was renamed, add an alias. To take it over (no disk is replaced), set take_ownership=True for"
+            f"compute1 ({ONE}) belongs to another resource, 'other/prod/nodes': remove it from instance_ids, or add an"
+            " alias if this resource was renamed. To take it over (no disk is replaced), set take_ownership=True for"
             " one up, and move it to retain_ids of the other resource"
         ),
     ),
@@ -222,8 +222,8 @@ ROWS: dict[str, Any] = {
         "instance_ids",
         (
             "the nodes of ehpc-hz-other in the same VPC cannot be listed, and an instance may already be a node"
-            " there. Run again when ehpc-nodes nodes works for it. If that cluster is permanently broken, delete"
-            " it."
+            " there. Run again when ehpc-nodes nodes works for it, or delete that cluster if it is permanently"
+            " broken."
         ),
     ),
     "image of another architecture": (
@@ -624,9 +624,9 @@ def test_what_has_to_be_seen_before_an_attach_is_an_error(permission, what):
     assert f"not checked (permission {permission} is missing)" in warning.reason
     assert error == Finding(
         "instance_ids",
-        f"cannot check which instances are {what}: permission {permission} is missing. Nothing is attached,"
-        " because a second attach would replace the system disk again. Give"
-        f" {permission} to the access key's RAM user",
+        f"cannot check which instances are {what}: permission {permission} is missing. Give it to the access"
+        " key's RAM user; until then nothing is attached, because a second attach would replace the system disk"
+        " again",
     )
 
 

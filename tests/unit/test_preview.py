@@ -412,8 +412,8 @@ def test_a_node_that_another_resource_gave_up_is_taken_over_where_the_program_sa
     bench.emulator.journal.entries.clear()
     (refused,) = told(bench, bag_of(1), [ONE]).findings
     assert refused.reason.startswith(
-        f"compute1 ({ONE}) belongs to another resource, 'project/stack/giver': remove it from instance_ids. If"
-        " this resource was renamed, add an alias. To take it over (no disk is replaced), set take_ownership=True"
+        f"compute1 ({ONE}) belongs to another resource, 'project/stack/giver': remove it from instance_ids, or"
+        " add an alias if this resource was renamed. To take it over (no disk is replaced), set take_ownership=True"
     )
     it = told(bench, bag_of(1, take_ownership=True), [ONE])
     assert (it.line, it.findings) == (

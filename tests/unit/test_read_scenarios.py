@@ -156,7 +156,7 @@ def test_a_cluster_that_is_not_there_is_gone_where_its_instances_are_seen():
     bench.emulator.faults.clear()
     bench.emulator.world.instances.clear()
     with pytest.raises(
-        EhpcError, match=r"were not found with this access key. The state is unchanged"
+        EhpcError, match=r"were not found with this access key; the state is unchanged"
     ):
         bench.operations().refresh(state)
 
@@ -219,5 +219,5 @@ def test_after_a_refresh_a_preview_still_warns_of_a_node_that_was_detached_by_ha
         (warning,) = found.findings
         assert warning.warning
         assert warning.reason.startswith(
-            f"compute2 ({iid(2)}) was a node of this resource, and is no longer in the cluster. It will be attached again"
+            f"compute2 ({iid(2)}) was a node of this resource and is no longer in the cluster: it is attached again"
         )

@@ -620,7 +620,7 @@ def test_what_an_interrupted_run_may_have_sent_and_the_program_lacks_is_named_in
     (found,) = [f for f in planned.findings if iid(1) in f.reason]
     assert found.warning
     assert "may have been sent by an interrupted run" in found.reason
-    assert "If it becomes a node, it is detached" in found.reason
+    assert "and detaches it if it becomes a node" in found.reason
     state = bench.up(3, before=state)
     assert state.instance_ids == sorted(bench.nodes) == ids(3)
 

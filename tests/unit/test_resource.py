@@ -178,8 +178,8 @@ def test_an_import_is_refused_for_what_takes_its_place(mocks, of):
     with pytest.raises(pulumi.RunError) as caught:
         of("nodes", **arguments, opts=options)
     assert str(caught.value) == (
-        "AttachedNodes 'nodes' cannot be imported with import_. Remove this option: a create adopts attached"
-        " instances. To restore a lost state, run ehpc-nodes program CLUSTER --import-file FILE, then pulumi import"
+        "AttachedNodes 'nodes' cannot be imported with import_: remove this option, because a create adopts"
+        " attached instances. To restore a lost state, run ehpc-nodes program CLUSTER --import-file FILE, then pulumi import"
         " --file FILE."
     )
     assert mocks.declared == []

@@ -55,11 +55,3 @@ def test_the_world_is_one():
     assert Emulator(world).faults.rules[0].times == 2
     for instance_id in world.instances.keys() - {"i-ownmanager"}:  # so that a program can list them
         assert check_form({"instance_ids": [instance_id]}, unknown=["cluster_id"])[1] == []
-
-
-def test_the_program_runs(capsys):
-    (program,) = block("python")
-    exec(compile(program, "docs/emulator.md", "exec"), {})
-    address, harm = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"(http://127.0.0.1:\d+) \1/_emulator/ \S+ \S+", address)
-    assert harm == "{}"
