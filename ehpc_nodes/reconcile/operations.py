@@ -160,10 +160,15 @@ class Operations:
 
     # -- the first reading -----------------------------------------------------------------------------------------
 
+    @property
+    def _fresh_since(self) -> float:
+        """What this process has begun to read since then does for a first reading."""
+        return max(self.deadline.clock.now() - FRESH, self.reads.next_after_writes)
+
     def _first_reading(self, observer: Observer, desired: Desired) -> Snapshot:
         """Read all that the plan depends on; what this process has read does as well while it is fresh."""
         self.reporter.status("reading the cluster")
-        since = max(self.deadline.clock.now() - FRESH, self.reads.next_after_writes)
+        since = self._fresh_since
         snapshot = Snapshot(notes=observer.notes, read_at=self.deadline.clock.wall())
         try:
             observer.read_cluster(since)
@@ -325,9 +330,7 @@ class Operations:
             EhpcError: the cluster's nodes could not be read.
         """
         observer = self._observer(saved.cluster_id, Wanted(), saved)
-        self._read_all(
-            observer, max(self.deadline.clock.now() - FRESH, self.reads.next_after_writes)
-        )
+        self._read_all(observer, self._fresh_since)
         if "ListNodes" in observer.denied:
             raise observer.denied["ListNodes"]
         reconciler = self._reconciler(observer, saved, lambda _: None, destroy=True)

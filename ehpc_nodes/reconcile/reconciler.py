@@ -237,10 +237,10 @@ class Reconciler:
         self.pacing.sleep(self.pacing.grown())
 
     def _may_untag(self, instance_id: str) -> bool:
-        facts = self.observer.facts(instance_id)
+        decision = self._decision(instance_id)
+        facts, theirs = decision.facts, decision.owner is Owner.OTHER
         nothing = facts.node is NodeIs.ABSENT and facts.task is not TaskIs.RUNNING
-        claimed = facts.claimed and facts.detached is Call.NONE
-        mine = facts.tag is Tag.MINE and not claimed and facts.ecs is not EcsIs.NOT_FOUND
+        mine = facts.tag is Tag.MINE and not theirs and facts.ecs is not EcsIs.NOT_FOUND
         return mine and (facts.retained or facts.verdict is Verdict.CHANGED_BY_OTHER or nothing)
 
     def _may_be_coming(self, instance_id: str) -> bool:
