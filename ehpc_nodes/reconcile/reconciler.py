@@ -29,7 +29,7 @@ from ehpc_nodes.errors import (
 
 from .actuator import Actuator, TroubleError, may_have_acted
 from .facts import Call, EcsIs, NodeIs, Tag, TaskIs, Verdict
-from .ledger import NODE_DISAPPEARED, Ledger
+from .ledger import CHANGED_BY_OTHER, NODE_DISAPPEARED, Ledger
 from .observer import REPORTED_AFTER, Observer, is_awake
 from .owner_tags import owner_name
 from .phases import Owner, Phase
@@ -290,7 +290,7 @@ class Reconciler:
             )
             self.ledger.fail([instance_id], NODE_DISAPPEARED, reason)
         elif broken is Guard.CHANGED:
-            self.ledger.note_changed_by_other(instance_id, self._evidence(instance_id, decision))
+            self._fail_as_changed(instance_id, decision)
         elif self.observer.planned is not None and decision.action is Action.REFUSE:
             self._conclude_refused(instance_id, decision)
         elif self.observer.planned is not None and decision.action is Action.FAIL:
@@ -304,14 +304,14 @@ class Reconciler:
 
     def host(self, instance_id: str) -> str:
         """The host name, as far as it was read."""
-        node = self.observer.nodes.get(instance_id) or self.observer.last_nodes.get(instance_id)
+        node = self.observer.records[instance_id].node
         instance = self.observer.instances.get(instance_id)
         return (node.host_name if node else "") or (instance.host_name if instance else "")
 
     # -- conclusions -----------------------------------------------------------------------------------------------
 
-    def _evidence(self, instance_id: str, decision: Decision) -> str:
-        """How somebody else's change shows."""
+    def _fail_as_changed(self, instance_id: str, decision: Decision) -> None:
+        """Conclude that somebody else attached, started or tagged the instance meanwhile, and how that shows."""
         facts, observer = decision.facts, self.observer
         instance = observer.instances.get(instance_id)
         if facts.node is not NodeIs.ABSENT or facts.task is TaskIs.RUNNING:
@@ -326,16 +326,17 @@ class Reconciler:
             what = "it was released"
         else:
             what = f"it became {instance.status if instance else 'another'}"
-        return (
+        text = (
             f"not attached: since this run first read it, {what}. If the console shows a task for it, wait until that"
             " task ends; then run pulumi up again, or remove it from instance_ids"
         )
+        self.ledger.fail([instance_id], CHANGED_BY_OTHER, text)
 
     def _conclude_refused(self, instance_id: str, decision: Decision) -> None:
         """A refusal after the first write: for this instance alone."""
         facts = decision.facts
         if facts.wanted and decision.phase not in {Phase.NOT_COMPUTE, Phase.UNREADABLE}:
-            self.ledger.note_changed_by_other(instance_id, self._evidence(instance_id, decision))
+            self._fail_as_changed(instance_id, decision)
         elif decision.phase is Phase.NOT_COMPUTE:
             self.ledger.fail(
                 [instance_id], "NotCompute", "it is no compute node by now: not changed"
@@ -362,8 +363,10 @@ class Reconciler:
             self.ledger.fail(
                 [instance_id], "Stuck", STUCK_UNWANTED_TEXT if not facts.wanted else STUCK_TEXT
             )
-        elif facts.tries and instance_id in self.ledger.errors:
-            self.ledger.fail_by([instance_id], self.ledger.errors[instance_id])
+        elif errors := self.ledger.errors(
+            "DeleteNodes" if node else "AddExistedNodes", instance_id
+        ):
+            self.ledger.fail_by([instance_id], errors[-1])
         elif facts.detached is not Call.NONE and node:
             reason = f"still a node ({node.status}) after its detach; {ended or 'its task ended'}"
             self.ledger.fail([instance_id], code, reason)
