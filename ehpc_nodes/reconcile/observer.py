@@ -24,6 +24,7 @@ from ehpc_nodes.errors import (
     permission,
 )
 from ehpc_nodes.models import ATTACHING, STUCK, Finding, NodeState, State
+from ehpc_nodes.preflight.images import ImageFacts
 
 from .facts import Call, EcsIs, Facts, Generation, Saved, Tag, TaskIs, is_being_attached
 from .ledger import Ledger, Write
@@ -107,6 +108,9 @@ class Observer:
     elsewhere: dict[str, str] = field(default_factory=dict)
     unlisted: list[str] = field(default_factory=list)
     jobs: list[responses.Job] | None = field(default_factory=list)
+    queues: list[responses.Queue] | None = None
+    images: dict[str, ImageFacts] | None = None
+    scaling: responses.AutoScaleConfig | None = None
     queue_exists: bool = True
     in_queue: set[str] | None = None
     nodes_begun: float = -math.inf
@@ -576,7 +580,7 @@ class Observer:
 
         Args:
             absent: for how long; minus infinity: the latest list has it.
-            confirmed_at: when the state got it as a node; by the clock of any machine.
+            confirmed_at: of the state; by a clock that may differ from this one.
         """
         if absent < 0:
             return False

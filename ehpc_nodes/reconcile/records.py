@@ -23,7 +23,7 @@ class Span(NamedTuple):
 
 
 class Owners(NamedTuple):
-    """What the owner tags say: the name, the reference, and whom they name."""
+    """The owner tags: the name, the reference, and whom they name."""
 
     name: str = ""
     reference: Reference | None = None
