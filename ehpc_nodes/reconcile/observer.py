@@ -1,4 +1,4 @@
-"""Read the cluster, its tasks and the instances, and give the facts of each instance.
+"""Read the cluster, its tasks and the instances, and keep what was read of each instance.
 
 Times are those of the clock. A read that failed changes nothing; an age counts from the end of a read. In one reading,
 tasks are read before nodes, and nodes before instances.
@@ -23,14 +23,14 @@ from ehpc_nodes.errors import (
     TransportError,
     permission,
 )
-from ehpc_nodes.models import ATTACHING, STUCK, Finding, NodeState, State
+from ehpc_nodes.models import Finding, State
 from ehpc_nodes.preflight.images import ImageFacts
 
-from .facts import Call, EcsIs, Facts, Generation, Saved, Tag, TaskIs, is_being_attached
+from .facts import Tag
 from .ledger import Ledger, Write
 from .owner_tags import NAME_KEY, Reference, owner_name, reference_of
 from .ports import Cloud, OtherResources
-from .records import Owners, Record, length, node_is
+from .records import Owners, Record
 
 T = TypeVar("T")
 #: Seconds after which a reading is too old to write by.
@@ -85,6 +85,7 @@ class Observer:
         notes: findings of the first reading.
         jobs: on the busy nodes that were asked for; None: they cannot be read.
         planned: what the first plan attaches; None before there is one.
+        unnamed_tasks: tasks that run, may attach, and name no instance.
     """
 
     cloud: Cloud
@@ -121,19 +122,19 @@ class Observer:
     claimed: frozenset[str] = frozenset()
     detached_first: frozenset[str] = frozenset()
     replaced_uid: str = ""
+    unnamed_tasks: frozenset[str] = frozenset()
     _begun: float = math.inf
     _ended: float = math.inf
     _reading_began: float = -math.inf
     _elsewhere_ended: float = -math.inf
-    _unnamed: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        self._saved_ids = frozenset(self.saved.instance_ids if self.saved else ())
-        self._named_ids = self.wanted.ids | self.wanted.retained | self._saved_ids
+        self.saved_ids = frozenset(self.saved.instance_ids if self.saved else ())
+        self._named_ids = self.wanted.ids | self.wanted.retained | self.saved_ids
         for instance_id in self._named_ids:
-            self._record(instance_id)
+            self.record(instance_id)
 
-    def _record(self, instance_id: str) -> Record:
+    def record(self, instance_id: str) -> Record:
         """What is known of an instance; of one that is heard of for the first time, the list that was read."""
         record = self.records.get(instance_id)
         if record is None:
@@ -167,7 +168,7 @@ class Observer:
         for instance_id in ids:
             awake = is_awake(self.instances.get(instance_id))
             node = instance_id in self.nodes
-            self._record(instance_id).read_whole(self._begun, ended, node=node, awake=awake)
+            self.record(instance_id).read_whole(self._begun, ended, node=node, awake=awake)
 
     def is_fresh(self, ids: Iterable[str], *, elsewhere: bool = False) -> bool:
         """Whether each was read in the last seconds, and since the latest write that may have changed it.
@@ -178,7 +179,7 @@ class Observer:
         oldest = self.clock.now() - FRESH
         if elsewhere and self._elsewhere_ended < oldest:
             return False
-        return all(self._record(i).read_at >= oldest for i in ids)
+        return all(self.record(i).read_at >= oldest for i in ids)
 
     def read_cluster(self, since: float | None = None) -> None:
         """DescribeCluster."""
@@ -197,10 +198,10 @@ class Observer:
         self.tasks = found.seen
         running = {task.task_id: task for task in self.tasks}
         attaching = {t.task_id: t.instance_ids for t in self.tasks if t.may_attach}
-        self._unnamed = frozenset(task_id for task_id, ids in attaching.items() if not ids)
+        self.unnamed_tasks = frozenset(task_id for task_id, ids in attaching.items() if not ids)
         for task_id, ids in attaching.items():
             for instance_id in ids:
-                self._record(instance_id).task = running[task_id]
+                self.record(instance_id).task = running[task_id]
         named = (record.task for record in self.records.values())
         gone = {t.task_id for t in named if t and not t.over and t.task_id not in running}
         for write in self.ledger.writes:
@@ -258,12 +259,12 @@ class Observer:
             found = [*found, *self.cloud.describe_instances(again)]
         self._note_instances(found)
         for instance_id in missing - {x.instance_id for x in found}:
-            self._record(instance_id).missing = True
+            self.record(instance_id).missing = True
 
     def _note_instances(self, found: Iterable[responses.Instance]) -> None:
         for seen in found:
             self._note_instance(seen)
-            record = self._record(seen.instance_id)
+            record = self.record(seen.instance_id)
             record.missing = False
             record.first_image = record.first_image or seen.image_id
             record.was_stopped |= seen.stopped
@@ -272,7 +273,7 @@ class Observer:
         name, reference = owner_name(seen), reference_of(seen)
         self.instances[seen.instance_id] = seen
         owners = Owners(name, reference, self._whose(name, reference))
-        self._record(seen.instance_id).owners = owners
+        self.record(seen.instance_id).owners = owners
 
     def read_tagged(self, *names: str, since: float | None = None) -> None:
         """The instances whose owner tag has one of these names."""
@@ -444,7 +445,7 @@ class Observer:
         """
         self.cache.written = self.clock.now()
         for instance_id in ids:
-            record = self._record(instance_id)
+            record = self.record(instance_id)
             record.quiet = None
             if not tags:
                 record.read_at = -math.inf
@@ -465,82 +466,13 @@ class Observer:
         for record in self.records.values():
             record.read_at = -math.inf
 
-    # -- what is known of an instance ------------------------------------------------------------------------------
+    # -- what is known ---------------------------------------------------------------------------------------------
 
     @property
     def known(self) -> set[str]:
         """The instances that this run is about: those of program and state, and what has this resource's tags."""
         ours = (Tag.MINE, Tag.SAME_NAME)
         return {i for i, r in self.records.items() if i in self._named_ids or r.owners.tag in ours}
-
-    def facts(self, instance_id: str) -> Facts:
-        """All that is known of the instance."""
-        record, wanted = self._record(instance_id), instance_id in self.wanted.ids
-        ecs = self._ecs(instance_id, record)
-        if instance_id in self.detached_first:
-            return Facts(wanted=wanted, ecs=ecs, absence_counts=True)
-        instance, node = self.instances.get(instance_id), self.nodes.get(instance_id)
-        _, reference, tag = record.owners
-        sent = self.ledger.latest("AddExistedNodes", instance_id)
-        detached = self.ledger.latest("DeleteNodes", instance_id)
-        saved = self._saved(instance_id)
-        if instance is None and "DescribeInstances" in self.denied and saved is not Saved.NO:
-            tag = Tag.MINE
-        now, steady = self.clock.now(), self._steady(instance_id, record)
-        before = self.saved.nodes.get(instance_id) if self.saved else None
-        confirmed_at = before.confirmed_at if before else 0
-        absent = steady if record.status == "" else -math.inf
-        return Facts(
-            wanted=wanted,
-            retained=instance_id in self.wanted.retained and not wanted,
-            take_ownership=self.wanted.take_ownership,
-            claimed=instance_id in self.claimed,
-            planned=None if self.planned is None else instance_id in self.planned,
-            tag=tag,
-            generation=self._generation(instance_id, reference, tag),
-            former_name=instance is not None and record.owners.name != self.identity.name,
-            for_other_cluster=reference is not None
-            and reference.cluster_id != self.identity.cluster_id,
-            saved=saved,
-            confirmed=confirmed_at > 0,
-            node=node_is(node),
-            is_compute=node is None or node.is_compute,
-            busy=node is not None and node.busy,
-            joining=sent is not None and self._joins(steady, node),
-            misplaced=self._misplaced(instance_id, record),
-            steady=steady,
-            seen_node=record.node is not None,
-            absence_counts=self._absence_counts(absent, saved, detached, confirmed_at),
-            task=record.task_is,
-            unnamed_task=self._has_unnamed_task(sent),
-            in_other_cluster=instance_id in self.elsewhere,
-            ecs=ecs,
-            image_changed=record.has_changed(instance),
-            image_replaced=_image_replaced(instance, reference, before),
-            known_stuck=before is not None and before.status == STUCK,
-            tagged=now - self.ledger.tagged.get(instance_id, -math.inf) < self.grace,
-            woke=record.was_stopped and ecs in (EcsIs.STARTING, EcsIs.RUNNING),
-            awake_for=length(record.awake),
-            quiet=length(record.quiet),
-            sent=_call(sent, 0.0, now),
-            detached=_call(detached, self.grace, now),
-            detached_age=now - detached.at if detached else 0.0,
-            mate_shows=sent is not None and not sent.answered and self._shows(sent),
-            verdict=self.ledger.verdict(instance_id),
-            tries=len(
-                self.ledger.errors("DeleteNodes" if node else "AddExistedNodes", instance_id)
-            ),
-            unreadable=self._unreadable(instance_id, wanted=wanted, saved=saved),
-        )
-
-    def _saved(self, instance_id: str) -> Saved:
-        if instance_id in self.ledger.adopted:
-            return Saved.NODE
-        if self.saved is None or instance_id not in self._saved_ids:
-            return Saved.NO
-        node = self.saved.nodes.get(instance_id)
-        coming = node is not None and is_being_attached(node.status, node.confirmed_at)
-        return Saved.ATTACHING if coming else Saved.NODE
 
     def _whose(self, name: str, reference: Reference | None) -> Tag:
         uid, ours = self.identity.uid, self.identity.name
@@ -553,66 +485,7 @@ class Observer:
             return Tag.NONE
         return Tag.SAME_NAME
 
-    def _generation(self, instance_id: str, reference: Reference | None, tag: Tag) -> Generation:
-        if reference is None:
-            return Generation.NONE
-        written = instance_id in self.ledger.tagged
-        if tag is Tag.MINE and written and reference.run == self.identity.run:
-            return Generation.THIS_RUN
-        if reference.leaving:
-            return Generation.LEAVING
-        if reference.generation == 0:
-            return Generation.ADOPTED
-        known = self.saved.generation if self.saved and tag is Tag.MINE else 0
-        return Generation.RESOLVED if reference.generation <= known else Generation.PENDING
-
-    def _steady(self, instance_id: str, record: Record) -> float:
-        write = self._write_about(instance_id)
-        ended = record.task_ended
-        if write:
-            ended = -math.inf if write.over_at is None else write.over_at
-        return max(0.0, self.nodes_begun - max(record.since, ended))
-
-    def _absence_counts(
-        self, absent: float, saved: Saved, detached: Write | None, confirmed_at: int
-    ) -> bool:
-        """Whether lists have lacked the node for long enough.
-
-        Args:
-            absent: for how long; minus infinity: the latest list has it.
-            confirmed_at: of the state; by a clock that may differ from this one.
-        """
-        if absent < 0:
-            return False
-        if detached is not None and detached.answered:
-            return True
-        needed = self.grace
-        settled_for = self.clock.wall() - confirmed_at - LARGEST_SKEW
-        forgotten = saved is Saved.NO  # an earlier report has told its absence
-        if self.reporting and (forgotten or (confirmed_at and settled_for > self.grace)):
-            needed = min(needed, REPORTED_AFTER)
-        return absent >= needed
-
-    def _joins(self, steady: float, node: responses.Node | None) -> bool:
-        runs = node is not None and node.in_status(responses.NODE_READY) and not node.active
-        return runs and steady < self.scheduler_seconds
-
-    def _misplaced(self, instance_id: str, record: Record) -> bool:
-        moved = self.ledger.latest("SetQueue", instance_id)
-        if not self.wanted.queue or self.in_queue is None or instance_id not in self.nodes:
-            return False
-        return (
-            record.queue_read
-            and instance_id not in self.in_queue
-            and not (moved and moved.answered)
-        )
-
-    def _has_unnamed_task(self, sent: Write | None) -> bool:
-        """Whether a task runs that may be an earlier run's call, or this run's that got no answer."""
-        others = self.ledger.task_ids | (sent.before if sent and not sent.answered else frozenset())
-        return not self._unnamed <= others
-
-    def _write_about(self, instance_id: str) -> Write | None:
+    def write_about(self, instance_id: str) -> Write | None:
         """The latest call of this run about the instance whose task was read."""
         for action in ("DeleteNodes", "AddExistedNodes"):
             write = self.ledger.latest(action, instance_id)
@@ -622,62 +495,13 @@ class Observer:
 
     def task_about(self, instance_id: str) -> responses.Task | None:
         """The task of this run's call about the instance, else one that names it."""
-        write = self._write_about(instance_id)
-        return write.task if write else self._record(instance_id).task
-
-    def _shows(self, write: Write) -> bool:
-        """Whether any instance of an unanswered call shows that it was accepted."""
-        write.shown = write.shown or any(map(self._has_evidence, write.ids))
-        return write.shown
-
-    def _has_evidence(self, instance_id: str) -> bool:
-        record, instance = self._record(instance_id), self.instances.get(instance_id)
-        there = instance_id in self.nodes or record.task_is is TaskIs.RUNNING
-        return there or record.has_changed(instance) or is_awake(instance)
-
-    def _ecs(self, instance_id: str, record: Record) -> EcsIs:
-        status = record.ecs_is(self.instances.get(instance_id))
-        stop = self.ledger.latest("StopInstances", instance_id)
-        sent = self.ledger.latest("AddExistedNodes", instance_id)
-        late = stop and not sent and self.clock.now() - stop.at < self.grace
-        return EcsIs.STOPPING if late and status is EcsIs.RUNNING else status
-
-    def _unreadable(self, instance_id: str, *, wanted: bool, saved: Saved) -> bool:
-        """Whether a permission is missing for what decides about it."""
-        if "ListNodes" in self.denied:
-            return True
-        if instance_id not in self.nodes:
-            return bool({"ListTasks", "DescribeInstances"} & self.denied.keys())
-        no_tags = "DescribeInstances" in self.denied and instance_id not in self.instances
-        refresh = self.reporting and not self.wanted.ids  # keeps a node, whatever its tags say
-        return no_tags and not (wanted and saved is not Saved.NO) and not refresh
+        write = self.write_about(instance_id)
+        return write.task if write else self.record(instance_id).task
 
 
 def is_awake(instance: responses.Instance | None) -> bool:
     """Whether it is neither Stopped nor Stopping, by ECS."""
     return instance is not None and instance.awake
-
-
-def _image_replaced(
-    instance: responses.Instance | None, reference: Reference | None, before: NodeState | None
-) -> bool:
-    """Whether it has another image than before the attach, by its reference, else by the state."""
-    if instance is None:
-        return False
-    if reference is not None:
-        return not reference.had_image(instance.image_id)
-    image = before.image_id if before and before.status in {ATTACHING, STUCK} else ""
-    return image not in {"", instance.image_id}
-
-
-def _call(write: Write | None, grace: float, now: float) -> Call:
-    """What became of a call; its task counts as over ``grace`` seconds after its end."""
-    if write is None:
-        return Call.NONE
-    if not write.answered:
-        return Call.UNANSWERED
-    over = write.over_at is not None and now - write.over_at >= grace
-    return Call.OVER if over else Call.ANSWERED
 
 
 def members_of_others(

@@ -28,7 +28,8 @@ from ehpc_nodes.errors import (
 )
 
 from .actuator import Actuator, TroubleError, may_have_acted
-from .facts import Call, EcsIs, NodeIs, Tag, TaskIs, Verdict
+from .evidence import facts_of
+from .facts import Call, EcsIs, NodeIs, TaskIs
 from .ledger import CHANGED_BY_OTHER, NODE_DISAPPEARED, Ledger
 from .observer import REPORTED_AFTER, Observer, is_awake
 from .owner_tags import owner_name
@@ -38,12 +39,14 @@ from .plan import (
     Action,
     Decision,
     Guard,
+    LastTags,
     Next,
     Plan,
     Rules,
     Step,
     decide,
     guard,
+    last_tags,
     next_step,
 )
 from .ports import Reporter
@@ -159,7 +162,7 @@ class Reconciler:
         self._decided = lru_cache(maxsize=1000)(decide)
 
     def _decision(self, instance_id: str) -> Decision:
-        return self._decided(self.observer.facts(instance_id), self.rules)
+        return self._decided(facts_of(self.observer, instance_id), self.rules)
 
     @property
     def ledger(self) -> Ledger:
@@ -209,46 +212,25 @@ class Reconciler:
         Raises:
             EhpcError: some tags stay.
         """
-        left = [*ids]
+        left = {*ids}
         self.pacing.restart()
         while left:
             self.observer.read_whole(left)
             self.observer.begin_pass()
-            free = [i for i in left if self._may_untag(i)]
-            going = [i for i in left if i not in free and self._is_going(i)]
-            hidden = [i for i in free if self._may_be_coming(i)]
+            last = {i: last_tags(self._decision(i)) for i in sorted(left)}
             try:
-                self.actuator.disown([i for i in hidden if i not in self.actuator.untagged])
-                self.actuator.untag([i for i in free if i not in hidden])
+                self.actuator.disown([i for i in last if last[i] is LastTags.DISOWN])
+                self.actuator.untag([i for i in last if last[i] is LastTags.REMOVE])
             except TroubleError as trouble:
                 self.pacing.after(trouble.error)
             else:
+                going = [i for i in last if last[i] is LastTags.READ_AGAIN]
+                if going and self.deadline.passed:
+                    raise WaitTimeoutError(f"waiting for {listed(going)}", self.deadline.elapsed)
                 if going:
-                    self._wait_for(going)
-            left = [*going, *(i for i in free if i not in self.actuator.untagged)]
-
-    def _is_going(self, instance_id: str) -> bool:
-        """Whether a list still shows, or shows again, a node that is being detached."""
-        return self._decision(instance_id).phase is Phase.DETACHING
-
-    def _wait_for(self, ids: list[str]) -> None:
-        if self.deadline.passed:
-            raise WaitTimeoutError(f"waiting for {listed(sorted(ids))}", self.deadline.elapsed)
-        self.pacing.sleep(self.pacing.grown())
-
-    def _may_untag(self, instance_id: str) -> bool:
-        decision = self._decision(instance_id)
-        facts, theirs = decision.facts, decision.owner is Owner.OTHER
-        nothing = facts.node is NodeIs.ABSENT and facts.task is not TaskIs.RUNNING
-        mine = facts.tag is Tag.MINE and not theirs and facts.ecs is not EcsIs.NOT_FOUND
-        return mine and (facts.retained or facts.verdict is Verdict.CHANGED_BY_OTHER or nothing)
-
-    def _may_be_coming(self, instance_id: str) -> bool:
-        """Whether somebody else's attach may be under way, though no list shows it yet."""
-        facts = self.observer.facts(instance_id)
-        in_list = facts.node is not NodeIs.ABSENT or facts.task is TaskIs.RUNNING
-        changed = facts.woke or facts.image_changed
-        return facts.verdict is Verdict.CHANGED_BY_OTHER and changed and not in_list
+                    self.pacing.sleep(self.pacing.grown())
+            done = self.actuator.untagged
+            left = {i for i in left if last[i] is not LastTags.STAY and i not in done}
 
     def plan(self) -> Plan:
         """Decide again about all whose decision is not final."""
