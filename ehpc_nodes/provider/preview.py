@@ -94,7 +94,7 @@ def preview_replacement(
     _fill(properties, planned)
     left = old - {*planned.changes.keep, *planned.changes.adopt}
     operations = operations_in(str(replaced.get("region")))
-    removal = _removal(operations, replaced, left, desired) if left else None
+    removal = _removal(operations, replaced, left, desired)
     line, findings = planned.line, planned.findings
     if wanted is None:
         line, findings = NOT_KNOWN, _of_no_instance(planned)

@@ -262,7 +262,7 @@ def drift_messages(before: State, state: State, queue: str) -> list[str]:
         before: the state that was refreshed.
     """
     gone = [i for i, n in before.nodes.items() if n.confirmed_at and i not in state.nodes]
-    told = [f"{called(i, before)} is no longer a node" for i in gone]
+    told = [f"{called(i, before)} is no longer a node of this resource" for i in gone]
     for instance_id, node in state.nodes.items():
         name = called(instance_id, state)
         if node.status.lower() not in NODE_READY:

@@ -140,14 +140,17 @@ class Actuator:
 
     # -- owner tags ------------------------------------------------------------------------------------------------
 
-    def _tag(self, ids: Sequence[str], value: Callable[[str], str], *, known: bool = True) -> None:
+    def _tag(
+        self, ids: Sequence[str], value: Callable[[str], str], *, name: str = "", known: bool = True
+    ) -> None:
         """Write both owner tags.
 
         Args:
             value: the reference of each instance.
+            name: other than this resource's.
             known: an answered call counts as read; else the tags have to be read.
         """
-        name = self.observer.identity.name
+        name = name or self.observer.identity.name
         groups: dict[str, list[str]] = {}
         for instance_id in ids:
             groups.setdefault(value(instance_id), []).append(instance_id)
@@ -206,15 +209,14 @@ class Actuator:
         self._tag(ids, reference, known=False)
 
     def disown(self, ids: Sequence[str]) -> None:
-        """Write `unknown` as the uid: somebody may have sent these, but no run of this resource. The
-        next run waits for them where they are wanted, and leaves them alone where not.
+        """Write `unknown` as name and uid: somebody else attached these, whose tags this run may have overwritten.
 
         Raises:
             TroubleError, EhpcError: the tags stay as they are.
         """
         identity = self.observer.identity
         reference = Reference(UNKNOWN, identity.cluster_id, self.generation, identity.run)
-        self._tag(ids, lambda _: str(reference))
+        self._tag(ids, lambda _: str(reference), name=UNKNOWN)
         written = ((i, self._reference(i)) for i in ids)
         self.tags_done.update(i for i, read in written if read and read.uid == UNKNOWN)
 

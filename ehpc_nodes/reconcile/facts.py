@@ -28,6 +28,7 @@ class Tag(Word):
     MINE = "this resource's uid"
     SAME_NAME = "another uid, and no other name"
     OTHER = "another resource"
+    UNKNOWN = "nobody: a run of some resource prepared it, and somebody else attached it"
 
 
 class Generation(Word):

@@ -28,7 +28,7 @@ from ehpc_nodes.preflight.images import ImageFacts
 
 from .facts import Tag
 from .ledger import Ledger, Write
-from .owner_tags import NAME_KEY, Reference, owner_name, reference_of
+from .owner_tags import NAME_KEY, UNKNOWN, Reference, owner_name, reference_of
 from .ports import Cloud, OtherResources
 from .records import Owners, Record
 
@@ -453,13 +453,12 @@ class Observer:
             if tags and seen:
                 self._note_instance(seen.with_tags(tags))
 
-    def keep_what_replacement_attached(self) -> None:
-        """Of what is replaced, leave out what another uid's run has attached by now."""
-        references = {
-            i: reference_of(self.instances[i]) for i in self.detached_first if i in self.instances
-        }
-        made = {i for i, r in references.items() if r and r.uid != self.replaced_uid}
-        self.detached_first -= made & self.nodes.keys()
+    def note_replaced(self) -> None:
+        """What a replacement detaches first: what its tags name, whatever the state has; not what the new one has made."""
+        references = {i: r.owners.reference for i, r in self.records.items()}
+        named = {i for i, r in references.items() if r and r.uid == self.replaced_uid}
+        made = {i for i in self.detached_first & self.nodes.keys() if references.get(i)}
+        self.detached_first = (self.detached_first - made) | named
 
     def forget_readings(self) -> None:
         """No reading counts for a write any more: much may have happened since."""
@@ -478,6 +477,8 @@ class Observer:
         uid, ours = self.identity.uid, self.identity.name
         if reference is not None and reference.uid == uid:
             return Tag.MINE
+        if reference is not None and reference.uid == UNKNOWN:
+            return Tag.UNKNOWN
         named = name in {ours, self.saved.owner if self.saved else ours}
         if name and not named:
             return Tag.OTHER

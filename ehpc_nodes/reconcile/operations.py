@@ -35,7 +35,7 @@ from .observer import FRESH, Identity, Observer, Wanted
 from .owner_tags import NAME_KEY, new_run, new_uid, owner_name, reference_of
 from .phases import Owner, Phase
 from .plan import Action, Decision, Kept, Plan, Rules, kept_as
-from .planning import changes_of, owner_findings
+from .planning import LISTED_ELSEWHERE, changes_of, is_listed_elsewhere, owner_findings
 from .ports import Cloud, NoOtherResources, OtherResources, Reporter
 from .reconciler import STUCK_UNWANTED_TEXT, Reconciler, not_listed
 from .result import build_state, called, ended_by, exceptions, node_state, queues_of, reasons
@@ -169,7 +169,8 @@ class Operations:
         except ClusterNotFoundError as error:
             observer.notes.append(Finding("cluster_id", str(error)))
             return
-        observer.keep_what_replacement_attached()
+        if observer.replaced_uid:
+            observer.note_replaced()
         self._read_for_findings(observer, desired, since)
 
     def _read_all(self, observer: Observer, since: float) -> None:
@@ -282,11 +283,11 @@ class Operations:
         if "ListNodes" in observer.denied:
             raise observer.denied["ListNodes"]
         reconciler = self._reconciler(observer, saved, lambda _: None, destroy=True)
-        changes = changes_of(reconciler.plan())
-        observer.read_jobs(changes.detach)
-        snapshot = snapshot_of(observer)
-        desired = Desired(cluster_id=saved.cluster_id, busy_nodes=saved.busy_nodes)
-        return Planned(desired, snapshot, changes, api_findings(snapshot, desired, changes))
+        plan = reconciler.plan()
+        observer.read_jobs(changes_of(plan).detach)
+        return planned_by(
+            observer, plan, Desired(cluster_id=saved.cluster_id, busy_nodes=saved.busy_nodes)
+        )
 
     # -- create and update -----------------------------------------------------------------------------------------
 
@@ -402,8 +403,7 @@ class Operations:
             if decision.owner is not Owner.MINE and instance_id in saved:
                 owner = owner_name(instance) if instance else ""
                 owner = f"resource {owner!r}" if owner else "another resource"
-                report = self.reporter.info if decision.facts.claimed else self.reporter.warning
-                report(f"{instance_id} stays attached: {owner} has it now")
+                self.reporter.warning(f"{instance_id} stays attached: {owner} has it now")
             elif decision.owner is Owner.MINE and decision.phase is Phase.STUCK:
                 self.reporter.warning(f"{instance_id} {STUCK_UNWANTED_TEXT}.")
 
@@ -644,6 +644,9 @@ def refuse_before_writes(observer: Observer, plan: Plan, *, destroy: bool = Fals
     unread = sorted(i for i, d in going.items() if d.phase is Phase.UNREADABLE)
     if unread and observer.denied:
         raise next(iter(observer.denied.values()))
+    elsewhere = sorted(i for i, d in going.items() if is_listed_elsewhere(d))
+    if elsewhere:
+        raise RefusedError("instance_ids", f"{listed(elsewhere)} {LISTED_ELSEWHERE}.")
     busy = sorted(going)
     if busy:
         then = ", run pulumi up, then destroy again" if destroy else ""

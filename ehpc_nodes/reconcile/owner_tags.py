@@ -22,7 +22,7 @@ REFERENCE_KEY = "ehpc-nodes-ref"
 LONGEST = 128
 #: In the run's place: written before the detach of what a run may have sent.
 LEAVING = "leaving"
-#: In the uid's place: somebody attaches the instance, nobody knows who.
+#: In the place of name and uid: somebody else attached the instance while a run prepared it, nobody knows who.
 UNKNOWN = "unknown"
 
 

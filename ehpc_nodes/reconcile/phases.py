@@ -51,8 +51,8 @@ PhaseRow = tuple[Phase, str, Callable[[Facts, float], bool]]
 OWNERS: tuple[OwnerRow, ...] = (
     (
         Owner.OTHER,
-        "another resource of this run lists it, and this one does not, and has not detached it",
-        lambda f: f.claimed and not f.wanted and f.detached not in {Call.ANSWERED, Call.OVER},
+        "another resource of this run lists it, and this one retains it",
+        lambda f: f.claimed and f.retained,
     ),
     (
         Owner.MINE,
@@ -68,17 +68,20 @@ OWNERS: tuple[OwnerRow, ...] = (
         lambda f: f.tag is Tag.MINE,
     ),
     (
-        Owner.NOBODY,
-        "another name, the program takes ownership, and nothing may be under way there",
-        lambda f: (
-            f.tag is Tag.OTHER
-            and f.wanted
-            and f.take_ownership
-            and (f.node is not NodeIs.ABSENT or f.generation is not Generation.PENDING)
-        ),
+        Owner.MINE,
+        "no owner tag, or one that names nobody, and in the state",
+        lambda f: f.tag in {Tag.NONE, Tag.UNKNOWN} and _is_saved(f),
     ),
-    (Owner.OTHER, "another name", lambda f: f.tag is Tag.OTHER),
-    (Owner.MINE, "no owner tag, and in the state", lambda f: f.tag is Tag.NONE and _is_saved(f)),
+    (
+        Owner.NOBODY,
+        "the program lists it, and takes ownership of what others have",
+        lambda f: f.wanted and f.take_ownership,
+    ),
+    (
+        Owner.OTHER,
+        "another name, or nobody's: somebody's who attached it",
+        lambda f: f.tag in {Tag.OTHER, Tag.UNKNOWN},
+    ),
     (
         Owner.NOBODY,
         "no owner tag; or this name with another uid (a killed create's, a lost state's, another backend's)",

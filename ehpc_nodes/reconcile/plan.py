@@ -167,6 +167,8 @@ def _of_unwanted(f: Facts, owner: Owner, row: Row, rules: Rules) -> Action:
         return A.FAIL  # no state would remember that it may have been sent
     if f.retained and action is A.DETACH:
         return A.UNTAG if f.tag is Tag.MINE else A.LEAVE
+    if f.claimed and f.detached not in {Call.ANSWERED, Call.OVER}:
+        action = {A.UNTAG: A.LEAVE, A.DETACH: A.REFUSE}.get(action, action)
     if action is A.DETACH and f.tries >= TRIES:
         return A.FAIL
     if action is A.DETACH and f.busy:
@@ -359,9 +361,7 @@ class LastTags(Word):
 
     STAY = "they stay"
     REMOVE = "they are removed"
-    DISOWN = (
-        "`unknown` in the uid's place: somebody may be attaching the instance, and no list shows it"
-    )
+    DISOWN = "they name nobody: somebody else attached it, whose tags may be overwritten"
     READ_AGAIN = "not known while a list shows the node that is being detached"
 
 
@@ -369,11 +369,11 @@ def last_tags(decision: Decision) -> LastTags:
     """Whether the owner tags of an instance are removed that the state does not keep, or that leaves the resource."""
     f = decision.facts
     shown = f.node is not NodeIs.ABSENT or f.task is TaskIs.RUNNING
-    if f.tag is not Tag.MINE or decision.owner is Owner.OTHER or f.ecs is EcsIs.NOT_FOUND:
+    if f.tag is not Tag.MINE or f.ecs is EcsIs.NOT_FOUND or decision.action is A.LEAVE:
         return LastTags.STAY
     if f.verdict is Verdict.CHANGED_BY_OTHER:
-        hidden = (f.woke or f.image_changed) and not shown
-        return LastTags.DISOWN if hidden else LastTags.REMOVE
+        theirs = shown or f.in_other_cluster or f.woke or f.image_changed
+        return LastTags.DISOWN if theirs else LastTags.REMOVE
     if f.retained or not shown:
         return LastTags.REMOVE
     return LastTags.READ_AGAIN if decision.phase is Phase.DETACHING else LastTags.STAY

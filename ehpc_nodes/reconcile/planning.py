@@ -8,7 +8,7 @@ from ehpc_nodes.errors import permission
 from ehpc_nodes.models import Finding
 from ehpc_nodes.preflight.snapshot import Changes, Snapshot
 
-from .facts import Facts, Generation, NodeIs, Saved, Tag
+from .facts import Facts, NodeIs, Saved, Tag
 from .observer import Observer
 from .owner_tags import NAME_KEY, REFERENCE_KEY, owner_name, reference_of
 from .phases import Owner, Phase, was_a_node
@@ -19,6 +19,19 @@ MOST_TAGS = 20
 #: Of a wanted instance: it is a node, or will be without this run's doing.
 _THERE = frozenset({Phase.ATTACHED, Phase.BROKEN, Phase.NOT_COMPUTE})
 _COMING = frozenset({Phase.ATTACHING, Phase.STUCK})
+
+
+#: Of a node that leaves one resource of the program for another one.
+LISTED_ELSEWHERE = (
+    "leaves this resource, and another resource of the program lists it: add it to retain_ids here, and set"
+    " take_ownership=True there; it stays attached"
+)
+
+
+def is_listed_elsewhere(decision: Decision) -> bool:
+    """Whether it is not detached because another resource of the program lists it."""
+    refused = decision.action is Action.REFUSE and not decision.wanted and decision.facts.claimed
+    return refused and decision.phase in {Phase.ATTACHED, Phase.BROKEN}
 
 
 def changes_of(plan: Plan) -> Changes:
@@ -41,7 +54,9 @@ def changes_of(plan: Plan) -> Changes:
         renew=where(i for i, d in wanted.items() if d.action is Action.RENEW),
         adopt=where(i for i, d in wanted.items() if d.action is Action.ADOPT),
         take=where(
-            i for i, d in wanted.items() if d.action is Action.ADOPT and d.facts.tag is Tag.OTHER
+            i
+            for i, d in wanted.items()
+            if d.action is Action.ADOPT and d.facts.tag in {Tag.OTHER, Tag.UNKNOWN}
         ),
         wait=where(
             i for i, d in wanted.items() if d.phase in _COMING and d.owner is not Owner.OTHER
@@ -130,21 +145,21 @@ def _of_owner(
     facts = decision.facts
     instance = observer.instances.get(instance_id)
     owner = owner_name(instance) if instance else ""
-    if facts.wanted and decision.owner is Owner.OTHER:
-        pending = facts.generation is Generation.PENDING and facts.node is NodeIs.ABSENT
-        if pending and facts.take_ownership:
-            yield Finding(
-                "take_ownership",
-                f"{name} may be being attached by resource {owner!r}. Run pulumi up again when it is a node; if the"
-                f" console shows no task for it, remove its ECS tags {NAME_KEY!r} and {REFERENCE_KEY!r}",
-            )
-            return
+    if facts.wanted and decision.owner is Owner.OTHER and facts.tag is Tag.UNKNOWN:
+        yield Finding(
+            "instance_ids",
+            f"{name} was attached by somebody else while a run prepared it, as its owner tags show: remove it from"
+            " instance_ids. To take it over (no disk is replaced), set take_ownership=True for one up",
+        )
+    elif facts.wanted and decision.owner is Owner.OTHER:
         yield Finding(
             "instance_ids",
             f"{name} belongs to another resource, {owner!r}: remove it from instance_ids, or add an alias if this resource"
             " was renamed. To take it over (no disk is replaced), set take_ownership=True for one up, and move it to"
-            " retain_ids of the other resource",
+            " retain_ids of the other resource if there still is one",
         )
+    elif is_listed_elsewhere(decision):
+        yield Finding("instance_ids", f"{name} {LISTED_ELSEWHERE}")
     elif (
         decision.phase in {Phase.ATTACHED, Phase.BROKEN}
         and decision.action is Action.REFUSE
@@ -162,7 +177,7 @@ def _of_owner(
         if facts.wanted:
             text = f"{name} has this resource's owner tag with another uid, and is adopted: it was attached {whose}"
             yield Finding("instance_ids", text, warning=True)
-        else:
+        elif observer.wanted.ids:  # a destroy leaves it alone, too, and has no list to add it to
             text = (
                 f"{name} has this resource's owner tag with another uid, and is not changed: it was attached {whose}. If it"
                 " belongs to this program, add it to instance_ids: it is adopted"

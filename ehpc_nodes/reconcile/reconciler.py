@@ -49,6 +49,7 @@ from .plan import (
     last_tags,
     next_step,
 )
+from .planning import LISTED_ELSEWHERE, is_listed_elsewhere
 from .ports import Reporter
 
 #: A read that ended with one of these told nothing: read again.
@@ -327,6 +328,10 @@ class Reconciler:
         elif decision.phase is Phase.UNREADABLE:
             denied = next(iter(self.observer.denied.values()), None)
             self.ledger.fail([instance_id], "Unreadable", str(denied or "it may not be read"))
+        elif is_listed_elsewhere(decision):
+            self.ledger.fail(
+                [instance_id], "ListedElsewhere", f"not detached: it {LISTED_ELSEWHERE}"
+            )
         else:
             self.observer.read_jobs(i for i in self._active if not self.decisions[i].wanted)
             text = f"not detached: by now it {self.observer.runs(instance_id)}"

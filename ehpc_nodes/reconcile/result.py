@@ -25,7 +25,7 @@ from .ports import Reporter
 #: More failed nodes than this are reported in groups.
 BULLETS = 10
 #: What these tags are on, no run of this resource has sent: its outcome is none of this resource's generations.
-_OF_OTHERS = frozenset({Tag.SAME_NAME, Tag.OTHER})
+_OF_OTHERS = frozenset({Tag.SAME_NAME, Tag.OTHER, Tag.UNKNOWN})
 
 
 def build_state(

@@ -32,6 +32,7 @@ RUNS = {"ecs": EcsIs.RUNNING, "absence_counts": True}
 UNWANTED: dict[str, Any] = {"wanted": False}
 DESTROY = {"wanted": False, "destroy": True}
 PREPARED = {**THIS_RUN, **STOPPED}
+UNKNOWN_OWNER = {"tag": Tag.UNKNOWN, "generation": G.PENDING}
 OTHERS = {"tag": Tag.OTHER, "generation": G.RESOLVED}
 PLANNED = {"planned": True}
 UNPLANNED = {"planned": False}
@@ -41,7 +42,18 @@ Case = tuple[str, str, dict[str, Any]]
 #: What the tables say (owner, phase, action, kept, guard), what it is about, and the facts.
 CASES: tuple[Case, ...] = (
     # whose
-    ("OTHER ATTACHED LEAVE NOTHING", "listed by another resource of the run", {**MINE, **READY, **UNWANTED, "claimed": True}),
+    ("OTHER ATTACHED LEAVE NOTHING", "listed by another resource of the run, and retained", {**MINE, **READY, **UNWANTED, "claimed": True, "retained": True}),
+    ("MINE ATTACHED REFUSE NODE", "listed by another resource of the run", {**MINE, **READY, **UNWANTED, "claimed": True}),
+    ("MINE ATTACHED REFUSE NODE", "the same, and DeleteNodes got no answer long ago", {**MINE, **READY, **UNWANTED, "claimed": True, "detached": Call.UNANSWERED, "detached_age": 30.0}),
+    ("MINE STOPPED LEAVE NOTHING", "free, and listed by another resource of the run", {**MINE, **STOPPED, **UNWANTED, "claimed": True}),
+    ("MINE ATTACHING WAIT ATTACHING", "being attached, and listed by another resource of the run", {**PENDING, **INITIAL, **UNWANTED, "claimed": True}),
+    ("OTHER ATTACHED REFUSE NOTHING", "a node of somebody that is not known", {**UNKNOWN_OWNER, **READY}),
+    ("OTHER ATTACHED LEAVE NOTHING", "the same, not wanted", {**UNKNOWN_OWNER, **READY, **UNWANTED}),
+    ("NOBODY ATTACHED ADOPT NOTHING", "the same, with take_ownership", {**UNKNOWN_OWNER, **READY, "take_ownership": True}),
+    ("MINE ATTACHED RENEW NODE", "the same, in the state", {**UNKNOWN_OWNER, **READY, "saved": Saved.NODE}),
+    ("MINE ATTACHED RENEW NODE", "the same, in the state, with take_ownership", {**UNKNOWN_OWNER, **READY, "saved": Saved.NODE, "take_ownership": True}),
+    ("MINE ATTACHED DETACH NODE", "the same, in the state, not wanted", {**UNKNOWN_OWNER, **READY, **UNWANTED, "saved": Saved.NODE}),
+    ("OTHER RESULT_UNKNOWN REFUSE NOTHING", "somebody that is not known may be attaching it", {**UNKNOWN_OWNER, **STOPPED}),
     ("MINE RUNNING UNTAG NOTHING", "listed by another resource of the run after this one has detached it", {**RUNS, **UNWANTED, "tag": Tag.MINE, "generation": G.RESOLVED, "claimed": True, "detached": Call.OVER}),
     ("MINE RUNNING UNTAG NOTHING", "the same, and its task is not known to have ended", {**RUNS, **UNWANTED, "tag": Tag.MINE, "generation": G.RESOLVED, "claimed": True, "detached": Call.ANSWERED}),
     ("MINE ATTACHED KEEP NODE", "listed by another resource of the run, and by this one", {**MINE, **READY, "claimed": True}),
@@ -54,7 +66,8 @@ CASES: tuple[Case, ...] = (
     ("OTHER ATTACHED REFUSE NOTHING", "another name's node, in the state", {**OTHERS, **READY, "saved": Saved.NODE}),
     ("NOBODY ATTACHED ADOPT NOTHING", "another name's node, with take_ownership", {**OTHERS, **READY, "take_ownership": True}),
     ("NOBODY ATTACHED ADOPT NOTHING", "another name's pending node, with take_ownership", {**OTHERS, **READY, "generation": G.PENDING, "take_ownership": True}),
-    ("OTHER STOPPED REFUSE NOTHING", "another name's pending instance, with take_ownership", {**OTHERS, "generation": G.PENDING, **STOPPED, "quiet": 600.0, "take_ownership": True}),
+    ("NOBODY RESULT_UNKNOWN WAIT NOTHING", "another name's pending instance, with take_ownership", {**OTHERS, "generation": G.PENDING, **STOPPED, "take_ownership": True}),
+    ("NOBODY STOPPED PREPARE NOTHING", "the same, quiet for the grace", {**OTHERS, "generation": G.PENDING, **STOPPED, "quiet": 30.0, "take_ownership": True}),
     ("NOBODY STOPPED PREPARE NOTHING", "another name's free instance, with take_ownership", {**OTHERS, **STOPPED, "take_ownership": True}),
     ("OTHER ATTACHED LEAVE NOTHING", "another name's node, not wanted, with take_ownership", {**OTHERS, **READY, **UNWANTED, "take_ownership": True}),
     ("OTHER ATTACHED LEAVE NOTHING", "another name's node, in the state, not wanted", {**OTHERS, **READY, **UNWANTED, "saved": Saved.NODE}),
@@ -414,15 +427,15 @@ LAST_TAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("REMOVE", "detached", {**FREE_GOES}),
     ("REMOVE", "detached here, and listed by another resource", {**FREE_GOES, "claimed": True, "detached": Call.OVER}),
     ("REMOVE", "a node that is retained", {**MINE, **READY, **UNWANTED, "retained": True}),
-    ("REMOVE", "attached by somebody else", {**TAKEN, **READY}),
-    ("REMOVE", "being attached by somebody else", {**TAKEN, "task": TaskIs.RUNNING}),
-    ("REMOVE", "the same, on another image by now", {**TAKEN, "image_changed": True, "task": TaskIs.RUNNING}),
-    ("REMOVE", "a node of somebody else's, and started", {**TAKEN, **READY, "woke": True}),
+    ("DISOWN", "attached by somebody else", {**TAKEN, **READY}),
+    ("DISOWN", "being attached by somebody else", {**TAKEN, "task": TaskIs.RUNNING}),
+    ("DISOWN", "attached to another cluster by somebody else", {**TAKEN, "in_other_cluster": True}),
     ("REMOVE", "tagged by somebody else for a moment", {**TAKEN}),
     ("DISOWN", "started by somebody else", {**TAKEN, **RUNS, "woke": True}),
     ("DISOWN", "on another image, and not by this run", {**TAKEN, "image_changed": True}),
     ("REMOVE", "started, and failed otherwise", {**PREPARED, **RUNS, "woke": True, "verdict": Verdict.FAILED}),
     ("STAY", "no tag", {**STOPPED, **UNWANTED, "saved": Saved.NODE}),
+    ("STAY", "failed before it was tagged", {**STOPPED, "verdict": Verdict.FAILED}),
     ("STAY", "another's tag", {**OTHERS, **STOPPED}),
     ("STAY", "listed by another resource", {**FREE_GOES, "claimed": True}),
     ("STAY", "not found", {**FREE_GOES, "ecs": EcsIs.NOT_FOUND}),

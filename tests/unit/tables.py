@@ -132,6 +132,7 @@ def is_possible(f: Any) -> bool:
             f.tag is Tag.MINE
             and f.generation is Generation.NONE,  # the uid stands in the reference
             f.tag is Tag.NONE and f.generation is not Generation.NONE,
+            f.tag is Tag.UNKNOWN and f.generation is not Generation.PENDING,  # no run knows it
             f.generation is Generation.NONE and f.for_other_cluster,
             f.node is not NodeIs.ABSENT and f.absence_counts,
             f.node is not NodeIs.ABSENT and not f.seen_node,
@@ -165,13 +166,13 @@ def may_be_an_earlier_runs(f: Any) -> bool:
 
 
 def is_anothers(f: Any) -> bool:
-    """Whether another resource has it."""
-    if f.claimed and not f.wanted and f.detached not in {Call.ANSWERED, Call.OVER}:
+    """Whether another resource has it, or may have it."""
+    if f.claimed and f.retained:
         return True
-    if f.tag is not Tag.OTHER:
+    known = f.tag is Tag.UNKNOWN and f.saved is not Saved.NO
+    if f.tag not in {Tag.OTHER, Tag.UNKNOWN} or known:
         return False
-    under_way = f.generation is Generation.PENDING and f.node is NodeIs.ABSENT
-    return not (f.wanted and f.take_ownership and not under_way)
+    return not (f.wanted and f.take_ownership)
 
 
 def is_tagged_as_a_node(f: Any) -> bool:
@@ -224,7 +225,7 @@ def attach_is_safe(f: Any) -> bool:
 def detach_is_safe(f: Any) -> bool:
     """P2: the only nodes that may be detached."""
     mine = f.tag is Tag.MINE and (f.saved is not Saved.NO or f.generation is not Generation.ADOPTED)
-    known = f.tag is Tag.NONE and f.saved is not Saved.NO
+    known = f.tag in {Tag.NONE, Tag.UNKNOWN} and f.saved is not Saved.NO
     over = f.task is TaskIs.OVER or f.sent is Call.OVER
     unsent = f.task is TaskIs.NONE and f.sent is Call.NONE
     settled = f.confirmed or over or unsent or f.steady >= GRACE
@@ -344,13 +345,17 @@ RULES: tuple[Rule, ...] = (
         {Action.ADOPT},
         lambda f, _: (
             not (f.tag is Tag.MINE and f.generation is not Generation.ADOPTED)
-            and not (f.tag is Tag.NONE and f.saved is not Saved.NO)
+            and not (f.tag in {Tag.NONE, Tag.UNKNOWN} and f.saved is not Saved.NO)
         ),
     ),
     (
         "only this resource's tags are removed, of what is free or retained",
         {Action.UNTAG},
-        lambda f, _: f.tag is Tag.MINE and (f.retained or is_positively_free(f)),
+        lambda f, _: (
+            f.tag is Tag.MINE
+            and (f.retained or is_positively_free(f))
+            and (not f.claimed or f.detached in {Call.ANSWERED, Call.OVER})
+        ),
     ),
     (
         "of nodes to detach, only busy ones are waited for, and only if the program says so",

@@ -9,7 +9,6 @@ from unit import mutants
 #: Mutants that decide the same, and why.
 EQUIVALENT = {
     "OWNERS 2": "nobody's in the last row, too: this one says why",
-    "OWNERS 4 ": "a tag names somebody or is missing: the rows exclude each other",
     "PHASES 0 ": "both rows say FAILED",
     "PHASES 1 ": "only what is a compute node is detached",
     "PHASES 6 ": "both rows say ATTACHED",
@@ -18,6 +17,7 @@ EQUIVALENT = {
     "PHASES 14 ": "other statuses of the instance",
     "PHASES 15 ": "other statuses of the instance",
     "PHASES 16 ": "other statuses of the instance",
+    "PHASES 19 ": "other statuses of the instance",
     "TABLE FAILED.unwanted": "FAILED is the same in all columns, and read from the first",
     "only_runs: dropped: f.awake": "only what is awake has been so for long",
     "_is_gone_for_good: dropped: f.node is": "the absence of a node that is there does not count",
