@@ -73,21 +73,6 @@ def test_up_writes_owner_tags_only_and_the_next_preview_is_empty(mixed, stack_on
 
 
 @pytest.mark.long
-def test_one_queue_and_what_can_be_done_with_it_then(cloud, stack_on):
-    world = cloud(instances=3, attached=(1, 2))
-    node(world, 2).queue = "gpu"
-    stack = stack_on(world)
-    text = command(world, stack, "program", CLUSTER, "--queue", "gpu")
-    stack.write(text)
-    stack.up()
-    assert set(stack.resources()) == {"gpu"}
-    stack.write("")
-    stack.up()
-    assert world.named("DeleteNodes") == [ids(2)]
-    assert world.harm.releases == []
-
-
-@pytest.mark.long
 def test_a_project_of_its_own(cloud, stack_on, tmp_path):
     """In a folder that has nothing yet, with the settings in the environment."""
     world = cloud(instances=2, attached=(1, 2))

@@ -132,7 +132,9 @@ def test_a_set_that_is_unknown_as_a_whole_detaches_nothing_in_the_preview(cloud,
 
     it = cloud()
     stack = stack_on(it, declared(ONE, TWO))
-    told = "the instances are not known yet: the update reports what it does, before its first write"
+    told = (
+        "the instances are not known yet: the update reports what it does, before its first write"
+    )
     assert told in infos(stack.preview())
     stack.up()
     it.nodes[ONE].used.cpu = 4
