@@ -363,13 +363,13 @@ def test_names_from_a_world_file_are_text(make):
     cloud.ehpc(HOSTILE, HostName=HOSTILE)
     cloud.add("i-1", HOSTILE)
     tampered = visitor.post("add-fault", kind=HOSTILE, action=HOSTILE, times=HOSTILE).body.decode()
-    for page in (visitor.page(), tampered):
-        tags = Reader(page).tags
+    for shown in (visitor.page(), tampered):
+        tags = Reader(shown).tags
         own = {"b", "dd", "details", "dl", "dt", "ol", "summary"}
         assert {name for name, _ in tags} <= plain | own
         assert len([name for name, _ in tags if name == "script"]) == 1
         assert not [a for _, attributes in tags for a in attributes if a.startswith("on")]
-        assert "alert(2)" in page
+        assert "alert(2)" in shown
 
 
 # --------------------------------------------------------------------------- what it does
