@@ -129,11 +129,12 @@ def test_no_page_is_offered_where_it_can_t_be_shown(running, tmp_path):
     )
 
 
-def test_in_process_it_needs_nothing_of_the_extra(tmp_path):
+def test_in_process_it_needs_nothing_else(tmp_path):
+    """Neither the extra, nor pytest, nor Pulumi."""
     program = (
-        "from ehpc_nodes.emulator import EmulatorServer, Emulator, World\n"
-        "with EmulatorServer(Emulator(World.from_dict({}))) as server: print(server.url)\n"
-        "import sys; assert 'werkzeug' not in sys.modules and 'requests' not in sys.modules"
+        "import sys; from ehpc_nodes.testing import EmulatedCloud\n"
+        "with EmulatedCloud(attached=[1]) as cloud: print(len(cloud.nodes))\n"
+        "assert not {'werkzeug', 'requests', 'pytest', 'pulumi', 'yaml'} & sys.modules.keys()"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -142,4 +143,4 @@ def test_in_process_it_needs_nothing_of_the_extra(tmp_path):
         text=True,
         check=False,
     )
-    assert done.stdout.startswith("http://127.0.0.1:"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
