@@ -21,11 +21,13 @@ def infos(result):
 def test_another_image_is_refused_by_creating_first_told_in_full_and_done_in_that_order(
     cloud, stack_on
 ):
+    """In the same region, whatever the stack config says by now."""
     it = cloud()
     stack = stack_on(it)
     declare(stack, 1, 2)
     stack.up()
     it.forget()
+    stack.configure({"ehpc:region": "cn-beijing"})
     declare(stack, 1, 2, stop_running=True, **OWN)
     stack.write(CREATING_FIRST)
     refused = stack.up(expect_failure=True)
@@ -38,6 +40,8 @@ def test_another_image_is_refused_by_creating_first_told_in_full_and_done_in_tha
     stack.up()
     assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
     assert {node.image_id for node in it.nodes.values()} == {"m-bp1own"}
+    assert stack.resources()["nodes"]["outputs"]["region"] == "cn-hangzhou"
+    assert stack.preview("--expect-no-changes")
     assert it.harm.releases == [] == it.harm.double_attach
 
 
@@ -217,22 +221,6 @@ def two_clusters(it):
     data["clusters"].append({**data["clusters"][0], "id": "ehpc-hz-second", "nodes": []})
     it.load(data)
     return "ehpc-hz-second"
-
-
-@pytest.mark.long
-def test_a_replacement_keeps_the_region_whatever_the_config_says_by_now(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2, stop_running=True)
-    stack.up()
-    stack.configure({"ehpc:region": "cn-beijing"})
-    it.forget()
-    declare(stack, 1, 2, stop_running=True, **OWN)
-    assert DETACH + STOP_THEN_ATTACH.format("m-bp1own") in infos(stack.preview())
-    stack.up()
-    assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
-    assert stack.resources()["nodes"]["outputs"]["region"] == "cn-hangzhou"
-    assert stack.preview("--expect-no-changes")
 
 
 @pytest.mark.long
