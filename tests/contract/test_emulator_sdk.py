@@ -219,6 +219,8 @@ def describe_instances(sdk):
     (row,) = body.instances.instance
     assert (row.instance_id, row.host_name, row.status) == (FIRST, "compute1", "Stopped")
     assert row.vpc_attributes.private_ip_address.ip_address == ["192.168.0.21"]
+    assert row.vpc_attributes.vpc_id == "vpc-demo"
+    assert row.image_id == sdk.emulator.world.instances[FIRST].image_id
     assert (row.expired_time, row.spot_strategy) == ("2099-12-31T15:59Z", "NoSpot")
     assert row.operation_locks.lock_reason[0].lock_reason == "financial"
     assert [(tag.tag_key, tag.tag_value) for tag in row.tags.tag] == [("ehpc-nodes", "a b+c")]

@@ -104,24 +104,6 @@ pulumi.export("queues", seen.nodes.apply(lambda nodes: sorted(n["queue"] for n i
 
 
 @pytest.mark.long
-def test_after_a_failed_detaching_the_preview_says_what_is_left(cloud, stack_on):
-    """Though others were attached in the same run, and the program has changed since."""
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
-    it.fault("error", "DeleteNodes", status=403, code="InvalidNodeStatus")
-    declare(stack, 2, 3)
-    stack.up(expect_failure=True)
-    assert sorted(it.nodes) == ids(1, 2, 3)
-    declare(stack, 2, 3, 4)
-    told = stack.preview()
-    assert any("keep 2; detach 1" in text for text in told.messages("info")), told.text
-    stack.up()
-    assert sorted(it.nodes) == ids(2, 3, 4) == stack.outputs()["ids"]
-
-
-@pytest.mark.long
 def test_a_rotated_key_makes_no_difference(cloud, stack_on):
     it = cloud()
     stack = stack_on(it)

@@ -154,7 +154,7 @@ def test_an_old_half_that_is_left_to_delete_takes_no_node_from_the_live_one(clou
     it = cloud()
     stack = stack_on(it)
     left_to_delete(it, stack, by)
-    up = stack.up(*(["--refresh"] if by == "refused" else []))
+    up = stack.up()
     assert any("stays attached: " in text for text in up.messages("warning")), up.text
     assert it.writes() == []
     assert sorted(it.nodes) == ids(1, 2) == sorted(stack.outputs()["nodes"])
@@ -164,22 +164,27 @@ def test_an_old_half_that_is_left_to_delete_takes_no_node_from_the_live_one(clou
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("change", ["image", "drop one", "drop all"])
-def test_an_old_half_that_is_left_to_delete_hinders_no_update(cloud, stack_on, change):
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [("image", (1, 2)), ("refresh", (1, 2)), ("drop one", (1,)), ("drop all", ())],
+)
+def test_an_old_half_that_is_left_to_delete_hinders_no_update(cloud, stack_on, change, left):
     it = cloud()
     stack = stack_on(it)
     left_to_delete(it, stack, "killed")
     if change == "image":
         declare(stack, 1, 2, stop_running=True, **OWN)
-    elif change == "drop one":
-        declare(stack, 1)
-    else:
+    elif change == "drop all":
         stack.write("import pulumi")
-    stack.up()
-    assert sorted(it.nodes) == {"image": ids(1, 2), "drop one": ids(1), "drop all": []}[change]
+    else:
+        declare(stack, *left, stop_running=True)
+    stack.up(*(["--refresh"] if change == "refresh" else []))
+    assert sorted(it.nodes) == ids(*left)
     if change == "image":
         assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
         assert {node.image_id for node in it.nodes.values()} == {"m-bp1own"}
+    else:
+        assert it.writes() == ["DeleteNodes"] * (change != "refresh")
     assert it.harm.releases == [] == it.harm.double_attach
 
 
