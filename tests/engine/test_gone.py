@@ -3,7 +3,6 @@
 import pytest
 
 from ehpc_nodes.testing.worlds import CLUSTER, ids
-from engine.program import declare
 
 REFRESH = ["refresh", "--run-program"]
 DESTROY = ["destroy", "--run-program"]
@@ -15,11 +14,8 @@ COMMANDS = [
 
 @pytest.mark.long
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_key_of_another_account_empties_no_state(cloud, stack_on, command):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+def test_the_key_of_another_account_empties_no_state(cloud, attached, command):
+    it, stack = attached(1, 2)
     it.forget()
     other = cloud(0)  # an account that has neither the cluster nor the instances
     other.world.clusters.clear()
@@ -37,11 +33,8 @@ def test_the_key_of_another_account_empties_no_state(cloud, stack_on, command):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_cluster_that_is_gone_takes_the_resource_with_it_and_says_so(cloud, stack_on, command):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+def test_a_cluster_that_is_gone_takes_the_resource_with_it_and_says_so(attached, command):
+    it, stack = attached(1, 2)
     it.world.clusters.clear()
     done = stack.run(*command, "--yes", "--skip-preview")
     assert any(f"cluster {CLUSTER} is gone" in text for text in done.messages("info")), done.text
@@ -49,13 +42,8 @@ def test_a_cluster_that_is_gone_takes_the_resource_with_it_and_says_so(cloud, st
 
 
 @pytest.mark.long
-def test_a_resource_whose_nodes_are_all_detached_by_hand_stays_and_attaches_them_again(
-    cloud, stack_on
-):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2, stop_running=True)
-    stack.up()
+def test_a_resource_whose_nodes_are_all_detached_by_hand_stays_and_attaches_them_again(attached):
+    it, stack = attached(1, 2, stop_running=True)
     uid = stack.resources()["nodes"]["inputs"]["__uid"]
     for instance in ids(1, 2):
         it.outside.detach(instance)
@@ -71,11 +59,8 @@ def test_a_resource_whose_nodes_are_all_detached_by_hand_stays_and_attaches_them
 
 
 @pytest.mark.long
-def test_a_refresh_in_an_outage_keeps_the_state(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+def test_a_refresh_in_an_outage_keeps_the_state(attached):
+    it, stack = attached(1, 2)
     it.close()
     failed = stack.refresh(expect_failure=True)
     assert "no usable answer: no connection to" in failed.text

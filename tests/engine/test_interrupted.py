@@ -46,11 +46,8 @@ def test_a_create_that_is_killed(cloud, stack_on):
 @pytest.mark.parametrize(
     "action", ["DeleteNodes", "AddExistedNodes", "ListTasks", "ListQueues", "UntagResources"]
 )
-def test_an_update_that_is_killed_and_a_program_that_changed_meanwhile(cloud, stack_on, action):
-    it = cloud(detached_instance_status="Stopped")
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+def test_an_update_that_is_killed_and_a_program_that_changed_meanwhile(cloud, attached, action):
+    it, stack = attached(1, 2, on=cloud(detached_instance_status="Stopped"))
     declare(stack, 2, 3, 4)
     killed_at(it, stack, action)
     declare(stack, 2, 5)
@@ -75,11 +72,8 @@ def plugins(running):
     return [number for number in running.leftovers() if "pulumi.dynamic" in arguments(number)]
 
 
-def test_an_update_whose_plugin_alone_is_killed(cloud, stack_on):
-    it = cloud(detached_instance_status="Stopped")
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+def test_an_update_whose_plugin_alone_is_killed(cloud, attached):
+    it, stack = attached(1, 2, on=cloud(detached_instance_status="Stopped"))
     declare(stack, 2, 3, 4)
     rule = it.fault("slow", "AddExistedNodes", seconds=1000)
     running = stack.start("up", "--yes", "--skip-preview")
@@ -96,11 +90,8 @@ def test_an_update_whose_plugin_alone_is_killed(cloud, stack_on):
 
 @pytest.mark.long
 @pytest.mark.parametrize("action", ["DeleteNodes", "UntagResources"])
-def test_a_destroy_that_is_killed(cloud, stack_on, action):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+def test_a_destroy_that_is_killed(attached, action):
+    it, stack = attached(1, 2)
     killed_at(it, stack, action, "destroy")
     stack.destroy()
     assert it.nodes == {}
@@ -114,15 +105,12 @@ def test_a_destroy_that_is_killed(cloud, stack_on, action):
     "action", ["DeleteNodes", "UntagResources", "TagResources", "AddExistedNodes", "ListTasks"]
 )
 @pytest.mark.parametrize("then", [(1, 2), (2, 3)])
-def test_a_rename_and_another_image_in_one_run_that_is_killed(cloud, stack_on, action, then):
+def test_a_rename_and_another_image_in_one_run_that_is_killed(cloud, attached, action, then):
     """With the same program afterwards, and with another set: what the killed create sent and the program lists no more
     stays attached, and is named.
     """
     left = ids(1) if (action, then) == ("AddExistedNodes", (2, 3)) else []
-    it = cloud(detached_instance_status="Stopped", pace={"seconds": 1})
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+    it, stack = attached(1, 2, on=cloud(detached_instance_status="Stopped", pace={"seconds": 1}))
     wiped = dict(it.harm.disk_replacements)
     the_resource_renamed(stack)
     own = {"image_id": "m-bp1own", "image_owner_alias": "self", "stop_running": True}

@@ -3,7 +3,7 @@
 import pytest
 
 from ehpc_nodes.testing.worlds import CLUSTER, IMAGE, ids
-from engine.program import PROGRAM, declare
+from engine.program import PROGRAM, declare, with_options
 
 
 def shown(result, mark):
@@ -104,11 +104,8 @@ pulumi.export("queues", seen.nodes.apply(lambda nodes: sorted(n["queue"] for n i
 
 
 @pytest.mark.long
-def test_a_rotated_key_makes_no_difference(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1)
-    stack.up()
+def test_a_rotated_key_makes_no_difference(attached):
+    it, stack = attached(1)
     data = it.emulator.world.to_dict()
     data["access_keys"] = [{"id": "another-key-id", "secret": "another-key-secret"}]
     it.emulator.load(type(it.emulator.world).from_dict(data))
@@ -175,12 +172,8 @@ def test_secrets_of_the_environment_stand_nowhere_at_the_highest_verbosity(cloud
 
 @pytest.mark.long
 @pytest.mark.parametrize("ignored", ["instance_ids", "*"])
-def test_changes_can_be_ignored(cloud, stack_on, ignored):
-    it = cloud()
-    ignoring = f'**args, opts=pulumi.ResourceOptions(ignore_changes=["{ignored}"]))'
-    stack = stack_on(it, PROGRAM.replace("**args)", ignoring))
-    declare(stack, 1, 2)
-    stack.up()
+def test_changes_can_be_ignored(attached, ignored):
+    it, stack = attached(1, 2, program=with_options(f'ignore_changes=["{ignored}"]'))
     uid = stack.resources()["nodes"]["inputs"]["__uid"]
     it.forget()
     declare(stack, 1, 3)
@@ -202,10 +195,7 @@ def test_changes_can_be_ignored(cloud, stack_on, ignored):
 def test_a_time_in_which_nothing_can_be_done_is_refused_before_the_first_call(cloud, stack_on):
     it = cloud()
     times = 'create="1ms", update="-1s", delete="-1s"'
-    hurried = PROGRAM.replace(
-        "**args)",
-        f"**args, opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts({times})))",
-    )
+    hurried = with_options(f"custom_timeouts=pulumi.CustomTimeouts({times})")
     stack = stack_on(it, hurried)
     declare(stack, 1, 2)
     told = "custom_timeouts give {} s, in which nothing can be done"

@@ -3,14 +3,12 @@
 import pytest
 
 from ehpc_nodes.testing.worlds import ids
-from engine.program import PROGRAM, declare
+from engine.program import PROGRAM, declare, with_options
 from unit.emulated import IMAGE
 
 OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}
 STOP_THEN_ATTACH = "then stop 2: compute1, compute2; attach 2 (system disk replaced by {}): compute1, compute2; 2 calls"
-CREATING_FIRST = PROGRAM.replace(
-    "**args)", "**args, opts=pulumi.ResourceOptions(delete_before_replace=False))"
-)
+CREATING_FIRST = with_options("delete_before_replace=False")
 DETACH = "first detach 2 (the instances are not released): compute1, compute2; 1 call; "
 
 
@@ -18,14 +16,9 @@ def infos(result):
     return "\n".join(result.messages("info"))
 
 
-def test_another_image_is_refused_by_creating_first_told_in_full_and_done_in_that_order(
-    cloud, stack_on
-):
+def test_another_image_is_refused_by_creating_first_told_in_full_and_done_in_that_order(attached):
     """In the same region, whatever the stack config says by now."""
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+    it, stack = attached(1, 2)
     it.forget()
     stack.configure({"ehpc:region": "cn-beijing"})
     declare(stack, 1, 2, stop_running=True, **OWN)
@@ -46,11 +39,8 @@ def test_another_image_is_refused_by_creating_first_told_in_full_and_done_in_tha
 
 
 @pytest.mark.long
-def test_busy_nodes_hold_a_replacement_up_until_the_program_consents(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+def test_busy_nodes_hold_a_replacement_up_until_the_program_consents(attached):
+    it, stack = attached(1, 2)
     it.nodes[ids(2)[0]].used.cpu = 8
     declare(stack, 1, 2, stop_running=True, **OWN)
     it.forget()
@@ -68,11 +58,6 @@ def test_busy_nodes_hold_a_replacement_up_until_the_program_consents(cloud, stac
     assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
 
 
-DELETING_FIRST = PROGRAM.replace(
-    "**args)", "**args, opts=pulumi.ResourceOptions(delete_before_replace=True))"
-)
-
-
 def forced(stack, by):
     """Make the next up replace the resource; returns the options that it takes."""
     (urn,) = [r["urn"] for r in stack.state()["deployment"]["resources"] if "Attached" in r["urn"]]
@@ -83,11 +68,8 @@ def forced(stack, by):
 
 @pytest.mark.long
 @pytest.mark.parametrize("by", ["state taint", "--replace"])
-def test_a_forced_replacement_adopts(cloud, stack_on, by):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2, stop_running=True)
-    stack.up()
+def test_a_forced_replacement_adopts(attached, by):
+    it, stack = attached(1, 2, stop_running=True)
     options = forced(stack, by)
     assert "adopt 2: compute1, compute2; no call" in infos(stack.preview(*options))
     it.forget()
@@ -99,12 +81,11 @@ def test_a_forced_replacement_adopts(cloud, stack_on, by):
 
 @pytest.mark.long
 @pytest.mark.parametrize("by", ["state taint", "--replace"])
-def test_a_forced_replacement_that_deletes_first_wipes_nothing_untold(cloud, stack_on, by):
+def test_a_forced_replacement_that_deletes_first_wipes_nothing_untold(attached, by):
     """The engine asks check as for a create, so the preview can't know that the nodes are detached."""
-    it = cloud()
-    stack = stack_on(it, DELETING_FIRST)
-    declare(stack, 1, 2, stop_running=True)
-    stack.up()
+    it, stack = attached(
+        1, 2, stop_running=True, program=with_options("delete_before_replace=True")
+    )
     options = forced(stack, by)
     it.forget()
     refused = stack.up(*options, expect_failure=True)
@@ -188,18 +169,13 @@ def test_an_old_half_that_is_left_to_delete_hinders_no_update(cloud, stack_on, c
     assert it.harm.releases == [] == it.harm.double_attach
 
 
-RETAINING = PROGRAM.replace(
-    "**args)", "**args, opts=pulumi.ResourceOptions(retain_on_delete=True))"
-)
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("change", ["image", "cluster"])
 def test_nodes_that_are_retained_are_not_replaced_and_the_way_out_is_told(cloud, stack_on, change):
     """The engine deletes nothing then, and tells no call of it: preview can't know."""
     it = cloud()
     other = two_clusters(it)
-    stack = stack_on(it, RETAINING)
+    stack = stack_on(it, with_options("retain_on_delete=True"))
     declare(stack, 1, 2, stop_running=True)
     stack.up()
     it.forget()
@@ -229,11 +205,8 @@ def two_clusters(it):
 
 
 @pytest.mark.long
-def test_another_image_for_other_instances_may_create_first(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it, CREATING_FIRST)
-    declare(stack, 1, 2)
-    stack.up()
+def test_another_image_for_other_instances_may_create_first(attached):
+    it, stack = attached(1, 2, program=CREATING_FIRST)
     it.forget()
     declare(stack, 3, 4, **OWN)
     stack.up()
@@ -243,14 +216,9 @@ def test_another_image_for_other_instances_may_create_first(cloud, stack_on):
 
 @pytest.mark.long
 @pytest.mark.parametrize("action", ["DescribeCluster", "ListQueues"])
-def test_a_replacement_that_is_killed_in_its_second_half_is_ended_by_the_next_run(
-    cloud, stack_on, action
-):
+def test_a_replacement_that_is_killed_in_its_second_half_is_ended_by_the_next_run(attached, action):
     """Before it has sent anything, and when all is attached."""
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+    it, stack = attached(1, 2)
     declare(stack, 1, 2, stop_running=True, **OWN)
     it.fault("slow", action, times=None, seconds=1)
     running = stack.start("up", "--yes", "--skip-preview")
@@ -289,12 +257,11 @@ nodes = AttachedNodes("nodes", **args)
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["image_id", "cluster_id"])
-def test_a_replacement_that_comes_from_another_one_is_told_in_full(cloud, stack_on, name):
+def test_a_replacement_that_comes_from_another_one_is_told_in_full(attached, name):
     """The engine asks diff at once, deletes, and checks as for a create; the value came out the same."""
-    it = cloud()
-    stack = stack_on(it, DEPENDENT)
-    declare(stack, 1, 2, name=name, version="1", stop_running=True, image_id=IMAGE)
-    stack.up()
+    it, stack = attached(
+        1, 2, name=name, version="1", stop_running=True, image_id=IMAGE, program=DEPENDENT
+    )
     declare(stack, 1, 2, name=name, version="2", stop_running=True, image_id=IMAGE)
     image = IMAGE if name == "cluster_id" else "an image that is not known yet"
     preview = stack.preview()
@@ -311,13 +278,9 @@ def test_a_replacement_that_comes_from_another_one_is_told_in_full(cloud, stack_
 
 
 @pytest.mark.long
-def test_what_the_engine_no_longer_ignores_in_a_replacement_is_told(cloud, stack_on):
+def test_what_the_engine_no_longer_ignores_in_a_replacement_is_told(attached):
     """With ignore_changes it hands the old set to the first check, and the program's to the second."""
-    it = cloud()
-    ignoring = '**args, opts=pulumi.ResourceOptions(ignore_changes=["instance_ids"]))'
-    stack = stack_on(it, PROGRAM.replace("**args)", ignoring))
-    declare(stack, 1, 2)
-    stack.up()
+    it, stack = attached(1, 2, program=with_options('ignore_changes=["instance_ids"]'))
     declare(stack, 1, 2, 3, stop_running=True, **OWN)
     preview = stack.preview()
     assert "attach 3 (system disk replaced by m-bp1own): compute1, compute2, compute3" in infos(

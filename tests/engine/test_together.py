@@ -3,7 +3,7 @@
 import pytest
 
 from ehpc_nodes.testing.worlds import CLUSTER, IMAGE, ids
-from engine.program import PROGRAM, declare
+from engine.program import PROGRAM, declare, with_options
 from engine.test_replaced import OWN, two_clusters
 
 TWO = f"""
@@ -185,12 +185,9 @@ AttachedNodes("nodes", cluster_id=args["cluster_id"], instance_ids=["i-bp1test00
 
 @pytest.mark.long
 def test_a_rename_without_an_alias_needs_take_ownership_and_leaves_the_nodes_attached(
-    cloud, stack_on
+    cloud, attached
 ):
-    it = cloud(attached=(1, 2))
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+    it, stack = attached(1, 2, on=cloud(attached=(1, 2)))
     stack.write(RENAMED)
     assert "belongs to another resource, 'project/dev/nodes'" in stack.up(expect_failure=True).text
     declare(stack, 1, 2, take_ownership=True)
@@ -206,11 +203,8 @@ def test_a_rename_without_an_alias_needs_take_ownership_and_leaves_the_nodes_att
 
 
 @pytest.mark.long
-def test_an_old_name_that_is_given_anew_does_not_take_the_nodes_along(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+def test_an_old_name_that_is_given_anew_does_not_take_the_nodes_along(attached):
+    it, stack = attached(1, 2)
     the_resource_renamed(stack)
     stack.up()
     stack.write(RENAMED + ANOTHER)
@@ -220,8 +214,7 @@ def test_an_old_name_that_is_given_anew_does_not_take_the_nodes_along(cloud, sta
 
 
 def the_resource_renamed(stack):
-    alias = "**args, opts=pulumi.ResourceOptions(aliases=[pulumi.Alias(name='nodes')]))"
-    stack.write(RENAMED.replace("**args)", alias))
+    stack.write(with_options("aliases=[pulumi.Alias(name='nodes')]", RENAMED))
 
 
 def the_resource_renamed_in_the_state(stack):
@@ -251,12 +244,9 @@ nodes = Component("component").nodes
         the_resource_moved_into_a_component,
     ],
 )
-def test_a_rename_keeps_the_nodes_this_resources(cloud, stack_on, rename):
+def test_a_rename_keeps_the_nodes_this_resources(cloud, attached, rename):
     """Their owner tag gets the present name; a replacement detaches and attaches them, too."""
-    it = cloud(detached_instance_status="Stopped")
-    stack = stack_on(it)
-    declare(stack, 1, 2, 3)
-    stack.up()
+    it, stack = attached(1, 2, 3, on=cloud(detached_instance_status="Stopped"))
     rename(stack)
     it.forget()
     stack.up()
