@@ -8,6 +8,7 @@ import inspect
 import json
 import re
 import threading
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -188,7 +189,7 @@ class Official:
             "ecs": (OfficialEcs(config()), ecs),
         }
 
-    def send(self, action: str, params: dict[str, object]) -> None:
+    def send(self, action: str, params: Mapping[str, object]) -> None:
         """The SDK's method of an action (as permissions name it), with the SDK's own request."""
         service, _, name = action.partition(":")
         client, models = self.services[service]
@@ -210,7 +211,7 @@ class Case(NamedTuple):
     method: str
     given: object
     action: str
-    params: dict[str, object]
+    params: Mapping[str, object]
     note: str = ""
 
 

@@ -280,7 +280,7 @@ def test_a_replacement_that_comes_from_another_one_is_told_in_full(attached, nam
 @pytest.mark.long
 def test_what_the_engine_no_longer_ignores_in_a_replacement_is_told(attached):
     """With ignore_changes it hands the old set to the first check, and the program's to the second."""
-    it, stack = attached(1, 2, program=with_options('ignore_changes=["instance_ids"]'))
+    _, stack = attached(1, 2, program=with_options('ignore_changes=["instance_ids"]'))
     declare(stack, 1, 2, 3, stop_running=True, **OWN)
     preview = stack.preview()
     assert "attach 3 (system disk replaced by m-bp1own): compute1, compute2, compute3" in infos(
