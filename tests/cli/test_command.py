@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from cli.conftest import SCRIPT, addresses
+from cli.conftest import SCRIPT
 from ehpc_nodes import __version__, lookup
 from ehpc_nodes.cli.follow import Outage, follow
 from ehpc_nodes.emulator.tasks import release
@@ -332,59 +332,6 @@ def test_completion_goes_by_the_region_that_is_typed(run, line):
     assert completed(run, line.format(""), ALIBABA_CLOUD_REGION_ID="") == []
     typed = completed(run, line.format("--region cn-hangzhou"), ALIBABA_CLOUD_REGION_ID="")
     assert typed == [CLUSTER]
-
-
-def test_completion_goes_by_the_stack_that_is_typed(run, server, pulumi_project):
-    """A stack that says where the service is; the environment doesn't."""
-    nowhere = {n: "" for n in addresses(server) if n.endswith("_ENDPOINT")}
-    here = pulumi_project("dev", {"ehpc:endpoint": server.url}) | nowhere
-    assert completed(run, "ehpc-nodes nodes --stack dev ehpc", **here) == [CLUSTER]
-    assert completed(run, "ehpc-nodes --stack dev nodes ehpc", **here) == [CLUSTER]
-    assert completed(run, "ehpc-nodes nodes --stack none ehpc", **here) == []
-
-
-def test_a_project_that_is_made_with_a_stack_s_config_says_what_to_carry_over(
-    run, server, pulumi_project, tmp_path
-):
-    """Its names, not its values: one may be a secret."""
-    config = {"ehpc:endpoint": server.url, "ehpc:readTimeout": "20", "other:key": "x"}
-    variables = pulumi_project("dev", config)
-    done = run("program", CLUSTER, "--dir", "made", "--stack", "dev", **variables)
-    assert (tmp_path / "made" / "__main__.py").exists()
-    assert done.stderr.splitlines()[-1] == (
-        "The config of the new stack is empty. Copy these settings of stack 'dev' to it"
-        " (pulumi config set): ehpc:endpoint, ehpc:readTimeout."
-    )
-
-
-@pytest.fixture
-def pulumi_project(pulumi_engine, tmp_path, environment):
-    """Makes a Pulumi project in the command's folder, with a stack; the variables to reach it with."""
-
-    def make(stack, config):
-        (tmp_path / "Pulumi.yaml").write_text("name: nodes\nruntime: python\n")
-        (tmp_path / "state").mkdir()
-        variables = {
-            "PATH": f"{pulumi_engine.parent}{os.pathsep}{environment['PATH']}",
-            "PULUMI_HOME": str(tmp_path / "home"),
-            "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
-            "PULUMI_CONFIG_PASSPHRASE": "fake",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-        }
-        for words in (
-            ["stack", "init", stack],
-            *(["config", "set", "--stack", stack, name, value] for name, value in config.items()),
-        ):
-            subprocess.run(
-                [pulumi_engine, "--non-interactive", *words],
-                env=environment | variables,
-                cwd=tmp_path,
-                capture_output=True,
-                check=True,
-            )
-        return variables
-
-    return make
 
 
 def completed(run, line, **variables):
