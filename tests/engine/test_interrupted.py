@@ -130,6 +130,21 @@ def test_a_rename_and_another_image_in_one_run_that_is_killed(cloud, attached, a
     assert sorted(it.nodes) == left
 
 
+@pytest.mark.long
+def test_a_wanted_node_is_not_called_still_in_the_state_after_ctrl_c(attached):
+    it, stack = attached(1)
+    it.hold()
+    declare(stack, 1, 2)
+    running = stack.start("up", "--yes", "--skip-preview")
+    running.wait_until(lambda: len(it.writes()) == 2)
+    running.interrupt()
+    assert running.wait().exit_code
+    it.release()
+    result = stack.up()
+    assert sorted(it.nodes) == ids(1, 2) == stack.outputs()["ids"]
+    assert "still in the state" not in result.text
+
+
 def cli_killed_at(cloud, stack, action):
     """Kill the CLI as soon as the cloud has seen this call, whose answer comes late: its plugin lives on."""
     cloud.fault("slow", action, seconds=3)
