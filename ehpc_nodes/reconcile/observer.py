@@ -46,7 +46,7 @@ class Identity:
     """Whose run this is.
 
     Attributes:
-        name: the resource's name on owner tags; empty: not known (nothing is written then).
+        name: the resource's name on owner tags.
         uid: the resource's.
         run: letters in the references that this run writes before it sends.
     """
@@ -441,7 +441,7 @@ class Observer:
 
         Args:
             ids: that it was about: what was quiet before it counts no more.
-            tags: that they have by an answered call.
+            tags: that they have by an answered call; an empty value: not any more.
         """
         self.cache.written = self.clock.now()
         for instance_id in ids:

@@ -139,7 +139,6 @@ class Operations:
         *,
         destroy: bool = False,
     ) -> Reconciler:
-        known = observer.saved.generation if observer.saved else 0
         actuator = Actuator(
             self.cloud,
             observer,
@@ -148,7 +147,6 @@ class Operations:
             self.others,
             inputs,
             generation=highest_generation(observer) + 1,
-            known_generation=known,
         )
         rules = Rules(
             self.grace,
@@ -340,12 +338,12 @@ class Operations:
             if not observer.ledger.has_called and not observer.ledger.adopted:
                 self._untag(observer, reconciler, cancelled=cancelled)
                 raise
-            state = self._state(reconciler, read=not cancelled)
             self._untag(observer, reconciler, cancelled=cancelled)
+            state = self._state(reconciler, read=not cancelled)
             told = ended_by(observer, reconciler.decisions, error)
             raise IncompleteError(state, [*reasons(observer, state), told]) from error
-        state = self._state(reconciler, read=True)
         self._untag(observer, reconciler)
+        state = self._state(reconciler, read=True)
         self._report_left(observer, reconciler.decisions)
         self._report_image(reconciler, first)
         self._report_inactive(reconciler)
