@@ -1,6 +1,6 @@
 """The writes, each for the instances of one step. The result of a call is noted in the ledger.
 
-Nothing here decides: the reconciler reads and decides right before, and again after each failure.
+What comes next is not decided here: the reconciler reads and decides right before, and again after each failure.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .ledger import Write
 from .observer import Observer
 from .owner_tags import LEAVING, NAME_KEY, REFERENCE_KEY, UNKNOWN, Reference, reference_of
 from .plan import TRIES, Step
-from .ports import Cloud, OtherResources, Reporter
+from .ports import Cloud, Reporter
 
 #: A write that ended with one of these had no effect.
 HARMLESS = (ThrottledError, ConflictError, NotSentError)
@@ -71,14 +71,16 @@ class Actuator:
         tags_done: instances whose tags were removed, or disowned, at the end.
     """
 
-    cloud: Cloud
     observer: Observer
     deadline: Deadline
     reporter: Reporter
-    others: OtherResources
     inputs: Inputs
     generation: int = 1
     tags_done: set[str] = field(default_factory=set)
+
+    @property
+    def cloud(self) -> Cloud:
+        return self.observer.cloud
 
     def do(self, step: Step, ids: Sequence[str]) -> None:
         """Take one step for these instances, in batches, as long as the reads that allow it are fresh.
@@ -280,13 +282,13 @@ class Actuator:
         except EhpcError as error:
             if may_have_acted(error):
                 self._unanswered("AddExistedNodes", batch, error, before)
-            elif _is_rejection(error) and not any(map(self._may_be_sent, batch)):
+            elif _is_rejection(error) and not any(map(self._had_no_answer, batch)):
                 ledger.fail_by(batch, error)
                 return
             raise
         self._note("AddExistedNodes", batch, accepted, before=before)
 
-    def _may_be_sent(self, instance_id: str) -> bool:
+    def _had_no_answer(self, instance_id: str) -> bool:
         """Whether an earlier call of this run got no answer: the refusal of a later one shows nothing about it."""
         earlier = self.observer.ledger.latest("AddExistedNodes", instance_id)
         return earlier is not None and not earlier.answered
@@ -296,7 +298,7 @@ class Actuator:
         self._batches("DeleteNodes", ids, BATCH, self._detach_batch, resolved=True)
 
     def _detach_batch(self, batch: list[str]) -> None:
-        self.others.detaching(batch)
+        self.observer.others.detaching(batch)
         try:
             accepted = self.cloud.delete_nodes(self.inputs.cluster_id, batch)
         except EhpcError as error:

@@ -37,7 +37,7 @@ T = TypeVar("T")
 FRESH = 10.0
 #: Seconds between two whole lists that lack a node which the state has as confirmed, for a report of its absence.
 REPORTED_AFTER = 5.0
-#: Seconds that the clocks of two machines may be apart: the services refuse calls of one that is 15 minutes off.
+#: Seconds that the clocks of two machines may be apart: the services refuse calls of one that is over 15 minutes off.
 LARGEST_SKEW = 1800.0
 
 

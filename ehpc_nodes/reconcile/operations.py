@@ -140,13 +140,7 @@ class Operations:
         destroy: bool = False,
     ) -> Reconciler:
         actuator = Actuator(
-            self.cloud,
-            observer,
-            self.deadline,
-            self.reporter,
-            self.others,
-            inputs,
-            generation=highest_generation(observer) + 1,
+            observer, self.deadline, self.reporter, inputs, highest_generation(observer) + 1
         )
         rules = Rules(
             self.grace,

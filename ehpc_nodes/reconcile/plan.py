@@ -332,14 +332,14 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
 
 
 def kept_as(decision: Decision) -> Kept:
-    """What the state keeps of the instance: the last column of the table.
+    """What the state keeps of the instance: nothing of what is not this resource's; else by the last column of the table.
 
-    Only what is this resource's is kept, and what an earlier state holds and nobody else has by now.
+    A retained one is this resource's until its tags are removed.
     """
     f = decision.facts
     if decision.owner is not Owner.MINE or f.verdict is Verdict.CHANGED_BY_OTHER:
         return Kept.NOTHING
-    if f.retained and f.tag is not Tag.MINE:  # with its tags it is still this resource's
+    if f.retained and f.tag is not Tag.MINE:
         return Kept.NOTHING
     kept = TABLE[decision.phase].kept
     if decision.phase is Phase.FAILED and f.node is NodeIs.ABSENT:
