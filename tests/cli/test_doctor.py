@@ -66,20 +66,12 @@ def test_all_is_well(examine, run, pulumi):
 
 
 def test_it_changes_nothing(examine, server):
-    before = server.emulator.world.to_json()
-    examine()
-    assert server.emulator.world.to_json() == before
     emulator = server.emulator
-    assert (emulator.harm.disk_replacements, emulator.harm.releases, emulator.harm.touched) == (
-        {},
-        [],
-        [],
-    )
-    writes = [
-        e
-        for e in emulator.journal.entries
-        if e.action and not e.action.startswith(("List", "Describe", "Get"))
-    ]
+    before = emulator.world.to_json(), emulator.harm.to_dict()
+    examine()
+    assert (emulator.world.to_json(), emulator.harm.to_dict()) == before
+    called = [entry for entry in emulator.journal.entries if entry.action]
+    writes = [e for e in called if not e.action.startswith(("List", "Describe", "Get"))]
     assert {e.action for e in writes} == {
         *("AddExistedNodes", "DeleteNodes", "SetQueue"),
         *("StopInstances", "TagResources", "UntagResources"),
@@ -115,25 +107,33 @@ def test_a_missing_permission_is_named_with_its_mend(examine, server):
     assert "docs/security.md" in checks["ehpc:AddExistedNodes"]["fix"]
 
 
-def test_a_key_that_is_refused(examine):
-    checks = examine(code=1, ALIBABA_CLOUD_ACCESS_KEY_SECRET="wrong-fake-secret")
-    assert levels(checks) == {"access key": "failed"}
-    assert "SignatureDoesNotMatch" in checks["access key"]["found"]
+NO_KEY = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": ""}
+
+
+@pytest.mark.parametrize(
+    ("variables", "wrong", "told"),
+    [
+        (
+            {"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong-fake-secret"},
+            {"access key": "failed"},
+            "SignatureDoesNotMatch",
+        ),
+        (NO_KEY, {"credentials": "failed", "permissions": "warning"}, "aliyun configure"),
+        ({"ALIBABA_CLOUD_REGION_ID": ""}, {"settings": "failed"}, "No region is set"),
+    ],
+)
+def test_a_setting_that_is_missing_or_wrong(examine, variables, wrong, told):
+    checks = examine(code=1, **variables)
+    assert levels(checks) == wrong
+    assert told in checks[next(iter(wrong))]["found"]
     assert "wrong-fake-secret" not in json.dumps(checks)
-
-
-def test_no_key(examine):
-    checks = examine(code=1, ALIBABA_CLOUD_ACCESS_KEY_ID="", ALIBABA_CLOUD_ACCESS_KEY_SECRET="")
-    assert levels(checks) == {"credentials": "failed", "permissions": "warning"}
-    assert "aliyun configure" in checks["credentials"]["found"]
 
 
 def test_why_no_place_has_a_key_is_told_in_a_line_each(run, pulumi, tmp_path):
     home = tmp_path / "home"
     (home / ".aliyun").mkdir(parents=True)
     (home / ".aliyun" / "config.json").write_text('{"current": "gone", "profiles": []}')
-    no_key = dict.fromkeys(("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"), "")
-    text = run("doctor", code=1, HOME=str(home), **no_key).stdout
+    text = run("doctor", code=1, HOME=str(home), **NO_KEY).stdout
     lines = [line.strip() for line in text.splitlines()]
     heading = next(
         n for n, line in enumerate(lines) if line.startswith("failed   credentials: No access key")
@@ -143,12 +143,6 @@ def test_why_no_place_has_a_key_is_told_in_a_line_each(run, pulumi, tmp_path):
         "- ~/.alibabacloud/credentials.ini: the file does not exist.",
         "- the instance's RAM role: turned off (ALIBABA_CLOUD_ECS_METADATA_DISABLED).",
     ]
-
-
-def test_no_region(examine):
-    checks = examine(code=1, ALIBABA_CLOUD_REGION_ID="")
-    assert levels(checks) == {"settings": "failed"}
-    assert "No region is set" in checks["settings"]["found"]
 
 
 def test_an_endpoint_that_isn_t_there(examine):
@@ -203,29 +197,19 @@ def test_a_virtualenv_of_the_project_without_the_package(examine, tmp_path):
     assert "pip install ehpc-nodes" in checks["plugin's Python"]["fix"]
 
 
-@pytest.mark.parametrize("toolchain", ["uv", "poetry"])
-def test_the_toolchain_s_virtualenv_is_the_one(examine, pulumi, tmp_path, toolchain):
-    options = {"name": "python", "options": {"toolchain": toolchain}}
-    (tmp_path / "Pulumi.yaml").write_text(json.dumps({"name": "x", "runtime": options}))
-    if toolchain == "poetry":
+@pytest.mark.parametrize(
+    "options", [{"toolchain": "uv"}, {"toolchain": "poetry"}, {"virtualenv": sys.prefix}]
+)
+def test_the_project_s_virtualenv_is_the_one(examine, pulumi, tmp_path, options):
+    runtime = {"name": "python", "options": options}
+    (tmp_path / "Pulumi.yaml").write_text(json.dumps({"name": "x", "runtime": runtime}))
+    (tmp_path / ".venv").symlink_to(sys.prefix)  # where uv has it
+    if options.get("toolchain") == "poetry":
         assert "is not on the PATH" in examine(code=1)["plugin's Python"]["found"]
         program(pulumi / "poetry", f"echo {sys.prefix}")
-    else:
-        (tmp_path / ".venv").symlink_to(sys.prefix)
-    assert f"(from {tmp_path / 'Pulumi.yaml'})" in examine()["plugin's Python"]["found"]
-
-
-def test_the_project_s_virtualenv_is_the_one(examine, tmp_path):
-    home = Path(sys.prefix)
-    (tmp_path / "Pulumi.yaml").write_text(
-        json.dumps(
-            {"name": "x", "runtime": {"name": "python", "options": {"virtualenv": str(home)}}}
-        )
-    )
-    checks = examine()
-    assert checks["plugin's Python"]["found"].startswith(
-        f"{home / 'bin' / 'python'} (from {tmp_path}"
-    )
+    found = examine()["plugin's Python"]["found"]
+    home = tmp_path / ".venv" if options.get("toolchain") == "uv" else Path(sys.prefix)
+    assert found.startswith(f"{home / 'bin' / 'python'} (from {tmp_path / 'Pulumi.yaml'})")
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,8 @@ def test_a_queue_that_is_named_like_the_second_resource_of_another(run, server):
         "workq-2": [iid(3)],
         "workq-3": [iid(2)],
     }
+    of_one = run("program", CLUSTER, "--queue", "workq-2").stdout
+    assert [a["instance_ids"] for a in declared(of_one).values()] == [[iid(3)]]
 
 
 @pytest.mark.parametrize(
@@ -85,39 +87,28 @@ def test_a_node_that_the_resource_would_refuse_is_told_and_left_out(run, server,
     assert why in told
 
 
-def test_a_cluster_of_such_nodes_only_says_why_it_has_no_program(run, server):
-    for number in (1, 2):
-        change(server, number, queue="night shift")
-    told = run("program", CLUSTER, code=1).stderr
-    assert "has no compute node to adopt: compute1 " in told
-    assert "'night shift' is not a queue's name" in told
-
-
-def test_words_of_the_service_stay_words(run, server):
-    """Whatever a queue may be called, and an image: data in the program, no code."""
-    change(server, 2, queue='"""+evil()+"""')
-    text = run("program", CLUSTER).stdout
-    assert declared(text)['"""+evil()+"""']["job_queue"] == '"""+evil()+"""'
-
-
 def test_what_the_service_sends_can_t_get_into_the_program(run, server):
     """Host names, queues and words are data: the program imports and declares, and nothing else."""
     change(server, 1, host_name='x\nimport os; os.system("true")')
-    change(server, 2, queue='"""+evil()+"""', image_id='m-1", evil(), "')
+    change(server, 2, queue='"""+evil()+"""')
     odd = Node("i-bp1x", "y\nevil()", "stop\nped")
     server.emulator.world.clusters[CLUSTER].nodes[odd.id] = odd
-    tree = ast.parse(run("program", CLUSTER).stdout)
-    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
-    assert {ast.unparse(call.func) for call in calls} == {"AttachedNodes"}
-    assert {type(n).__name__ for n in tree.body} == {"Expr", "ImportFrom"}
+    text = run("program", CLUSTER).stdout
+    assert declared(text)['"""+evil()+"""']["job_queue"] == '"""+evil()+"""'
+    change(server, 2, image_id='m-1", evil(), "')
+    for program in (text, run("program", CLUSTER).stdout):
+        tree = ast.parse(program)
+        calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
+        assert {ast.unparse(call.func) for call in calls} == {"AttachedNodes"}
+        assert {type(n).__name__ for n in tree.body} == {"Expr", "ImportFrom"}
 
 
-def test_no_node_to_adopt(run, server):
-    for number in (1, 2):
-        change(server, number, status="exception")
+def test_a_cluster_without_a_node_to_adopt_says_why(run, server):
+    change(server, 1, status="exception")
+    change(server, 2, queue="night shift")
     assert run("program", CLUSTER, code=1).stderr == (
         f"ehpc-nodes: {CLUSTER} has no compute node to adopt: compute1 ({iid(1)}) is exception;"
-        f" compute2 ({iid(2)}) is exception.\n"
+        f" compute2 ({iid(2)}) cannot be declared: 'night shift' is not a queue's name (such as workq).\n"
     )
 
 

@@ -167,11 +167,8 @@ def test_a_project_of_its_own_has_the_names_on_the_owner_tags(server, run, tmp_p
 def test_a_file_that_is_there_is_not_replaced(run, tmp_path):
     (tmp_path / "lost.json").write_text("mine")
     done = run("program", CLUSTER, "--import-file", "lost.json", code=1)
-    assert done.stdout == ""
-    assert (
-        done.stderr
-        == "ehpc-nodes: lost.json already exists. Use another file name, or remove it.\n"
-    )
+    told = "ehpc-nodes: lost.json already exists. Use another file name, or remove it.\n"
+    assert (done.stdout, done.stderr) == ("", told)
     assert (tmp_path / "lost.json").read_text() == "mine"
     told = run("program", CLUSTER, "--import-file", "none/lost.json", code=1).stderr
     assert told == "ehpc-nodes: none/lost.json cannot be written to: No such file or directory.\n"
@@ -186,12 +183,9 @@ def test_owner_tags_that_may_not_be_read_are_needed(server, run):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--owner", "project/dev"], "--owner needs --import-file"),
-        (
-            ["--import-file", "lost.json", "--queue", "gpu"],
-            "--queue cannot be used with --import-file",
-        ),
+        ("--owner project/dev", "--owner needs --import-file"),
+        ("--import-file lost.json --queue gpu", "--queue cannot be used with --import-file"),
     ],
 )
 def test_options_that_do_not_go_together_are_a_wrong_call(run, arguments, told):
-    assert told in run("program", CLUSTER, *arguments, code=2).stderr
+    assert told in run("program", CLUSTER, *arguments.split(), code=2).stderr

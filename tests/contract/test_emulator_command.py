@@ -10,20 +10,9 @@ import sys
 import pytest
 import requests
 
+from ehpc_nodes.emulator.__main__ import main
+
 COMMAND = [sys.executable, "-m", "ehpc_nodes.emulator"]
-
-
-def failing(*arguments, **options):
-    done = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        **options,
-    )
-    assert (done.returncode, done.stdout) == (1, "")
-    return done.stderr
 
 
 @pytest.fixture
@@ -73,29 +62,22 @@ def test_a_world_of_ones_own(running, tmp_path):
     )
 
 
-def test_the_port_is_taken():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        assert failing("--port", port).startswith(
-            f"ehpc_nodes.emulator: cannot listen on 127.0.0.1:{port}: Address already in use;"
-            " give another port, or none for a free one"
-        )
-
-
 @pytest.mark.parametrize("port", ["99999", "-1", "web"])
-def test_a_port_that_is_none_is_a_wrong_call(port):
-    done = subprocess.run(
-        [*COMMAND, "--port", port], check=False, capture_output=True, text=True, timeout=100
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "argument --port: " in done.stderr
-    assert port in done.stderr
+def test_a_port_that_is_none_is_a_wrong_call(capsys, port):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--port", port])
+    out, errors = capsys.readouterr()
+    assert (out, "argument --port: " in errors, port in errors) == ("", True, True)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--host", "0.0.0.0"], "0.0.0.0 is not a loopback address"),
+        (
+            ["--port", "{taken}"],
+            "cannot listen on 127.0.0.1:{taken}: Address already in use; give another port, or none for a free",
+        ),
         (["--world", "/nowhere/world.yaml"], "No such file or directory: '/nowhere/world.yaml'"),
         (["--world", "{tmp}"], "Is a directory: '{tmp}'"),
         (["--world", "{tmp}/bad.yaml"], "{tmp}/bad.yaml: line 2, column 1: "),
@@ -103,26 +85,39 @@ def test_a_port_that_is_none_is_a_wrong_call(port):
         (["--world", "{tmp}/fault.yaml"], "a fault needs a kind of "),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(tmp_path, arguments, message):
+def test_what_is_wrong_is_said_in_one_line(monkeypatch, capsys, tmp_path, arguments, message):
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
     (tmp_path / "bad.yaml").write_text("a: [\n")
     (tmp_path / "slip.yaml").write_text("clusters: [{id: c, nodez: []}]")
     (tmp_path / "fault.yaml").write_text("faults: [{kind: nope}]")
-    errors = failing(*(text.format(tmp=tmp_path) for text in arguments))
-    assert errors.startswith(f"ehpc_nodes.emulator: {message.format(tmp=tmp_path)}")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        places = {"tmp": tmp_path, "taken": other.getsockname()[1]}
+        assert main([text.format(**places) for text in arguments]) == 1
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert errors.startswith(f"ehpc_nodes.emulator: {message.format(**places)}")
     assert errors.count("\n") == 1
 
 
+def without(module, folder):
+    """The environment of a Python that doesn't have this module."""
+    error = f"No module named {module!r}"
+    (folder / f"{module}.py").write_text(f"raise ModuleNotFoundError({error!r})")
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
 def test_the_extra_is_not_installed(tmp_path):
-    (tmp_path / "yaml.py").write_text("raise ModuleNotFoundError(\"No module named 'yaml'\")")
-    errors = failing(env={**os.environ, "PYTHONPATH": str(tmp_path)})
-    assert errors == (
+    done = subprocess.run(
+        COMMAND, env=without("yaml", tmp_path), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
         "ehpc_nodes.emulator: No module named 'yaml': pip install 'ehpc-nodes[emulator]'\n"
     )
 
 
 def test_no_page_is_offered_where_it_can_t_be_shown(running, tmp_path):
-    (tmp_path / "jinja2.py").write_text("raise ModuleNotFoundError(\"No module named 'jinja2'\")")
-    said, process = running(env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    said, process = running(env=without("jinja2", tmp_path))
     assert said["page"] == ""
     assert requests.get(f"{said['url']}/_emulator/world", timeout=100).status_code == 200
     process.send_signal(signal.SIGINT)
@@ -134,19 +129,18 @@ def test_no_page_is_offered_where_it_can_t_be_shown(running, tmp_path):
     )
 
 
-def test_in_process_it_needs_nothing_of_the_extra(tmp_path):
-    (tmp_path / "yaml.py").write_text("raise ModuleNotFoundError(\"No module named 'yaml'\")")
+def test_in_process_it_needs_nothing_else(tmp_path):
+    """Neither the extra, nor pytest, nor Pulumi."""
     program = (
-        "from ehpc_nodes.emulator import EmulatorServer, Emulator, World\n"
-        "with EmulatorServer(Emulator(World.from_dict({}))) as server: print(server.url)\n"
-        "import sys; assert 'werkzeug' not in sys.modules and 'requests' not in sys.modules"
+        "import sys; from ehpc_nodes.testing import EmulatedCloud\n"
+        "with EmulatedCloud(attached=[1]) as cloud: print(len(cloud.nodes))\n"
+        "assert not {'werkzeug', 'requests', 'pytest', 'pulumi', 'yaml'} & sys.modules.keys()"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env=without("yaml", tmp_path),
         capture_output=True,
         text=True,
-        timeout=100,
+        check=False,
     )
-    assert done.stdout.startswith("http://127.0.0.1:"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr

@@ -50,27 +50,22 @@ def test_every_block_says_what_it_is():
     assert SHELL
 
 
-@pytest.mark.parametrize("name", PYTHON)
-def test_python_compiles(name):
-    compile(PYTHON[name], name, "exec")
-
-
-@pytest.mark.parametrize("name", SHELL)
-def test_shell_is_shell(name):
-    done = subprocess.run(
-        ["bash", "-n"], input=SHELL[name], text=True, capture_output=True, check=False
-    )
+def shell_is_shell(script):
+    done = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")  # an open here-document is a warning only
 
 
-@pytest.mark.parametrize("name", [n for n, language, _ in BLOCKS if language == "json"])
-def test_json_is_json(name):
-    json.loads(next(code for n, _, code in BLOCKS if n == name))
+CHECKS = {
+    "python": lambda code: compile(code, "block", "exec"),
+    "sh": shell_is_shell,
+    "json": json.loads,
+    "yaml": yaml.safe_load,
+}
 
 
-@pytest.mark.parametrize("name", [n for n, language, _ in BLOCKS if language == "yaml"])
-def test_yaml_is_yaml(name):
-    assert yaml.safe_load(next(code for n, _, code in BLOCKS if n == name))
+@pytest.mark.parametrize(("name", "language", "code"), [b for b in BLOCKS if b[1] in CHECKS])
+def test_code_is_of_its_language(name, language, code):
+    CHECKS[language](code)
 
 
 #: Runs programs, each in a fork of a process that has loaded the SDK: {name: program} -> {name: [code, output]}.

@@ -1,14 +1,12 @@
-"""The command's own page names every command and option, and no page names one that there is not."""
+"""No page names a command or an option that there is not; that docs/command.md has all: tests/cli/test_page.py."""
 
 import re
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 import typer
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "command.md"
 PAGES = [
     ROOT / "README.md",
     *sorted(ROOT.glob("docs/*.md")),
@@ -29,19 +27,6 @@ def own_options(parser):
     return {n for n in names if n.startswith("--")} - {
         *("--help", "--install-completion", "--show-completion"),
     }
-
-
-def test_the_command_is_installed():
-    scripts = {e.name: e.value for e in entry_points(group="console_scripts", name="ehpc-nodes")}
-    assert scripts == {"ehpc-nodes": "ehpc_nodes.cli:main"}
-
-
-@pytest.mark.parametrize("name", command().commands)
-def test_a_command_is_documented_with_its_options(name):
-    text = PAGE.read_text()
-    assert re.search(rf"`ehpc-nodes {name}\b|ehpc-nodes {name}\b|`{name}\b", text), name
-    for option in own_options(command().commands[name]):
-        assert option in text, f"{name} {option}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

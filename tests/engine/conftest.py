@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ehpc_nodes.testing import EmulatedCloud, PulumiStack
-from engine.program import PROGRAM
+from engine.program import PROGRAM, declare
 
 HERE = Path(__file__).parent
 
@@ -37,5 +37,23 @@ def stack_on(pulumi_stack: Callable[..., PulumiStack]) -> Callable[..., PulumiSt
         # the secret stands in the file as it is: to have the CLI encrypt it takes a run of its own
         stack.configure({**cloud.config, **cloud.secrets, **config})
         return stack
+
+    return make
+
+
+@pytest.fixture
+def attached(
+    cloud: Callable[..., EmulatedCloud], stack_on: Callable[..., PulumiStack]
+) -> Callable[..., tuple[EmulatedCloud, PulumiStack]]:
+    """Makes a cloud and a stack that has attached these instances: `it, stack = attached(1, 2, job_queue="gpu")`."""
+
+    def make(
+        *numbers: int, program: str = PROGRAM, on: EmulatedCloud | None = None, **arguments: Any
+    ) -> tuple[EmulatedCloud, PulumiStack]:
+        it = cloud() if on is None else on
+        stack = stack_on(it, program)
+        declare(stack, *numbers, **arguments)
+        stack.up()
+        return it, stack
 
     return make

@@ -18,6 +18,11 @@ pulumi.export("tasks", nodes.tasks)
 """
 
 
+def with_options(options, program=PROGRAM):
+    """The program with these resource options."""
+    return program.replace("**args)", f"**args, opts=pulumi.ResourceOptions({options}))")
+
+
 def declare(stack, *numbers, **changes):
     """What the program declares: these instances, with consent, and these arguments."""
     args = {

@@ -6,7 +6,7 @@ A newer engine that does ask makes these tests fail, and the warnings (docs/limi
 import pytest
 
 from ehpc_nodes.testing.worlds import CLUSTER, ids
-from engine.program import OWNER_OF_STACK, PROGRAM, declare
+from engine.program import OWNER_OF_STACK, PROGRAM, declare, with_options
 from engine.test_interrupted import killed_at
 
 pytestmark = pytest.mark.long
@@ -75,13 +75,11 @@ nodes = AttachedNodes.get("nodes", "{CLUSTER}")
 
 @pytest.mark.parametrize("retained", [False, True])
 def test_a_resource_that_is_only_read_from_now_on_detaches_its_nodes_unless_they_are_retained(
-    cloud, stack_on, retained
+    attached, retained
 ):
-    it = cloud()
-    retaining = "**args, opts=pulumi.ResourceOptions(retain_on_delete=True))"
-    stack = stack_on(it, PROGRAM.replace("**args)", retaining) if retained else PROGRAM)
-    declare(stack, 1, 2)
-    stack.up()
+    it, stack = attached(
+        1, 2, program=with_options("retain_on_delete=True") if retained else PROGRAM
+    )
     it.forget()
     stack.write(GET)
     assert not any("detach" in text for text in stack.preview().messages("info"))

@@ -73,21 +73,6 @@ def test_up_writes_owner_tags_only_and_the_next_preview_is_empty(mixed, stack_on
 
 
 @pytest.mark.long
-def test_one_queue_and_what_can_be_done_with_it_then(cloud, stack_on):
-    world = cloud(instances=3, attached=(1, 2))
-    node(world, 2).queue = "gpu"
-    stack = stack_on(world)
-    text = command(world, stack, "program", CLUSTER, "--queue", "gpu")
-    stack.write(text)
-    stack.up()
-    assert set(stack.resources()) == {"gpu"}
-    stack.write("")
-    stack.up()
-    assert world.named("DeleteNodes") == [ids(2)]
-    assert world.harm.releases == []
-
-
-@pytest.mark.long
 def test_a_project_of_its_own(cloud, stack_on, tmp_path):
     """In a folder that has nothing yet, with the settings in the environment."""
     world = cloud(instances=2, attached=(1, 2))
@@ -117,19 +102,36 @@ def test_a_project_of_its_own(cloud, stack_on, tmp_path):
 
 
 def test_the_settings_of_a_stack(cloud, stack_on):
-    """--stack reads the stack's config, secrets too, by the Pulumi CLI."""
+    """--stack reads the stack's config, secrets too, by the Pulumi CLI; completion goes by it, too."""
     world = cloud(instances=2, attached=(1,))
-    stack = stack_on(world)
-    done = subprocess.run(
-        [SCRIPT, "nodes", CLUSTER, "--stack", "dev"],
-        env=stack.env,
-        cwd=stack.directory,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    stack = stack_on(world, **{"other:key": "x"})
+
+    def run(*arguments, **variables):
+        return subprocess.run(
+            [SCRIPT, *arguments],
+            env=stack.env | variables,
+            cwd=stack.directory,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = run("nodes", CLUSTER, "--stack", "dev")
     assert (done.returncode, done.stderr) == (0, "")
     assert ids(1)[0] in done.stdout
+    for line, found in {
+        "ehpc-nodes nodes --stack dev ehpc": [CLUSTER],
+        "ehpc-nodes --stack dev nodes ehpc": [CLUSTER],
+        "ehpc-nodes nodes --stack none ehpc": [],
+    }.items():
+        words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+        done = run(_EHPC_NODES_COMPLETE="complete_bash", **words)
+        assert (done.stdout.split(), done.stderr) == (found, "")
+    # the names of what to carry over, not the values: one may be a secret
+    assert run("program", CLUSTER, "--dir", "made", "--stack", "dev").stderr.splitlines()[-1] == (
+        "The config of the new stack is empty. Copy these settings of stack 'dev' to it"
+        f" (pulumi config set): {', '.join(sorted({**world.config, **world.secrets}))}."
+    )
     said = command(world, stack, "nodes", CLUSTER, "--stack", "none", code=1)
     assert said.startswith("ehpc-nodes: The config of stack 'none' cannot be read: ")
     assert len(said.splitlines()) == 1

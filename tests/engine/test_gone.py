@@ -3,7 +3,6 @@
 import pytest
 
 from ehpc_nodes.testing.worlds import CLUSTER, ids
-from engine.program import declare
 
 REFRESH = ["refresh", "--run-program"]
 DESTROY = ["destroy", "--run-program"]
@@ -13,23 +12,14 @@ COMMANDS = [
 ]
 
 
-def of_another_account(cloud, stack):
-    """Point the stack at an account that has neither the cluster nor the instances."""
-    other = cloud(0)
-    other.world.clusters.clear()
-    other.configure(stack)
-    return other
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_key_of_another_account_empties_no_state(cloud, stack_on, command):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+def test_the_key_of_another_account_empties_no_state(cloud, attached, command):
+    it, stack = attached(1, 2)
     it.forget()
-    other = of_another_account(cloud, stack)
+    other = cloud(0)  # an account that has neither the cluster nor the instances
+    other.world.clusters.clear()
+    other.configure(stack)
     failed = stack.run(*command, "--yes", "--skip-preview", expect_failure=True)
     told = f"Cluster {CLUSTER} and its instances ({', '.join(ids(1, 2))}) were not found with this access key"
     error, *_ = [text for text in failed.errors if told in text]  # refresh says it twice
@@ -42,52 +32,18 @@ def test_the_key_of_another_account_empties_no_state(cloud, stack_on, command):
     assert it.nodes == {}
 
 
-def without_its_cluster(cloud, stack_on):
-    """A stack with nodes of a cluster that has been deleted since, and its cloud."""
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
-    it.world.clusters.clear()
-    return it, stack
-
-
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_cluster_that_is_gone_takes_the_resource_with_it_and_says_so(cloud, stack_on, command):
-    _, stack = without_its_cluster(cloud, stack_on)
+def test_a_cluster_that_is_gone_takes_the_resource_with_it_and_says_so(attached, command):
+    it, stack = attached(1, 2)
+    it.world.clusters.clear()
     done = stack.run(*command, "--yes", "--skip-preview")
     assert any(f"cluster {CLUSTER} is gone" in text for text in done.messages("info")), done.text
     assert stack.resources() == {}
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("command", COMMANDS)
-def test_whether_a_cluster_is_gone_is_not_told_without_the_permission(cloud, stack_on, command):
-    it, stack = without_its_cluster(cloud, stack_on)
-    it.fault("error", "DescribeInstances", times=None, code="Forbidden.RAM", status=403)
-    failed = stack.run(*command, "--yes", "--skip-preview", expect_failure=True)
-    assert any("ecs:DescribeInstances" in text for text in failed.errors), failed.text
-    assert stack.resources().keys() == {"nodes"}
-
-
-@pytest.mark.long
-def test_what_is_gone_with_its_instances_is_taken_out_of_the_state_by_hand(cloud, stack_on):
-    it, stack = without_its_cluster(cloud, stack_on)
-    it.world.instances.clear()
-    assert "pulumi state delete" in stack.destroy(expect_failure=True).text
-    stack.run("state", "delete", stack.resources()["nodes"]["urn"], "--yes")
-    stack.destroy()
-    assert stack.resources() == {}
-
-
-@pytest.mark.long
-def test_a_resource_whose_nodes_are_all_detached_by_hand_stays_and_attaches_them_again(
-    cloud, stack_on
-):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2, stop_running=True)
-    stack.up()
+def test_a_resource_whose_nodes_are_all_detached_by_hand_stays_and_attaches_them_again(attached):
+    it, stack = attached(1, 2, stop_running=True)
     uid = stack.resources()["nodes"]["inputs"]["__uid"]
     for instance in ids(1, 2):
         it.outside.detach(instance)
@@ -100,3 +56,12 @@ def test_a_resource_whose_nodes_are_all_detached_by_hand_stays_and_attaches_them
     stack.preview("--expect-no-changes")
     stack.destroy()
     assert it.nodes == {}
+
+
+@pytest.mark.long
+def test_a_refresh_in_an_outage_keeps_the_state(attached):
+    it, stack = attached(1, 2)
+    it.close()
+    failed = stack.refresh(expect_failure=True)
+    assert "no usable answer: no connection to" in failed.text
+    assert stack.resources()["nodes"]["outputs"]["instance_ids"] == ids(1, 2)

@@ -50,25 +50,6 @@ def test_a_lost_state_is_restored_and_the_resource_owns_its_nodes(cloud, stack_o
     assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
 
 
-def test_in_a_stack_of_another_name_the_next_up_writes_its_name_on_the_owner_tags(
-    cloud, stack_on, pulumi_stack
-):
-    it = cloud()
-    lost = stack_on(it)
-    declare(lost, 1, 2)
-    lost.up()
-    it.forget()
-    stack = pulumi_stack("", stack="other")
-    it.configure(stack)
-    stack.write(imported(it, stack))
-    assert "renew the owner tags of 2: compute1, compute2; no call" in stack.preview().text
-    stack.up()
-    assert it.writes() == []
-    assert {owner for owner, _ in owner_tags(it).values()} == {"project/other/nodes"}
-    stack.up("--expect-no-changes")
-    stack.refresh("--expect-no-changes")
-
-
 def test_nodes_without_owner_tags_are_imported_and_the_next_up_writes_the_tags(cloud, stack_on):
     it = cloud(instances=4, attached=(1, 2, 3))
     node(it, 3).queue = "gpu"

@@ -68,12 +68,9 @@ def test_a_resource_that_was_moved_to_another_stack(cloud, stack_on, pulumi_stac
 
 
 @pytest.mark.long
-def test_a_renamed_stack(cloud, stack_on):
+def test_a_renamed_stack(attached):
     """`pulumi stack rename` changes the name on the owner tags, by the next up; the cluster is not touched."""
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+    it, stack = attached(1, 2)
     uid, settings = uid_of(stack), stack.settings
     it.forget()
     stack.run("stack", "rename", "other")
@@ -90,12 +87,9 @@ def test_a_renamed_stack(cloud, stack_on):
 
 
 @pytest.mark.long
-def test_an_old_checkpoint_that_is_put_back(cloud, stack_on):
+def test_an_old_checkpoint_that_is_put_back(attached):
     """What was attached and detached since then is neither attached again nor detached."""
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+    it, stack = attached(1, 2)
     old = stack.directory / "old.json"
     stack.run("stack", "export", "--file", str(old))
     declare(stack, 1, 2, 3)

@@ -3,14 +3,12 @@
 import pytest
 
 from ehpc_nodes.testing.worlds import ids
-from engine.program import PROGRAM, declare
-from unit.emulated import CLUSTER, IMAGE
+from engine.program import PROGRAM, declare, with_options
+from unit.emulated import IMAGE
 
 OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}
 STOP_THEN_ATTACH = "then stop 2: compute1, compute2; attach 2 (system disk replaced by {}): compute1, compute2; 2 calls"
-CREATING_FIRST = PROGRAM.replace(
-    "**args)", "**args, opts=pulumi.ResourceOptions(delete_before_replace=False))"
-)
+CREATING_FIRST = with_options("delete_before_replace=False")
 DETACH = "first detach 2 (the instances are not released): compute1, compute2; 1 call; "
 
 
@@ -18,14 +16,11 @@ def infos(result):
     return "\n".join(result.messages("info"))
 
 
-def test_another_image_is_refused_by_creating_first_told_in_full_and_done_in_that_order(
-    cloud, stack_on
-):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+def test_another_image_is_refused_by_creating_first_told_in_full_and_done_in_that_order(attached):
+    """In the same region, whatever the stack config says by now."""
+    it, stack = attached(1, 2)
     it.forget()
+    stack.configure({"ehpc:region": "cn-beijing"})
     declare(stack, 1, 2, stop_running=True, **OWN)
     stack.write(CREATING_FIRST)
     refused = stack.up(expect_failure=True)
@@ -38,19 +33,16 @@ def test_another_image_is_refused_by_creating_first_told_in_full_and_done_in_tha
     stack.up()
     assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
     assert {node.image_id for node in it.nodes.values()} == {"m-bp1own"}
+    assert stack.resources()["nodes"]["outputs"]["region"] == "cn-hangzhou"
+    assert stack.preview("--expect-no-changes")
     assert it.harm.releases == [] == it.harm.double_attach
 
 
 @pytest.mark.long
-def test_busy_nodes_hold_a_replacement_up_until_the_program_consents(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+def test_busy_nodes_hold_a_replacement_up_until_the_program_consents(attached):
+    it, stack = attached(1, 2)
     it.nodes[ids(2)[0]].used.cpu = 8
     declare(stack, 1, 2, stop_running=True, **OWN)
-    warned = "\n".join(stack.preview().messages("warning"))
-    assert f"compute2 ({ids(2)[0]}) runs jobs (used: 8 CPU)" in warned
     it.forget()
     refused = stack.up(expect_failure=True)
     assert any(
@@ -66,47 +58,6 @@ def test_busy_nodes_hold_a_replacement_up_until_the_program_consents(cloud, stac
     assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
 
 
-@pytest.mark.long
-def test_busy_nodes_are_not_detached_by_an_update_or_a_destroy(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
-    it.nodes[ids(2)[0]].used.gpu = 1
-    it.forget()
-    declare(stack, 1)
-    told = f"nodes that run jobs are not detached: compute2 ({ids(2)[0]}) runs jobs (used: 1 GPU)"
-    assert any(told in text for text in stack.up(expect_failure=True).errors)
-    assert any(told in text for text in stack.destroy(expect_failure=True).errors)
-    assert it.writes() == []
-    declare(stack, 1, busy_nodes="detach")
-    stack.up()
-    assert sorted(it.nodes) == ids(1)
-
-
-def test_busy_nodes_are_waited_for(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
-    (busy,) = ids(2)
-    it.emulator.outside.start_job(busy, owner="test2@scheduler")
-    declare(stack, 1, busy_nodes="wait")
-    running = stack.start("up", "--yes")
-    running.wait_until(f"waiting for {busy} (1 job)")
-    assert sorted(it.nodes) == ids(1, 2)
-    it.emulator.outside.end_job(CLUSTER, "1.scheduler")
-    result = running.wait()
-    (told,) = result.messages("warning")
-    assert f"compute2 ({busy}) runs 1.scheduler (test2)" in told
-    assert sorted(it.nodes) == stack.outputs()["ids"] == ids(1)
-
-
-DELETING_FIRST = PROGRAM.replace(
-    "**args)", "**args, opts=pulumi.ResourceOptions(delete_before_replace=True))"
-)
-
-
 def forced(stack, by):
     """Make the next up replace the resource; returns the options that it takes."""
     (urn,) = [r["urn"] for r in stack.state()["deployment"]["resources"] if "Attached" in r["urn"]]
@@ -117,11 +68,8 @@ def forced(stack, by):
 
 @pytest.mark.long
 @pytest.mark.parametrize("by", ["state taint", "--replace"])
-def test_a_forced_replacement_adopts(cloud, stack_on, by):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2, stop_running=True)
-    stack.up()
+def test_a_forced_replacement_adopts(attached, by):
+    it, stack = attached(1, 2, stop_running=True)
     options = forced(stack, by)
     assert "adopt 2: compute1, compute2; no call" in infos(stack.preview(*options))
     it.forget()
@@ -133,12 +81,11 @@ def test_a_forced_replacement_adopts(cloud, stack_on, by):
 
 @pytest.mark.long
 @pytest.mark.parametrize("by", ["state taint", "--replace"])
-def test_a_forced_replacement_that_deletes_first_wipes_nothing_untold(cloud, stack_on, by):
+def test_a_forced_replacement_that_deletes_first_wipes_nothing_untold(attached, by):
     """The engine asks check as for a create, so the preview can't know that the nodes are detached."""
-    it = cloud()
-    stack = stack_on(it, DELETING_FIRST)
-    declare(stack, 1, 2, stop_running=True)
-    stack.up()
+    it, stack = attached(
+        1, 2, stop_running=True, program=with_options("delete_before_replace=True")
+    )
     options = forced(stack, by)
     it.forget()
     refused = stack.up(*options, expect_failure=True)
@@ -198,37 +145,28 @@ def test_an_old_half_that_is_left_to_delete_takes_no_node_from_the_live_one(clou
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("change", ["image", "destroy", "drop one", "refresh", "remove"])
-def test_an_old_half_that_is_left_to_delete_hinders_nothing(cloud, stack_on, change):
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [("image", (1, 2)), ("refresh", (1, 2)), ("drop one", (1,)), ("drop all", ())],
+)
+def test_an_old_half_that_is_left_to_delete_hinders_no_update(cloud, stack_on, change, left):
     it = cloud()
     stack = stack_on(it)
     left_to_delete(it, stack, "killed")
-    if change == "drop one":
-        declare(stack, 1)
-        stack.up()
-        assert sorted(it.nodes) == ids(1) == sorted(stack.outputs()["nodes"])
-    elif change == "image":
+    if change == "image":
         declare(stack, 1, 2, stop_running=True, **OWN)
-        stack.up()
+    elif change == "drop all":
+        stack.write("import pulumi")
+    else:
+        declare(stack, *left, stop_running=True)
+    stack.up(*(["--refresh"] if change == "refresh" else []))
+    assert sorted(it.nodes) == ids(*left)
+    if change == "image":
         assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
         assert {node.image_id for node in it.nodes.values()} == {"m-bp1own"}
-        assert sorted(it.nodes) == ids(1, 2) == sorted(stack.outputs()["nodes"])
-    elif change == "refresh":
-        stack.up("--refresh")
-        assert it.writes() == []
-    elif change == "destroy":
-        stack.destroy("--run-program")
-        assert it.nodes == {}
     else:
-        stack.write("import pulumi")
-        stack.up()
-        assert it.nodes == {}
+        assert it.writes() == ["DeleteNodes"] * (change != "refresh")
     assert it.harm.releases == [] == it.harm.double_attach
-
-
-RETAINING = PROGRAM.replace(
-    "**args)", "**args, opts=pulumi.ResourceOptions(retain_on_delete=True))"
-)
 
 
 @pytest.mark.long
@@ -237,7 +175,7 @@ def test_nodes_that_are_retained_are_not_replaced_and_the_way_out_is_told(cloud,
     """The engine deletes nothing then, and tells no call of it: preview can't know."""
     it = cloud()
     other = two_clusters(it)
-    stack = stack_on(it, RETAINING)
+    stack = stack_on(it, with_options("retain_on_delete=True"))
     declare(stack, 1, 2, stop_running=True)
     stack.up()
     it.forget()
@@ -267,27 +205,8 @@ def two_clusters(it):
 
 
 @pytest.mark.long
-def test_a_replacement_keeps_the_region_whatever_the_config_says_by_now(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2, stop_running=True)
-    stack.up()
-    stack.configure({"ehpc:region": "cn-beijing"})
-    it.forget()
-    declare(stack, 1, 2, stop_running=True, **OWN)
-    assert DETACH + STOP_THEN_ATTACH.format("m-bp1own") in infos(stack.preview())
-    stack.up()
-    assert it.writes() == ["DeleteNodes", "StopInstances", "AddExistedNodes"]
-    assert stack.resources()["nodes"]["outputs"]["region"] == "cn-hangzhou"
-    assert stack.preview("--expect-no-changes")
-
-
-@pytest.mark.long
-def test_another_image_for_other_instances_may_create_first(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it, CREATING_FIRST)
-    declare(stack, 1, 2)
-    stack.up()
+def test_another_image_for_other_instances_may_create_first(attached):
+    it, stack = attached(1, 2, program=CREATING_FIRST)
     it.forget()
     declare(stack, 3, 4, **OWN)
     stack.up()
@@ -297,14 +216,9 @@ def test_another_image_for_other_instances_may_create_first(cloud, stack_on):
 
 @pytest.mark.long
 @pytest.mark.parametrize("action", ["DescribeCluster", "ListQueues"])
-def test_a_replacement_that_is_killed_in_its_second_half_is_ended_by_the_next_run(
-    cloud, stack_on, action
-):
+def test_a_replacement_that_is_killed_in_its_second_half_is_ended_by_the_next_run(attached, action):
     """Before it has sent anything, and when all is attached."""
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+    it, stack = attached(1, 2)
     declare(stack, 1, 2, stop_running=True, **OWN)
     it.fault("slow", action, times=None, seconds=1)
     running = stack.start("up", "--yes", "--skip-preview")
@@ -343,12 +257,11 @@ nodes = AttachedNodes("nodes", **args)
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["image_id", "cluster_id"])
-def test_a_replacement_that_comes_from_another_one_is_told_in_full(cloud, stack_on, name):
+def test_a_replacement_that_comes_from_another_one_is_told_in_full(attached, name):
     """The engine asks diff at once, deletes, and checks as for a create; the value came out the same."""
-    it = cloud()
-    stack = stack_on(it, DEPENDENT)
-    declare(stack, 1, 2, name=name, version="1", stop_running=True, image_id=IMAGE)
-    stack.up()
+    it, stack = attached(
+        1, 2, name=name, version="1", stop_running=True, image_id=IMAGE, program=DEPENDENT
+    )
     declare(stack, 1, 2, name=name, version="2", stop_running=True, image_id=IMAGE)
     image = IMAGE if name == "cluster_id" else "an image that is not known yet"
     preview = stack.preview()
@@ -365,25 +278,9 @@ def test_a_replacement_that_comes_from_another_one_is_told_in_full(cloud, stack_
 
 
 @pytest.mark.long
-def test_a_replacement_in_a_cluster_that_is_not_known_yet_says_which_consent_it_will_need(
-    cloud, stack_on
-):
-    it = cloud()
-    stack = stack_on(it, DEPENDENT)
-    declare(stack, 1, 2, name="cluster_id", version="1")
-    stack.up()
-    declare(stack, 1, 2, name="cluster_id", version="2")
-    assert any("set stop_running=True" in t for t in stack.preview().messages("warning"))
-
-
-@pytest.mark.long
-def test_what_the_engine_no_longer_ignores_in_a_replacement_is_told(cloud, stack_on):
+def test_what_the_engine_no_longer_ignores_in_a_replacement_is_told(attached):
     """With ignore_changes it hands the old set to the first check, and the program's to the second."""
-    it = cloud()
-    ignoring = '**args, opts=pulumi.ResourceOptions(ignore_changes=["instance_ids"]))'
-    stack = stack_on(it, PROGRAM.replace("**args)", ignoring))
-    declare(stack, 1, 2)
-    stack.up()
+    _, stack = attached(1, 2, program=with_options('ignore_changes=["instance_ids"]'))
     declare(stack, 1, 2, 3, stop_running=True, **OWN)
     preview = stack.preview()
     assert "attach 3 (system disk replaced by m-bp1own): compute1, compute2, compute3" in infos(

@@ -3,14 +3,11 @@
 import pytest
 
 from ehpc_nodes.testing.worlds import ids
-from engine.program import PROGRAM, declare
+from engine.program import PROGRAM, declare, with_options
 
 pytestmark = pytest.mark.seam
 
-TIMEOUTS = PROGRAM.replace(
-    "**args)",
-    '**args, opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="3s")))',
-)
+TIMEOUTS = with_options('custom_timeouts=pulumi.CustomTimeouts(create="3s")')
 DEPENDENT = (
     PROGRAM
     + """

@@ -1,12 +1,10 @@
 """Several resources, several stacks, and a service that throttles."""
 
-import re
-
 import pytest
 
-from ehpc_nodes.testing.worlds import CLUSTER, ids
-from engine.program import PROGRAM, declare
-from engine.test_replaced import two_clusters
+from ehpc_nodes.testing.worlds import CLUSTER, IMAGE, ids
+from engine.program import PROGRAM, declare, with_options
+from engine.test_replaced import OWN, two_clusters
 
 TWO = f"""
 import pulumi
@@ -60,22 +58,6 @@ def held(stack):
     return {name: r.get("outputs", {}).get("instance_ids") for name, r in stack.resources().items()}
 
 
-@pytest.mark.long
-def test_two_resources_share_a_cluster(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it, two([1, 2], [3]))
-    stack.up()
-    assert sorted(it.nodes) == ids(1, 2, 3)
-    stack.write(two([1], [3, 4]))
-    stack.up()
-    assert sorted(it.nodes) == ids(1, 3, 4)
-    stack.write(two([1], []))
-    stack.up()
-    assert sorted(it.nodes) == ids(1)
-    assert it.harm.double_attach == [] == it.harm.releases
-    assert stack.preview("--expect-no-changes")
-
-
 def test_an_id_in_two_resources_of_a_program_is_refused_with_both_names(cloud, stack_on):
     it = cloud()
     stack = stack_on(it, two([1, 2], [2, 3]))
@@ -88,32 +70,7 @@ def test_an_id_in_two_resources_of_a_program_is_refused_with_both_names(cloud, s
     assert it.writes() == []
 
 
-@pytest.mark.long
-def test_two_instances_of_one_host_name_in_two_resources_are_refused(cloud, stack_on):
-    it = cloud()
-    it.emulator.world.instances[ids(2)[0]].host_name = "compute1"
-    refused = stack_on(it, two([1], [2])).preview(expect_failure=True)
-    told = r"has the host name of i-bp1test000[12], which '(first|second)' lists: rename one"
-    assert any(re.search(told, text) for text in refused.errors), refused.text
-    assert it.writes() == []
-
-
 # -- a node goes from one resource to another ------------------------------------------------------
-
-
-@pytest.mark.long
-def test_a_node_goes_to_another_resource_by_no_word_is_refused_and_stays(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it, two([1, 2], [3]))
-    stack.up()
-    stack.write(two([1], [2, 3]))
-    refused = stack.preview(expect_failure=True)
-    told = (
-        f"compute2 ({ids(2)[0]}) belongs to another resource, 'project/dev/first': remove it from instance_ids, or"
-        " add an alias if this resource was renamed. To take it over (no disk is replaced), set take_ownership=True"
-    )
-    assert any(told in text for text in refused.errors), refused.text
-    assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
 
 
 @pytest.mark.long
@@ -206,52 +163,6 @@ def test_a_handover_whose_second_half_failed_is_finished_by_the_next_run(cloud, 
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["first", "second"])
-def test_half_a_handover_is_finished_by_the_next_run(cloud, stack_on, name):
-    it = cloud()
-    stack = stack_on(it, two([1, 2], [3]))
-    stack.up()
-    stack.write(handing())
-    stack.up("--target", stack.resources()[name]["urn"])
-    stack.up()
-    assert held(stack) == {"first": ids(1), "second": ids(2, 3)}
-    assert sorted(it.nodes) == ids(1, 2, 3)
-    assert it.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
-
-
-@pytest.mark.long
-def test_the_state_says_the_queue_where_another_resource_was_done_before(cloud, stack_on):
-    """The other one adopts, and looks at the queues when the first one's call has been accepted."""
-    it = cloud(attached=(3,), pace={"seconds": 4}, nodes_listed="at_end")
-    stack = stack_on(it, two([1], [3]))
-    it.fault("slow", "ListQueues", seconds=2)
-    stack.up()
-    said = stack.resources()["first"]["outputs"]["nodes"][ids(1)[0]]["queue"]
-    assert said == it.nodes[ids(1)[0]].queue == "workq"
-
-
-@pytest.mark.long
-def test_two_stacks_do_not_take_each_others_nodes(cloud, stack_on, pulumi_stack):
-    it = cloud()
-    mine, theirs = stack_on(it), pulumi_stack(PROGRAM, stack="other")
-    it.configure(theirs)
-    declare(mine, 1, 2)
-    mine.up()
-    declare(theirs, 2, 3)
-    refused = theirs.preview(expect_failure=True)
-    assert any(
-        f"compute2 ({ids(2)[0]}) belongs to another resource, 'project/dev/nodes': remove it from instance_ids"
-        in text
-        for text in refused.errors
-    ), refused.text
-    declare(theirs, 3)
-    theirs.up()
-    mine.destroy()
-    assert sorted(it.nodes) == ids(3)
-    assert it.harm.releases == []
-
-
-@pytest.mark.long
 @pytest.mark.slow
 def test_twenty_resources_against_a_service_that_throttles(cloud, stack_on):
     it = cloud(20, throttle_per_second=10)
@@ -274,12 +185,9 @@ AttachedNodes("nodes", cluster_id=args["cluster_id"], instance_ids=["i-bp1test00
 
 @pytest.mark.long
 def test_a_rename_without_an_alias_needs_take_ownership_and_leaves_the_nodes_attached(
-    cloud, stack_on
+    cloud, attached
 ):
-    it = cloud(attached=(1, 2))
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+    it, stack = attached(1, 2, on=cloud(attached=(1, 2)))
     stack.write(RENAMED)
     assert "belongs to another resource, 'project/dev/nodes'" in stack.up(expect_failure=True).text
     declare(stack, 1, 2, take_ownership=True)
@@ -295,26 +203,8 @@ def test_a_rename_without_an_alias_needs_take_ownership_and_leaves_the_nodes_att
 
 
 @pytest.mark.long
-def test_a_replacement_that_creates_first_leaves_its_nodes_attached(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
-    it.forget()
-    urn = stack.resources()["nodes"]["urn"]
-    stack.up("--target-replace", urn)
-    assert it.writes() == []
-    assert sorted(it.nodes) == ids(1, 2) == stack.outputs()["ids"]
-    stack.destroy()
-    assert it.nodes == {}
-
-
-@pytest.mark.long
-def test_an_old_name_that_is_given_anew_does_not_take_the_nodes_along(cloud, stack_on):
-    it = cloud()
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
+def test_an_old_name_that_is_given_anew_does_not_take_the_nodes_along(attached):
+    it, stack = attached(1, 2)
     the_resource_renamed(stack)
     stack.up()
     stack.write(RENAMED + ANOTHER)
@@ -323,32 +213,13 @@ def test_an_old_name_that_is_given_anew_does_not_take_the_nodes_along(cloud, sta
     assert it.calls("DeleteNodes") == []
 
 
-@pytest.mark.long
-def test_nor_one_that_was_not_settled_yet(cloud, stack_on):
-    """It is tagged with the name that another resource has now."""
-    soon = 'custom_timeouts=pulumi.CustomTimeouts(create="3s")'
-    it = cloud(pace="held")
-    stack = stack_on(
-        it, PROGRAM.replace("**args)", f"**args, opts=pulumi.ResourceOptions({soon}))")
-    )
-    declare(stack, 1)
-    stack.up(expect_failure=True)
-    it.release()
-    the_resource_renamed_in_the_state(stack, ANOTHER)
-    stack.up()
-    assert sorted(it.nodes) == ids(1, 5)
-    assert it.writes() == ["AddExistedNodes"] * 2
-    assert stack.preview("--expect-no-changes")
-
-
 def the_resource_renamed(stack):
-    alias = "**args, opts=pulumi.ResourceOptions(aliases=[pulumi.Alias(name='nodes')]))"
-    stack.write(RENAMED.replace("**args)", alias))
+    stack.write(with_options("aliases=[pulumi.Alias(name='nodes')]", RENAMED))
 
 
-def the_resource_renamed_in_the_state(stack, more=""):
+def the_resource_renamed_in_the_state(stack):
     stack.run("state", "rename", stack.resources()["nodes"]["urn"], "renamed", "--yes")
-    stack.write(RENAMED + more)
+    stack.write(RENAMED)
 
 
 def the_resource_moved_into_a_component(stack):
@@ -373,12 +244,9 @@ nodes = Component("component").nodes
         the_resource_moved_into_a_component,
     ],
 )
-def test_a_rename_keeps_the_nodes_this_resources(cloud, stack_on, rename):
+def test_a_rename_keeps_the_nodes_this_resources(cloud, attached, rename):
     """Their owner tag gets the present name; a replacement detaches and attaches them, too."""
-    it = cloud(detached_instance_status="Stopped")
-    stack = stack_on(it)
-    declare(stack, 1, 2, 3)
-    stack.up()
+    it, stack = attached(1, 2, 3, on=cloud(detached_instance_status="Stopped"))
     rename(stack)
     it.forget()
     stack.up()
@@ -394,7 +262,7 @@ def test_a_rename_keeps_the_nodes_this_resources(cloud, stack_on, rename):
     stack.up()
     assert it.writes() == ["DeleteNodes", "AddExistedNodes"]
     assert sorted(it.nodes) == ids(1, 2, 3)
-    declare(stack, 1, 2, 3, image_id="m-bp1own", image_owner_alias="self", stop_running=True)
+    declare(stack, 1, 2, 3, stop_running=True, **OWN)
     assert "first detach 3" in stack.preview().text
     stack.up()
     assert it.harm.disk_replacements == {ids(1)[0]: 2, ids(2)[0]: 2, ids(3)[0]: 3}
@@ -404,49 +272,33 @@ def test_a_rename_keeps_the_nodes_this_resources(cloud, stack_on, rename):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("numbers", [(1, 2), (2, 3)])
-def test_a_rename_with_an_alias_and_another_image_in_one_run(cloud, stack_on, numbers):
+@pytest.mark.parametrize(
+    ("rename", "change"),
+    [
+        (the_resource_renamed, "image"),
+        (the_resource_renamed, "cluster"),
+        (the_resource_moved_into_a_component, "image"),
+    ],
+)
+def test_a_rename_and_a_replacement_in_one_run(cloud, stack_on, rename, change):
+    """Beside a resource that is new."""
     it = cloud(detached_instance_status="Stopped")
+    to = two_clusters(it) if change == "cluster" else CLUSTER
     stack = stack_on(it)
     declare(stack, 1, 2)
     stack.up()
-    the_resource_renamed(stack)
-    declare(stack, *numbers, image_id="m-bp1own", image_owner_alias="self", stop_running=True)
+    rename(stack)
+    stack.write(stack.program.read_text() + ANOTHER.replace('"nodes"', '"more"'))
+    other = {"cluster_id": to} if change == "cluster" else OWN
+    declare(stack, 2, 3, stop_running=True, **other)
     stack.up()
-    assert sorted(it.nodes) == ids(*numbers)
-    assert {node.image_id for node in it.nodes.values()} == {"m-bp1own"}
-    wiped = it.harm.disk_replacements
-    assert {i: wiped[i] for i in it.nodes} == {i: 1 + (i in ids(1, 2)) for i in it.nodes}
+    held = {i: cluster for i, cluster in it.world.member_of.items() if i in ids(1, 2, 3, 5)}
+    assert held == dict.fromkeys(ids(2, 3, 5), to)
+    image = OWN["image_id"] if change == "image" else IMAGE
+    assert [it.world.node(i).image_id for i in ids(2, 3)] == [image] * 2
+    assert {i: it.harm.disk_replacements.get(i) for i in ids(1, 2, 3)} == dict(
+        zip(ids(1, 2, 3), (1, 2, 1), strict=True)
+    )
     assert stack.preview("--expect-no-changes")
     stack.destroy()
-    assert it.nodes == {}
-
-
-@pytest.mark.long
-def test_a_rename_with_an_alias_and_another_cluster_in_one_run(cloud, stack_on):
-    it = cloud(detached_instance_status="Stopped")
-    other = two_clusters(it)
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
-    the_resource_renamed(stack)
-    declare(stack, 2, 3, cluster_id=other, stop_running=True)
-    stack.up()
-    held = {i: cluster for i, cluster in it.world.member_of.items() if i in ids(1, 2, 3)}
-    assert held == dict.fromkeys(ids(2, 3), other)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("more", ["", ANOTHER.replace('"nodes"', '"more"')], ids=["", "and more"])
-def test_a_move_into_a_component_and_another_image_in_one_run(cloud, stack_on, more):
-    it = cloud(detached_instance_status="Stopped")
-    stack = stack_on(it)
-    declare(stack, 1, 2)
-    stack.up()
-    the_resource_moved_into_a_component(stack)
-    stack.write(stack.program.read_text() + more)
-    declare(stack, 1, 3, image_id="m-bp1own", image_owner_alias="self", stop_running=True)
-    stack.up()
-    assert sorted(it.nodes) == (ids(1, 3, 5) if more else ids(1, 3))
-    stack.destroy()
-    assert it.nodes == {}
+    assert not any(i in it.world.member_of for i in ids(1, 2, 3, 5))

@@ -1,5 +1,5 @@
-"""Each example on the real engine: up, a preview without changes, destroy; what they did stands in the emulated
-cluster.
+"""Examples on the real engine: what they did stands in the emulated cluster. Their pages are run by
+tests/docs/test_code.py.
 """
 
 import json
@@ -64,17 +64,6 @@ def test_queues(ehpc, example):
 
 
 @pytest.mark.long
-def test_stop_and_attach(ehpc, example):
-    ehpc.outside.start(ids(1)[0])
-    stack = example("stop-and-attach", instances=ids(1, 2))
-    assert any("stop 1: compute1" in text for text in stack.preview().messages("info"))
-    assert ehpc.writes() == []
-    walk(ehpc, stack, dict.fromkeys(ids(1, 2), "workq"))
-    assert ehpc.named("StopInstances") == [ids(1)]
-    assert ehpc.writes() == ["StopInstances", "AddExistedNodes", "DeleteNodes"]
-
-
-@pytest.mark.long
 def test_adopt(ehpc, example):
     for instance in ids(1, 2, 3):
         ehpc.outside.attach(instance, CLUSTER)
@@ -110,41 +99,6 @@ def test_a_preview_says_what_an_example_is_about(ehpc, example, name, config, to
     ehpc.outside.start(ids(1)[0])
     ehpc.outside.attach(ids(2)[0], CLUSTER)
     assert any(told in text for text in example(name, **config).preview().messages("info"))
-
-
-def terraform_made(folder):
-    """What a real Terraform says of instances that it made; their ids are given, no cloud is asked."""
-    terraform = shutil.which("terraform") or shutil.which("tofu")
-    if terraform is None:
-        pytest.skip("no terraform on the PATH: https://developer.hashicorp.com/terraform/install")
-    (folder / "main.tf").write_text(
-        'resource "terraform_data" "compute" {\n'
-        "  count = 2\n"
-        f"  input = {json.dumps(ids(1, 2))}[count.index]\n"
-        "}\n"
-        'output "instance_ids" {\n  value = terraform_data.compute[*].output\n}\n'
-    )
-    for command in (["init"], ["apply", "-auto-approve"]):
-        subprocess.run(
-            [terraform, *command, "-input=false"], cwd=folder, check=True, capture_output=True
-        )
-    command = [terraform, "output", "-json"]
-    done = subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    (folder / "terraform.json").write_bytes(done.stdout)
-    return folder
-
-
-@pytest.mark.long
-def test_terraform(ehpc, example, tmp_path):
-    folder = terraform_made(tmp_path)
-    stack = example("terraform", terraform=str(folder / "terraform.json"))
-    stack.up()
-    stack.config("terraform", str(folder / "terraform.tfstate"))  # says the same
-    assert stack.preview("--expect-no-changes").errors == []
-    assert sorted(ehpc.nodes) == ids(1, 2)
-    stack.destroy()
-    assert ehpc.nodes == {}
-    assert ehpc.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
 
 
 @pytest.mark.long

@@ -188,13 +188,6 @@ class Installed:
         code = "import importlib.metadata as m, json; print(json.dumps([d.name for d in m.distributions()]))"
         return set(json.loads(self.python("-c", code).stdout))
 
-    def scripts(self):
-        code = (
-            "import importlib.metadata as m, json; print(json.dumps([e.name for e in"
-            " m.distribution('ehpc-nodes').entry_points if e.group == 'console_scripts']))"
-        )
-        return list(json.loads(self.python("-c", code).stdout))
-
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
@@ -218,40 +211,16 @@ def test_it_imports_without_what_its_development_needs(installed):
 @pytest.mark.long
 def test_each_module_imports_or_says_which_extra_is_missing(installed):
     code = """
-import importlib, pkgutil, sys, ehpc_nodes
+import importlib, pkgutil, ehpc_nodes
 extras = {"typer", "rich", "pytest", "yaml", "jinja2"}
 for module in pkgutil.walk_packages(ehpc_nodes.__path__, "ehpc_nodes."):
-    if module.name.endswith("__main__"):
-        continue
     try:
         importlib.import_module(module.name)
     except ModuleNotFoundError as error:
         assert error.name in extras, (module.name, error)
-        print(module.name, error.name)
+        assert not module.name.startswith("ehpc_nodes.emulator"), error
 """
-    missing = installed.python("-c", code).stdout.split()
-    assert not any(name.startswith("ehpc_nodes.emulator") for name in missing)
-
-
-@pytest.mark.long
-def test_the_emulator_without_its_extra_says_which_in_one_line(installed):
-    code = (
-        "import sys; sys.modules['yaml'] = None\n"
-        "from ehpc_nodes.emulator.__main__ import main\n"
-        "sys.exit(main(['--port', '0']))"
-    )
-    done = installed.python("-c", code, expect=1)
-    assert done.stdout == ""
-    assert re.fullmatch(r".*pip install 'ehpc-nodes\[emulator\]'.*\n", done.stderr)
-    assert "usage:" in installed.python("-m", "ehpc_nodes.emulator", "--help").stdout
-
-
-@pytest.mark.long
-def test_console_scripts_without_their_extra_say_which_in_one_line(installed):
-    for script in installed.scripts():
-        done = run(installed.bin / script, "--help", cwd=installed.folder, expect=(0, 1, 2))
-        if done.returncode != 0:
-            assert re.fullmatch(r".*ehpc-nodes\[\w+\].*\n", done.stderr), done.stderr
+    installed.python("-c", code)
 
 
 @pytest.fixture(scope="module")
@@ -263,6 +232,7 @@ def with_cli(installed):
 
 @pytest.mark.long
 def test_the_command_s_extra_brings_the_emulator_with_its_page(with_cli):
+    assert [script.name for script in with_cli.bin.glob("ehpc*")] == ["ehpc-nodes"]
     command = [with_cli.bin / "ehpc-nodes", "emulator", "--json"]
     with subprocess.Popen(
         command, cwd=with_cli.folder, stdout=subprocess.PIPE, text=True
@@ -282,15 +252,6 @@ def with_extras(with_cli, metadata):
     extras = set(metadata.get_all("Provides-Extra", [])) - {"dev", "docs"}
     with_cli.install(*sorted(extras))
     return with_cli
-
-
-@pytest.mark.long
-def test_console_scripts_work_with_their_extras(with_extras):
-    assert with_extras.scripts() == ["ehpc-nodes"]
-    for script in with_extras.scripts():
-        done = run(with_extras.bin / script, "--help", cwd=with_extras.folder)
-        assert "usage" in done.stdout.lower(), done.stdout
-        assert done.stderr == ""
 
 
 @pytest.mark.long

@@ -109,11 +109,8 @@ def test_the_disk_is_replaced_and_the_node_runs(cloud):
     assert cloud.statuses() == {"i-old": "running", "i-1": "running", "i-2": "running"}
     assert cloud.nodes()["i-1"]["ImageId"] == "centos76"
     row = cloud.instance("i-1")
-    assert (row["Status"], row["ImageId"], row["OSNameEn"]) == (
-        "Running",
-        "centos76",
-        "CentOS 7.6 64 bit",
-    )
+    told = (row["Status"], row["ImageId"], row["OSNameEn"])
+    assert told == ("Running", "centos76", "CentOS 7.6 64 bit")
     assert cloud.harm.disk_replacements == {"i-1": 1, "i-2": 1}
 
 

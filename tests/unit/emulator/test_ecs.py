@@ -16,16 +16,6 @@ def test_unknown_ids_are_absent_from_the_answer(cloud):
     assert found(cloud.ecs("DescribeInstances", InstanceIds="[]")) == []
 
 
-def test_an_instance_in_full(cloud):
-    row = cloud.instance("i-3")
-    assert (row["HostName"], row["Status"], row["ImageId"]) == ("compute3", "Stopped", "centos72")
-    assert row["VpcAttributes"]["VpcId"] == "vpc-1"
-    assert row["VpcAttributes"]["PrivateIpAddress"] == {"IpAddress": ["10.0.0.3"]}
-    assert row["OperationLocks"] == {"LockReason": []}
-    assert row["Tags"] == {"Tag": []}
-    assert (row["ExpiredTime"], row["SpotStrategy"]) == ("2099-12-31T15:59Z", "NoSpot")
-
-
 def test_a_spot_instance_that_expires(make):
     spot = {"spot_strategy": "SpotAsPriceGo", "expired_time": "2026-12-01T04:00Z"}
     cloud = make(lambda data: data["instances"][1].update(spot))

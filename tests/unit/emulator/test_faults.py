@@ -26,16 +26,11 @@ def test_errors(cloud, kind, effect):
     cloud.fault(kind, status=500, code="InternalError", message="Sorry.")
     cloud.fault(kind)
     answer = cloud.add("i-1")
-    assert (answer.status, answer.body["Code"], answer.body["Message"]) == (
-        500,
-        "InternalError",
-        "Sorry.",
-    )
+    said = (answer.status, answer.body["Code"], answer.body["Message"])
+    assert said == (500, "InternalError", "Sorry.")
     assert attached(cloud) == effect
-    assert (cloud.add("i-2").status, cloud.emulator.journal.entries[-1].code) == (
-        503,
-        "ServiceUnavailable",
-    )
+    usual = cloud.add("i-2")
+    assert (usual.status, usual.body["Code"]) == (503, "ServiceUnavailable")
 
 
 @pytest.mark.parametrize(
@@ -96,8 +91,7 @@ def test_unknown_status(cloud):
     assert cloud.statuses() == {"i-old": "running"}
 
 
-def test_unknown_status_of_tasks(make):
-    cloud = make(task_pace="held")
+def test_unknown_status_of_tasks(cloud):
     answer = cloud.add("i-1")
     cloud.fault("unknown_status", "ListTasks")
     assert cloud.task(answer)["Status"] == "migrating"
@@ -182,6 +176,7 @@ def test_rules_in_a_row_act_one_after_the_other(cloud):
         ({"kind": "throttle", "retry_after": "1"}, "fault throttle: retry_after cannot be '1'"),
         ({"kind": "throttle", "retry_after": True}, "fault throttle: retry_after cannot be True"),
         ({"kind": "slow", "times": 1.5}, "fault slow: times cannot be 1.5"),
+        ({"kind": "slow", "times": 0}, "fault slow: times cannot be 0"),
         ({"kind": "slow", "action": None}, "fault slow: action cannot be None"),
         ({"kind": "slow", "seconds": -1}, "fault slow: seconds cannot be -1"),
         ({"kind": "error", "status": 200}, "fault error: status cannot be 200"),
@@ -216,8 +211,3 @@ def test_a_rule_that_is_shown_can_be_added_again(cloud):
 def test_a_kind_that_can_t_strike_an_action_is_refused(kind, action):
     with pytest.raises(WorldError, match=f"fault {kind} is not possible for {action}, only for "):
         Fault.parse({"kind": kind, "action": action}).check_strikes()
-
-
-def test_a_fault_that_never_strikes_is_refused():
-    with pytest.raises(WorldError, match="fault slow: times cannot be 0"):
-        Fault.parse({"kind": "slow", "times": 0})

@@ -31,13 +31,6 @@ def used(cloud):
     return cloud.nodes()["i-old"]["UsedResources"]["Cpu"]
 
 
-def test_a_job_in_full(cloud):
-    (row,) = rows(cloud, **{"Nodes.1": "old", "Users.1": "test3"})
-    assert (row["Id"], row["Owner"], row["State"]) == ("9.scheduler", "test3@scheduler", "RUNNING")
-    assert (json.loads(row["NodeList"]), row["Queue"]) == (["old"], "workq")
-    assert row["Resources"] == {"Cores": 3, "Nodes": 1}
-
-
 @pytest.mark.parametrize(
     ("params", "found"),
     [

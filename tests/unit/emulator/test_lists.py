@@ -36,6 +36,7 @@ def ids(answer):
         ({"Role": "Compute", "Sequence": "Backward", "PageSize": "2"}, ["i-n11", "i-n10"]),
         ({"SortBy": "HostName", "PageSize": "2"}, ["i-n11", "i-n10"]),
         ({"HostName": "c0[12]"}, ["i-n9", "i-n10"]),
+        ({"HostName": "[[a]"}, []),  # of which Python warns
         ({"HostNamePrefix": "log"}, ["i-login"]),
         ({"HostNameSuffix": "11"}, ["i-n0"]),
         ({"PrivateIpAddress": "10.1.0.4"}, ["i-n4"]),
@@ -142,24 +143,10 @@ def test_a_task_in_full(make):
     assert json.loads(row["Errors"]) == []
 
 
-def test_list_queues(cloud):
-    rows = cloud.ehpc("ListQueues").body["Queues"]["QueueInfo"]
-    assert [(row["QueueName"], row["EnableAutoGrow"]) for row in rows] == [
-        ("workq", False),
-        ("gpu", True),
-    ]
-
-
 def test_describe_cluster(cloud):
+    """In full: tests/contract/test_emulator_sdk.py."""
     info = cloud.ehpc("DescribeCluster").body["ClusterInfo"]
-    assert (info["Id"], info["Status"], info["VpcId"]) == ("ehpc-1", "running", "vpc-1")
-    assert (info["ImageId"], info["ImageOwnerAlias"], info["OsTag"]) == (
-        "centos76",
-        "system",
-        "CentOS_7.6_64",
-    )
-    assert info["RegionId"] == "cn-test"
-    assert info["EcsInfo"]["Compute"]["Count"] == 1
+    assert (info["RegionId"], info["EcsInfo"]["Compute"]["Count"]) == ("cn-test", 1)
 
 
 def test_list_clusters(cloud):
@@ -193,7 +180,3 @@ def test_system_images_and_custom_images_are_two_lists(cloud):
     assert custom() == ["m-own", "m-theirs"]
     assert custom(ImageOwnerAlias="self") == ["m-own"]
     assert custom(BaseOsTag="CentOS_8.0_64") == []
-
-
-def test_a_host_name_that_warns_as_a_pattern_is_one(make):
-    assert make().ehpc("ListNodes", HostName="[[a]").status == 200

@@ -70,17 +70,10 @@ def test_the_journal(cloud):
     cloud.ehpc("ListNodes", ClusterId="nope")
     cloud.emulator.refuse(ApiError(403, "SignatureDoesNotMatch", "no"), "ListNodes", "key")
     first, second, third = cloud.emulator.journal.entries
-    assert (first.number, first.service, first.action, first.status) == (
-        1,
-        "ehpc",
-        "AddExistedNodes",
-        200,
-    )
-    assert first.params["Instance.1.Id"] == "i-1"
-    assert (first.request_id, first.task_id) == (
-        answer.body["RequestId"],
-        answer.body["TaskId"],
-    )
+    assert (first.number, first.service, first.action) == (1, "ehpc", "AddExistedNodes")
+    assert (first.status, first.params["Instance.1.Id"]) == (200, "i-1")
+    ids = answer.body["RequestId"], answer.body["TaskId"]
+    assert (first.request_id, first.task_id) == ids
     assert (second.status, second.code, second.task_id) == (404, "ClusterNotFound", None)
     assert (third.code, third.access_key_id) == ("SignatureDoesNotMatch", "key")
     assert cloud.emulator.journal.of("ListNodes") == [second, third]

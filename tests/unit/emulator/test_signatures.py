@@ -194,15 +194,11 @@ def test_the_token_of_an_sts_key(admit):
 EXPIRED = (400, "InvalidTimeStamp.Expired")
 
 
-@pytest.mark.parametrize("late", [-901, 901])
-def test_stale_or_future_timestamps(admit, late):
-    assert refused(admit, rpc(Timestamp=stamp(NOW + late))) == EXPIRED
-    assert refused(admit, acs3(x_acs_date=stamp(NOW + late))) == EXPIRED
-
-
-@pytest.mark.parametrize("late", [-899, 899])
-def test_a_quarter_of_an_hour_is_tolerated(admit, late):
-    assert admit(rpc(Timestamp=stamp(NOW + late))) == "key"
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_timestamp_may_be_a_quarter_of_an_hour_off(admit, sign):
+    assert admit(rpc(Timestamp=stamp(NOW + sign * 899))) == "key"
+    assert refused(admit, rpc(Timestamp=stamp(NOW + sign * 901))) == EXPIRED
+    assert refused(admit, acs3(x_acs_date=stamp(NOW + sign * 901))) == EXPIRED
 
 
 def test_the_check_may_see_another_time(admit):
@@ -212,10 +208,8 @@ def test_the_check_may_see_another_time(admit):
 
 def test_old_nonces_are_forgotten():
     time = [NOW]
-    gate, world = (
-        Gate(now=lambda: time[0]),
-        World.from_dict({"access_keys": [{"id": "key", "secret": "secret"}]}),
-    )
+    gate = Gate(now=lambda: time[0])
+    world = World.from_dict({"access_keys": [{"id": "key", "secret": "secret"}]})
     for _ in range(5):
         gate.admit(rpc(Timestamp=stamp(time[0]), SignatureNonce=f"n{time[0]}"), world)
         time[0] += 3600

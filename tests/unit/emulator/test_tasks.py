@@ -7,19 +7,6 @@ import pytest
 from ehpc_nodes.emulator import World
 
 
-def progress(cloud, answer, steps, between=lambda: None):
-    seen = []
-    for _ in range(steps):
-        seen.append(cloud.task(answer)["Status"])
-        between()
-    return seen
-
-
-def test_at_once(make):
-    cloud = make(task_pace="instant")
-    assert progress(cloud, cloud.add("i-1"), 1) == ["Success"]
-
-
 def test_texts_may_be_escaped_twice(make):
     cloud = make(task_texts_escaped_twice=True)
     row = cloud.task(cloud.add("i-1"))
@@ -34,17 +21,7 @@ def test_after_looks_at_nodes_or_tasks(make):
     cloud.nodes(ClusterId="ehpc-2")  # none at this cluster
     cloud.nodes()
     cloud.ehpc("ListNodesNoPaging")
-    assert progress(cloud, answer, 2) == ["Processing", "Success"]
-
-
-def test_after_seconds(make):
-    cloud = make(task_pace={"seconds": 10})
-    answer = cloud.add("i-1")
-    assert progress(cloud, answer, 3, lambda: cloud.emulator.advance(5)) == [
-        "Processing",
-        "Processing",
-        "Success",
-    ]
+    assert [cloud.task(answer)["Status"] for _ in range(2)] == ["Processing", "Success"]
 
 
 @pytest.mark.parametrize(("pace", "released"), [("held", True), ("never", False)])
@@ -58,14 +35,15 @@ def test_when_told_or_never(make, pace, released):
     assert (cloud.release(answer.body["TaskId"]) == []) == released  # by its id, any ends
 
 
-def test_progress_in_steps(make):
+def test_after_seconds_in_steps(make):
     cloud = make(task_pace={"seconds": 8})
     answer = cloud.add("i-1")
-    steps = []
+    seen = []
     for _ in range(5):
-        steps.append(cloud.task(answer)["CurrentStep"])
+        row = cloud.task(answer)
+        seen.append((row["CurrentStep"], row["Status"]))
         cloud.emulator.advance(2)
-    assert steps == [1, 2, 4, 6, 8]
+    assert seen == [*((step, "Processing") for step in (1, 2, 4, 6)), (8, "Success")]
 
 
 @pytest.mark.parametrize(("start", "status"), [("at_acceptance", "Running"), ("at_end", "Stopped")])
@@ -96,27 +74,14 @@ def test_knob_task_listed(make):
     assert cloud.release("all") == [answer.body["TaskId"]]
 
 
-def test_knob_task_type(make):
-    cloud = make(task_type="AddExistedNodes")
-    assert cloud.task(cloud.add("i-1"))["TaskType"] == "AddExistedNodes"
-
-
-def test_knob_task_result_names_instances(make):
-    cloud = make(task_result_names_instances=False)
-    assert cloud.task(cloud.add("i-1"))["Result"] == "{}"
-
-
-@pytest.mark.parametrize("word", ["Failed", "Fail"])
-def test_knob_failed_word(make, word):
-    cloud = make(failed_word=word)
+def test_knobs_of_what_a_task_says(make):
+    named = {"task_result_names_instances": False, "task_id_is_request_id": False}
+    cloud = make(task_type="AddExistedNodes", failed_word="Fail", **named)
     cloud.fault("fail_nodes")
-    assert cloud.task(cloud.add("i-1"))["Status"] == word
-
-
-def test_knob_task_id_is_request_id(make):
-    cloud = make(task_id_is_request_id=False)
-    body = cloud.add("i-1").body
-    assert body["TaskId"] != body["RequestId"]
+    answer = cloud.add("i-1")
+    assert answer.body["TaskId"] != answer.body["RequestId"]
+    row = cloud.task(answer)
+    assert (row["TaskType"], row["Status"], row["Result"]) == ("AddExistedNodes", "Fail", "{}")
 
 
 def test_knob_throttle_per_second(make):
