@@ -10,7 +10,6 @@ from ehpc_nodes.clock import Deadline
 from ehpc_nodes.emulator import Emulator, World
 from ehpc_nodes.emulator.world import Instance
 from ehpc_nodes.errors import (
-    BackendError,
     CertificateError,
     ConflictError,
     LastingError,
@@ -240,15 +239,6 @@ def test_writes_that_may_have_acted_are_sent_once(first, write):
     assert len(exchange.calls) == 1
 
 
-def test_a_repeat_says_why():
-    said: list[str] = []
-    answers = Answers(error("Throttling"), nodes("i-1"))
-    deadline = Deadline.after(FakeClock(), 60)
-    it = Client(answers, answers, region="cn-x", deadline=deadline, notice=said.append)
-    assert [node.id for node in it.list_nodes("c")] == ["i-1"]
-    assert said == ["trying again: X: Throttling: m (HTTP 400, RequestId R)."]
-
-
 def test_throttling_is_repeated_for_two_minutes_then_told():
     exchange = Answers(error("Throttling"))
     the_client, clock = client(exchange)
@@ -307,11 +297,3 @@ def test_a_read_from_what_is_not_the_service_is_repeated_for_seconds_only():
         the_client.list_nodes("c")
     assert len(exchange.calls) > 1
     assert clock.time <= 1020
-
-
-def test_a_backend_error_of_a_read_ends_at_the_deadline_when_that_is_sooner():
-    exchange = Answers(error("UnknownError", 500))
-    the_client, clock = client(exchange, seconds=10)
-    with pytest.raises(BackendError):
-        the_client.list_nodes("c")
-    assert clock.time <= 1026

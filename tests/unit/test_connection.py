@@ -89,11 +89,6 @@ def connected(products, deadline=None, **options):
     return connect(found, deadline or Deadline.after(FakeClock(), 60), **options)
 
 
-def test_it_makes_no_call_yet(products):
-    connected(products)
-    assert [product.asked for product in products] == [[], []]
-
-
 def test_each_product_is_called_at_its_address_in_its_version_by_its_method(products):
     it = connected(products)
     it.list_queues("c")

@@ -87,19 +87,12 @@ def test_a_list_that_lags_less_than_the_grace_period_is_waited_for():
 # -- a call without an answer, and refusals ------------------------------------------------------
 
 
-def test_an_accepted_detach_whose_answer_is_lost_is_not_sent_again():
-    bench = Bench(3)
+@pytest.mark.parametrize(("lag", "seconds"), [(None, 200), ({"seconds": 20}, 0)])
+def test_an_accepted_detach_whose_answer_is_lost_is_not_sent_again(lag, seconds):
+    """While its task runs; while the lists are late."""
+    bench = Bench(3, list_lag=lag)
     state = attached(bench, 1, 2)
-    paced(bench, seconds=200)
-    bench.fault("reset_after", "DeleteNodes")
-    bench.operations().destroy(state)
-    assert bench.writes() == ["DeleteNodes"]
-    assert bench.nodes == {} == bench.owners
-
-
-def test_an_accepted_detach_whose_answer_is_lost_is_not_sent_again_while_the_lists_are_late():
-    bench = Bench(3, list_lag={"seconds": 20})
-    state = attached(bench, 1, 2)
+    paced(bench, seconds=seconds)
     bench.fault("reset_after", "DeleteNodes")
     bench.operations().destroy(state)
     assert bench.writes() == ["DeleteNodes"]
@@ -235,15 +228,6 @@ def test_busy_nodes_are_waited_for_and_idle_ones_go_at_once():
     assert any(f"waiting for {iid(2)} (1 job)" in text for text in bench.said.statuses)
 
 
-def test_a_destroy_waits_for_jobs_too():
-    bench = Bench(3)
-    state = attached(bench, 1, 2, busy_nodes="wait")
-    working(bench, 1, seconds=300)
-    bench.operations().destroy(state)
-    assert bench.nodes == {} == bench.owners
-    assert bench.emulator.world.clusters[CLUSTER].jobs["1.scheduler"].state == "FINISHED"
-
-
 def test_a_busy_node_with_the_host_name_of_an_instance_to_attach_is_waited_for_first():
     bench = Bench(3)
     state = attached(bench, 1, busy_nodes="wait")
@@ -339,25 +323,6 @@ def test_jobs_are_read_only_where_a_node_to_detach_is_busy():
     bench.preview(1, 2, before=state)
     bench.up(1, 2, before=state)
     assert bench.calls("ListJobsWithFilters") == []
-
-
-@pytest.mark.parametrize(
-    ("busy_nodes", "told"),
-    [
-        ("refuse", "pulumi up fails until the jobs end"),
-        ("wait", "The update waits until the jobs end, then detaches the nodes"),
-        ("detach", "The update detaches the nodes, and these jobs are lost"),
-    ],
-)
-def test_a_preview_says_what_becomes_of_busy_nodes(busy_nodes, told):
-    bench = Bench(4)
-    state = attached(bench, 1, 2, 3)
-    working(bench, 2, 3)
-    (found,) = bench.preview(1, before=state, busy_nodes=busy_nodes).findings
-    assert (found.property, found.warning) == ("busy_nodes", True)
-    assert found.reason.startswith(
-        f"compute2 ({iid(2)}) runs 1.scheduler (test2); compute3 ({iid(3)}) runs 2.scheduler (test2). {told}"
-    )
 
 
 @pytest.mark.parametrize("verb", ["destroy", "update"])

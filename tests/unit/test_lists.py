@@ -103,7 +103,7 @@ def test_tasks_are_told_apart_by_their_own_id():
     assert [task.task_id for task in found] == ["T-1", "T-2"]
 
 
-@pytest.mark.parametrize("count", ["many", None, [], {}])
+@pytest.mark.parametrize("count", ["many", None, [], {}, float("inf")])
 def test_a_count_that_is_no_number_is_no_list(count):
     with pytest.raises(TransportError) as told:
         Service("a", TotalCount=count).read()
@@ -211,13 +211,3 @@ def test_the_clients_lists_are_read_to_their_end(count):
         "PageNumber": "1",
         "PageSize": "100",
     }
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [{}, {"RequestId": "R"}, {"Nodes": {"NodeInfo": [{"HostName": "x"}]}}, {"Nodes": 7}],
-)
-def test_an_answer_without_its_list_never_reads_as_no_nodes(answer):
-    it = client(lambda *_: answer, seconds=5)
-    with pytest.raises(TransportError):
-        it.list_nodes("c")

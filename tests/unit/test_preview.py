@@ -106,11 +106,6 @@ def test_of_an_update_the_line_and_what_was_resolved():
     )
 
 
-def test_findings_are_told():
-    (found,) = told(Bench(), bag_of(1, replace_system_disks=False), [ONE]).findings
-    assert found.property == "replace_system_disks"
-
-
 def test_what_the_program_names_stays():
     bag = bag_of(1, **OWN, instance_ids={ONE: "mine", "(new instance 1)": UNKNOWN})
     told(Bench(), bag, [ONE])
@@ -124,12 +119,6 @@ def test_an_image_that_comes_later_is_not_filled_in():
     assert bag["image_id"] is UNKNOWN
     assert "image_owner_alias" not in bag
     assert "an image that is not known yet" in it.line
-
-
-def test_it_looks_in_the_inputs_region():
-    regions = Regions(Bench())
-    preview(regions, bag_of(1), {ONE}, None)
-    assert regions.asked == ["cn-hangzhou"]
 
 
 def test_an_outage_is_an_error():
@@ -169,15 +158,6 @@ def test_a_replacement_needs_to_stop_what_it_has_detached_and_says_so_once():
         False,
     )
     assert replaced(bench, bag_of(3, **OWN, stop_running=True), bag_of(3))[0].findings == []
-
-
-def test_a_replacement_by_other_instances_needs_no_stop():
-    it, _ = replaced(Bench(attached=(3,)), bag_of(4, **OWN), bag_of(3))
-    assert it.findings == []
-    assert it.line == (
-        "first detach 1 (the instances are not released): compute3; 1 call; then attach 1 (system disk replaced by"
-        " m-bp1own): compute4; 1 call"
-    )
 
 
 def test_busy_nodes_of_a_replacement_are_told_by_the_new_consent():
@@ -410,11 +390,6 @@ def test_a_node_that_another_resource_gave_up_is_taken_over_where_the_program_sa
     bench = Bench(attached=(1,))
     bench.operations(name="project/stack/giver", uid="giver").converge(bench.inputs(1))
     bench.emulator.journal.entries.clear()
-    (refused,) = told(bench, bag_of(1), [ONE]).findings
-    assert refused.reason.startswith(
-        f"compute1 ({ONE}) belongs to another resource, 'project/stack/giver': remove it from instance_ids, or"
-        " add an alias if this resource was renamed. To take it over (no disk is replaced), set take_ownership=True"
-    )
     it = told(bench, bag_of(1, take_ownership=True), [ONE])
     assert (it.line, it.findings) == (
         "take ownership of 1: compute1 (from project/stack/giver); no call",

@@ -76,18 +76,6 @@ def test_an_update_detaches_what_is_still_being_attached_and_not_wanted_any_more
     assert after.instance_ids == sorted(bench.nodes) == ids(2)
 
 
-def test_where_tags_are_forbidden_nothing_is_stopped_or_sent():
-    bench = Bench(3)
-    bench.emulator.outside.start(iid(1))
-    bench.fault("error", "TagResources", **FORBIDDEN)
-    for running in (True, False):
-        if not running:
-            bench.emulator.outside.stop(iid(1))
-        with pytest.raises(EhpcError, match="ecs:TagResources"):
-            bench.up(1, stop_running=True)
-    assert bench.writes() == []
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("refused", [1, 2])
 def test_what_a_killed_run_sent_is_not_sent_again_where_a_look_at_the_tags_is_refused(refused):
@@ -126,19 +114,6 @@ def test_a_refresh_and_a_destroy_find_what_an_update_left_unsaved():
     assert bench.nodes == {} == bench.owners
 
 
-def test_a_create_that_came_to_its_end_unsaved_is_adopted_or_told():
-    """Nothing tells it from a resource of the same name in another backend."""
-    bench = Bench()
-    bench.up(1, 2)  # not saved
-    saved = bench.up(1, 3)
-    assert saved.instance_ids == ids(1, 3)
-    assert sorted(bench.nodes) == ids(1, 2, 3)
-    (finding,) = bench.preview(1, 3, before=saved).findings
-    assert finding.reason.startswith(
-        f"compute2 ({iid(2)}) has this resource's owner tag with another uid"
-    )
-
-
 def with_another_cluster(bench):
     queues = {"workq": Queue("workq")}
     bench.emulator.world.clusters[OTHER] = Cluster(
@@ -174,21 +149,6 @@ def test_what_a_killed_run_sent_to_another_cluster_is_told_and_keeps_its_tags():
     bench.operations().destroy(seen)
     assert sorted(bench.nodes) == ids(1, 3)
     assert bench.up(1, 3, before=saved, stop_running=True).instance_ids == ids(1, 3)
-
-
-def test_a_node_that_has_become_another_resources_is_left_attached():
-    bench = Bench()
-    state = bench.up(1, 2)
-    others = theirs("project/other/nodes")
-    bench.emulator.world.instances[iid(1)].tags |= others
-    after = bench.up(2, before=state)
-    assert after.instance_ids == ids(2)
-    assert sorted(bench.nodes) == ids(1, 2)
-    bench.operations().destroy(state)
-    assert sorted(bench.nodes) == ids(1)
-    said = f"{iid(1)} stays attached: resource 'project/other/nodes' has it now"
-    assert bench.said.warnings.count(said) == 2
-    assert bench.owners == {iid(1): "project/other/nodes"}
 
 
 def test_a_joined_task_that_fails_without_a_node_ends_the_wait():
@@ -528,9 +488,11 @@ def test_what_was_joined_gets_this_resources_uid():
     assert bench.up(2, before=saved).instance_ids == sorted(bench.nodes) == ids(2)
 
 
-def test_without_the_permission_to_remove_tags_a_detached_instance_holds_no_run_up():
+@pytest.mark.parametrize("fault", [("error", FORBIDDEN), ("reset_before", {"times": None})])
+def test_tags_that_cannot_be_removed_hold_no_run_up_and_keep_no_destroy_from_ending(fault):
+    kind, options = fault
     bench = Bench(3)
-    bench.fault("error", "UntagResources", **FORBIDDEN)
+    bench.fault(kind, "UntagResources", **options)
     state = bench.up(1, 2)
     state = bench.up(2, before=state)
     began = bench.clock.now()
@@ -538,6 +500,9 @@ def test_without_the_permission_to_remove_tags_a_detached_instance_holds_no_run_
     bench.operations().destroy(state)
     assert bench.nodes == {}
     assert bench.clock.now() - began < 60
+    told = "The tags ehpc-nodes and ehpc-nodes-ref were not removed"
+    assert all(text.startswith(told) for text in bench.said.warnings)
+    assert len(bench.said.warnings) == 3
 
 
 @pytest.mark.parametrize("kind", ["ResetComputes", "StartComputes"])

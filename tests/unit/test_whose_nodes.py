@@ -10,7 +10,18 @@ from ehpc_nodes.preflight.snapshot import Desired
 from ehpc_nodes.reconcile.observer import Wanted
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.reconcile.ports import NoOtherResources
-from unit.emulated import CLUSTER, OWNER, Bench, ids, iid, killed, lacking, right_after, theirs
+from unit.emulated import (
+    CLUSTER,
+    OWNER,
+    WRITES,
+    Bench,
+    ids,
+    iid,
+    killed,
+    lacking,
+    right_after,
+    theirs,
+)
 
 SECOND = "project/stack/second"
 
@@ -182,38 +193,23 @@ def test_what_is_retained_is_shown_leaves_the_state_and_stays_attached_untagged(
     assert sorted(bench.nodes) == ids(1)
 
 
-def test_what_another_resource_has_detached_in_this_run_is_not_attached_in_it():
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "the call is under way"])
+def test_what_another_resource_detaches_in_this_run_is_neither_attached_nor_adopted_in_it(gone):
     """A program that moves an instance without saying so: its disk is not replaced behind the preview's back."""
     bench = Bench(3)
     state = attached(bench, 1, 2)
-    bench.up(2, before=state)
-
-    class Others(NoOtherResources):
-        def detached(self):
-            return {iid(1): "nodes"}
-
-    with pytest.raises(FindingsError, match="is detached in this run by resource 'nodes'"):
-        bench.operations(name=SECOND, uid="second", others=Others()).converge(
-            bench.inputs(1, stop_running=True)
-        )
-    assert bench.writes() == ["DeleteNodes"]
-
-
-def test_what_another_resource_detaches_in_this_run_is_not_adopted_in_it():
-    """The call is under way: the node is still there."""
-    bench = Bench(3)
-    attached(bench, 1, 2)
-
-    class Others(NoOtherResources):
-        def detached(self):
-            return {iid(1): "nodes"}
-
+    if gone:
+        bench.up(2, before=state)
     bench.emulator.journal.entries.clear()
+
+    class Others(NoOtherResources):
+        def detached(self):
+            return {iid(1): "nodes"}
+
+    inputs = bench.inputs(1, stop_running=True, take_ownership=not gone)
     with pytest.raises(FindingsError, match="is detached in this run by resource 'nodes'"):
-        bench.operations(name=SECOND, uid="second", others=Others()).converge(
-            bench.inputs(1, take_ownership=True)
-        )
-    assert bench.calls("TagResources") == []
+        bench.operations(name=SECOND, uid="second", others=Others()).converge(inputs)
+    assert bench.calls(*WRITES, "TagResources") == []
 
 
 def test_a_rename_renews_the_tags_by_one_call_and_changes_nothing_else():
