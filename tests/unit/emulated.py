@@ -183,6 +183,12 @@ class Bench:
             self.uid = f"uid{self.creates}"
         return self.operations(seconds).converge(self.inputs(*numbers, **changes), before)
 
+    def fails(self, kind, *numbers, match=None, **changes):
+        """An up that fails with an error of this kind, in words like these: the error."""
+        with pytest.raises(kind, match=match) as told:
+            self.up(*numbers, **changes)
+        return told.value
+
     def preview(self, *numbers, before=None, **changes):
         """What a converge to these instances would do; a create gets a uid of its own."""
         uid = self.uid if before else f"uid{self.creates + 1}"

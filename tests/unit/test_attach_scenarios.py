@@ -58,8 +58,7 @@ def test_nothing_to_do_is_no_write():
 def test_what_runs_is_refused_before_any_write_unless_it_may_be_stopped():
     bench = Bench(3)
     bench.emulator.outside.start(iid(1))
-    with pytest.raises(FindingsError, match="set stop_running=True"):
-        bench.up(1, 2)
+    bench.fails(FindingsError, 1, 2, match="set stop_running=True")
     assert bench.calls(*ORDER) == []
 
 
@@ -67,8 +66,8 @@ def test_what_never_stops_ends_it_before_anything_is_tagged():
     bench = Bench(3, instance_pace="held")
     bench.emulator.outside.start(iid(1))
     bench.emulator.world.instances[iid(1)].status = "Running"
-    with pytest.raises(IncompleteError, match=f"waiting for {iid(1)} .Stopping."):
-        bench.up(1, 2, stop_running=True, seconds=100)
+    words = f"waiting for {iid(1)} .Stopping."
+    bench.fails(IncompleteError, 1, 2, match=words, stop_running=True, seconds=100)
     assert bench.owners == {}
     assert bench.nodes == {}
 
@@ -84,8 +83,8 @@ def test_one_instance_that_ecs_refuses_to_stop_fails_alone(monkeypatch):
         return ApiError(403, "OperationDenied", text) if item == iid(1) else usual(state, item)
 
     monkeypatch.setattr(ecs, "_why_not_stop", why_not)
-    with pytest.raises(IncompleteError, match=f"{iid(1)}: .*StopInstances: OperationDenied"):
-        bench.up(1, 2, 3, stop_running=True)
+    words = f"{iid(1)}: .*StopInstances: OperationDenied"
+    bench.fails(IncompleteError, 1, 2, 3, match=words, stop_running=True)
     assert sorted(bench.nodes) == ids(2, 3)
     assert bench.owners.keys() == {*ids(2, 3)}
     stops = [entry.time for entry in bench.emulator.journal.of("StopInstances")]
@@ -99,8 +98,8 @@ def test_a_second_hundred_to_attach_is_read_again_where_the_first_call_took_long
     theirs = right_after(
         bench, "AddExistedNodes", lambda: bench.emulator.outside.attach(iid(150), CLUSTER)
     )
-    with theirs, pytest.raises(IncompleteError, match=f"{iid(150)}.* it appeared in cluster"):
-        bench.up(*range(1, 151))
+    with theirs:
+        bench.fails(IncompleteError, *range(1, 151), match=f"{iid(150)}.* it appeared in cluster")
     sent = [numbered(e, "Instance.") for e in bench.emulator.journal.of("AddExistedNodes")]
     assert iid(150) not in sent[1]
     assert bench.emulator.harm.double_attach == []
@@ -111,8 +110,8 @@ def test_a_second_batch_to_tag_is_read_again_where_the_first_call_took_long():
     bench = Bench(60)
     bench.fault("slow", "TagResources", seconds=12)
     started = right_after(bench, "TagResources", lambda: bench.emulator.outside.start(iid(60)))
-    with started, pytest.raises(IncompleteError, match=f"{iid(60)}.* it became Running"):
-        bench.up(*range(1, 61))
+    with started:
+        bench.fails(IncompleteError, *range(1, 61), match=f"{iid(60)}.* it became Running")
     tagged = [numbered(e, "ResourceId.") for e in bench.emulator.journal.of("TagResources")]
     assert all(iid(60) not in batch for batch in tagged)
 
@@ -138,9 +137,8 @@ def test_a_call_that_nothing_shows_for_the_grace_period_is_sent_again_three_time
     state = bench.up(1)
     assert bench.clock.now() - began >= bench.grace
     bench.fault("reset_before", "AddExistedNodes", times=None)
-    with pytest.raises(IncompleteError) as told:
-        bench.up(1, 2, before=state)
-    assert told.value.state.instance_ids == ids(1)
+    told = bench.fails(IncompleteError, 1, 2, before=state)
+    assert told.state.instance_ids == ids(1)
     assert bench.calls("AddExistedNodes") == ["AddExistedNodes"] * 2 + ["AddExistedNodes"] * 3
     assert bench.owners.keys() == {*ids(1)}
     assert bench.harm.disk_replacements == {iid(1): 1}
@@ -151,8 +149,7 @@ def test_a_new_task_that_names_nobody_may_be_the_calls():
     bench = Bench(
         4, pace={"seconds": 200}, nodes_listed="at_end", task_result_names_instances=False
     )
-    with pytest.raises(IncompleteError):
-        bench.up(1, seconds=5)
+    bench.fails(IncompleteError, 1, seconds=5)
     bench.fault("reset_after", "AddExistedNodes")
     assert bench.up(2, 3).instance_ids == ids(2, 3)
     assert bench.harm.double_attach == []
@@ -163,14 +160,11 @@ def test_a_new_task_that_names_nobody_may_be_the_calls():
 def test_what_is_undecided_at_the_deadline_is_kept_as_being_attached_and_told():
     bench = Bench(3, pace={"seconds": 600}, **HIDDEN)
     bench.fault("reset_after", "AddExistedNodes")
-    with (
-        right_after(bench, "AddExistedNodes", lambda: bench.fault("error", "ListTasks", **DOWN)),
-        pytest.raises(IncompleteError, match="E-HPC may continue to attach") as told,
-    ):
-        bench.up(1, 2, seconds=60)
-    assert {n.status for n in told.value.state.nodes.values()} == {"attaching"}
+    with right_after(bench, "AddExistedNodes", lambda: bench.fault("error", "ListTasks", **DOWN)):
+        told = bench.fails(IncompleteError, 1, 2, match="E-HPC may continue to attach", seconds=60)
+    assert {n.status for n in told.state.nodes.values()} == {"attaching"}
     bench.emulator.faults.clear()
-    assert bench.up(1, 2, before=told.value.state).instance_ids == sorted(bench.nodes) == ids(1, 2)
+    assert bench.up(1, 2, before=told.state).instance_ids == sorted(bench.nodes) == ids(1, 2)
     assert bench.writes() == ["AddExistedNodes"]
 
 
@@ -180,11 +174,10 @@ def test_what_is_undecided_at_the_deadline_is_kept_as_being_attached_and_told():
 def test_a_refused_batch_is_told_and_the_others_go_on():
     bench = Bench(150)
     bench.fault("error", "AddExistedNodes", status=400, code="InvalidParams", message="No.")
-    with pytest.raises(IncompleteError) as told:
-        bench.up(*range(1, 151))
-    assert told.value.state.instance_ids == sorted(bench.nodes) == ids(*range(101, 151))
-    assert {f.code for f in told.value.state.failed.values()} == {"InvalidParams"}
-    (reason,) = told.value.reasons  # above ten, a line a reason
+    told = bench.fails(IncompleteError, *range(1, 151))
+    assert told.state.instance_ids == sorted(bench.nodes) == ids(*range(101, 151))
+    assert {f.code for f in told.state.failed.values()} == {"InvalidParams"}
+    (reason,) = told.reasons  # above ten, a line a reason
     assert reason.startswith(f"100 instances ({iid(1)}, ")
     assert bench.owners.keys() == bench.nodes.keys()
 
@@ -192,8 +185,7 @@ def test_a_refused_batch_is_told_and_the_others_go_on():
 def test_without_the_permission_to_attach_nothing_more_is_sent_and_nothing_stays_tagged():
     bench = Bench(150)
     bench.fault("error", "AddExistedNodes", **FORBIDDEN)
-    with pytest.raises(AuthError, match="ehpc:AddExistedNodes"):
-        bench.up(*range(1, 151))
+    bench.fails(AuthError, *range(1, 151), match="ehpc:AddExistedNodes")
     assert bench.calls("AddExistedNodes") == ["AddExistedNodes"]
     assert bench.owners == {}
 
@@ -211,24 +203,22 @@ def test_an_outage_is_waited_out_and_until_the_deadline_it_is_what_is_told():
             if ends:
                 assert bench.up(1).instance_ids == ids(1)
                 continue
-            with pytest.raises(IncompleteError, match="ServiceUnavailable") as told:
-                bench.up(1, seconds=600)
-        assert told.value.state.instance_ids == ids(1)
+            told = bench.fails(IncompleteError, 1, match="ServiceUnavailable", seconds=600)
+        assert told.state.instance_ids == ids(1)
 
 
 def test_ctrl_c_says_what_goes_on_and_keeps_it():
     bench = Bench(3, pace="held")
     bench.clock.cancel_at(20)
-    with pytest.raises(IncompleteError) as told:
-        bench.up(1, 2)
+    told = bench.fails(IncompleteError, 1, 2)
     (sent,) = bench.emulator.journal.of("AddExistedNodes")
-    (reason,) = told.value.reasons
+    (reason,) = told.reasons
     assert reason.startswith(
         f"Cancelled; waiting for {', '.join(ids(1, 2))}; task {sent.task_id} step "
     )
     assert reason.endswith(CONTINUES)
-    assert told.value.state.instance_ids == ids(1, 2)
-    assert told.value.state.task_id == sent.task_id
+    assert told.state.instance_ids == ids(1, 2)
+    assert told.state.task_id == sent.task_id
 
 
 #: The list of nodes comes from another replica than the list of tasks.
@@ -270,8 +260,7 @@ def test_a_task_that_has_ended_holds_up_nothing_that_is_detached_since(monkeypat
 def test_a_node_that_stays_absent_for_the_grace_period_after_its_task_has_failed():
     bench = Bench(2, list_lag="never", **NODES_LATE)
     began = bench.clock.now()
-    with pytest.raises(IncompleteError, match=r"not attached, not among .* ended with Success"):
-        bench.up(1)
+    bench.fails(IncompleteError, 1, match=r"not attached, not among .* ended with Success")
     assert bench.clock.now() - began >= 100 + bench.grace
     assert bench.calls("AddExistedNodes") == ["AddExistedNodes"]
 
@@ -312,11 +301,9 @@ def test_an_instance_that_is_started_again_right_after_its_stop_is_not_sent():
     bench = Bench(2)
     it = bench.emulator.world.instances[iid(1)]
     it.status = "Running"
-    with (
-        right_after(bench, "StopInstances", lambda: bench.emulator.outside.start(iid(1))),
-        pytest.raises(EhpcError, match=f"waiting for {iid(1)} .Stopping."),
-    ):
-        bench.up(1, stop_running=True, seconds=20)
+    words = f"waiting for {iid(1)} .Stopping."
+    with right_after(bench, "StopInstances", lambda: bench.emulator.outside.start(iid(1))):
+        bench.fails(EhpcError, 1, match=words, stop_running=True, seconds=20)
     assert bench.nodes == {}
 
 

@@ -49,8 +49,7 @@ def test_02_anothers_ranks_above_a_node():
 def test_03_a_task_that_ends_and_leaves_no_node_is_a_failure():
     bench = Bench(2, pace={"seconds": 40})
     bench.fault("fail_nodes", "AddExistedNodes", status="absent", count=1)
-    with pytest.raises(IncompleteError, match="not among the cluster's nodes"):
-        bench.up(1)
+    bench.fails(IncompleteError, 1, match="not among the cluster's nodes")
     assert bench.writes().count("AddExistedNodes") == 1
 
 
@@ -99,8 +98,7 @@ def test_07_what_only_runs_for_ten_minutes_is_stuck_and_not_free():
         2, pace="never", nodes_listed="at_end", task_listed=False, instances_start="at_acceptance"
     )
     killed(bench, 1, after="AddExistedNodes")
-    with pytest.raises(EhpcError, match="stop the instance"):
-        bench.up(1, stop_running=True)
+    bench.fails(EhpcError, 1, match="stop the instance", stop_running=True)
     assert bench.writes().count("AddExistedNodes") == 1
 
 
@@ -148,8 +146,7 @@ def test_12_a_broken_node_does_not_keep_others_from_being_detached():
     bench = Bench(3)
     state = bench.up(1, 2)
     bench.nodes[iid(1)].status = "exception"
-    with pytest.raises(IncompleteError):
-        bench.up(1, before=state)
+    bench.fails(IncompleteError, 1, before=state)
     assert sorted(bench.nodes) == ids(1)
 
 
@@ -157,8 +154,7 @@ def test_13_without_the_permission_to_tag_nothing_is_stopped_or_sent():
     bench = Bench(2)
     bench.emulator.outside.start(iid(1))
     bench.fault("error", "TagResources", code="Forbidden.RAM", status=403, times=None)
-    with pytest.raises(EhpcError, match="TagResources"):
-        bench.up(1, stop_running=True)
+    bench.fails(EhpcError, 1, match="TagResources", stop_running=True)
     assert {"StopInstances", "AddExistedNodes"}.isdisjoint(bench.calls())
 
 
@@ -175,8 +171,7 @@ def test_14_what_is_pending_for_another_cluster_is_not_stopped():
         }
     )
     bench.emulator.outside.start(iid(1))
-    with pytest.raises(FindingsError, match="ehpc-hz-other"):
-        bench.up(1, 2, before=state, stop_running=True)
+    bench.fails(FindingsError, 1, 2, match="ehpc-hz-other", before=state, stop_running=True)
     assert "StopInstances" not in bench.calls()
 
 
@@ -197,8 +192,7 @@ def test_15_a_generation_is_raised_only_where_every_pending_instance_is_resolved
 def test_16_what_was_tagged_and_then_refused_is_untagged():
     bench = Bench(2)
     bench.fault("error", "AddExistedNodes", code="InvalidParams", status=400, times=None)
-    with pytest.raises(EhpcError):
-        bench.up(1)
+    bench.fails(EhpcError, 1)
     assert bench.owners == {}
 
 
@@ -218,8 +212,7 @@ def test_19_an_answer_that_is_cut_off_does_not_make_a_run_forget_an_owner():
     bench.operations(**RIVAL).converge(bench.inputs(2))
     bench.emulator.world.instances[iid(1)].tags["ehpc-nodes"] = "project/stack/rival"
     bench.fault("half_page", "DescribeInstances", times=None)
-    with pytest.raises(EhpcError):
-        bench.up(1, 3)
+    bench.fails(EhpcError, 1, 3)
     assert iid(1) not in bench.nodes
 
 

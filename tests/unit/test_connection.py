@@ -3,7 +3,6 @@
 import socket
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -23,47 +22,28 @@ from ehpc_nodes.errors import (
 )
 from ehpc_nodes.reconcile.actuator import may_have_acted
 from unit.fakes import FakeClock
+from unit.test_transport import Server
 
 FOUND = b'{"Instances":{"Instance":[]},"Queues":{"QueueInfo":[]}}'
 THROTTLED = b'{"Code":"Throttling","Message":"Slow down","RequestId":"R"}'
 
 
-class Product(ThreadingHTTPServer):
-    """One product's endpoint, which notes what it is asked. ``answers``: status and body; the last again."""
-
-    daemon_threads = True
+class Product(Server):
+    """One product's endpoint. ``answers``: status and body; the last again; 0: none until ``go_on``."""
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Asked)
-        self.asked, self.answers = [], [(200, FOUND)]
-        self.go_on = threading.Event()
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+        super().__init__()
+        self.answers, self.go_on = [(200, FOUND)], threading.Event()
 
     @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}"
+    def asked(self):
+        return [(way, said, parse_qs(urlsplit(path).query)) for way, path, said in self.requests]
 
-
-class Asked(BaseHTTPRequestHandler):
-    server: Product
-
-    def do_GET(self):
-        query = parse_qs(urlsplit(self.path).query)
-        self.server.asked.append((self.command, dict(self.headers), query))
-        answers = self.server.answers
-        status, body = answers.pop(0) if len(answers) > 1 else answers[0]
+    def next_answer(self):
+        status, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if status == 0:
-            self.server.go_on.wait(10)
-            return
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET  # noqa: N815 - the library's name
-
-    def log_message(self, *_):
-        pass
+            self.go_on.wait(10)
+        return status, body, {}
 
 
 @pytest.fixture

@@ -46,8 +46,7 @@ def test_a_manager_is_never_detached_whatever_is_consented():
     bench.nodes[iid(1)].roles = ["Manager"]
     with pytest.raises(RefusedError, match=f"no compute nodes, never detached: {iid(1)}"):
         bench.operations().destroy(state)
-    with pytest.raises(EhpcError, match="not a compute node"):
-        bench.up(2, before=state, busy_nodes="detach")
+    bench.fails(EhpcError, 2, match="not a compute node", before=state, busy_nodes="detach")
     assert bench.writes() == []
 
 
@@ -104,8 +103,9 @@ def test_a_second_hundred_to_detach_is_read_again_where_the_first_call_took_long
     state = attached(bench, *range(1, 152))
     bench.fault("slow", "DeleteNodes", seconds=12)
     begins = right_after(bench, "DeleteNodes", lambda: bench.emulator.outside.use(iid(150), 4))
-    with begins, pytest.raises(EhpcError, match=f"{iid(150)}.*not detached: by now it runs jobs"):
-        bench.up(151, before=state)
+    words = f"{iid(150)}.*not detached: by now it runs jobs"
+    with begins:
+        bench.fails(EhpcError, 151, match=words, before=state)
     assert sorted(bench.nodes) == ids(150, 151)
 
 
@@ -243,10 +243,8 @@ def test_at_the_end_of_its_time_busy_nodes_stay_and_their_jobs_are_named():
     state = attached(bench, 1, 2, busy_nodes="wait")
     working(bench, 2, 2)
     told = rf"waiting for {iid(2)} \(2 jobs\); compute2 runs 1.scheduler \(test2\), 2.scheduler \(test2\)"
-    with pytest.raises(
-        WaitTimeoutError, match=f"Timed out after 100 s: {told}. They stay attached"
-    ):
-        bench.up(1, before=state, seconds=100, busy_nodes="wait")
+    words = f"Timed out after 100 s: {told}. They stay attached"
+    bench.fails(WaitTimeoutError, 1, match=words, before=state, seconds=100, busy_nodes="wait")
     with pytest.raises(WaitTimeoutError, match=told):
         bench.operations(100).destroy(state)
     assert sorted(bench.nodes) == ids(2)
@@ -257,11 +255,13 @@ def test_a_run_that_has_attached_keeps_busy_nodes_in_the_state_at_the_end_of_its
     bench = Bench(3)
     state = attached(bench, 1, busy_nodes="wait")
     working(bench, 1)
-    with pytest.raises(IncompleteError, match=r"compute1 runs 1\.scheduler") as told:
-        bench.up(2, before=state, seconds=100, busy_nodes="wait")
-    assert told.value.state.instance_ids == sorted(bench.nodes) == ids(1, 2)
+    words = r"compute1 runs 1\.scheduler"
+    told = bench.fails(
+        IncompleteError, 2, match=words, before=state, seconds=100, busy_nodes="wait"
+    )
+    assert told.state.instance_ids == sorted(bench.nodes) == ids(1, 2)
     bench.emulator.outside.end_job(CLUSTER, "1.scheduler")
-    assert bench.up(2, before=told.value.state, busy_nodes="wait").instance_ids == ids(2)
+    assert bench.up(2, before=told.state, busy_nodes="wait").instance_ids == ids(2)
 
 
 def test_a_wait_for_jobs_is_cancelled_like_any_other():
@@ -310,8 +310,7 @@ def test_jobs_are_named_where_they_can_be_read(fault, told):
     lost = [f.reason for f in found if f.reason.startswith("the jobs of busy nodes are not known:")]
     assert len(lost) == (1 if fault else 0)
     assert re.search(told, found[-1].reason)
-    with pytest.raises(RefusedError, match=told):
-        bench.up(1, before=state)
+    bench.fails(RefusedError, 1, match=told, before=state)
     assert bench.writes() == []
     assert bench.up(1, before=state, busy_nodes="wait").instance_ids == ids(1)
 
@@ -371,8 +370,7 @@ def test_a_move_whose_answer_is_lost_is_looked_after_and_a_refused_one_is_told()
     state = bench.up(1, 2, before=state, job_queue="gpu")
     assert bench.writes() == ["SetQueue"]
     bench.fault("error", "SetQueue", status=400, code="InvalidParams", times=None)
-    with pytest.raises(EhpcError, match="SetQueue: InvalidParams"):
-        bench.up(1, 2, before=state, job_queue="workq")
+    bench.fails(EhpcError, 1, 2, match="SetQueue: InvalidParams", before=state, job_queue="workq")
     assert {n.queue for n in bench.nodes.values()} == {"gpu"}
 
 
@@ -380,6 +378,5 @@ def test_nodes_that_cannot_be_moved_are_told_after_three_calls():
     bench = Bench(3)
     state = attached(bench, 1, 2, job_queue="workq")
     bench.fault("reset_before", "SetQueue", times=None)
-    with pytest.raises(EhpcError, match="SetQueue"):
-        bench.up(1, 2, before=state, job_queue="gpu")
+    bench.fails(EhpcError, 1, 2, match="SetQueue", before=state, job_queue="gpu")
     assert bench.writes() == ["SetQueue"] * 3

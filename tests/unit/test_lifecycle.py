@@ -56,13 +56,11 @@ def test_update_attaches_and_detaches_just_the_difference():
 
 def test_the_deadline_keeps_what_is_pending_in_the_state_and_the_next_up_joins():
     bench = Bench(pace={"seconds": 500})
-    with pytest.raises(
-        IncompleteError, match=rf"Timed out after 100 s: waiting for {iid(1)}, {iid(2)}; task "
-    ) as caught:
-        bench.up(1, 2, seconds=100.0)
-    assert caught.value.state.instance_ids == ids(1, 2)
-    assert isinstance(caught.value.__cause__, WaitTimeoutError)
-    state = bench.up(1, 2, before=caught.value.state)
+    words = rf"Timed out after 100 s: waiting for {iid(1)}, {iid(2)}; task "
+    caught = bench.fails(IncompleteError, 1, 2, match=words, seconds=100.0)
+    assert caught.state.instance_ids == ids(1, 2)
+    assert isinstance(caught.__cause__, WaitTimeoutError)
+    state = bench.up(1, 2, before=caught.state)
     assert bench.writes() == ["AddExistedNodes"]
     assert {n.status for n in state.nodes.values()} == {"running"}
 
@@ -70,13 +68,12 @@ def test_the_deadline_keeps_what_is_pending_in_the_state_and_the_next_up_joins()
 def test_a_failed_node_is_told_and_the_others_stay():
     bench = Bench()
     bench.fault("fail_nodes", "AddExistedNodes", instances=ids(2), errors='["disk broken"]')
-    with pytest.raises(IncompleteError, match=r"exception; task .*repair it") as caught:
-        bench.up(1, 2, 3)
-    state = caught.value.state
+    caught = bench.fails(IncompleteError, 1, 2, 3, match=r"exception; task .*repair it")
+    state = caught.state
     assert state.instance_ids == sorted(bench.nodes) == ids(1, 2, 3)
     assert list(state.failed) == ids(2)
     assert state.failed[ids(2)[0]].code == "PartialFail"
-    (reason,) = caught.value.reasons
+    (reason,) = caught.reasons
     assert reason.startswith("compute2 (")
     assert "disk broken" in reason
 
@@ -84,12 +81,11 @@ def test_a_failed_node_is_told_and_the_others_stay():
 def test_a_failed_node_that_vanished_can_be_retried():
     bench = Bench()
     bench.fault("fail_nodes", "AddExistedNodes", instances=ids(2), status="absent")
-    with pytest.raises(IncompleteError) as caught:
-        bench.up(1, 2)
-    assert caught.value.state.instance_ids == ids(1)
+    caught = bench.fails(IncompleteError, 1, 2)
+    assert caught.state.instance_ids == ids(1)
     assert bench.owners == dict.fromkeys(ids(1), OWNER)
     bench.emulator.world.instances[ids(2)[0]].status = "Stopped"
-    state = bench.up(1, 2, before=caught.value.state)
+    state = bench.up(1, 2, before=caught.state)
     assert state.instance_ids == ids(1, 2)
     assert state.failed == {}
     assert bench.harm.disk_replacements == {ids(1)[0]: 1, ids(2)[0]: 2}
@@ -111,8 +107,7 @@ def test_busy_nodes_are_not_detached_without_consent():
     bench.nodes[ids(1)[0]].used.cpu = 2
     with pytest.raises(RefusedError, match=r"compute1 \(i-bp1test0001\) runs jobs \(used: 2 CPU\)"):
         bench.operations().destroy(state)
-    with pytest.raises(RefusedError, match='set busy_nodes="wait"'):
-        bench.up(2, before=state)
+    bench.fails(RefusedError, 2, match='set busy_nodes="wait"', before=state)
     assert len(bench.nodes) == 2
     bench.operations().destroy(state.model_copy(update={"busy_nodes": "detach"}))
     assert bench.nodes == {}
@@ -131,9 +126,9 @@ def test_jobs_that_come_while_others_are_being_attached_are_not_killed(busy_node
             bench.up(1, 3, before=saved, busy_nodes="detach")
             assert sorted(bench.nodes) == ids(1, 3)
             return
-        with pytest.raises(IncompleteError, match="not detached: by now it runs jobs") as told:
-            bench.up(1, 3, before=saved)
-    assert told.value.state.instance_ids == sorted(bench.nodes) == ids(1, 2, 3)
+        words = "not detached: by now it runs jobs"
+        told = bench.fails(IncompleteError, 1, 3, match=words, before=saved)
+    assert told.state.instance_ids == sorted(bench.nodes) == ids(1, 2, 3)
 
 
 def test_an_instance_that_was_released_keeps_no_tags_on_the_others():
@@ -191,9 +186,8 @@ def test_tags_that_cannot_be_taken_away_after_a_failed_attach_lose_no_state():
     bench = Bench()
     bench.fault("fail_nodes", "AddExistedNodes", instances=ids(2), status="absent")
     bench.fault("reset_before", "UntagResources", times=None)
-    with pytest.raises(IncompleteError) as caught:
-        bench.up(1, 2)
-    assert caught.value.state.instance_ids == sorted(bench.nodes) == ids(1)
+    caught = bench.fails(IncompleteError, 1, 2)
+    assert caught.state.instance_ids == sorted(bench.nodes) == ids(1)
 
 
 @pytest.mark.parametrize("at", ["the start", "the end"])

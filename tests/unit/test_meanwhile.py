@@ -62,11 +62,10 @@ def test_a_run_that_is_ended_early_keeps_the_nodes_that_were_ready(ended_by, mon
     bench.clock.at(70, ready)
     with monkeypatch.context() as patch:
         ended_by(bench, patch)
-        with pytest.raises(IncompleteError) as told:
-            bench.up(1, 2)
+        told = bench.fails(IncompleteError, 1, 2)
     bench.emulator.faults.clear()
-    assert re.search("continues (to attach|in the cloud)", str(told.value))
-    state = told.value.state
+    assert re.search("continues (to attach|in the cloud)", str(told))
+    state = told.state
     assert state.instance_ids == ids(1, 2)
     assert state.nodes[iid(1)].status == "running"
     bench.operations().destroy(state)
@@ -98,8 +97,7 @@ def test_ctrl_c_during_a_call_lets_no_write_follow(action, monkeypatch):
     """Even where no pause lies between."""
     bench = Bench(250)
     ctrl_c_when(bench, monkeypatch, lambda: bench.calls(action))
-    with pytest.raises(EhpcError):
-        bench.up(*range(1, 251))
+    bench.fails(EhpcError, *range(1, 251))
     assert bench.writes() == ["AddExistedNodes"] * (action == "AddExistedNodes")
 
 
@@ -110,8 +108,7 @@ def test_a_call_that_is_repeated_keeps_to_the_time_limit():
         bench = Bench(3)
         bench.fault("error", "AddExistedNodes", **CONFLICT, times=None)
         began = bench.clock.now()
-        with pytest.raises(EhpcError):
-            bench.up(1, seconds=30)
+        bench.fails(EhpcError, 1, seconds=30)
         assert bench.clock.now() - began <= 31
 
 
@@ -120,8 +117,7 @@ def test_no_batch_is_sent_after_the_time_limit():
     bench = Bench(250)
     bench.fault("slow", "AddExistedNodes", seconds=40, times=None)
     began = bench.clock.now()
-    with pytest.raises(EhpcError):
-        bench.up(*range(1, 251), seconds=60)
+    bench.fails(EhpcError, *range(1, 251), seconds=60)
     sent = bench.emulator.journal.of("AddExistedNodes")
     assert [entry.time - began <= 60 for entry in sent] == [True] * 2
     assert len(bench.nodes) == 200
@@ -143,8 +139,7 @@ def test_ctrl_c_is_heard_between_looks(monkeypatch):
     bench = where_looks_are_slow(Bench(1510, attached=range(1, 1501)))
     began = bench.clock.now()
     ctrl_c_when(bench, monkeypatch, bench.calls)
-    with pytest.raises(EhpcError):
-        bench.up(1501)
+    bench.fails(EhpcError, 1501)
     assert bench.clock.now() - began <= 5
     assert bench.writes() == []
 
@@ -155,8 +150,7 @@ def test_attempts_with_many_looks_keep_to_the_time_limit():
     bench.emulator.world.clusters[CLUSTER].node_quota = 500
     bench.fault("error", "AddExistedNodes", **CONFLICT, times=None)
     began = bench.clock.now()
-    with pytest.raises(EhpcError):
-        bench.up(*range(1, 351), seconds=300)
+    bench.fails(EhpcError, *range(1, 351), seconds=300)
     assert bench.clock.now() - began <= 331  # the last look may begin at its very end
     assert bench.nodes == {}
 
@@ -245,11 +239,9 @@ def test_an_attach_that_is_repeated_leaves_out_what_somebody_has_attached(
 ):
     bench = Bench(3)
     refused_for_a_while(bench, monkeypatch, error, meanwhile)
-    with pytest.raises(
-        IncompleteError, match="not attached: since this run first read it, it appeared"
-    ) as told:
-        bench.up(1, 2)
-    assert told.value.state.failed.keys() == {iid(1)}
+    words = "not attached: since this run first read it, it appeared"
+    told = bench.fails(IncompleteError, 1, 2, match=words)
+    assert told.state.failed.keys() == {iid(1)}
     assert bench.harm.double_attach == []
     assert bench.harm.disk_replacements == {iid(2): 1}
 
@@ -258,11 +250,9 @@ def test_an_attach_that_is_repeated_leaves_out_what_somebody_has_attached(
 def test_a_batch_that_waits_for_the_task_before_leaves_out_what_somebody_has_attached():
     bench = Bench(150, pace={"seconds": 600}, one_task_at_a_time=True)
     bench.clock.at(100, lambda: bench.emulator.outside.attach(iid(150), CLUSTER))
-    with pytest.raises(
-        IncompleteError, match="not attached: since this run first read it, it appeared"
-    ) as told:
-        bench.up(*range(1, 151))
-    assert told.value.state.failed.keys() == {iid(150)}
+    words = "not attached: since this run first read it, it appeared"
+    told = bench.fails(IncompleteError, *range(1, 151), match=words)
+    assert told.state.failed.keys() == {iid(150)}
     assert bench.harm.double_attach == []
     assert bench.harm.disk_replacements == dict.fromkeys(ids(*range(1, 150)), 1)
 
@@ -277,11 +267,9 @@ def test_a_detach_that_is_repeated_leaves_nodes_that_run_jobs_by_now(fault):
     def jobs():
         bench.emulator.outside.use(iid(1), 4)
 
-    with (
-        right_after(bench, "DeleteNodes", jobs),
-        pytest.raises(EhpcError, match=r"compute1 .*: not detached: by now it runs jobs"),
-    ):
-        bench.up(2, before=state)
+    words = r"compute1 .*: not detached: by now it runs jobs"
+    with right_after(bench, "DeleteNodes", jobs):
+        bench.fails(EhpcError, 2, match=words, before=state)
     assert sorted(bench.nodes) == ids(1, 2)
 
 
@@ -291,14 +279,10 @@ def test_a_node_that_is_gone_when_a_detach_is_repeated_is_told():
     saved = bench.up(1, 2)
     bench.emulator.world.instances[iid(4)].host_name = "compute1"
     bench.fault("error", "DeleteNodes", **CONFLICT)
-    with (
-        right_after(bench, "DeleteNodes", lambda: bench.emulator.outside.detach(iid(2))),
-        pytest.raises(
-            IncompleteError, match="not attached: the preview did not show that it would be"
-        ) as told,
-    ):
-        bench.up(2, 4, before=saved, job_queue="gpu")
-    assert told.value.state.instance_ids == sorted(bench.nodes) == ids(4)
+    words = "not attached: the preview did not show that it would be"
+    with right_after(bench, "DeleteNodes", lambda: bench.emulator.outside.detach(iid(2))):
+        told = bench.fails(IncompleteError, 2, 4, match=words, before=saved, job_queue="gpu")
+    assert told.state.instance_ids == sorted(bench.nodes) == ids(4)
 
 
 def test_nothing_is_detached_without_the_permission_to_describe_instances():
@@ -328,9 +312,8 @@ def test_of_a_second_batch_that_is_repeated_what_runs_jobs_stays_in_the_state(mo
 
     with monkeypatch.context() as patch:
         patch.setattr(bench.emulator, "call", then_jobs)
-        with pytest.raises(IncompleteError) as told:
-            bench.up(151, before=saved)
-    state = told.value.state
+        told = bench.fails(IncompleteError, 151, before=saved)
+    state = told.state
     assert {*state.instance_ids} == bench.nodes.keys() == {*ids(150, 151)}
     bench.emulator.outside.use(iid(150), 0)
     assert bench.up(151, before=state).instance_ids == sorted(bench.nodes) == ids(151)
@@ -352,12 +335,9 @@ def test_what_was_refused_and_never_repeated_counts_as_not_sent(action):
         bench.clock.at(160, bench.emulator.faults.clear)
 
     began = bench.clock.now()
-    with (
-        right_after(bench, "AddExistedNodes", looks_fail),
-        pytest.raises(EhpcError, match=f"{action}: ServiceUnavailable") as told,
-    ):
-        bench.up(1, 2, 3)
-    assert not isinstance(told.value, IncompleteError), "a state that holds what nobody attaches"
+    with right_after(bench, "AddExistedNodes", looks_fail):
+        told = bench.fails(EhpcError, 1, 2, 3, match=f"{action}: ServiceUnavailable")
+    assert not isinstance(told, IncompleteError), "a state that holds what nobody attaches"
     assert bench.clock.now() - began < 1000
     bench.clock.sleep(160)
     state = bench.up(1, 2, 3, stop_running=True)
@@ -463,8 +443,7 @@ def test_what_a_refresh_took_for_gone_is_not_stopped_and_wiped_while_a_list_lack
     state = bench.operations().refresh(state)
     assert state.instance_ids == ids(3)
     writes = bench.writes()
-    with pytest.raises(EhpcError, match="not attached"):
-        bench.up(1, 2, 3, before=state, stop_running=True)
+    bench.fails(EhpcError, 1, 2, 3, match="not attached", before=state, stop_running=True)
     assert bench.writes() == writes
     state = bench.up(1, 2, 3, before=state, stop_running=True)
     assert state.instance_ids == sorted(bench.owners) == ids(1, 2, 3)

@@ -24,6 +24,7 @@ from unit.emulated import (
 )
 
 OTHER = "ehpc-hz-other"
+RIVAL = "project/other/nodes"
 #: The three ways in which E-HPC may hide what is being attached until it is done.
 HIDDEN = {
     "unnamed": {"task_result_names_instances": False},
@@ -39,9 +40,8 @@ def hidden(how, **knobs):
 
 def interrupted(bench, *numbers, before=None):
     """An up whose time is up while the task goes on; the state that it leaves."""
-    with pytest.raises(IncompleteError) as told:
-        bench.up(*numbers, before=before, seconds=60)
-    return told.value.state
+    told = bench.fails(IncompleteError, *numbers, before=before, seconds=60)
+    return told.state
 
 
 @pytest.mark.slow
@@ -125,10 +125,8 @@ def with_another_cluster(bench):
 def test_what_another_cluster_is_just_attaching_is_not_sent():
     bench = with_another_cluster(Bench(pace={"seconds": 300}, nodes_listed="at_end"))
     bench.operations().cloud.add_existed_nodes(OTHER, ids(1), image=(IMAGE, "system"), queue="")
-    with pytest.raises(
-        FindingsError, match=f"is a node of cluster {OTHER}, or is being attached to it"
-    ):
-        bench.up(1, stop_running=True)
+    words = f"is a node of cluster {OTHER}, or is being attached to it"
+    bench.fails(FindingsError, 1, match=words, stop_running=True)
     assert bench.writes() == ["AddExistedNodes"]
     assert bench.harm.double_attach == []
 
@@ -151,24 +149,13 @@ def test_what_a_killed_run_sent_to_another_cluster_is_told_and_keeps_its_tags():
     assert bench.up(1, 3, before=saved, stop_running=True).instance_ids == ids(1, 3)
 
 
-def test_a_joined_task_that_fails_without_a_node_ends_the_wait():
-    bench = Bench(pace={"seconds": 300}, nodes_listed="at_end")
-    bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1), status="absent")
-    bench.operations().cloud.add_existed_nodes(CLUSTER, ids(1), image=(IMAGE, "system"), queue="")
-    began = bench.clock.now()
-    with pytest.raises(EhpcError, match="not among the cluster's nodes; task"):
-        bench.up(1)
-    assert bench.clock.now() - began < 400
-
-
 @pytest.mark.slow
 def test_a_second_killed_run_does_not_take_the_tags_of_what_the_first_one_sent():
     """The third one sent it again."""
     bench = hidden("both")
     killed(bench, 1, 2, after="AddExistedNodes")
     bench.fault("slow", "*", seconds=0)
-    with pytest.raises(EhpcError):
-        bench.up(1, 2, stop_running=True, seconds=20)
+    bench.fails(EhpcError, 1, 2, stop_running=True, seconds=20)
     assert all(bench.owners[i] == OWNER for i in ids(1, 2))
     assert bench.up(1, 2, stop_running=True).instance_ids == ids(1, 2)
     assert bench.writes() == ["AddExistedNodes"]
@@ -183,19 +170,14 @@ def test_what_somebody_attaches_while_others_are_being_stopped_is_not_sent(secon
     def attached_by_somebody():
         bench.emulator.outside.attach(iid(2), CLUSTER)
 
-    with (
-        right_after(bench, "StopInstances", attached_by_somebody),
-        pytest.raises(IncompleteError) as told,
-    ):
-        bench.up(1, 2, 3, stop_running=True)
-    assert told.value.state.instance_ids == ids(1, 3)
-    assert {i: f.code for i, f in told.value.state.failed.items()} == {iid(2): "ChangedByOther"}
-    assert (
-        f"since this run first read it, it appeared in cluster {CLUSTER}" in told.value.reasons[0]
-    )
+    with right_after(bench, "StopInstances", attached_by_somebody):
+        told = bench.fails(IncompleteError, 1, 2, 3, stop_running=True)
+    assert told.state.instance_ids == ids(1, 3)
+    assert {i: f.code for i, f in told.state.failed.items()} == {iid(2): "ChangedByOther"}
+    assert f"since this run first read it, it appeared in cluster {CLUSTER}" in told.reasons[0]
     assert bench.harm.double_attach == []
     assert iid(2) not in bench.owners
-    after = bench.up(1, 2, 3, before=told.value.state)
+    after = bench.up(1, 2, 3, before=told.state)
     assert (after.failed, after.instance_ids) == ({}, ids(1, 2, 3))
 
 
@@ -207,10 +189,10 @@ def test_what_somebody_took_meanwhile_is_nobody_elses_node(others):
     def attached_by_somebody():
         bench.emulator.outside.attach(iid(1), CLUSTER)
 
-    with right_after(bench, "TagResources", attached_by_somebody), pytest.raises(EhpcError) as told:
-        bench.up(1, *others)
+    with right_after(bench, "TagResources", attached_by_somebody):
+        told = bench.fails(EhpcError, 1, *others)
     assert iid(1) not in bench.owners
-    state = getattr(told.value, "state", None)
+    state = getattr(told, "state", None)
     assert bool(state) == bool(others), "a create that wrote nothing leaves no state"
     if state:
         assert state.instance_ids == ids(2)
@@ -223,15 +205,13 @@ def test_what_another_resource_tags_while_others_are_being_stopped_keeps_its_tag
     bench.emulator.world.instances[iid(1)].status = "Running"
 
     def tagged_by_another():
-        bench.emulator.world.instances[iid(2)].tags["ehpc-nodes"] = "project/other/nodes"
+        bench.emulator.world.instances[iid(2)].tags["ehpc-nodes"] = RIVAL
 
-    with (
-        right_after(bench, "StopInstances", tagged_by_another),
-        pytest.raises(IncompleteError, match="resource 'project/other/nodes' set its owner tag"),
-    ):
-        bench.up(1, 2, stop_running=True)
+    words = "resource 'project/other/nodes' set its owner tag"
+    with right_after(bench, "StopInstances", tagged_by_another):
+        bench.fails(IncompleteError, 1, 2, match=words, stop_running=True)
     assert sorted(bench.nodes) == ids(1)
-    assert bench.owners == {iid(1): OWNER, iid(2): "project/other/nodes"}
+    assert bench.owners == {iid(1): OWNER, iid(2): RIVAL}
 
 
 @pytest.mark.slow
@@ -242,11 +222,8 @@ def test_what_somebody_attaches_while_a_lost_answer_is_resolved_is_not_sent():
     def attached_by_somebody():
         bench.emulator.outside.attach(iid(150), CLUSTER)
 
-    with (
-        right_after(bench, "AddExistedNodes", attached_by_somebody),
-        pytest.raises(IncompleteError),
-    ):
-        bench.up(*range(1, 151))
+    with right_after(bench, "AddExistedNodes", attached_by_somebody):
+        bench.fails(IncompleteError, *range(1, 151))
     assert bench.harm.double_attach == []
     assert sorted(bench.nodes) == ids(*range(1, 151))
 
@@ -259,8 +236,8 @@ def test_what_was_tagged_and_refused_is_untagged_where_a_look_shows_that_it_is_f
     def forbidden():
         bench.fault("error", action, **FORBIDDEN)
 
-    with right_after(bench, "TagResources", forbidden), pytest.raises(EhpcError, match="403"):
-        bench.up(1, 2)
+    with right_after(bench, "TagResources", forbidden):
+        bench.fails(EhpcError, 1, 2, match="403")
     assert any(x.tags for x in bench.emulator.world.instances.values()) == (action == "ListTasks")
     assert any("were not removed" in w for w in bench.said.warnings) == (action == "ListTasks")
     bench.emulator.faults.clear()
@@ -269,23 +246,25 @@ def test_what_was_tagged_and_refused_is_untagged_where_a_look_shows_that_it_is_f
     assert bench.clock.now() - began < 2 * bench.grace
 
 
-def test_what_a_killed_create_sent_gets_the_uid_of_the_create_that_joins_it():
-    bench = Bench(pace={"seconds": 60})
+@pytest.mark.parametrize("listed", ["at_acceptance", "at_end"])
+def test_what_a_killed_create_sent_gets_the_uid_of_the_create_that_joins_it(listed):
+    bench = Bench(pace={"seconds": 60}, nodes_listed=listed)
     killed(bench, 1, 2, after="AddExistedNodes")
     state = bench.up(1, 2)
     tags = [bench.emulator.world.instances[i].tags for i in state.instance_ids]
     assert [t.keys() for t in tags] == [{"ehpc-nodes", "ehpc-nodes-ref"}] * 2
     assert {t["ehpc-nodes-ref"].split("/")[0] for t in tags} == {bench.uid}
+    bench.name = "project/stack/renamed"  # it stays its own under another name
+    assert bench.up(2, before=state).instance_ids == sorted(bench.nodes) == ids(2)
 
 
 def test_a_failed_node_that_was_detached_by_hand_is_retried_at_once():
     bench = Bench(detached_instance_status="Running")
     bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1))
-    with pytest.raises(IncompleteError) as told:
-        bench.up(1, 2)
+    told = bench.fails(IncompleteError, 1, 2)
     bench.emulator.outside.detach(iid(1))
     began = bench.clock.now()
-    saved = bench.operations().refresh(told.value.state)
+    saved = bench.operations().refresh(told.state)
     after = bench.up(1, 2, before=saved, stop_running=True)
     assert (after.failed, sorted(bench.nodes)) == ({}, ids(1, 2))
     assert bench.clock.now() - began < 3 * bench.grace  # the refresh, and before it is stopped
@@ -314,8 +293,7 @@ def test_without_the_permission_to_list_tasks_a_vanished_node_is_no_endless_look
     saved = bench.up(1, 2)
     bench.emulator.outside.detach(iid(2))
     bench.fault("error", "ListTasks", **FORBIDDEN)
-    with pytest.raises(EhpcError):
-        bench.up(1, 2, 3, before=saved)
+    bench.fails(EhpcError, 1, 2, 3, before=saved)
     assert len(bench.calls()) < 60
     assert bench.writes() == []
 
@@ -369,12 +347,12 @@ def test_what_another_resource_tags_in_a_race_keeps_its_tags():
     bench = Bench(2)
 
     def tagged_by_another():
-        bench.emulator.world.instances[iid(2)].tags |= theirs("project/other/nodes")
+        bench.emulator.world.instances[iid(2)].tags |= theirs(RIVAL)
         bench.fault("error", "AddExistedNodes", status=400, code="InvalidParams")
 
-    with right_after(bench, "TagResources", tagged_by_another), pytest.raises(EhpcError):
-        bench.up(1, 2)
-    assert bench.owners == {iid(2): "project/other/nodes"}
+    with right_after(bench, "TagResources", tagged_by_another):
+        bench.fails(EhpcError, 1, 2)
+    assert bench.owners == {iid(2): RIVAL}
 
 
 @pytest.mark.parametrize("hidden", [{"list_lag": {"seconds": 20}}, *HIDDEN.values()])
@@ -382,8 +360,8 @@ def test_what_is_being_attached_to_another_cluster_is_not_stopped_and_sent_again
     """Killed, and called off at once: the other cluster's lists don't show it yet."""
     bench = with_another_cluster(Bench(pace={"seconds": 300}, nodes_listed="at_end", **hidden))
     killed(bench, 1, after="AddExistedNodes", cluster_id=OTHER)
-    with pytest.raises(EhpcError, match=f"may be attaching it to {OTHER}|is in cluster {OTHER}"):
-        bench.up(1, stop_running=True)
+    words = f"may be attaching it to {OTHER}|is in cluster {OTHER}"
+    bench.fails(EhpcError, 1, match=words, stop_running=True)
     assert bench.writes() == ["AddExistedNodes"]
     assert bench.harm.double_attach == []
 
@@ -416,11 +394,17 @@ def test_an_update_that_is_ended_while_it_detaches_holds_no_later_run_up(ended):
     bench.emulator.advance(120)
     if ended == "Ctrl-C":
         bench.clock.cancel_at(30)
-    with pytest.raises(IncompleteError) as told:
-        bench.up(2, 3, before=saved, seconds=30 if ended == "time" else 3600, stop_running=True)
+    told = bench.fails(
+        IncompleteError,
+        2,
+        3,
+        before=saved,
+        seconds=30 if ended == "time" else 3600,
+        stop_running=True,
+    )
     bench.emulator.advance(120)
     assert sorted(bench.nodes) == ids(2, 3)
-    state = bench.operations().refresh(told.value.state)
+    state = bench.operations().refresh(told.state)
     began = bench.clock.now()
     bench.up(1, 2, 3, before=state, stop_running=True)
     assert bench.clock.now() - began < 300
@@ -433,10 +417,9 @@ def test_what_a_killed_update_left_is_in_the_state_of_the_next_one_where_that_fa
     saved = bench.up(2)
     killed(bench, 1, 2, before=saved, after="AddExistedNodes")
     bench.fault("fail_nodes", "AddExistedNodes", instances=ids(3), status="absent")
-    with pytest.raises(IncompleteError) as told:
-        bench.up(2, 3, before=saved)
-    assert told.value.state.instance_ids == ids(1, 2)
-    bench.up(2, 3, before=told.value.state, stop_running=True)
+    told = bench.fails(IncompleteError, 2, 3, before=saved)
+    assert told.state.instance_ids == ids(1, 2)
+    bench.up(2, 3, before=told.state, stop_running=True)
     assert sorted(bench.nodes) == ids(2, 3)
 
 
@@ -448,10 +431,11 @@ def joined_in_vain(*, ended="time"):
     killed(bench, 1, 2, 4, before=saved, after="AddExistedNodes")
     if ended == "Ctrl-C":
         bench.clock.cancel_at(60)
-    with pytest.raises(IncompleteError) as told:
-        bench.up(1, 3, 4, before=saved, seconds=60 if ended == "time" else 3600)
+    told = bench.fails(
+        IncompleteError, 1, 3, 4, before=saved, seconds=60 if ended == "time" else 3600
+    )
     bench.emulator.advance(600)
-    return bench, told.value.state
+    return bench, told.state
 
 
 @pytest.mark.parametrize("refreshed", [False, True])
@@ -477,15 +461,6 @@ def test_what_is_joined_again_stays_in_the_state():
     state = interrupted(bench, 1, 3, before=state)
     bench.emulator.advance(600)
     assert bench.up(3, before=state).instance_ids == sorted(bench.nodes) == ids(3)
-
-
-def test_what_was_joined_gets_this_resources_uid():
-    """So that it stays its own under another name."""
-    bench = Bench(4, pace={"seconds": 60}, nodes_listed="at_end")
-    killed(bench, 1, after="AddExistedNodes")
-    saved = bench.up(1, 2)
-    bench.name = "project/stack/renamed"
-    assert bench.up(2, before=saved).instance_ids == sorted(bench.nodes) == ids(2)
 
 
 @pytest.mark.parametrize("fault", [("error", FORBIDDEN), ("reset_before", {"times": None})])
@@ -552,8 +527,7 @@ def test_the_runs_after_it_do_not_wait_for_it_again():
     before = sum(bench.clock.slept)
     state = bench.operations().refresh(state)
     state = bench.up(2, 3, 4, before=state)
-    with pytest.raises(IncompleteError, match="stop the instance"):
-        bench.up(1, 2, 3, 4, before=state)
+    bench.fails(IncompleteError, 1, 2, 3, 4, match="stop the instance", before=state)
     assert sum(bench.clock.slept) - before < 60
     bench.emulator.outside.stop(iid(1))
     assert bench.up(1, 2, 3, 4, before=state).instance_ids == ids(1, 2, 3, 4)
@@ -595,9 +569,8 @@ def test_an_instance_whose_image_changes_in_mid_run_is_not_tagged_again_and_agai
     bench = Bench(4, task_listed=False, nodes_listed="at_end")
     state = bench.up(3)
     bench.fault("reset_before", "AddExistedNodes", times=None)
-    with pytest.raises(IncompleteError) as told:
-        bench.up(1, 3, before=state, seconds=10)
-    state = told.value.state
+    told = bench.fails(IncompleteError, 1, 3, before=state, seconds=10)
+    state = told.state
     assert state.nodes[iid(1)].status == "attaching"
     bench.emulator.faults.clear()
     bench.emulator.advance(100)
@@ -607,8 +580,7 @@ def test_an_instance_whose_image_changes_in_mid_run_is_not_tagged_again_and_agai
 
     bench.clock.at(10, colleague)
     began = bench.clock.now()
-    with pytest.raises(IncompleteError, match="it got another image"):
-        bench.up(1, 3, before=state)
+    bench.fails(IncompleteError, 1, 3, match="it got another image", before=state)
     assert bench.clock.now() - began < 1000
     assert sorted(bench.nodes) == ids(3)
 
@@ -626,32 +598,27 @@ def test_a_destroy_does_not_leave_it_behind_untold():
     bench.operations().destroy(saved)
 
 
-@pytest.mark.parametrize("cluster_id", [CLUSTER, OTHER])
-def test_what_somebody_attaches_right_before_the_call_is_not_sent(cluster_id):
+@pytest.mark.parametrize("place", [CLUSTER, OTHER, "another stack's tag"])
+def test_what_somebody_takes_right_before_the_call_is_not_sent(place):
+    """Of two stacks that tag at once, one sends."""
     bench = with_another_cluster(Bench())
 
-    def attach():
-        bench.emulator.outside.attach(iid(1), cluster_id)
+    def take():
+        if place in {CLUSTER, OTHER}:
+            bench.emulator.outside.attach(iid(1), place)
+        else:
+            bench.emulator.world.instances[iid(1)].tags |= theirs(RIVAL)
 
-    attached = right_after(bench, "TagResources", attach)
-    with attached, pytest.raises(EhpcError, match=f"it appeared in cluster {cluster_id}"):
-        bench.up(1)
+    told = (
+        f"resource {RIVAL!r} set its owner tag"
+        if "tag" in place
+        else f"it appeared in cluster {place}"
+    )
+    with right_after(bench, "TagResources", take):
+        bench.fails(EhpcError, 1, match=told)
     assert bench.writes() == []
     assert bench.harm.double_attach == []
-
-
-def test_of_two_stacks_that_tag_at_once_one_sends():
-    bench = Bench()
-
-    def announce():
-        bench.emulator.world.instances[iid(1)].tags |= theirs("project/other/nodes")
-
-    announced = right_after(bench, "TagResources", announce)
-    taken = "resource 'project/other/nodes' set its owner tag"
-    with announced, pytest.raises(EhpcError, match=taken):
-        bench.up(1)
-    assert bench.writes() == []
-    assert bench.owners == {iid(1): "project/other/nodes"}
+    assert bench.owners == ({iid(1): RIVAL} if "tag" in place else {})
 
 
 @pytest.mark.slow
@@ -661,11 +628,10 @@ def test_an_instance_that_is_just_being_stopped_as_the_error_asks_is_sent_anew()
     bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1), status="absent")
     killed(bench, 1, 2, after="AddExistedNodes")
     bench.emulator.advance(600)
-    with pytest.raises(IncompleteError) as told:
-        bench.up(1, 2, 3)
-    assert "stop the instance; the next pulumi up attaches it" in str(told.value)
+    told = bench.fails(IncompleteError, 1, 2, 3)
+    assert "stop the instance; the next pulumi up attaches it" in str(told)
     bench.emulator.outside.stop(iid(1))
-    state = bench.up(1, 2, 3, before=told.value.state)
+    state = bench.up(1, 2, 3, before=told.state)
     assert state.instance_ids == sorted(bench.nodes) == ids(1, 2, 3)
 
 
@@ -684,10 +650,9 @@ def test_what_a_create_adopted_before_it_failed_is_in_its_state():
     bench = Bench(3)
     killed(bench, 1, 2, after="AddExistedNodes")
     bench.fault("error", "SetQueue", **FORBIDDEN)
-    with pytest.raises(IncompleteError) as told:
-        bench.up(1, 2, job_queue="gpu")
+    told = bench.fails(IncompleteError, 1, 2, job_queue="gpu")
     bench.emulator.faults.clear()
-    state = bench.up(2, before=told.value.state, job_queue="gpu")
+    state = bench.up(2, before=told.state, job_queue="gpu")
     assert state.instance_ids == sorted(bench.nodes) == ids(2)
 
 
@@ -695,8 +660,7 @@ def test_without_the_permission_to_tag_a_run_sees_what_a_killed_one_sent():
     bench = hidden("both")
     killed(bench, 1, after="AddExistedNodes")
     bench.fault("error", "TagResources", **FORBIDDEN)
-    with pytest.raises(EhpcError, match="ecs:TagResources"):
-        bench.up(1, stop_running=True)
+    bench.fails(EhpcError, 1, match="ecs:TagResources", stop_running=True)
     assert bench.writes() == ["AddExistedNodes"]
     bench.emulator.faults.clear()
     assert bench.up(1).instance_ids == sorted(bench.nodes) == ids(1)
@@ -801,11 +765,13 @@ def assert_sent_once(bench, *numbers):
     assert {*ids(*numbers)} <= bench.nodes.keys()
 
 
-def test_what_is_seen_to_have_another_image_keeps_its_tags():
-    """The next run sees it change, sends nothing, and leaves the tags for the one after."""
+@pytest.mark.parametrize("seconds", [0, 20])
+def test_what_a_killed_run_sent_is_not_sent_again_while_its_disk_is_replaced(seconds):
+    """The next run sees its image change, sends nothing, and leaves the tags for the one after."""
     bench = with_old_images()
     killed(bench, 1, 2, after="AddExistedNodes")
     slow_disk(bench, 1, 2)
+    bench.clock.sleep(seconds)
     for _ in range(2):
         with suppress(EhpcError):
             bench.up(1, 2, stop_running=True)
@@ -833,10 +799,9 @@ def test_what_a_timed_out_run_sent_is_not_sent_again_while_its_disk_is_replaced(
     bench = with_old_images()
     bench.emulator.world.knobs.task_listed = how == "unnamed"
     accepted_slowly(bench, monkeypatch)
-    with pytest.raises(IncompleteError) as told:
-        bench.up(1, 2, seconds=20)
+    told = bench.fails(IncompleteError, 1, 2, seconds=20)
     with suppress(EhpcError):
-        bench.up(1, 2, before=told.value.state, stop_running=True)
+        bench.up(1, 2, before=told.state, stop_running=True)
     assert_sent_once(bench, 1, 2)
 
 
@@ -848,9 +813,8 @@ def test_the_refresh_before_an_update_forgets_nothing_whose_disk_is_being_replac
     bench = with_old_images()
     state = bench.up(*others) if others else None
     accepted_slowly(bench, monkeypatch, starts_at=200)
-    with pytest.raises(IncompleteError) as told:
-        bench.up(1, 2, *others, before=state, seconds=20)
-    state = bench.operations().refresh(told.value.state)
+    told = bench.fails(IncompleteError, 1, 2, *others, before=state, seconds=20)
+    state = bench.operations().refresh(told.state)
     assert {*ids(1, 2)} <= {*state.instance_ids}
     with suppress(EhpcError):
         bench.up(1, 2, *others, before=state, stop_running=True)
@@ -867,9 +831,8 @@ def test_what_is_in_mid_attach_when_a_refresh_looks_is_detached_where_it_is_not_
     saved = bench.up(3)
     accepted_slowly(bench, monkeypatch)
     bench.clock.cancel_at(15)
-    with pytest.raises(IncompleteError) as told:
-        bench.up(1, 2, 3, before=saved)
-    state = bench.operations().refresh(told.value.state)
+    told = bench.fails(IncompleteError, 1, 2, 3, before=saved)
+    state = bench.operations().refresh(told.state)
     assert state.instance_ids == ids(1, 2, 3)
     if verb == "destroy":
         bench.operations().destroy(state)
@@ -897,18 +860,6 @@ def test_what_nothing_came_of_is_kept_by_a_refresh_and_resolved_by_the_next_run(
         assert sorted(bench.nodes) == sorted(bench.owners) == ids(*numbers)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0, 20])
-def test_what_a_killed_run_sent_is_not_sent_again_while_its_disk_is_replaced(seconds, monkeypatch):
-    bench = with_old_images()
-    accepted_slowly(bench, monkeypatch)
-    killed(bench, 1, 2, after="AddExistedNodes")
-    bench.clock.sleep(seconds)
-    with suppress(EhpcError):
-        bench.up(1, 2, stop_running=True)
-    assert_sent_once(bench, 1, 2)
-
-
 def test_the_other_clusters_are_read_again_before_a_call_that_was_waited_for():
     """What a killed run has prepared is waited for; meanwhile a colleague attaches it to another cluster."""
     bench = Bench(3)
@@ -921,8 +872,7 @@ def test_the_other_clusters_are_read_again_before_a_call_that_was_waited_for():
         bench.emulator.outside.stop(iid(1))
 
     bench.clock.at(20, colleague)
-    with pytest.raises(EhpcError, match=r"it appeared in cluster ehpc-hz-other"):
-        bench.up(1)
+    bench.fails(EhpcError, 1, match=r"it appeared in cluster ehpc-hz-other")
     assert bench.writes() == []
     assert bench.harm.double_attach == []
 
@@ -934,13 +884,13 @@ def test_a_stuck_instance_stays_in_the_state_when_others_were_attached():
     bench.emulator.world.knobs.task_pace = Pace("never")
     killed(bench, 1, 3, before=state, after="AddExistedNodes")
     bench.emulator.world.knobs.task_pace = Pace()
-    with pytest.raises(IncompleteError, match="may have been sent by an interrupted run") as told:
-        bench.up(1, 2, 3, before=state, stop_running=True)
-    state = told.value.state
+    words = "may have been sent by an interrupted run"
+    told = bench.fails(IncompleteError, 1, 2, 3, match=words, before=state, stop_running=True)
+    state = told.state
     words = {i: node.status for i, node in state.nodes.items()}
     assert words == {iid(1): "stuck", iid(2): "running", iid(3): "running"}
-    with pytest.raises(IncompleteError, match="stop the instance"):
-        bench.up(1, 2, 3, before=state, stop_running=True)
+    words = "stop the instance"
+    bench.fails(IncompleteError, 1, 2, 3, match=words, before=state, stop_running=True)
     assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
     assert bench.calls("StopInstances") == []
 
@@ -951,9 +901,8 @@ def test_a_refused_repeat_says_nothing_about_the_call_before_it():
     state = bench.up(3)
     bench.fault("reset_before", "AddExistedNodes")
     bench.fault("error", "AddExistedNodes", status=400, code="InvalidParams", times=None)
-    with pytest.raises(IncompleteError, match="InvalidParams") as told:
-        bench.up(1, 3, before=state)
-    assert told.value.state.nodes[iid(1)].status == "attaching"
+    told = bench.fails(IncompleteError, 1, 3, match="InvalidParams", before=state)
+    assert told.state.nodes[iid(1)].status == "attaching"
     assert bench.owners == dict.fromkeys(ids(1, 3), OWNER)
 
 

@@ -74,16 +74,12 @@ def test_a_stop_that_is_repeated_leaves_what_somebody_has_attached(fault, times)
     def attached_by_somebody():
         bench.emulator.outside.attach(iid(1), CLUSTER)
 
-    with (
-        right_after(bench, "StopInstances", attached_by_somebody),
-        pytest.raises(
-            IncompleteError, match=f"{iid(1)}: not attached: since this run first read it"
-        ) as told,
-    ):
-        bench.up(1, 2, stop_running=True)
+    words = f"{iid(1)}: not attached: since this run first read it"
+    with right_after(bench, "StopInstances", attached_by_somebody):
+        told = bench.fails(IncompleteError, 1, 2, match=words, stop_running=True)
     assert bench.nodes[iid(1)].status == "running"
     assert bench.emulator.world.instances[iid(1)].status == "Running"
-    assert told.value.state.instance_ids == ids(2)
+    assert told.state.instance_ids == ids(2)
 
 
 @pytest.mark.slow
@@ -102,11 +98,8 @@ def test_an_tag_that_is_repeated_leaves_anothers_tag():
     """Throttled, it waits; the other stack tags and sends meanwhile."""
     bench = Bench(3, pace={"seconds": 300})
     bench.fault("throttle", "TagResources", times=2)
-    with (
-        right_after(bench, "TagResources", lambda: tagged_and_sent_by_another(bench)),
-        pytest.raises(EhpcError, match="not attached: since this run first read it"),
-    ):
-        bench.up(1)
+    with right_after(bench, "TagResources", lambda: tagged_and_sent_by_another(bench)):
+        bench.fails(EhpcError, 1, match="not attached: since this run first read it")
     assert bench.owners == {iid(1): RIVAL}
     assert bench.harm.double_attach == []
 
@@ -123,13 +116,10 @@ def test_the_next_fifty_are_looked_at_where_the_first_took_several_tag(times):
         bench.emulator.world.instances[iid(55)].tags |= SENDING
         cloud.add_existed_nodes(CLUSTER, [iid(55)], image=(IMAGE, "system"), queue="")
 
-    with (
-        right_after(bench, "TagResources", tagged_and_sent),
-        pytest.raises(IncompleteError) as told,
-    ):
-        bench.up(*range(1, 61))
+    with right_after(bench, "TagResources", tagged_and_sent):
+        told = bench.fails(IncompleteError, *range(1, 61))
     assert bench.owners[iid(55)] == RIVAL
-    bench.up(*range(1, 55), *range(56, 61), before=told.value.state)
+    bench.up(*range(1, 55), *range(56, 61), before=told.state)
     bench.emulator.advance(600)
     assert iid(55) in bench.nodes
 
@@ -150,9 +140,9 @@ def test_what_was_taken_for_a_moment_is_not_sent_in_the_same_run():
         one.tags = dict(THEIRS)
         bench.clock.at(60, rival_gives_up)
 
-    with right_after(bench, "StopInstances", rival_tags), pytest.raises(IncompleteError) as told:
-        bench.up(1, 2, stop_running=True)
-    assert told.value.state.instance_ids == sorted(bench.nodes) == sorted(bench.owners) == ids(2)
+    with right_after(bench, "StopInstances", rival_tags):
+        told = bench.fails(IncompleteError, 1, 2, stop_running=True)
+    assert told.state.instance_ids == sorted(bench.nodes) == sorted(bench.owners) == ids(2)
 
 
 def test_what_a_killed_run_sent_and_another_resource_comes_to_list_is_in_its_state_only():
@@ -217,12 +207,11 @@ class Listing(NoOtherResources):
 def test_a_node_that_is_given_away_while_it_is_being_attached_is_not_sent_again():
     """The first resource's time was up; the program then lists the instance in another one."""
     bench = Bench(4, pace={"seconds": 300}, **HIDDEN)
-    with pytest.raises(IncompleteError) as told:
-        bench.up(1, 2, seconds=60)
+    told = bench.fails(IncompleteError, 1, 2, seconds=60)
     first, second = bench.operations(), bench.operations(name=SECOND, uid="second")
     first.others, second.others = Listing(2), Listing(1)
     with suppress(IncompleteError):
-        first.converge(bench.inputs(1), told.value.state)
+        first.converge(bench.inputs(1), told.state)
     with suppress(EhpcError):
         second.converge(bench.inputs(2, stop_running=True))
     bench.emulator.advance(600)
@@ -261,10 +250,8 @@ def test_what_another_stack_has_tagged_and_sent_while_it_was_being_tagged_is_not
     """Its status and its image tell: the other tag is replaced."""
     bench = Bench(3, pace={"seconds": 300}, instance_pace={"seconds": 5}, **knobs)
     during(bench, monkeypatch, lambda: tagged_and_sent_by_another(bench), announcing=True)
-    with pytest.raises(
-        IncompleteError, match=f"{iid(1)}: not attached: since this run first read it"
-    ):
-        bench.up(1, 2)
+    words = f"{iid(1)}: not attached: since this run first read it"
+    bench.fails(IncompleteError, 1, 2, match=words)
     assert bench.harm.double_attach == []
     assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
 
@@ -281,8 +268,7 @@ def test_what_another_stack_has_tagged_and_sent_while_it_was_tried_whether_tags_
         tagged_and_sent_by_another(bench)
 
     during(bench, monkeypatch, stopped_and_sent, announcing=False)
-    with pytest.raises(EhpcError, match=f"resource '{RIVAL}' set its owner tag"):
-        bench.up(1, stop_running=True)
+    bench.fails(EhpcError, 1, match=f"resource '{RIVAL}' set its owner tag", stop_running=True)
     assert bench.writes() == ["AddExistedNodes"]
     assert bench.harm.double_attach == []
     assert bench.owners == {iid(1): RIVAL}
@@ -312,10 +298,9 @@ def test_what_another_stack_sent_at_the_same_moment_is_never_detached(monkeypatc
         bench = Bench(3, pace={"seconds": 300}, **HIDDEN)
         saved = bench.up(2)
         during(bench, monkeypatch, lambda b=bench: tagged_and_sent_by_another(b), announcing=True)
-        with pytest.raises(IncompleteError) as told:
-            bench.up(1, 2, before=saved)
-        assert told.value.state.instance_ids == ids(2)
-        state = bench.up(*numbers, before=told.value.state, stop_running=True)
+        told = bench.fails(IncompleteError, 1, 2, before=saved)
+        assert told.state.instance_ids == ids(2)
+        state = bench.up(*numbers, before=told.state, stop_running=True)
         assert state.instance_ids == ids(*numbers)
         bench.emulator.advance(600)
         assert sorted(bench.nodes) == ids(1, 2)

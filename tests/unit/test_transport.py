@@ -45,6 +45,9 @@ class Server(ThreadingHTTPServer):
     def url(self):
         return f"http://127.0.0.1:{self.server_port}"
 
+    def next_answer(self):
+        return self.answer
+
     def handle_error(self, _request, _client_address):
         """A client that goes away in the middle is what some tests are about."""
         assert isinstance(sys.exc_info()[1], OSError)
@@ -56,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.requests.append((self.command, self.path, dict(self.headers)))
-        status, body, headers = self.server.answer
+        status, body, headers = self.server.next_answer()
         if status == 0:
             self.close_connection = True
             self.connection.close()

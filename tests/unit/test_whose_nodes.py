@@ -107,8 +107,7 @@ def test_of_two_stacks_that_adopt_one_node_at_once_the_last_tag_counts_and_the_o
     tags(bench, 1).update(theirs(SECOND))
     seen = bench.operations().refresh(state)
     assert seen.instance_ids == []
-    with pytest.raises(EhpcError, match=f"belongs to another resource, '{SECOND}'"):
-        bench.up(1, before=state)
+    bench.fails(EhpcError, 1, match=f"belongs to another resource, '{SECOND}'", before=state)
     bench.operations().destroy(state)
     assert sorted(bench.nodes) == ids(1)
 
@@ -132,8 +131,8 @@ def test_taking_ownership_is_shown_and_touches_no_disk():
 def test_what_another_resource_may_just_be_attaching_is_not_taken():
     bench = Bench(3)
     tags(bench, 1).update(theirs(SECOND, pending=True))
-    with pytest.raises(FindingsError, match=r"take_ownership: .*may be being attached by resource"):
-        bench.up(1, take_ownership=True)
+    words = r"take_ownership: .*may be being attached by resource"
+    bench.fails(FindingsError, 1, match=words, take_ownership=True)
     assert bench.writes() == []
 
 
@@ -232,9 +231,8 @@ def test_a_rename_renews_the_tags_by_one_call_and_changes_nothing_else():
 
 def joined(bench, *numbers, before=None):
     """An up whose time is up while E-HPC works, and the next one, which joins it: the state."""
-    with pytest.raises(IncompleteError) as told:
-        bench.up(*numbers, before=before, seconds=30)
-    return bench.up(*numbers, before=told.value.state)
+    told = bench.fails(IncompleteError, *numbers, before=before, seconds=30)
+    return bench.up(*numbers, before=told.state)
 
 
 def test_what_was_joined_and_then_detached_by_hand_holds_nobody_up():
@@ -278,8 +276,7 @@ def test_an_instance_whose_tags_leave_no_room_is_refused_before_the_first_write(
     bench = Bench(2, attached=attached)
     tags(bench, 1).update({f"cost-{n}": "x" for n in range(19)})
     told = f"compute1 ({iid(1)}) has 19 tags, and an instance takes 20. Remove 1 of them"
-    with pytest.raises(FindingsError, match=re.escape(told)):
-        bench.up(1, 2)
+    bench.fails(FindingsError, 1, 2, match=re.escape(told))
     assert bench.calls("TagResources") == [] == bench.writes()
     del tags(bench, 1)["cost-0"]
     assert bench.up(1, 2).instance_ids == ids(1, 2)
