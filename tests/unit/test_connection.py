@@ -122,7 +122,7 @@ def test_credentials_are_asked_for_with_each_call(products):
 
 def test_an_answer_is_waited_for_as_long_as_the_settings_say(products):
     products[0].answers = [(0, b"")]
-    with pytest.raises(TransportError, match="read timeout"):
+    with pytest.raises(TransportError, match="no answer within the read timeout"):
         connected(products, read_timeout_seconds=0.05).delete_nodes("c", ["i-1"])
     assert len(products[0].asked) == 1
 
@@ -246,6 +246,7 @@ def test_errors_are_the_same_whoever_waits_for_them(products, run):
 
     with pytest.raises(ConfigError):
         connected(products, run().deadline, credentials=none).list_queues("c")
+    assert products[0].asked == []
     products[0].answers = [(400, THROTTLED)]
     with pytest.raises(ThrottledError):
         connected(products, run(0.0).deadline).list_queues("c")
