@@ -83,8 +83,23 @@ class Bench:
     # -- what the tests look at
 
     @property
+    def world(self):
+        return self.emulator.world
+
+    @property
+    def outside(self):
+        return self.emulator.outside
+
+    @property
+    def journal(self):
+        return self.emulator.journal
+
+    @property
     def harm(self):
         return self.emulator.harm
+
+    def instance(self, number):
+        return self.world.instances[iid(number)]
 
     @property
     def nodes(self):

@@ -64,7 +64,7 @@ def outcome(verb, action, fault):
     bench = Bench(detached_instance_status="Stopped", pace={"reads": 2})
     image = OWN_IMAGE if action == "ListCustomImages" else {}
     state = None if verb == "create" else bench.up(1, 2, 3, job_queue="workq", **image)
-    bench.emulator.outside.start(ids(4)[0])
+    bench.outside.start(ids(4)[0])
     rule = bench.emulator.faults.add({"action": action, **FAULTS[fault]})
     try:
         state = run(bench, verb, state, **image)

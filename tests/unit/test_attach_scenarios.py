@@ -27,12 +27,14 @@ def numbered(call, prefix):
 
 def test_it_is_stopped_then_tagged_then_sent_with_image_alias_and_queue():
     bench = Bench(3, instance_pace={"seconds": 60})
-    bench.emulator.outside.start(iid(1))
+    bench.outside.start(iid(1))
     state = bench.up(1, 2, job_queue="gpu", stop_running=True)
     probe, *calls = bench.calls(*ORDER)
     assert [probe, *calls] == ["TagResources", "StopInstances", "TagResources", "AddExistedNodes"]
-    assert numbered(bench.emulator.journal.of("StopInstances")[0], "InstanceId.") == ids(1)
-    (sent,) = bench.emulator.journal.of("AddExistedNodes")
+    (stopped,) = bench.journal.of("StopInstances")
+    assert numbered(stopped, "InstanceId.") == ids(1)
+    assert stopped.params["StoppedMode"] == "KeepCharging"
+    (sent,) = bench.journal.of("AddExistedNodes")
     told = {k: sent.params[k] for k in ("ImageId", "ImageOwnerAlias", "JobQueue")}
     assert told == {"ImageId": IMAGE, "ImageOwnerAlias": "system", "JobQueue": "gpu"}
     assert bench.owners == dict.fromkeys(ids(1, 2), OWNER)
@@ -50,22 +52,22 @@ def test_201_instances_are_all_tagged_first_and_sent_in_three_calls():
 def test_nothing_to_do_is_no_write():
     bench = Bench(3)
     state = bench.up(1, 2)
-    bench.emulator.journal.entries.clear()
+    bench.journal.entries.clear()
     assert bench.up(1, 2, before=state).nodes == state.nodes
     assert bench.calls(*ORDER, "UntagResources") == []
 
 
 def test_what_runs_is_refused_before_any_write_unless_it_may_be_stopped():
     bench = Bench(3)
-    bench.emulator.outside.start(iid(1))
+    bench.outside.start(iid(1))
     bench.fails(FindingsError, 1, 2, match="set stop_running=True")
     assert bench.calls(*ORDER) == []
 
 
 def test_what_never_stops_ends_it_before_anything_is_tagged():
     bench = Bench(3, instance_pace="held")
-    bench.emulator.outside.start(iid(1))
-    bench.emulator.world.instances[iid(1)].status = "Running"
+    bench.outside.start(iid(1))
+    bench.instance(1).status = "Running"
     words = f"waiting for {iid(1)} .Stopping."
     bench.fails(IncompleteError, 1, 2, match=words, stop_running=True, seconds=100)
     assert bench.owners == {}
@@ -75,7 +77,7 @@ def test_what_never_stops_ends_it_before_anything_is_tagged():
 def test_one_instance_that_ecs_refuses_to_stop_fails_alone(monkeypatch):
     bench = Bench(3)
     for n in (1, 2):
-        bench.emulator.outside.start(iid(n))
+        bench.outside.start(iid(n))
     usual = ecs._why_not_stop
 
     def why_not(state, item):
@@ -87,7 +89,7 @@ def test_one_instance_that_ecs_refuses_to_stop_fails_alone(monkeypatch):
     bench.fails(IncompleteError, 1, 2, 3, match=words, stop_running=True)
     assert sorted(bench.nodes) == ids(2, 3)
     assert bench.owners.keys() == {*ids(2, 3)}
-    stops = [entry.time for entry in bench.emulator.journal.of("StopInstances")]
+    stops = [entry.time for entry in bench.journal.of("StopInstances")]
     assert len(stops) == 3
     assert all(after - before >= 1.0 for before, after in pairwise(stops))
 
@@ -95,24 +97,22 @@ def test_one_instance_that_ecs_refuses_to_stop_fails_alone(monkeypatch):
 def test_a_second_hundred_to_attach_is_read_again_where_the_first_call_took_long():
     bench = Bench(150)
     bench.fault("slow", "AddExistedNodes", seconds=12)
-    theirs = right_after(
-        bench, "AddExistedNodes", lambda: bench.emulator.outside.attach(iid(150), CLUSTER)
-    )
+    theirs = right_after(bench, "AddExistedNodes", lambda: bench.outside.attach(iid(150), CLUSTER))
     with theirs:
         bench.fails(IncompleteError, *range(1, 151), match=f"{iid(150)}.* it appeared in cluster")
-    sent = [numbered(e, "Instance.") for e in bench.emulator.journal.of("AddExistedNodes")]
+    sent = [numbered(e, "Instance.") for e in bench.journal.of("AddExistedNodes")]
     assert iid(150) not in sent[1]
-    assert bench.emulator.harm.double_attach == []
+    assert bench.harm.double_attach == []
 
 
 def test_a_second_batch_to_tag_is_read_again_where_the_first_call_took_long():
     """A tag of this run on an instance that runs would say that it was sent."""
     bench = Bench(60)
     bench.fault("slow", "TagResources", seconds=12)
-    started = right_after(bench, "TagResources", lambda: bench.emulator.outside.start(iid(60)))
+    started = right_after(bench, "TagResources", lambda: bench.outside.start(iid(60)))
     with started:
         bench.fails(IncompleteError, *range(1, 61), match=f"{iid(60)}.* it became Running")
-    tagged = [numbered(e, "ResourceId.") for e in bench.emulator.journal.of("TagResources")]
+    tagged = [numbered(e, "ResourceId.") for e in bench.journal.of("TagResources")]
     assert all(iid(60) not in batch for batch in tagged)
 
 
@@ -211,7 +211,7 @@ def test_ctrl_c_says_what_goes_on_and_keeps_it():
     bench = Bench(3, pace="held")
     bench.clock.cancel_at(20)
     told = bench.fails(IncompleteError, 1, 2)
-    (sent,) = bench.emulator.journal.of("AddExistedNodes")
+    (sent,) = bench.journal.of("AddExistedNodes")
     (reason,) = told.reasons
     assert reason.startswith(
         f"Cancelled; waiting for {', '.join(ids(1, 2))}; task {sent.task_id} step "
@@ -251,7 +251,7 @@ def test_a_task_that_has_ended_holds_up_nothing_that_is_detached_since(monkeypat
     bench = Bench(2)
     ended_tasks_are_listed(bench, monkeypatch)
     state = bench.up(1, 2)
-    bench.emulator.outside.detach(iid(1))
+    bench.outside.detach(iid(1))
     state = bench.operations().refresh(state)
     assert state.instance_ids == ids(2)
     assert bench.up(1, 2, before=state, stop_running=True).instance_ids == ids(1, 2)
@@ -273,7 +273,7 @@ def test_what_instances_do_not_show_yet_is_waited_for_and_done_once(status):
     """The tags that were written, the stop that was accepted: each is one call for both instances."""
     bench = Bench(2)
     for n in (1, 2):
-        bench.emulator.world.instances[iid(n)].status = status
+        bench.instance(n).status = status
     began = bench.clock.now()
     with late(bench, 20):
         state = bench.up(1, 2, stop_running=True)
@@ -286,7 +286,7 @@ def test_what_instances_do_not_show_yet_is_waited_for_and_done_once(status):
 
 def test_tags_that_somebody_removes_before_they_are_read_are_written_again_after_the_grace_period():
     bench = Bench(2)
-    tags = bench.emulator.world.instances[iid(1)].tags
+    tags = bench.instance(1).tags
     began = bench.clock.now()
     with right_after(bench, "TagResources", tags.clear):
         bench.up(1)
@@ -299,10 +299,10 @@ def test_tags_that_somebody_removes_before_they_are_read_are_written_again_after
 
 def test_an_instance_that_is_started_again_right_after_its_stop_is_not_sent():
     bench = Bench(2)
-    it = bench.emulator.world.instances[iid(1)]
+    it = bench.instance(1)
     it.status = "Running"
     words = f"waiting for {iid(1)} .Stopping."
-    with right_after(bench, "StopInstances", lambda: bench.emulator.outside.start(iid(1))):
+    with right_after(bench, "StopInstances", lambda: bench.outside.start(iid(1))):
         bench.fails(EhpcError, 1, match=words, stop_running=True, seconds=20)
     assert bench.nodes == {}
 
@@ -349,7 +349,7 @@ def test_how_long_it_is_waited_for_is_a_setting():
 
 def test_adopted_and_kept_nodes_are_not_waited_for():
     bench = Bench(3, attached=(1,))
-    bench.emulator.outside.set_scheduler_state(iid(1), "down")
+    bench.outside.set_scheduler_state(iid(1), "down")
     began = bench.clock.now()
     state = bench.up(1)
     assert bench.clock.now() - began < 10

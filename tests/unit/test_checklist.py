@@ -19,7 +19,7 @@ RIVAL = {"name": "project/stack/rival", "uid": "uid-rival"}
 
 
 def reference(bench, number):
-    return Reference.parse(bench.emulator.world.instances[iid(number)].tags[REFERENCE_KEY])
+    return Reference.parse(bench.instance(number).tags[REFERENCE_KEY])
 
 
 def attached_once(bench, *numbers):
@@ -31,7 +31,7 @@ def attached_once(bench, *numbers):
 
 def test_01_a_kill_between_stop_and_tags_does_not_look_like_a_send():
     bench = Bench(2)
-    bench.emulator.outside.start(iid(1))
+    bench.outside.start(iid(1))
     killed(bench, 1, stop_running=True, after="StopInstances")
     assert bench.owners == {}
     bench.up(1, stop_running=True)
@@ -104,8 +104,8 @@ def test_07_what_only_runs_for_ten_minutes_is_stuck_and_not_free():
 
 def test_08_what_somebody_attached_in_mid_run_is_never_taken_for_ones_own():
     bench = Bench(3, instance_pace={"seconds": 60})
-    bench.emulator.outside.start(iid(1))
-    bench.clock.at(20, lambda: bench.emulator.outside.attach(iid(1), CLUSTER))
+    bench.outside.start(iid(1))
+    bench.clock.at(20, lambda: bench.outside.attach(iid(1), CLUSTER))
     with pytest.raises((EhpcError, IncompleteError), match="since this run first read it") as told:
         bench.up(1, stop_running=True)
     state = getattr(told.value, "state", None)
@@ -129,7 +129,7 @@ def test_09_a_kill_after_a_detach_does_not_look_like_an_attach(status):
 def test_10_a_kept_node_that_goes_in_mid_run_is_not_attached():
     bench = Bench(3, pace={"seconds": 200})
     state = bench.up(1)
-    bench.clock.at(40, lambda: bench.emulator.outside.detach(iid(1)))
+    bench.clock.at(40, lambda: bench.outside.detach(iid(1)))
     bench.up(1, 2, before=state)
     assert bench.harm.disk_replacements[iid(1)] == 1
 
@@ -152,7 +152,7 @@ def test_12_a_broken_node_does_not_keep_others_from_being_detached():
 
 def test_13_without_the_permission_to_tag_nothing_is_stopped_or_sent():
     bench = Bench(2)
-    bench.emulator.outside.start(iid(1))
+    bench.outside.start(iid(1))
     bench.fault("error", "TagResources", code="Forbidden.RAM", status=403, times=None)
     bench.fails(EhpcError, 1, match="TagResources", stop_running=True)
     assert {"StopInstances", "AddExistedNodes"}.isdisjoint(bench.calls())
@@ -160,7 +160,7 @@ def test_13_without_the_permission_to_tag_nothing_is_stopped_or_sent():
 
 def test_14_what_is_pending_for_another_cluster_is_not_stopped():
     bench = Bench(2)
-    world = bench.emulator.world
+    world = bench.world
     world.clusters["ehpc-hz-other"] = Cluster("ehpc-hz-other", VPC, "", "CentOS_7.6_64")
     state = bench.up(2)
     instance = world.instances[iid(1)]
@@ -170,7 +170,7 @@ def test_14_what_is_pending_for_another_cluster_is_not_stopped():
             REFERENCE_KEY: str(Reference(bench.uid, "ehpc-hz-other", state.generation + 1, "ab")),
         }
     )
-    bench.emulator.outside.start(iid(1))
+    bench.outside.start(iid(1))
     bench.fails(FindingsError, 1, 2, match="ehpc-hz-other", before=state, stop_running=True)
     assert "StopInstances" not in bench.calls()
 
@@ -210,7 +210,7 @@ def test_18_facts_are_frozen_and_made_anew():
 def test_19_an_answer_that_is_cut_off_does_not_make_a_run_forget_an_owner():
     bench = Bench(3)
     bench.operations(**RIVAL).converge(bench.inputs(2))
-    bench.emulator.world.instances[iid(1)].tags["ehpc-nodes"] = "project/stack/rival"
+    bench.instance(1).tags["ehpc-nodes"] = "project/stack/rival"
     bench.fault("half_page", "DescribeInstances", times=None)
     bench.fails(EhpcError, 1, 3)
     assert iid(1) not in bench.nodes

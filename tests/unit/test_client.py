@@ -61,42 +61,20 @@ def nodes(*ids, total=None):
 
 
 def test_attach_sends_numbered_ids_and_the_image():
-    exchange = Answers({"TaskId": "T", "RequestId": "R"})
-    accepted = client(exchange)[0].add_existed_nodes(
-        "ehpc-hz-a", ["i-1", "i-2"], image=("img", "self"), queue="workq"
-    )
-    assert (accepted.task_id, accepted.request_id) == ("T", "R")
-    assert exchange.calls == [
-        (
-            "AddExistedNodes",
-            {
-                "ClusterId": "ehpc-hz-a",
-                "ImageId": "img",
-                "ImageOwnerAlias": "self",
-                "Instance.1.Id": "i-1",
-                "Instance.2.Id": "i-2",
-                "JobQueue": "workq",
-            },
+    sent = {
+        "ClusterId": "ehpc-hz-a",
+        "ImageId": "img",
+        "ImageOwnerAlias": "self",
+        "Instance.1.Id": "i-1",
+        "Instance.2.Id": "i-2",
+    }
+    for queue in ({"JobQueue": "workq"}, {}):
+        exchange = Answers({"TaskId": "T", "RequestId": "R"})
+        accepted = client(exchange)[0].add_existed_nodes(
+            "ehpc-hz-a", ["i-1", "i-2"], image=("img", "self"), queue="workq" if queue else ""
         )
-    ]
-
-
-def test_no_queue_sends_none():
-    exchange = Answers({})
-    client(exchange)[0].add_existed_nodes("c", ["i-1"], image=("a", "system"), queue="")
-    assert "JobQueue" not in exchange.calls[0][1]
-
-
-def test_detach_never_releases():
-    exchange = Answers({})
-    client(exchange)[0].delete_nodes("c", ["i-1"])
-    assert exchange.calls[0][1]["ReleaseInstance"] == "false"
-
-
-def test_stop_keeps_the_instance_charged():
-    exchange = Answers({"InstanceResponses": {"InstanceResponse": []}})
-    client(ecs=exchange)[0].stop_instances(["i-1"])
-    assert exchange.calls[0][1]["StoppedMode"] == "KeepCharging"
+        assert (accepted.task_id, accepted.request_id) == ("T", "R")
+        assert exchange.calls == [("AddExistedNodes", sent | queue)]
 
 
 def test_instances_are_described_a_hundred_at_a_time_along_the_token():

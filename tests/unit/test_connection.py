@@ -83,6 +83,7 @@ def test_each_product_is_called_at_its_address_in_its_version_by_its_method(prod
         ("GET", "ListQueues", "2018-04-12", agent),
         ("POST", "DescribeInstances", "2014-05-26", agent),
     ]
+    assert products[1].asked[0][2]["RegionId"] == ["cn-x"]
 
 
 def test_the_setting_of_an_endpoint_that_is_not_there_is_named():
@@ -104,12 +105,6 @@ def test_the_setting_of_an_endpoint_that_is_not_there_is_named():
             it.list_queues("c")
         with pytest.raises(NotSentError, match=r"\(ALIBABA_CLOUD_ECS_ENDPOINT\)"):
             it.describe_instances(["i-1"])
-
-
-def test_ecs_is_asked_in_the_settings_region(products):
-    connected(products).describe_instances(["i-1"])
-    ((_, _, query),) = products[1].asked
-    assert query["RegionId"] == ["cn-x"]
 
 
 def test_credentials_are_asked_for_with_each_call(products):

@@ -15,12 +15,12 @@ FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
 def attached(bench, *numbers, **changes):
     """A state with these nodes; what was called until then is forgotten."""
     state = bench.up(*numbers, **changes)
-    bench.emulator.journal.entries.clear()
+    bench.journal.entries.clear()
     return state
 
 
 def paced(bench, **pace):
-    bench.emulator.world.knobs.task_pace = Pace.parse(pace)
+    bench.world.knobs.task_pace = Pace.parse(pace)
     return bench
 
 
@@ -33,9 +33,7 @@ def test_201_nodes_go_in_three_calls_are_untagged_and_not_released():
     state = attached(bench, *range(1, 202))
     bench.operations().destroy(state)
     assert bench.writes() == ["DeleteNodes"] * 3
-    assert {c.params["ReleaseInstance"] for c in bench.emulator.journal.of("DeleteNodes")} == {
-        "false"
-    }
+    assert {c.params["ReleaseInstance"] for c in bench.journal.of("DeleteNodes")} == {"false"}
     assert bench.nodes == {} == bench.owners
     assert bench.harm.releases == []
 
@@ -56,19 +54,19 @@ def test_a_node_that_is_being_taken_away_is_waited_for_and_sent_only_where_it_co
 ):
     bench = paced(Bench(3), seconds=0)
     state = attached(bench, 1, 2)
-    bench.emulator.outside.set_node_status(iid(1), "releasing")
+    bench.outside.set_node_status(iid(1), "releasing")
     word = "running" if comes_back else ""
 
     def ends():
         if comes_back:
-            bench.emulator.outside.set_node_status(iid(1), word)
+            bench.outside.set_node_status(iid(1), word)
         else:
-            bench.emulator.outside.detach(iid(1))
+            bench.outside.detach(iid(1))
 
     bench.clock.at(60, ends)
     bench.operations().destroy(state)
     assert bench.nodes == {}
-    sent = [v for c in bench.emulator.journal.of("DeleteNodes") for v in c.params.values()]
+    sent = [v for c in bench.journal.of("DeleteNodes") for v in c.params.values()]
     assert (iid(1) in sent) == comes_back
 
 
@@ -102,7 +100,7 @@ def test_a_second_hundred_to_detach_is_read_again_where_the_first_call_took_long
     bench = Bench(160)
     state = attached(bench, *range(1, 152))
     bench.fault("slow", "DeleteNodes", seconds=12)
-    begins = right_after(bench, "DeleteNodes", lambda: bench.emulator.outside.use(iid(150), 4))
+    begins = right_after(bench, "DeleteNodes", lambda: bench.outside.use(iid(150), 4))
     words = f"{iid(150)}.*not detached: by now it runs jobs"
     with begins:
         bench.fails(EhpcError, 151, match=words, before=state)
@@ -154,7 +152,7 @@ def test_a_node_that_went_in_the_last_moment_keeps_no_other_from_being_detached(
     """E-HPC refuses a call that names an instance which is no node."""
     bench = Bench(4)
     state = attached(bench, 1, 2, 3)
-    with right_after(bench, "DescribeInstances", lambda: bench.emulator.outside.detach(iid(2))):
+    with right_after(bench, "DescribeInstances", lambda: bench.outside.detach(iid(2))):
         bench.operations().destroy(state)
     assert bench.nodes == {} == bench.owners
 
@@ -210,7 +208,7 @@ def test_a_detach_that_is_cancelled_tells_its_task_and_what_to_do():
 def working(bench, *numbers, seconds=None):
     """Let a job of test2 run on each of these."""
     for number in numbers:
-        bench.emulator.outside.start_job(iid(number), owner="test2@scheduler", seconds=seconds)
+        bench.outside.start_job(iid(number), owner="test2@scheduler", seconds=seconds)
 
 
 def test_busy_nodes_are_waited_for_and_idle_ones_go_at_once():
@@ -231,7 +229,7 @@ def test_busy_nodes_are_waited_for_and_idle_ones_go_at_once():
 def test_a_busy_node_with_the_host_name_of_an_instance_to_attach_is_waited_for_first():
     bench = Bench(3)
     state = attached(bench, 1, busy_nodes="wait")
-    bench.emulator.world.instances[iid(2)].host_name = "compute1"
+    bench.instance(2).host_name = "compute1"
     working(bench, 1, seconds=300)
     state = bench.up(2, before=state, busy_nodes="wait")
     assert state.instance_ids == ids(2)
@@ -260,7 +258,7 @@ def test_a_run_that_has_attached_keeps_busy_nodes_in_the_state_at_the_end_of_its
         IncompleteError, 2, match=words, before=state, seconds=100, busy_nodes="wait"
     )
     assert told.state.instance_ids == sorted(bench.nodes) == ids(1, 2)
-    bench.emulator.outside.end_job(CLUSTER, "1.scheduler")
+    bench.outside.end_job(CLUSTER, "1.scheduler")
     assert bench.up(2, before=told.state, busy_nodes="wait").instance_ids == ids(2)
 
 
@@ -278,7 +276,7 @@ def test_a_job_that_begins_after_the_wait_and_before_the_call_is_waited_for(monk
     bench = Bench(3)
     state = attached(bench, 1, 2, busy_nodes="wait")
     working(bench, 2, seconds=100)
-    jobs = bench.emulator.world.clusters[CLUSTER].jobs
+    jobs = bench.world.clusters[CLUSTER].jobs
 
     def next_job(*, before):
         ended = jobs["1.scheduler"].state == "FINISHED" and bench.calls()[-1] == "ListNodes"
@@ -329,7 +327,7 @@ def test_a_list_that_shows_a_detached_node_once_more_keeps_no_tags_on_it(verb, m
     """The look before its tags are removed comes from a replica that lags."""
     bench = Bench(3)
     state = attached(bench, 1, 2)
-    cluster, call, seen = bench.emulator.world.clusters[CLUSTER], bench.emulator.call, []
+    cluster, call, seen = bench.world.clusters[CLUSTER], bench.emulator.call, []
     nodes = {**cluster.nodes}
 
     def lagging(action, version, params):
@@ -360,7 +358,7 @@ def test_101_nodes_are_moved_by_host_name_in_two_calls():
     assert bench.writes() == ["SetQueue"] * 2
     assert {n.queue for n in bench.nodes.values()} == {"gpu"}
     assert {n.queue for n in state.nodes.values()} == {"gpu"}
-    assert "compute1" in bench.emulator.journal.of("SetQueue")[0].params.values()
+    assert "compute1" in bench.journal.of("SetQueue")[0].params.values()
 
 
 def test_a_move_whose_answer_is_lost_is_looked_after_and_a_refused_one_is_told():

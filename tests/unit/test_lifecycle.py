@@ -14,7 +14,7 @@ def test_create_attaches_all_in_one_call_and_knows_its_task():
     state = bench.up(1, 2, 3)
     assert bench.writes() == ["AddExistedNodes"]
     assert sorted(bench.nodes) == state.instance_ids == ids(1, 2, 3)
-    (sent,) = [e for e in bench.emulator.journal.entries if e.action == "AddExistedNodes"]
+    (sent,) = [e for e in bench.journal.entries if e.action == "AddExistedNodes"]
     assert (state.task_id, state.request_id) == (sent.task_id, sent.request_id)
     assert state.nodes[ids(1)[0]].model_dump() == {
         "confirmed_at": int(bench.clock.now()),
@@ -45,7 +45,7 @@ def test_create_adopts_members_with_tags_and_no_call_to_ehpc():
 def test_update_attaches_and_detaches_just_the_difference():
     bench = Bench()
     before = bench.up(1, 2, 3)
-    bench.emulator.journal.entries.clear()
+    bench.journal.entries.clear()
     state = bench.up(2, 3, 4, before=before)
     assert bench.writes() == ["AddExistedNodes", "DeleteNodes"]
     assert sorted(bench.nodes) == state.instance_ids == ids(2, 3, 4)
@@ -84,7 +84,7 @@ def test_a_failed_node_that_vanished_can_be_retried():
     caught = bench.fails(IncompleteError, 1, 2)
     assert caught.state.instance_ids == ids(1)
     assert bench.owners == dict.fromkeys(ids(1), OWNER)
-    bench.emulator.world.instances[ids(2)[0]].status = "Stopped"
+    bench.instance(2).status = "Stopped"
     state = bench.up(1, 2, before=caught.state)
     assert state.instance_ids == ids(1, 2)
     assert state.failed == {}
@@ -94,9 +94,9 @@ def test_a_failed_node_that_vanished_can_be_retried():
 def test_remove_of_what_is_gone_is_success():
     bench = Bench()
     state = bench.up(1)
-    bench.emulator.world.remove_node(ids(1)[0])
+    bench.world.remove_node(ids(1)[0])
     bench.operations().destroy(state)
-    del bench.emulator.world.clusters[CLUSTER]
+    del bench.world.clusters[CLUSTER]
     bench.operations().destroy(state)
     assert bench.writes() == ["AddExistedNodes"]
 
@@ -117,11 +117,7 @@ def test_busy_nodes_are_not_detached_without_consent():
 def test_jobs_that_come_while_others_are_being_attached_are_not_killed(busy_nodes):
     bench = Bench(pace={"seconds": 300})
     saved = bench.up(1, 2)
-
-    def work_comes():
-        bench.emulator.outside.use(ids(2)[0], 4)
-
-    with right_after(bench, "AddExistedNodes", work_comes):
+    with right_after(bench, "AddExistedNodes", lambda: bench.outside.use(ids(2)[0], 4)):
         if busy_nodes == "detach":
             bench.up(1, 3, before=saved, busy_nodes="detach")
             assert sorted(bench.nodes) == ids(1, 3)
@@ -134,7 +130,7 @@ def test_jobs_that_come_while_others_are_being_attached_are_not_killed(busy_node
 def test_an_instance_that_was_released_keeps_no_tags_on_the_others():
     bench = Bench()
     saved = bench.up(1, 2)
-    bench.emulator.outside.remove_instance(ids(2)[0])
+    bench.outside.remove_instance(ids(2)[0])
     bench.operations().destroy(saved)
     assert bench.nodes == {} == bench.owners
 

@@ -76,7 +76,7 @@ def test_a_run_that_is_ended_early_keeps_the_nodes_that_were_ready(ended_by, mon
 def test_a_destroy_that_is_ended_early_says_what_continues_and_what_to_do(ended_by, monkeypatch):
     bench = Bench(3, attached=(1,))
     state = bench.up(1)
-    bench.emulator.world.knobs.task_pace = Pace("seconds", 900)
+    bench.world.knobs.task_pace = Pace("seconds", 900)
     with monkeypatch.context() as patch:
         ended_by(bench, patch)
         with pytest.raises(
@@ -118,7 +118,7 @@ def test_no_batch_is_sent_after_the_time_limit():
     bench.fault("slow", "AddExistedNodes", seconds=40, times=None)
     began = bench.clock.now()
     bench.fails(EhpcError, *range(1, 251), seconds=60)
-    sent = bench.emulator.journal.of("AddExistedNodes")
+    sent = bench.journal.of("AddExistedNodes")
     assert [entry.time - began <= 60 for entry in sent] == [True] * 2
     assert len(bench.nodes) == 200
 
@@ -127,7 +127,7 @@ def where_looks_are_slow(bench):
     """Each takes a second, and the VPC has twelve more clusters."""
     for n in range(12):
         name = f"ehpc-hz-other{n}"
-        bench.emulator.world.clusters[name] = Cluster(
+        bench.world.clusters[name] = Cluster(
             name, VPC, IMAGE, "CentOS_7.6_64", queues={"workq": Queue("workq")}
         )
     bench.fault("slow", "*", seconds=1, times=None)
@@ -147,7 +147,7 @@ def test_ctrl_c_is_heard_between_looks(monkeypatch):
 @pytest.mark.slow
 def test_attempts_with_many_looks_keep_to_the_time_limit():
     bench = where_looks_are_slow(Bench(350))
-    bench.emulator.world.clusters[CLUSTER].node_quota = 500
+    bench.world.clusters[CLUSTER].node_quota = 500
     bench.fault("error", "AddExistedNodes", **CONFLICT, times=None)
     began = bench.clock.now()
     bench.fails(EhpcError, *range(1, 351), seconds=300)
@@ -193,13 +193,13 @@ def test_one_call_without_a_connection_after_a_minute_of_conflicts_is_repeated(m
 
 
 def attached_by_somebody(bench):
-    bench.emulator.outside.attach(iid(1), CLUSTER)
+    bench.outside.attach(iid(1), CLUSTER)
 
 
 def attached_and_stopped(bench):
     """E-HPC itself would not refuse it any more."""
     attached_by_somebody(bench)
-    bench.emulator.outside.stop(iid(1))
+    bench.outside.stop(iid(1))
 
 
 def refused_for_a_while(bench, patch, error, meanwhile):
@@ -249,7 +249,7 @@ def test_an_attach_that_is_repeated_leaves_out_what_somebody_has_attached(
 @pytest.mark.slow
 def test_a_batch_that_waits_for_the_task_before_leaves_out_what_somebody_has_attached():
     bench = Bench(150, pace={"seconds": 600}, one_task_at_a_time=True)
-    bench.clock.at(100, lambda: bench.emulator.outside.attach(iid(150), CLUSTER))
+    bench.clock.at(100, lambda: bench.outside.attach(iid(150), CLUSTER))
     words = "not attached: since this run first read it, it appeared"
     told = bench.fails(IncompleteError, *range(1, 151), match=words)
     assert told.state.failed.keys() == {iid(150)}
@@ -263,12 +263,8 @@ def test_a_detach_that_is_repeated_leaves_nodes_that_run_jobs_by_now(fault):
     state = bench.up(1, 2)
     kind, options = fault
     bench.fault(kind, "DeleteNodes", **options)
-
-    def jobs():
-        bench.emulator.outside.use(iid(1), 4)
-
     words = r"compute1 .*: not detached: by now it runs jobs"
-    with right_after(bench, "DeleteNodes", jobs):
+    with right_after(bench, "DeleteNodes", lambda: bench.outside.use(iid(1), 4)):
         bench.fails(EhpcError, 2, match=words, before=state)
     assert sorted(bench.nodes) == ids(1, 2)
 
@@ -277,10 +273,10 @@ def test_a_node_that_is_gone_when_a_detach_is_repeated_is_told():
     """Compute1 goes first, since another has its host name; what is to be moved is detached by its owner meanwhile."""
     bench = Bench(5)
     saved = bench.up(1, 2)
-    bench.emulator.world.instances[iid(4)].host_name = "compute1"
+    bench.instance(4).host_name = "compute1"
     bench.fault("error", "DeleteNodes", **CONFLICT)
     words = "not attached: the preview did not show that it would be"
-    with right_after(bench, "DeleteNodes", lambda: bench.emulator.outside.detach(iid(2))):
+    with right_after(bench, "DeleteNodes", lambda: bench.outside.detach(iid(2))):
         told = bench.fails(IncompleteError, 2, 4, match=words, before=saved, job_queue="gpu")
     assert told.state.instance_ids == sorted(bench.nodes) == ids(4)
 
@@ -307,7 +303,7 @@ def test_of_a_second_batch_that_is_repeated_what_runs_jobs_stays_in_the_state(mo
     def then_jobs(action, *rest):
         answer = call(action, *rest)
         if bench.calls("DeleteNodes") == ["DeleteNodes"] * 2:
-            bench.emulator.outside.use(iid(150), 4)
+            bench.outside.use(iid(150), 4)
         return answer
 
     with monkeypatch.context() as patch:
@@ -315,7 +311,7 @@ def test_of_a_second_batch_that_is_repeated_what_runs_jobs_stays_in_the_state(mo
         told = bench.fails(IncompleteError, 151, before=saved)
     state = told.state
     assert {*state.instance_ids} == bench.nodes.keys() == {*ids(150, 151)}
-    bench.emulator.outside.use(iid(150), 0)
+    bench.outside.use(iid(150), 0)
     assert bench.up(151, before=state).instance_ids == sorted(bench.nodes) == ids(151)
     assert bench.owners.keys() == bench.nodes.keys()
 
@@ -331,7 +327,7 @@ def test_what_was_refused_and_never_repeated_counts_as_not_sent(action):
 
     def looks_fail():
         bench.fault("error", action, **DOWN)
-        bench.clock.at(100, lambda: bench.emulator.outside.start(iid(1)))
+        bench.clock.at(100, lambda: bench.outside.start(iid(1)))
         bench.clock.at(160, bench.emulator.faults.clear)
 
     began = bench.clock.now()
@@ -348,7 +344,7 @@ def test_what_was_refused_and_never_repeated_counts_as_not_sent(action):
 def test_an_instance_that_is_seen_stopped_and_once_more_stopping_is_attached(monkeypatch):
     """One answer comes from a replica that lags."""
     bench = Bench(3, instance_pace={"seconds": 5})
-    it = bench.emulator.world.instances[iid(1)]
+    it = bench.instance(1)
     it.status = "Running"
     call, seen = bench.emulator.call, []
 
@@ -454,7 +450,7 @@ def test_a_node_that_goes_after_this_run_attached_it_costs_no_state():
     """The run has finished with it and detaches another one; a refresh reports it."""
     bench = Bench(3)
     state = bench.up(3)
-    with right_after(bench, "DeleteNodes", lambda: bench.emulator.outside.detach(iid(1))):
+    with right_after(bench, "DeleteNodes", lambda: bench.outside.detach(iid(1))):
         after = bench.up(1, before=state)
     assert (after.instance_ids, bench.nodes) == (ids(1), {})
     assert bench.operations().refresh(after).instance_ids == []

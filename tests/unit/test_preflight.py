@@ -18,14 +18,14 @@ NOWHERE = "i-bp1unknown"
 def instance(n, **changes):
     def spoil(bench):
         for name, value in changes.items():
-            setattr(bench.emulator.world.instances[ids(n)[0]], name, value)
+            setattr(bench.instance(n), name, value)
 
     return spoil
 
 
 def image(**changes):
     def spoil(bench):
-        found = bench.emulator.world.images["m-bp1own"]
+        found = bench.world.images["m-bp1own"]
         for name, value in changes.items():
             setattr(found, name, value)
 
@@ -35,7 +35,7 @@ def image(**changes):
 def cluster(**changes):
     def spoil(bench):
         for name, value in changes.items():
-            setattr(bench.emulator.world.clusters[CLUSTER], name, value)
+            setattr(bench.world.clusters[CLUSTER], name, value)
 
     return spoil
 
@@ -45,8 +45,8 @@ def lasting(spot_strategy, expired_time, *, adopted=False):
 
     def spoil(bench):
         for i in (ONE, TWO) if adopted else ():
-            bench.emulator.outside.attach(i, CLUSTER)
-        instances = bench.emulator.world.instances
+            bench.outside.attach(i, CLUSTER)
+        instances = bench.world.instances
         instances[ONE].spot_strategy = spot_strategy
         instances[TWO].expired_time = expired_time
 
@@ -57,7 +57,7 @@ def scales_in(*excluded, **queues):
     """The cluster scales in; these queues do as they say."""
 
     def spoil(bench):
-        cluster = bench.emulator.world.clusters[CLUSTER]
+        cluster = bench.world.clusters[CLUSTER]
         cluster.auto_scale.shrink = True
         cluster.auto_scale.exclude_nodes = [*excluded]
         for name, shrinks in queues.items():
@@ -74,7 +74,7 @@ def forbidden(action):
 
 
 def attached(bench):
-    bench.emulator.outside.attach(TWO, CLUSTER)
+    bench.outside.attach(TWO, CLUSTER)
     bench.nodes[TWO].image_id = OLD_IMAGE
 
 
@@ -84,7 +84,7 @@ def failed_node(bench):
 
 def busy(bench):
     for i in (ONE, TWO):
-        bench.emulator.outside.start_job(i, owner="test2@scheduler")
+        bench.outside.start_job(i, owner="test2@scheduler")
 
 
 def own_image(gone=False, **changes):
@@ -94,29 +94,29 @@ def own_image(gone=False, **changes):
         cluster(image_id="m-bp1own", image_owner_alias="self")(bench)
         image(**changes)(bench)
         if gone:
-            del bench.emulator.world.images["m-bp1own"]
+            del bench.world.images["m-bp1own"]
 
     return spoil
 
 
 def own_image_not_offered(bench):
-    bench.emulator.world.images[IMAGE].listed = False
+    bench.world.images[IMAGE].listed = False
 
 
 def being_detached(bench):
     """A node that an interrupted run, say, takes out of the cluster just now."""
-    bench.emulator.outside.attach(ONE, CLUSTER)
+    bench.outside.attach(ONE, CLUSTER)
     bench.nodes[ONE].status = "releasing"
 
 
 def in_another_cluster(bench):
-    world = bench.emulator.world
+    world = bench.world
     world.clusters["ehpc-hz-other"] = Cluster("ehpc-hz-other", VPC, IMAGE, "CentOS_7.6_64")
     world.add_node(world.clusters["ehpc-hz-other"], Node(ONE, "compute1", status="stopped"))
 
 
 def another_cluster_unseen(bench):
-    world = bench.emulator.world
+    world = bench.world
     world.clusters["ehpc-hz-other"] = Cluster("ehpc-hz-other", VPC, IMAGE, "CentOS_7.6_64")
     bench.fault("error", "ListNodes", after=1, code="ManagerNotFound", status=400, times=None)
 
@@ -146,7 +146,7 @@ def windows(**changes):
 
 
 def without_queues(bench):
-    bench.emulator.world.clusters[CLUSTER].queues.clear()
+    bench.world.clusters[CLUSTER].queues.clear()
 
 
 OWN = {"image_id": "m-bp1own", "image_owner_alias": "self"}
@@ -408,7 +408,7 @@ def test_many_instances_with_one_trouble_are_one_finding(kind):
     spoil, said, unknown = GROUPED[kind]
     bench = Bench(13)
     for n in range(1, 14):
-        spoil(bench.emulator.world.instances[ids(n)[0]])
+        spoil(bench.instance(n))
     wanted = [f"i-bp1none{n:04d}" for n in range(13)] if unknown else ids(*range(1, 14))
     (found,) = plan(bench, wanted=wanted).findings
     assert found.reason.startswith("each of ")
@@ -432,7 +432,7 @@ def planned_for(row):
     saved = bench.up(*has) if has else changes.pop("saved", None)
     if spoil:
         spoil(bench)
-    bench.emulator.journal.entries.clear()
+    bench.journal.entries.clear()
     planned = plan(bench, saved=saved, **changes)
     assert bench.writes() == []
     return planned
@@ -487,7 +487,7 @@ def test_the_clusters_image_that_cannot_be_seen_has_to_be_named():
 
 
 def everything_wrong(bench):
-    world = bench.emulator.world
+    world = bench.world
     for spoil in (
         cluster(status="stopped"),
         instance(1, status="Running", locks=["financial"]),
@@ -560,7 +560,7 @@ def test_an_image_is_not_looked_up_where_nothing_is_attached():
     bench = Bench(attached=(1,))
     own_image(gone=True)(bench)
     saved = bench.up(1)
-    bench.emulator.journal.entries.clear()
+    bench.journal.entries.clear()
     assert plan(bench, [ONE], saved).findings == []
     assert plan(bench, [], saved).findings == []
     assert bench.calls("ListImages", "ListCustomImages") == []

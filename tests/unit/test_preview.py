@@ -162,7 +162,7 @@ def test_a_replacement_needs_to_stop_what_it_has_detached_and_says_so_once():
 
 def test_busy_nodes_of_a_replacement_are_told_by_the_new_consent():
     bench = Bench(attached=(3,))
-    bench.emulator.outside.use(iid(3), 2)
+    bench.outside.use(iid(3), 2)
     (found,) = replaced(bench, bag_of(4), bag_of(3, busy_nodes="detach"))[0].findings
     assert found.warning
     told = f"compute3 ({iid(3)}) runs jobs (used: 2 CPU)."
@@ -174,8 +174,8 @@ def test_busy_nodes_of_a_replacement_are_told_by_the_new_consent():
 def test_the_nodes_of_another_cluster_are_detached_there():
     bench = Bench()
     other = Cluster("ehpc-hz-other", VPC, IMAGE, "CentOS_7.6_64")
-    bench.emulator.world.clusters[other.id] = other
-    bench.emulator.outside.attach(ONE, other.id)
+    bench.world.clusters[other.id] = other
+    bench.outside.attach(ONE, other.id)
     olds = bag_of(1, cluster_id=other.id, region="cn-beijing")
     it, regions = replaced(bench, bag_of(1, stop_running=True), olds)
     assert it.findings == []
@@ -206,7 +206,7 @@ def test_a_node_that_another_resource_has_by_now_is_not_shown_as_detached():
     bench.operations(name="project/stack/taker", uid="taker").converge(
         bench.inputs(4, take_ownership=True)
     )
-    bench.emulator.journal.entries.clear()
+    bench.journal.entries.clear()
     it, _ = replaced(bench, bag_of(1, **OWN), {**old.model_dump(), "__uid": "old"})
     assert it.line.startswith(
         "first detach 1 (the instances are not released): compute3; 1 call; then attach 1 ("
@@ -284,7 +284,7 @@ def without_cluster(bench, bag):
 
 def test_instances_are_looked_at_before_their_cluster_is_known():
     bench = Bench()
-    bench.emulator.outside.start(TWO)
+    bench.outside.start(TWO)
     line, findings = without_cluster(
         bench, bag_of(1, 2, 99, cluster_id=UNKNOWN, replace_system_disks=False)
     )
@@ -357,17 +357,17 @@ def test_what_a_killed_replacement_has_made_already_is_adopted():
     """Its delete has detached the old nodes, and its create attached them anew, with the new image."""
     bench = Bench()
     bench.up(1, 2, **OWN)
-    bench.emulator.journal.entries.clear()
+    bench.journal.entries.clear()
     it, _ = replaced(bench, bag_of(1, 2, **OWN, stop_running=True), bag_of(1, 2, image_id=IMAGE))
     assert (it.line, it.findings) == ("keep 2; no call", [])
 
 
 def test_what_a_killed_replacement_has_attached_to_the_other_cluster_is_adopted():
     bench = Bench()
-    world = bench.emulator.world
+    world = bench.world
     world.clusters["ehpc-hz-old"] = Cluster("ehpc-hz-old", VPC, IMAGE, "CentOS_7.6_64")
     bench.up(1)
-    bench.emulator.journal.entries.clear()
+    bench.journal.entries.clear()
     it, _ = replaced(bench, bag_of(1, 2, stop_running=True), bag_of(1, 2, cluster_id="ehpc-hz-old"))
     assert it.line == (
         "attach 1 (system disk replaced by centos_7_06.vhd): compute2; keep 1; 1 call"
@@ -389,7 +389,7 @@ def test_of_an_image_that_is_not_known_yet_nothing_is_made_already():
 def test_a_node_that_another_resource_gave_up_is_taken_over_where_the_program_says_so():
     bench = Bench(attached=(1,))
     bench.operations(name="project/stack/giver", uid="giver").converge(bench.inputs(1))
-    bench.emulator.journal.entries.clear()
+    bench.journal.entries.clear()
     it = told(bench, bag_of(1, take_ownership=True), [ONE])
     assert (it.line, it.findings) == (
         "take ownership of 1: compute1 (from project/stack/giver); no call",

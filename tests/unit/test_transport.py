@@ -123,11 +123,6 @@ def test_each_exchange_is_signed_afresh_on_one_connection(server):
     assert first["Authorization"] != second["Authorization"]
 
 
-def test_an_answer_is_its_object(server):
-    server.answer = (200, b'{"RequestId": "R-1"}', {})
-    assert exchange(server.url)("ListNodes", {}) == {"RequestId": "R-1"}
-
-
 def test_an_error_in_json_is_told_with_code_and_request_id(server):
     server.answer = (404, b'{"Code":"ClusterNotFound","Message":"No.","RequestId":"R-2"}', {})
     error = fails(server.url, ApiError)

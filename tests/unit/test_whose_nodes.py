@@ -32,13 +32,13 @@ def second(bench):
 
 
 def tags(bench, number):
-    return bench.emulator.world.instances[iid(number)].tags
+    return bench.instance(number).tags
 
 
 def attached(bench, *numbers):
     """A state with these nodes; what was called until then is forgotten."""
     state = bench.up(*numbers)
-    bench.emulator.journal.entries.clear()
+    bench.journal.entries.clear()
     return state
 
 
@@ -48,7 +48,7 @@ def attached(bench, *numbers):
 def test_adopting_writes_both_tags_by_one_call():
     bench = Bench(60, attached=range(1, 52))
     bench.up(*range(1, 52), replace_system_disks=False)
-    calls = bench.emulator.journal.of("TagResources")
+    calls = bench.journal.of("TagResources")
     assert [sum(k.startswith("ResourceId.") for k in c.params) for c in calls] == [50, 1]
     for n in (1, 51):
         assert tags(bench, n) == {
@@ -199,7 +199,7 @@ def test_what_another_resource_detaches_in_this_run_is_neither_attached_nor_adop
     state = attached(bench, 1, 2)
     if gone:
         bench.up(2, before=state)
-    bench.emulator.journal.entries.clear()
+    bench.journal.entries.clear()
 
     class Others(NoOtherResources):
         def detached(self):
@@ -240,7 +240,7 @@ def test_what_was_joined_and_then_detached_by_hand_holds_nobody_up():
     for numbers in ((1, 3), (1, 2)):
         bench = Bench(4, pace={"seconds": 60}, detached_instance_status="Running")
         state = joined(bench, 1, 2, before=bench.up(1))
-        bench.emulator.outside.detach(iid(2))
+        bench.outside.detach(iid(2))
         bench.emulator.advance(7 * 24 * 3600)
         began = bench.clock.now()
         state = bench.operations().refresh(state)
