@@ -7,7 +7,7 @@ import pytest
 from ehpc_nodes.emulator import ecs
 from ehpc_nodes.emulator.answers import ApiError
 from ehpc_nodes.errors import CONTINUES, AuthError, EhpcError
-from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
+from ehpc_nodes.reconcile.operations import IncompleteError
 from ehpc_nodes.reconcile.reconciler import SELDOM
 from unit.emulated import CLUSTER, IMAGE, OWNER, Bench, ids, iid, late, right_after
 
@@ -55,13 +55,6 @@ def test_nothing_to_do_is_no_write():
     bench.journal.entries.clear()
     assert bench.up(1, 2, before=state).nodes == state.nodes
     assert bench.calls(*ORDER, "UntagResources") == []
-
-
-def test_what_runs_is_refused_before_any_write_unless_it_may_be_stopped():
-    bench = Bench(3)
-    bench.outside.start(iid(1))
-    bench.fails(FindingsError, 1, 2, match="set stop_running=True")
-    assert bench.calls(*ORDER) == []
 
 
 def test_what_never_stops_ends_it_before_anything_is_tagged():

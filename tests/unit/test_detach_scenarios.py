@@ -70,17 +70,6 @@ def test_a_node_that_is_being_taken_away_is_waited_for_and_sent_only_where_it_co
     assert (iid(1) in sent) == comes_back
 
 
-@pytest.mark.slow
-def test_a_list_that_lags_less_than_the_grace_period_is_waited_for():
-    bench = Bench(3, list_lag={"seconds": 20})
-    state = bench.up(1, 2)
-    bench.emulator.advance(60)
-    assert bench.up(2, before=state).instance_ids == sorted(bench.nodes) == ids(2)
-    bench.operations().destroy(state)
-    assert bench.nodes == {}
-    assert bench.calls("DeleteNodes") == ["DeleteNodes"] * 2
-
-
 # -- a call without an answer, and refusals ------------------------------------------------------
 
 

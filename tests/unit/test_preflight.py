@@ -226,6 +226,7 @@ WORLDS: dict[str, Any] = {
     "a node that has failed": (failed_node, {"wanted": [TWO], "has": [2]}),
     "a node with another image": (attached, {"wanted": [TWO], **OWN}),
 }
+C1, C2 = f"compute1 ({ONE})", f"compute2 ({TWO})"
 HYBRID = "Only a hybrid cluster with several operating systems accepts it"
 NOT_CHECKED = (
     "cannot be checked, because {} operating system or version is not known. Make sure that it has the cluster's operating"
@@ -244,25 +245,22 @@ REFUSED = {
         "another region": f"cluster {CLUSTER} is in cn-hangzhou, not in cn-beijing: set the region",
     },
     "instance_ids": {
-        "not stopped": f"compute1 ({ONE}) is Running, not Stopped: stop it, or set stop_running=True",
-        "not stopped yet": f"compute1 ({ONE}) is Stopping, not Stopped yet: wait until it is Stopped, then run again",
-        "being detached": (
-            f"compute1 ({ONE}) is being detached, and is not Stopped. Wait until it is no longer a node, then stop it; or set"
-            " stop_running=True"
-        ),
-        "another vpc": f"compute1 ({ONE}) is in vpc-other, but the cluster is in vpc-test. Both must be in the same VPC",
-        "classic network": f"compute1 ({ONE}) is in the classic network, not in the cluster's VPC",
+        "not stopped": f"{C1} is Running, not Stopped: stop it, or set stop_running=True",
+        "not stopped yet": f"{C1} is Stopping, not Stopped yet: wait until it is Stopped, then run again",
+        "being detached": f"{C1} is being detached, and is not Stopped. Wait until it is no longer a node, then stop it; or set stop_running=True",
+        "another vpc": f"{C1} is in vpc-other, but the cluster is in vpc-test. Both must be in the same VPC",
+        "classic network": f"{C1} is in the classic network, not in the cluster's VPC",
         "host name of a node": f"{ONE} has the same host name as node i-bp1login, 'login0': rename one of them",
-        "locked": f"compute1 ({ONE}) is locked (financial, security): unlock it first",
+        "locked": f"{C1} is locked (financial, security): unlock it first",
         "another's": (
-            f"compute1 ({ONE}) belongs to another resource, 'other/prod/nodes': remove it from instance_ids, or add an alias"
-            " if this resource was renamed. To take it over (no disk is replaced), set take_ownership=True for one up, and"
-            " move it to retain_ids of the other resource"
+            f"{C1} belongs to another resource, 'other/prod/nodes': remove it from instance_ids, or add an alias if this resource"
+            " was renamed. To take it over (no disk is replaced), set take_ownership=True for one up, and move it to retain_ids"
+            " of the other resource"
         ),
-        "a node of another cluster": f"compute1 ({ONE}) is a node of cluster ehpc-hz-other, or is being attached to it: detach it there first",
+        "a node of another cluster": f"{C1} is a node of cluster ehpc-hz-other, or is being attached to it: detach it there first",
         "another cluster that cannot be listed": (
-            "the nodes of ehpc-hz-other in the same VPC cannot be listed, and an instance may already be a node there. Run"
-            " again when ehpc-nodes nodes works for it, or delete that cluster if it is permanently broken."
+            "the nodes of ehpc-hz-other in the same VPC cannot be listed, and an instance may already be a node there. Run again"
+            " when ehpc-nodes nodes works for it, or delete that cluster if it is permanently broken."
         ),
         "not there": f"{NOWHERE} does not exist in cn-hangzhou: check the id and the region",
         "a manager": f"scheduler0 (i-bp1manager) is not a compute node of {CLUSTER} but Scheduler, {NEVER} Remove it from instance_ids",
@@ -272,8 +270,8 @@ REFUSED = {
     },
     "take_ownership": {
         "perhaps being attached by another": (
-            f"compute1 ({ONE}) may be being attached by resource 'other/prod/nodes'. Run pulumi up again when it is a node;"
-            " if the console shows no task for it, remove its ECS tags 'ehpc-nodes' and 'ehpc-nodes-ref'"
+            f"{C1} may be being attached by resource 'other/prod/nodes'. Run pulumi up again when it is a node; if the console"
+            " shows no task for it, remove its ECS tags 'ehpc-nodes' and 'ehpc-nodes-ref'"
         ),
     },
     "image_id": {
@@ -296,17 +294,14 @@ REFUSED = {
         "no such queue, for a node too": f"queue 'nosuch' does not exist in {CLUSTER}: the cluster has workq, gpu",
     },
     "replace_system_disks": {
-        "no opt-in": (
-            f"attaching replaces the system disks of compute1 ({ONE}) by {IMAGE}, and their data is lost. Set replace_system_disks=True"
-            " to allow this"
-        ),
+        "no opt-in": f"attaching replaces the system disks of {C1} by {IMAGE}, and their data is lost. Set replace_system_disks=True to allow this",
     },
 }
 #: Property -> what is warned of.
 WARNED = {
     "image_id": {
-        "image of another architecture": f"image m-bp1own is for arm64, but compute1 ({ONE}) seems to have another processor architecture",
-        "instance of another architecture": f"image m-bp1own is for x86_64, but compute1 ({ONE}) seems to have another processor architecture",
+        "image of another architecture": f"image m-bp1own is for arm64, but {C1} seems to have another processor architecture",
+        "instance of another architecture": f"image m-bp1own is for x86_64, but {C1} seems to have another processor architecture",
         "image in a hybrid cluster": f"image m-bp1own is centos 7.6, but the cluster is windows 2016. {HYBRID}",
         "newer image in a hybrid cluster": f"image m-bp1own is centos 8.2, but the cluster is windows 2016. {HYBRID}",
         "newer Windows": f"image m-bp1own is windows 2019, but the cluster is windows 2016. {HYBRID}",
@@ -315,30 +310,27 @@ WARNED = {
         "image of unknown version in its tag": f"image m-bp1own {NOT_CHECKED.format('its')}",
         "cluster of unknown system": f"image m-bp1own {NOT_CHECKED.format(THE_CLUSTERS)}",
         "the cluster's image, no longer offered": (
-            f"the cluster's image {IMAGE} is not among the 'system' images. If E-HPC rejects it (ImageNotFound), set another"
-            " image_id and image_owner_alias"
+            f"the cluster's image {IMAGE} is not among the 'system' images. If E-HPC rejects it (ImageNotFound), set another image_id"
+            " and image_owner_alias"
         ),
         "marketplace": "marketplace image m-market cannot be checked. Make sure that its operating system fits the cluster",
-        "a node with another image": (
-            f"compute2 ({TWO}) was attached with image {OLD_IMAGE}, not m-bp1own. It is adopted as it is: its system disk is"
-            " kept"
-        ),
+        "a node with another image": f"{C2} was attached with image {OLD_IMAGE}, not m-bp1own. It is adopted as it is: its system disk is kept",
     },
     "instance_ids": {
-        "may be released": f"{RELEASED} compute1 ({ONE}) is a spot instance, compute2 ({TWO}) expires on 2025-07-10",
-        "adopted, may be released": f"{RELEASED} compute1 ({ONE}) is a spot instance, compute2 ({TWO}) expires on 2025-06-10",
+        "may be released": f"{RELEASED} {C1} is a spot instance, {C2} expires on 2025-07-10",
+        "adopted, may be released": f"{RELEASED} {C1} is a spot instance, {C2} expires on 2025-06-10",
         "a queue that scales in": f"queue 'gpu' {SCALE_IN} {ONE},{TWO}",
         "a cluster that scales in": f"the cluster {SCALE_IN} {TWO}",
         "types that differ": "the instances have several types (ecs.c5.large, ecs.g6.large), and E-HPC may accept only one type in a call",
         "a node that has failed": (
-            f"compute2 ({TWO}) has the status exception, and pulumi up fails until this changes. Repair it in the console,"
-            " or remove it from instance_ids to detach it"
+            f"{C2} has the status exception, and pulumi up fails until this changes. Repair it in the console, or remove it from"
+            " instance_ids to detach it"
         ),
     },
     "busy_nodes": {
         "busy": (
-            f'{RUNS} pulumi up fails until the jobs end. Wait for them, or set busy_nodes="wait" (the update waits for them)'
-            ' or "detach" (the jobs are lost)'
+            f'{RUNS} pulumi up fails until the jobs end. Wait for them, or set busy_nodes="wait" (the update waits for them) or'
+            ' "detach" (the jobs are lost)'
         ),
         "busy, waited for": f"{RUNS} The update waits until the jobs end, then detaches the nodes",
         "busy, detached": f"{RUNS} The update detaches the nodes, and these jobs are lost",

@@ -54,6 +54,15 @@ def told(bench, bag, wanted, saved=None):
     return it
 
 
+def first(*hosts):
+    """What the line of a replacement begins with."""
+    return f"first detach {len(hosts)} ({KEPT}): {', '.join(hosts)}; 1 call; then "
+
+
+KEPT, WIPED = "the instances are not released", "system disk replaced by m-bp1own"
+BOTH_FIRST = first("compute1", "compute2")
+
+
 def replaced(bench, bag, olds, wanted=None):
     regions = Regions(bench)
     it = preview_replacement(
@@ -81,8 +90,7 @@ def test_of_a_replacement_by_instances_that_are_not_known_yet_the_first_half_is_
     bag = bag_of(instance_ids=UNKNOWN, **OWN)
     bench = Bench(attached=(1, 2))
     it = preview_replacement(Regions(bench), bag, None, bag_of(1, 2))
-    detach = "first detach 2 (the instances are not released): compute1, compute2; 1 call; then "
-    assert (it.line, it.findings) == (detach + NOT_KNOWN, [])
+    assert (it.line, it.findings) == (BOTH_FIRST + NOT_KNOWN, [])
 
 
 # -- create and update --------------------------------------------------------------------------
@@ -135,9 +143,9 @@ def test_a_replacement_says_what_it_detaches_first():
     bench = Bench(attached=(3,))
     bag = bag_of(1, 3, **OWN, stop_running=True)
     it, regions = replaced(bench, bag, bag_of(3))
-    assert it.line == (
-        "first detach 1 (the instances are not released): compute3; 1 call; then stop 1: compute3; attach 2 (system disk"
-        " replaced by m-bp1own): compute1, compute3; 2 calls"
+    assert (
+        it.line
+        == f"{first('compute3')}stop 1: compute3; attach 2 ({WIPED}): compute1, compute3; 2 calls"
     )
     assert it.findings == []
     assert bag["instance_ids"] == {ONE: "compute1", iid(3): "compute3"}
@@ -179,9 +187,7 @@ def test_the_nodes_of_another_cluster_are_detached_there():
     olds = bag_of(1, cluster_id=other.id, region="cn-beijing")
     it, regions = replaced(bench, bag_of(1, stop_running=True), olds)
     assert it.findings == []
-    assert it.line.startswith(
-        "first detach 1 (the instances are not released): compute1; 1 call; then stop 1: "
-    )
+    assert it.line.startswith(first("compute1") + "stop 1: ")
     assert regions.asked == ["cn-hangzhou", "cn-beijing"]
 
 
@@ -208,9 +214,7 @@ def test_a_node_that_another_resource_has_by_now_is_not_shown_as_detached():
     )
     bench.journal.entries.clear()
     it, _ = replaced(bench, bag_of(1, **OWN), {**old.model_dump(), "__uid": "old"})
-    assert it.line.startswith(
-        "first detach 1 (the instances are not released): compute3; 1 call; then attach 1 ("
-    )
+    assert it.line.startswith(first("compute3") + "attach 1 (")
     bench.operations(uid="old").destroy(old)
     assert sorted(bench.nodes) == ids(4)
 
@@ -225,7 +229,7 @@ def test_a_replacement_keeps_no_node_attached():
 
 def test_the_outputs_of_what_is_replaced_do_as_well():
     it, _ = replaced(Bench(attached=(3,)), bag_of(4), bag_of(3, instance_ids=ids(3)))
-    assert it.line.startswith("first detach 1 (the instances are not released): compute3; ")
+    assert it.line.startswith(first("compute3"))
 
 
 # -- where not all is known yet -----------------------------------------------------------------
@@ -268,11 +272,8 @@ def test_a_replacement_tells_that_old_nodes_may_come_back():
     it, _ = replaced(
         Bench(attached=(1, 2)), later(1, **OWN, stop_running=True), bag_of(1, 2), {ONE}
     )
-    assert it.line == (
-        "first detach 2 (the instances are not released): compute1, compute2; 1 call; then stop 1: compute1; attach 1 (system"
-        " disk replaced by m-bp1own): compute1; attach 1 not known yet (system disk replaced by m-bp1own), unless"
-        " already nodes"
-    )
+    later_on = f"attach 1 not known yet ({WIPED}), unless already nodes"
+    assert it.line == f"{BOTH_FIRST}stop 1: compute1; attach 1 ({WIPED}): compute1; {later_on}"
 
 
 def without_cluster(bench, bag):
@@ -327,19 +328,15 @@ def test_a_replacement_in_an_unknown_cluster_names_all_nodes_with_a_warning(unkn
     olds = {**bag_of(1, 2), "instance_ids": {ONE: "compute1", TWO: "compute2 (stopped)"}}
     news = bag_of(1, stop_running=True, **{unknown: UNKNOWN})
     line, findings = unseen(news, olds)
-    assert line == (
-        "first detach 2 (the instances are not released): compute1, compute2; 1 call; then stop 1: compute1; attach 1"
-        " (system disk replaced by the cluster's image): compute1; 2 calls"
-    )
+    wiped = "system disk replaced by the cluster's image"
+    assert line == f"{BOTH_FIRST}stop 1: compute1; attach 1 ({wiped}): compute1; 2 calls"
     assert findings == [(unknown, NOT_READ, True)]
 
 
 def test_so_it_does_for_outputs_and_says_that_detached_nodes_run():
     olds = {"instance_ids": [ONE], "nodes": {ONE: {"host_name": "compute1"}}}
     line, findings = unseen(bag_of(1, cluster_id=UNKNOWN), olds)
-    assert line.startswith(
-        "first detach 1 (the instances are not released): compute1; 1 call; then attach 1 ("
-    )
+    assert line.startswith(first("compute1") + "attach 1 (")
     ((name, reason, warning),) = findings[1:]
     assert (name, warning) == ("stop_running", True)
     assert reason.startswith("the system disks of compute1 are replaced: ")
@@ -347,9 +344,7 @@ def test_so_it_does_for_outputs_and_says_that_detached_nodes_run():
 
 def test_and_for_instances_that_are_not_known_yet_either():
     line, findings = unseen(bag_of(instance_ids=UNKNOWN, cluster_id=UNKNOWN), bag_of(1), None)
-    assert (
-        line == f"first detach 1 (the instances are not released): {ONE}; 1 call; then {NOT_KNOWN}"
-    )
+    assert line == first(ONE) + NOT_KNOWN
     assert len(findings) == 1
 
 
@@ -381,9 +376,7 @@ def test_of_an_image_that_is_not_known_yet_nothing_is_made_already():
         node.image_id = ""
     bag = bag_of(1, 2, image_id=UNKNOWN, stop_running=True)
     it, _ = replaced(bench, bag, bag_of(1, 2, image_id=IMAGE))
-    assert it.line.startswith(
-        "first detach 2 (the instances are not released): compute1, compute2; 1 call; then"
-    )
+    assert it.line.startswith(BOTH_FIRST)
 
 
 def test_a_node_that_another_resource_gave_up_is_taken_over_where_the_program_says_so():

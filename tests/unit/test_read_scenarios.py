@@ -4,7 +4,7 @@ import pytest
 
 from ehpc_nodes.errors import ClusterNotFoundError, EhpcError
 from ehpc_nodes.models import State
-from unit.emulated import CLUSTER, Bench, ids, iid, killed, lacking
+from unit.emulated import CLUSTER, Bench, ids, iid, lacking
 
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
 
@@ -123,25 +123,6 @@ def test_a_clock_that_is_off_makes_no_refresh_forget_what_was_just_attached(ahea
     monkeypatch.setattr(bench.clock, "wall", lambda: wall() + ahead)
     lacking(bench, monkeypatch, 20, 1, 2)
     assert bench.operations().refresh(state).instance_ids == ids(1, 2)
-
-
-def test_only_a_refresh_that_sees_everything_knows_the_outcome_of_a_killed_run():
-    """Until then its generation is open, and what it sent is waited for before anything is sent."""
-    bench = Bench(3, pace={"seconds": 60})
-    saved = bench.up(1)
-    killed(bench, 1, 2, before=saved, after="AddExistedNodes")
-    rule = bench.fault("error", "DescribeInstances", **FORBIDDEN)
-    seen = bench.operations().refresh(saved)
-    assert (seen.instance_ids, seen.generation) == (ids(1), saved.generation)
-    assert rule.fired
-    bench.emulator.faults.clear()
-    seen = bench.operations().refresh(saved)
-    assert (seen.instance_ids, seen.generation) == (ids(1, 2), saved.generation)
-    assert seen.nodes[iid(2)].status in {"uninit", "attaching"}
-    state = bench.up(1, 2, before=seen)
-    assert (state.instance_ids, state.generation) == (ids(1, 2), saved.generation + 1)
-    assert sorted(bench.nodes) == ids(1, 2)
-    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
 
 
 def test_a_cluster_that_is_not_there_is_gone_where_its_instances_are_seen():

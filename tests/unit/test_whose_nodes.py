@@ -58,19 +58,6 @@ def test_adopting_writes_both_tags_by_one_call():
     assert bench.writes() == []
 
 
-def test_a_node_that_a_killed_run_adopted_is_nobodys():
-    """Somebody attached it; the program listed it for one run that never ended."""
-    bench = Bench(3, attached=(2,))
-    saved = bench.up(1)
-    killed(bench, 1, 2, before=saved, after="TagResources")
-    assert bench.owners.keys() == {*ids(1, 2)}
-    assert bench.operations().refresh(saved).instance_ids == ids(1)
-    saved = bench.up(1, before=saved)
-    assert saved.instance_ids == ids(1)
-    bench.operations().destroy(saved)
-    assert sorted(bench.nodes) == ids(2)
-
-
 @pytest.mark.parametrize("again", [False, True])
 def test_what_a_killed_create_attached_is_told_and_left_alone_unless_it_is_listed(again):
     bench = Bench(4)
@@ -259,16 +246,6 @@ def test_a_namesake_in_another_backend_leaves_what_was_joined_alone():
     assert bench.up(3).instance_ids == ids(3)  # a stack of the same names, with a state of its own
     assert sorted(bench.nodes) == ids(1, 2, 3)
     assert "DeleteNodes" not in bench.writes()
-
-
-def test_an_old_state_that_is_put_back_makes_what_was_sent_since_pending_again():
-    """The safe side: it is waited for where it might be under way, and sent by nobody."""
-    bench = Bench(4)
-    old = bench.up(1)
-    bench.up(1, 2, before=old)
-    assert bench.up(1, 2, before=old).instance_ids == ids(1, 2)
-    assert bench.writes() == ["AddExistedNodes"] * 2
-    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
 
 
 @pytest.mark.parametrize("attached", [(), (1,)], ids=["to attach", "to adopt"])
