@@ -56,6 +56,7 @@ CASES: tuple[Case, ...] = (
     ("MINE ATTACHED RENEW NODE", "no tag, in the state", {**READY, "saved": Saved.NODE}),
     ("MINE ATTACHED RENEW NODE", "no tag, in the state, with take_ownership", {**READY, "saved": Saved.NODE, "take_ownership": True}),
     ("MINE ATTACHED DETACH NODE", "no tag, in the state, not wanted", {**READY, **UNWANTED, "saved": Saved.NODE}),
+    ("NOBODY ATTACHED LEAVE NOTHING", "this name with another uid, not wanted", {**READY, **UNWANTED, "tag": Tag.SAME_NAME, "generation": G.PENDING}),
     ("NOBODY ATTACHED LEAVE NOTHING", "this name with another uid, in the state, not wanted", {**READY, **UNWANTED, "tag": Tag.SAME_NAME, "saved": Saved.NODE}),
     # failed
     ("MINE FAILED FAIL NODE", "this run says so", {**MINE, **READY, "verdict": Verdict.FAILED}),
@@ -100,6 +101,7 @@ CASES: tuple[Case, ...] = (
     ("MINE DETACHING WAIT NODE", "not active in the scheduler yet, and being detached", {**MINE, **READY, **UNWANTED, "sent": Call.OVER, "joining": True, "detached": Call.ANSWERED}),
     ("MINE ATTACHING WAIT ATTACHING", "a task names it, and running just now", {**PENDING, **READY, "task": TaskIs.RUNNING}),
     ("MINE ATTACHED DETACH NODE", "not wanted", {**MINE, **READY, **UNWANTED}),
+    ("MINE ATTACHED DETACH NODE", "not wanted, sent by an interrupted run", {**PENDING, **READY, **UNWANTED}),
     ("MINE ATTACHED DETACH NODE", "in a destroy", {**MINE, **READY, **DESTROY}),
     ("MINE ATTACHED REFUSE NODE", "not wanted, busy", {**MINE, **READY, **UNWANTED, "busy": True}),
     ("MINE ATTACHED WAIT NODE", "not wanted, busy, and waited for", {**MINE, **READY, **UNWANTED, "busy": True, "busy_nodes": "wait"}),

@@ -152,7 +152,7 @@ def test_jobs_of_many_nodes_are_asked_for_a_hundred_nodes_at_a_time_and_told_onc
 
 # -- repeats --------------------------------------------------------------------------------------
 
-READS_REPEATED = [
+PASSING = [
     error("Throttling.User"),
     error("ConflictOpt", 403),
     error("ServiceUnavailable", 503),
@@ -161,7 +161,7 @@ READS_REPEATED = [
 ]
 
 
-@pytest.mark.parametrize("first", READS_REPEATED, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize("first", PASSING, ids=lambda e: type(e).__name__)
 def test_reads_are_repeated(first):
     exchange = Answers(first, nodes("i-1"))
     the_client, clock = client(exchange)
@@ -170,78 +170,58 @@ def test_reads_are_repeated(first):
     assert len(clock.slept) == 1
 
 
-@pytest.mark.parametrize(
-    "first", [error("Throttling"), error("ConflictOpt"), NotSentError("X", "refused")]
-)
-def test_writes_are_repeated_only_where_nothing_was_done(first):
+CALLS = {
+    "read": lambda it: it.list_nodes("c"),
+    "add": lambda it: it.add_existed_nodes("c", ["i-1"], image=("a", "b"), queue=""),
+    "delete": lambda it: it.delete_nodes("c", ["i-1"]),
+    "set_queue": lambda it: it.set_queue("c", "q", ["h"]),
+}
+NOTHING_DONE = [error("Throttling"), error("ConflictOpt"), NotSentError("X", "refused")]
+MAY_HAVE_ACTED = [
+    *(error("ServiceUnavailable", 503), error("EcsError", 406), error("InvalidParams")),
+    TransportError("X", "no answer within the read timeout"),
+]
+
+
+@pytest.mark.parametrize("first", [*NOTHING_DONE, *MAY_HAVE_ACTED], ids=str)
+@pytest.mark.parametrize("write", ["add", "delete", "set_queue"])
+def test_writes_are_repeated_only_where_nothing_was_done(first, write):
+    """Attaching and detaching not even then: who sends them reads before each attempt."""
     exchange = Answers(first, {"TaskId": "T"})
-    the_client = client(exchange)[0]
-    assert the_client.set_queue("c", "q", ["h"]).task_id == "T"
-
-
-@pytest.mark.parametrize(
-    "first", [error("Throttling"), error("ConflictOpt"), NotSentError("X", "refused")]
-)
-def test_attaching_and_detaching_are_repeated_only_by_who_reads_before_each_attempt(first):
-    for write in (
-        lambda it: it.add_existed_nodes("c", ["i-1"], image=("a", "b"), queue=""),
-        lambda it: it.delete_nodes("c", ["i-1"]),
-    ):
-        exchange = Answers(first)
+    if first in NOTHING_DONE and write == "set_queue":
+        assert CALLS[write](client(exchange)[0]).task_id == "T"
+        assert len(exchange.calls) == 2
+    else:
         with pytest.raises(type(first)):
-            write(client(exchange)[0])
+            CALLS[write](client(exchange)[0])
         assert len(exchange.calls) == 1
 
 
 @pytest.mark.parametrize(
-    "first",
+    ("error", "call", "kind", "most", "seconds"),
     [
-        error("ServiceUnavailable", 503),
-        error("EcsError", 406),
-        error("InvalidParams"),
-        TransportError("X", "no answer within the read timeout"),
+        (error("Throttling"), CALLS["read"], ThrottledError, 3600, (120, 140)),
+        # an operation that E-HPC calls invalid for now
+        (error("InvalidOpt", 403), CALLS["set_queue"], ConflictError, 3600, (120, 140)),
+        (error("ConflictOpt", 403), CALLS["set_queue"], ConflictError, 900, (900, 901)),
+        (
+            NotTheServiceError("X", "speaks no TLS"),
+            CALLS["read"],
+            NotTheServiceError,
+            3600,
+            (1, 20),
+        ),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("write", ["add", "delete", "set_queue"])
-def test_writes_that_may_have_acted_are_sent_once(first, write):
-    exchange = Answers(first)
-    the_client = client(exchange)[0]
-    calls = {
-        "add": lambda: the_client.add_existed_nodes("c", ["i-1"], image=("a", "b"), queue=""),
-        "delete": lambda: the_client.delete_nodes("c", ["i-1"]),
-        "set_queue": lambda: the_client.set_queue("c", "q", ["h"]),
-    }
-    with pytest.raises(type(first)):
-        calls[write]()
-    assert len(exchange.calls) == 1
-
-
-def test_throttling_is_repeated_for_two_minutes_then_told():
-    exchange = Answers(error("Throttling"))
-    the_client, clock = client(exchange)
-    with pytest.raises(ThrottledError):
-        the_client.list_nodes("c")
-    assert 1120 <= clock.time <= 1140
-    assert len(exchange.calls) < 60
-
-
-def test_a_conflict_is_repeated_until_the_deadline():
-    exchange = Answers(error("ConflictOpt", 403))
-    the_client, clock = client(exchange, seconds=900)
-    with pytest.raises(ConflictError):
-        the_client.set_queue("c", "q", ["h"])
-    assert 1900 <= clock.time <= 1901
-
-
-def test_an_operation_that_e_hpc_calls_invalid_for_now_is_repeated_for_two_minutes():
-    exchange = Answers(error("InvalidOpt", 403), {"RequestId": "R"})
-    client(exchange)[0].set_queue("c", "q", ["h"])
-    assert len(exchange.calls) == 2
-    the_client, clock = client(Answers(error("InvalidOpt", 403)))
-    with pytest.raises(ConflictError):
-        the_client.set_queue("c", "q", ["h"])
-    assert 1120 <= clock.time <= 1140
+def test_how_long_a_call_is_repeated_before_it_is_told(error, call, kind, most, seconds):
+    exchange = Answers(error)
+    the_client, clock = client(exchange, seconds=most)
+    least, longest = seconds
+    with pytest.raises(kind):
+        call(the_client)
+    assert least <= clock.time - 1000 <= longest
+    assert 1 < len(exchange.calls) < max(60, least / 2)
 
 
 @pytest.mark.parametrize("kind", [LastingError, CertificateError])
@@ -266,12 +246,3 @@ def test_a_host_that_answered_before_is_not_unknown_for_good():
     with pytest.raises(NotSentError, match="Name or service not known") as caught:
         it.list_nodes("c")
     assert not isinstance(caught.value, LastingError)
-
-
-def test_a_read_from_what_is_not_the_service_is_repeated_for_seconds_only():
-    exchange = Answers(NotTheServiceError("X", "speaks no TLS"))
-    the_client, clock = client(exchange)
-    with pytest.raises(NotTheServiceError):
-        the_client.list_nodes("c")
-    assert len(exchange.calls) > 1
-    assert clock.time <= 1020
