@@ -31,17 +31,6 @@ def test_create_attaches_all_in_one_call_and_knows_its_task():
     assert bench.owners == dict.fromkeys(ids(1, 2, 3), OWNER)
 
 
-def test_create_adopts_members_with_tags_and_no_call_to_ehpc():
-    bench = Bench(attached=(1, 2))
-    state = bench.up(1, 2, replace_system_disks=False)
-    assert bench.writes() == []
-    assert state.instance_ids == ids(1, 2)
-    assert bench.calls("TagResources") == ["TagResources"]
-    assert bench.owners == dict.fromkeys(ids(1, 2), OWNER)
-    assert (state.task_id, state.request_id, state.tasks) == ("", "", [])
-    assert bench.harm.disk_replacements == {}
-
-
 def test_update_attaches_and_detaches_just_the_difference():
     bench = Bench()
     before = bench.up(1, 2, 3)

@@ -47,21 +47,19 @@ def test_pages_are_read_to_the_end(known, calls):
     ]
 
 
-def test_a_list_that_shrinks_while_it_is_read_is_read_anew():
-    service = Service("abcd", "bcd")  # a is gone: c has moved to the page that was read already
-    assert service.read() == "bcd"
+@pytest.mark.parametrize(
+    ("lists", "found"),
+    [
+        (("abcd", "bcd"), "bcd"),  # a is gone: c has moved to the page that was read already
+        (("abc", "xabc"), "xabc"),
+        (("abc", "cab", "abc"), "abc"),  # page 1 shows a and b, page 2 b: one is missing
+    ],
+    ids=["shrinks", "grows", "moves entries between pages"],
+)
+def test_a_list_that_changes_while_it_is_read_is_read_anew(lists, found):
+    service = Service(*lists)
+    assert service.read() == found
     assert [asked["PageNumber"] for _, asked in service.asked] == ["1", "2", "1", "2"]
-
-
-def test_a_list_that_grows_while_it_is_read_is_read_anew():
-    service = Service("abc", "xabc")
-    assert service.read() == "xabc"
-
-
-def test_a_list_whose_entries_move_between_pages_is_read_anew():
-    service = Service("abc", "cab", "abc")  # page 1 shows a and b, page 2 b: one is missing
-    assert service.read() == "abc"
-    assert len(service.asked) == 4
 
 
 def test_a_list_that_never_comes_whole_is_no_list():

@@ -158,19 +158,30 @@ def test_a_second_killed_run_does_not_take_the_tags_of_what_the_first_one_sent()
     assert bench.harm.double_attach == []
 
 
-@pytest.mark.parametrize("seconds", [2, 120])
-def test_what_somebody_attaches_while_others_are_being_stopped_is_not_sent(seconds):
+@pytest.mark.parametrize(("seconds", "tagged"), [(2, False), (120, False), (120, True)])
+def test_what_somebody_takes_while_others_are_being_stopped_is_not_sent(seconds, tagged):
     bench = Bench(3, instance_pace={"seconds": seconds})
     bench.instance(1).status = "Running"
-    with right_after(bench, "StopInstances", lambda: bench.outside.attach(iid(2), CLUSTER)):
+
+    def taken():
+        if tagged:
+            bench.instance(2).tags["ehpc-nodes"] = RIVAL
+        else:
+            bench.outside.attach(iid(2), CLUSTER)
+
+    with right_after(bench, "StopInstances", taken):
         told = bench.fails(IncompleteError, 1, 2, 3, stop_running=True)
     assert told.state.instance_ids == ids(1, 3)
     assert {i: f.code for i, f in told.state.failed.items()} == {iid(2): "ChangedByOther"}
-    assert f"since this run first read it, it appeared in cluster {CLUSTER}" in told.reasons[0]
+    since = (
+        f"resource {RIVAL!r} set its owner tag" if tagged else f"it appeared in cluster {CLUSTER}"
+    )
+    assert f"since this run first read it, {since}" in told.reasons[0]
     assert bench.harm.double_attach == []
-    assert iid(2) not in bench.owners
-    after = bench.up(1, 2, 3, before=told.state)
-    assert (after.failed, after.instance_ids) == ({}, ids(1, 2, 3))
+    assert bench.owners.get(iid(2)) == (RIVAL if tagged else None)
+    if not tagged:
+        after = bench.up(1, 2, 3, before=told.state)
+        assert (after.failed, after.instance_ids) == ({}, ids(1, 2, 3))
 
 
 @pytest.mark.parametrize("others", [(), (2,)], ids=["alone", "beside another"])
@@ -186,20 +197,6 @@ def test_what_somebody_took_meanwhile_is_nobody_elses_node(others):
         assert state.instance_ids == ids(2)
         bench.operations().destroy(bench.up(2, before=state))
     assert sorted(bench.nodes) == ids(1)
-
-
-def test_what_another_resource_tags_while_others_are_being_stopped_keeps_its_tag():
-    bench = Bench(2, instance_pace={"seconds": 120})
-    bench.instance(1).status = "Running"
-
-    def tagged_by_another():
-        bench.instance(2).tags["ehpc-nodes"] = RIVAL
-
-    words = "resource 'project/other/nodes' set its owner tag"
-    with right_after(bench, "StopInstances", tagged_by_another):
-        bench.fails(IncompleteError, 1, 2, match=words, stop_running=True)
-    assert sorted(bench.nodes) == ids(1)
-    assert bench.owners == {iid(1): OWNER, iid(2): RIVAL}
 
 
 @pytest.mark.slow

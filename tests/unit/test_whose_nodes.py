@@ -47,7 +47,9 @@ def attached(bench, *numbers):
 
 def test_adopting_writes_both_tags_by_one_call():
     bench = Bench(60, attached=range(1, 52))
-    bench.up(*range(1, 52), replace_system_disks=False)
+    state = bench.up(*range(1, 52), replace_system_disks=False)
+    assert (state.task_id, state.request_id, state.tasks) == ("", "", [])
+    assert state.instance_ids == sorted(bench.owners) == ids(*range(1, 52))
     calls = bench.journal.of("TagResources")
     assert [sum(k.startswith("ResourceId.") for k in c.params) for c in calls] == [50, 1]
     for n in (1, 51):
@@ -56,6 +58,7 @@ def test_adopting_writes_both_tags_by_one_call():
             "ehpc-nodes-ref": f"{bench.uid}/{CLUSTER}/0/",
         }
     assert bench.writes() == []
+    assert bench.harm.disk_replacements == {}
 
 
 @pytest.mark.parametrize("again", [False, True])
