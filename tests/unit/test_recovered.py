@@ -864,8 +864,8 @@ def test_a_stuck_instance_stays_in_the_state_when_others_were_attached():
     words = "may have been sent by an interrupted run"
     told = bench.fails(IncompleteError, 1, 2, 3, match=words, before=state, stop_running=True)
     state = told.state
-    words = {i: node.status for i, node in state.nodes.items()}
-    assert words == {iid(1): "stuck", iid(2): "running", iid(3): "running"}
+    known = {i: node.status for i, node in state.nodes.items()}
+    assert known == {iid(1): "stuck", iid(2): "running", iid(3): "running"}
     words = "stop the instance"
     bench.fails(IncompleteError, 1, 2, 3, match=words, before=state, stop_running=True)
     assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2, 3), 1)
