@@ -209,7 +209,7 @@ class Histories(RuleBasedStateMachine):
     def detached_outside(self, instance):
         known = self.saved and instance in self.saved.instance_ids
         if self._settled(instance) and (known or instance in self.by_others):
-            self.bench.emulator.outside.detach(instance)
+            self.bench.outside.detach(instance)
             self.by_others.discard(instance)
             self._seen_by_all()
 
@@ -219,7 +219,7 @@ class Histories(RuleBasedStateMachine):
 
         def detach():
             if self._settled(instance):
-                self.bench.emulator.outside.detach(instance)
+                self.bench.outside.detach(instance)
 
         self.bench.clock.at(seconds, detach)
 
@@ -229,7 +229,7 @@ class Histories(RuleBasedStateMachine):
 
         def stop():
             if self._settled(instance):
-                self.bench.emulator.outside.stop(instance)
+                self.bench.outside.stop(instance)
 
         self.bench.clock.at(seconds, stop)
 
@@ -251,25 +251,25 @@ class Histories(RuleBasedStateMachine):
     @rule(instance=ONE)
     def attached_outside(self, instance):
         if instance not in self.bench.nodes:
-            self.bench.emulator.outside.attach(instance, CLUSTER)
+            self.bench.outside.attach(instance, CLUSTER)
             self.by_others.add(instance)
             self._seen_by_all()
 
     @rule(instance=ONE, seconds=st.sampled_from([20, 400]))
     def job_starts(self, instance, seconds):
         if instance in self.bench.nodes:
-            self.bench.emulator.outside.start_job(instance, seconds=seconds)
+            self.bench.outside.start_job(instance, seconds=seconds)
 
     @rule(instance=ONE)
     def stopped_outside(self, instance):
         if self._settled(instance) and self.bench.nodes[instance].status == "running":
-            self.bench.emulator.outside.stop(instance)
+            self.bench.outside.stop(instance)
             self._seen_by_all()
 
     @rule(instance=ONE, queue=st.sampled_from(["workq", "gpu"]))
     def moved_outside(self, instance, queue):
         if self._settled(instance):
-            self.bench.emulator.outside.move(instance, queue)
+            self.bench.outside.move(instance, queue)
             self._seen_by_all()
 
     def _seen_by_all(self):
@@ -298,7 +298,7 @@ class Histories(RuleBasedStateMachine):
         if not hasattr(self, "bench"):
             return
         bench = self.bench
-        note("in process", bench.emulator.journal.entries, kills=self.kills)
+        note("in process", bench.journal.entries, kills=self.kills)
         self.nothing_is_wiped_twice_released_or_touched()
         bench.emulator.faults.clear()
         bench.kill_in = None
@@ -325,10 +325,10 @@ class Histories(RuleBasedStateMachine):
                 node.status = "running"
         saved = self.saved.nodes if self.saved else {}
         pending = {i for i, node in saved.items() if node.status == ATTACHING}
-        for instance in self.bench.emulator.world.instances.values():
+        for instance in self.bench.world.instances.values():
             doubtful = "ehpc-nodes-ref" in instance.tags or instance.id in pending
             if doubtful and instance.id not in self.bench.nodes:
-                self.bench.emulator.outside.stop(instance.id)
+                self.bench.outside.stop(instance.id)
                 if instance.tags.get("ehpc-nodes") == RIVAL:
                     instance.tags.clear()
 

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from pulumi.dynamic import CheckResult, ConfigureRequest, DiffResult
+from pulumi.dynamic import CheckResult, DiffResult
 from pulumi.output import UNKNOWN
 from pydantic import ValidationError
 
 from ehpc_nodes.emulator import Emulator, EmulatorServer
 from ehpc_nodes.models import Inputs, State
-from ehpc_nodes.provider.dynamic import AttachedNodesProvider
 from ehpc_nodes.provider.engine import CallFailedError
 from property.amount import HISTORIES
 from unit.emulated import CLUSTER, WRITES, ids, world
+from unit.test_provider import Rig
 
 NAMES = [
     *("cluster_id", "region", "instance_ids", "image_id", "image_owner_alias", "job_queue"),
@@ -68,21 +68,7 @@ def emulator(server):
 
 @pytest.fixture(scope="module")
 def provider(server):
-    return made_for(server)
-
-
-def made_for(server):
-    made = AttachedNodesProvider()
-    config: Any = {
-        "ehpc:region": "cn-hangzhou",
-        "ehpc:endpoint": server.url,
-        "ehpc:ecsEndpoint": server.url,
-        "ehpc:accessKeyId": server.access_key_id,
-        "ehpc:accessKeySecret": server.access_key_secret,
-        "ehpc:graceSeconds": "0.01",
-    }
-    made.configure(ConfigureRequest(config=config))
-    return made
+    return Rig(server).provider
 
 
 def writes(emulator):
@@ -180,7 +166,9 @@ def test_a_bag_with_one_value_spoilt_is_refused_before_any_call(
 
 
 def test_ten_thousand_ids(server, emulator):
-    provider = made_for(server)  # a fresh one: what the others' diffs replace changes what is found
+    provider = Rig(
+        server
+    ).provider  # a fresh one: what the others' diffs replace changes what is found
     many = [f"i-bp1many{n:06d}" for n in range(10_000)]
     result = provider.check({}, {"cluster_id": CLUSTER, "instance_ids": many})
     assert {f.property for f in result.failures} == {"instance_ids", "replace_system_disks"}

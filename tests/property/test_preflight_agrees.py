@@ -62,7 +62,7 @@ class Flaws:
 
     def bench(self):
         bench = Bench(INSTANCES, self.attached, grace=0.001)
-        world = bench.emulator.world
+        world = bench.world
         if self.alike:  # one system, though ECS may spell its platform in another way
             self.image.os_tag, self.image.version = self.own.os_tag, self.own.version
             self.image.platform = self.own.platform.upper()
@@ -134,7 +134,7 @@ DESIRED = st.fixed_dictionaries(
 
 def stopped(bench, ids):
     """Whether the emulator takes the call that stops these instances; those that stop already are waited for."""
-    instances = bench.emulator.world.instances
+    instances = bench.world.instances
     for instance_id in ids:
         if instances[instance_id].status == "Stopping":
             instances[instance_id].status = "Stopped"
@@ -152,7 +152,7 @@ def stopped(bench, ids):
 
 def accepted(bench, planned, queue):
     """Whether the emulator takes the calls that this plan leads to."""
-    world, changes = bench.emulator.world, planned.changes
+    world, changes = bench.world, planned.changes
     running = [i for i in changes.attach if i in world.instances]
     if planned.desired.stop_running and not stopped(bench, running):
         return False, "StopInstances"

@@ -50,8 +50,8 @@ def world_of(w):  # noqa: C901  # one line a misfortune
     if w["killed_after"] and saved:
         _kill(bench, rivals, saved, w["killed_after"])
     if w["alike"]:  # of two instances, one host name
-        bench.emulator.world.instances[iid(2)].host_name = "compute1"
-    outside, nodes = bench.emulator.outside, bench.nodes
+        bench.instance(2).host_name = "compute1"
+    outside, nodes = bench.outside, bench.nodes
     for number in w["moved"]:
         if iid(number) in nodes:
             outside.move(iid(number), "gpu")
@@ -86,7 +86,7 @@ def done_by(bench, since):
     """Action -> the instances that calls of this action were about."""
     done: dict[str, set[str]] = defaultdict(set)
     hosts = {node.host_name: i for i, node in bench.nodes.items()}
-    for entry in bench.emulator.journal.entries[since:]:
+    for entry in bench.journal.entries[since:]:
         if entry.action in ACTIONS:
             about = {hosts.get(v, v) for k, v in entry.params.items() if "." in k}
             done[entry.action] |= about & {*ids(*range(1, SIZE + 1))}
@@ -109,7 +109,7 @@ def test_the_update_does_what_the_preview_shows(w, program):
     desired = Desired(**inputs.model_dump(include={*Desired.__annotations__}))
     planned = bench.operations().plan_changes(desired, wanted_of(inputs), saved)
     nodes = {*bench.nodes}
-    since = len(bench.emulator.journal.entries)
+    since = len(bench.journal.entries)
     refused = [f for f in planned.findings if not f.warning]
     stuck = False
     try:

@@ -83,8 +83,23 @@ class Bench:
     # -- what the tests look at
 
     @property
+    def world(self):
+        return self.emulator.world
+
+    @property
+    def outside(self):
+        return self.emulator.outside
+
+    @property
+    def journal(self):
+        return self.emulator.journal
+
+    @property
     def harm(self):
         return self.emulator.harm
+
+    def instance(self, number):
+        return self.world.instances[iid(number)]
 
     @property
     def nodes(self):
@@ -182,6 +197,12 @@ class Bench:
             self.creates += 1
             self.uid = f"uid{self.creates}"
         return self.operations(seconds).converge(self.inputs(*numbers, **changes), before)
+
+    def fails(self, kind, *numbers, match=None, **changes):
+        """An up that fails with an error of this kind, in words like these: the error."""
+        with pytest.raises(kind, match=match) as told:
+            self.up(*numbers, **changes)
+        return told.value
 
     def preview(self, *numbers, before=None, **changes):
         """What a converge to these instances would do; a create gets a uid of its own."""

@@ -20,6 +20,7 @@ ACTIONS = (
 ODD = """{"TaskId": {"is": "odd"}, "RequestId": ["odd"], "ClusterInfo": 7, "InstanceResponses": {"odd": 1},
  "Nodes": ["odd"], "Queues": ["odd"], "Tasks": ["odd"], "Clusters": ["odd"], "Instances": ["odd"], "OsTags": ["odd"],
  "Images": ["odd"], "TotalCount": "odd"}"""
+LASTING = {"kind": "error", "message": "No.", "times": None}
 #: Column of the table -> the fault of the emulator. Each strikes once, but for the last two.
 FAULTS: dict[str, dict[str, object]] = {
     "throttled": {"kind": "throttle"},
@@ -35,20 +36,8 @@ FAULTS: dict[str, dict[str, object]] = {
     "half an answer": {"kind": "truncated"},
     "half a list": {"kind": "half_page"},
     "unknown status": {"kind": "unknown_status"},
-    "refused for good": {
-        "kind": "error",
-        "status": 400,
-        "code": "InvalidParams",
-        "message": "No.",
-        "times": None,
-    },
-    "no permission": {
-        "kind": "error",
-        "status": 403,
-        "code": "NotAuthorized",
-        "message": "No.",
-        "times": None,
-    },
+    "refused for good": {**LASTING, "status": 400, "code": "InvalidParams"},
+    "no permission": {**LASTING, "status": 403, "code": "NotAuthorized"},
 }
 #: An image of the account's own, which another list has.
 OWN_IMAGE = {"image_id": "m-bp1own", "image_owner_alias": "self"}
@@ -64,7 +53,7 @@ def outcome(verb, action, fault):
     bench = Bench(detached_instance_status="Stopped", pace={"reads": 2})
     image = OWN_IMAGE if action == "ListCustomImages" else {}
     state = None if verb == "create" else bench.up(1, 2, 3, job_queue="workq", **image)
-    bench.emulator.outside.start(ids(4)[0])
+    bench.outside.start(ids(4)[0])
     rule = bench.emulator.faults.add({"action": action, **FAULTS[fault]})
     try:
         state = run(bench, verb, state, **image)

@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ehpc_nodes.api.transport import clock_skew
-from ehpc_nodes.errors import CertificateError, NotSentError, NotTheServiceError, TransportError
+from ehpc_nodes.errors import NotSentError, NotTheServiceError, TransportError
 from ehpc_nodes.reconcile.actuator import may_have_acted
 from unit.certificates import self_signed
 from unit.emulated import CLUSTER, Bench, ids
@@ -69,14 +69,6 @@ class Proxy(Loopback):
             back.start()
             passed_on(request, service)
             back.join()
-
-
-class ForbiddingProxy(Loopback):
-    """It connects nobody."""
-
-    def finish_request(self, request, _client_address):
-        head_from(request)
-        request.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
 
 
 class HandingProxy(Loopback):
@@ -189,22 +181,6 @@ def test_what_nobody_listened_to_was_never_sent(monkeypatch, proxy):
     assert_not_sent("https://localhost:1")
 
 
-@pytest.mark.parametrize("proxy", ["", "http://me:hunter2@nowhere.invalid:3128"])
-def test_what_went_to_a_name_of_no_host_was_never_sent(monkeypatch, proxy):
-    def unknown(*_args, **_options):
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
-    assert_not_sent("https://elsewhere.invalid")
-
-
-def test_what_a_proxy_did_not_let_through_was_never_sent(monkeypatch):
-    with running(ForbiddingProxy()) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://me:hunter2@127.0.0.1:{proxy.port}")
-        assert_not_sent("https://localhost:1")
-
-
 #: What makes a part of a user or password be taken for the host, the port or the path.
 PARTS = ["hunter2", *"2:@/#?%[].*\\é² ", "..", "\t", "%40", ":1", ":99999", "http://", "me:12#"]
 SOME = st.lists(st.sampled_from(PARTS), max_size=5).map("".join)
@@ -244,45 +220,9 @@ def only_loopback(host, port, *args, **options):
 GETADDRINFO = socket.getaddrinfo
 
 
-def test_a_proxy_that_refuses_a_password_is_told_by_its_status(monkeypatch):
-    with running(ForbiddingProxy()) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://me:hunter2@127.0.0.1:{proxy.port}")
-        with pytest.raises(NotSentError) as caught:
-            exchange("https://localhost:1", source="ehpc:endpoint")("ListNodes", {})
-    assert str(caught.value) == (
-        "ListNodes: no usable answer: no connection to localhost:1 (ehpc:endpoint):"
-        f" the proxy 127.0.0.1:{proxy.port} (HTTPS_PROXY) answers HTTP 407."
-    )
-
-
-@pytest.mark.parametrize("proxy", ["", "http://me:hunter2@127.0.0.1:1"])
-def test_a_file_of_authorities_is_missed_without_words_of_a_proxy(monkeypatch, proxy):
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authorities.pem")
-    with pytest.raises(CertificateError, match=r"REQUESTS_CA_BUNDLE|authorities") as caught:
-        exchange("https://localhost:1")("ListNodes", {})
-    assert "hunter2" not in str(caught.value)
-
-
-def test_a_file_of_authorities_that_is_not_there_is_one_clear_line(monkeypatch):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authorities.pem")
-    with pytest.raises(CertificateError, match=r"/nowhere/authorities\.pem") as caught:
-        exchange("https://localhost:1")("ListNodes", {})
-    assert "\n" not in str(caught.value)
-
-
 def test_a_list_that_no_parser_reads_is_asked_for_again():
     bench = Bench(3)
     odd = {"body": "[" * 200_000, "status": 200, "content_type": "application/json"}
     rule = bench.fault("garbage", "ListNodes", **odd)
     assert bench.up(1, 2).instance_ids == sorted(bench.nodes) == ids(1, 2)
     assert rule.fired == 1
-
-
-def test_a_count_without_an_end_is_one_clear_line():
-    bench = Bench(3)
-    odd = {"body": '{"Nodes": {"NodeInfo": []}, "TotalCount": 1e999}', "status": 200}
-    bench.fault("garbage", "ListNodes", content_type="application/json", **odd)
-    with pytest.raises(TransportError, match="an answer with a TotalCount that is not a number"):
-        bench.up(1, 2)
-    assert bench.writes() == []

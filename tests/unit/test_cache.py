@@ -1,6 +1,7 @@
 """Reads that operations share: `api.cache`."""
 
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -36,11 +37,6 @@ def test_an_older_look_is_not():
     assert it.at(since=1000.5).seen == 2
 
 
-def test_each_thing_has_its_own():
-    it = Lookout()
-    assert (it.at(0, "nodes").seen, it.at(0, "tasks").seen, it.at(0, "nodes").seen) == (1, 2, 1)
-
-
 def test_a_look_that_failed_is_not_kept():
     it = Lookout()
     with pytest.raises(ZeroDivisionError):
@@ -48,29 +44,57 @@ def test_a_look_that_failed_is_not_kept():
     assert it.at(since=0).seen == 1
 
 
-def test_who_comes_while_a_look_is_under_way_waits_for_it_and_shares_it():
-    looks, clock = ReadCache(), FakeClock()
-    under_way, go_on, seen = threading.Event(), threading.Event(), []
+@contextmanager
+def under_way(looks, clock, make):
+    """Another thread has begun a look, which gives this when the block ends; what the looks of threads gave."""
+    begun, go_on, seen = threading.Event(), threading.Event(), []
 
     def slow():
-        under_way.set()
+        begun.set()
         assert go_on.wait(10)
-        return "seen"
+        return make()
 
-    def at(make):
-        seen.append(looks.at("nodes", make, clock.now, since=clock.now()).seen)
+    def look(made):
+        try:
+            seen.append(looks.at("nodes", made, clock.now, since=clock.now()).seen)
+        except ZeroDivisionError:
+            seen.append("failed")
 
-    threads = [threading.Thread(target=at, args=(slow,))]
-    threads[0].start()
-    assert under_way.wait(10)
-    threads.append(threading.Thread(target=at, args=(lambda: "another",)))
-    threads[1].start()
-    threads[1].join(0.05)
-    assert threads[1].is_alive()
+    threads = []
+
+    def start(made):
+        threads.append(threading.Thread(target=look, args=(made,)))
+        threads[-1].start()
+        return threads[-1]
+
+    start(slow)
+    assert begun.wait(10)
+    yield start, seen
     go_on.set()
     for thread in threads:
         thread.join(10)
-    assert seen == ["seen", "seen"]
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("first", "seen"),
+    [(lambda: "seen", ["seen", "seen"]), (lambda: 1 / 0, ["failed", "own"])],
+)
+def test_who_comes_while_a_look_is_under_way_waits_for_it_and_shares_it_unless_it_fails(
+    first, seen
+):
+    with under_way(ReadCache(), FakeClock(), first) as (start, found):
+        second = start(lambda: "own")
+        second.join(0.05)
+        assert second.is_alive()
+    assert found == seen
+
+
+def test_a_look_that_hangs_is_not_waited_for_any_longer_than_a_turn(monkeypatch):
+    monkeypatch.setattr("ehpc_nodes.api.cache.LONGEST_TURN", 0.02)
+    looks, clock = ReadCache(), FakeClock()
+    with under_way(looks, clock, lambda: "late"):
+        assert looks.at("nodes", lambda: "own", clock.now, since=clock.now()).seen == "own"
 
 
 def test_after_a_look_and_after_one_that_failed_nobody_waits_for_a_turn():
@@ -89,51 +113,6 @@ def test_after_a_look_and_after_one_that_failed_nobody_waits_for_a_turn():
     assert it.made == 2
 
 
-def test_who_waited_for_a_look_that_failed_looks_itself():
-    looks, clock = ReadCache(), FakeClock()
-    under_way, go_on, came = threading.Event(), threading.Event(), []
-
-    def fails():
-        under_way.set()
-        assert go_on.wait(10)
-        raise ZeroDivisionError
-
-    def at(make):
-        try:
-            came.append(looks.at("nodes", make, clock.now, since=clock.now()).seen)
-        except ZeroDivisionError:
-            came.append("failed")
-
-    first = threading.Thread(target=at, args=(fails,))
-    first.start()
-    assert under_way.wait(10)
-    second = threading.Thread(target=at, args=(lambda: "seen",))
-    second.start()
-    go_on.set()
-    for thread in (first, second):
-        thread.join(10)
-    assert came == ["failed", "seen"]
-
-
-def test_a_look_that_hangs_is_not_waited_for_any_longer_than_a_turn(monkeypatch):
-    monkeypatch.setattr("ehpc_nodes.api.cache.LONGEST_TURN", 0.02)
-    looks, clock = ReadCache(), FakeClock()
-    under_way, go_on = threading.Event(), threading.Event()
-
-    def hangs():
-        under_way.set()
-        assert go_on.wait(10)
-        return "late"
-
-    first = threading.Thread(target=lambda: looks.at("nodes", hangs, clock.now, since=clock.now()))
-    first.start()
-    assert under_way.wait(10)
-    assert looks.at("nodes", lambda: "own", clock.now, since=clock.now()).seen == "own"
-    go_on.set()
-    first.join(10)
-    assert not first.is_alive()
-
-
 def test_a_look_at_one_thing_does_not_wait_for_one_at_another():
     looks, clock = ReadCache(), FakeClock()
 
@@ -141,3 +120,4 @@ def test_a_look_at_one_thing_does_not_wait_for_one_at_another():
         return looks.at("tasks", lambda: "tasks", clock.now, since=0).seen
 
     assert looks.at("nodes", nested, clock.now, since=0).seen == "tasks"
+    assert looks.at("nodes", lambda: "nodes", clock.now, since=0).seen == "tasks"  # each its own

@@ -19,7 +19,7 @@ RIVAL = {"name": "project/stack/rival", "uid": "uid-rival"}
 
 
 def reference(bench, number):
-    return Reference.parse(bench.emulator.world.instances[iid(number)].tags[REFERENCE_KEY])
+    return Reference.parse(bench.instance(number).tags[REFERENCE_KEY])
 
 
 def attached_once(bench, *numbers):
@@ -31,7 +31,7 @@ def attached_once(bench, *numbers):
 
 def test_01_a_kill_between_stop_and_tags_does_not_look_like_a_send():
     bench = Bench(2)
-    bench.emulator.outside.start(iid(1))
+    bench.outside.start(iid(1))
     killed(bench, 1, stop_running=True, after="StopInstances")
     assert bench.owners == {}
     bench.up(1, stop_running=True)
@@ -49,8 +49,7 @@ def test_02_anothers_ranks_above_a_node():
 def test_03_a_task_that_ends_and_leaves_no_node_is_a_failure():
     bench = Bench(2, pace={"seconds": 40})
     bench.fault("fail_nodes", "AddExistedNodes", status="absent", count=1)
-    with pytest.raises(IncompleteError, match="not among the cluster's nodes"):
-        bench.up(1)
+    bench.fails(IncompleteError, 1, match="not among the cluster's nodes")
     assert bench.writes().count("AddExistedNodes") == 1
 
 
@@ -99,15 +98,14 @@ def test_07_what_only_runs_for_ten_minutes_is_stuck_and_not_free():
         2, pace="never", nodes_listed="at_end", task_listed=False, instances_start="at_acceptance"
     )
     killed(bench, 1, after="AddExistedNodes")
-    with pytest.raises(EhpcError, match="stop the instance"):
-        bench.up(1, stop_running=True)
+    bench.fails(EhpcError, 1, match="stop the instance", stop_running=True)
     assert bench.writes().count("AddExistedNodes") == 1
 
 
 def test_08_what_somebody_attached_in_mid_run_is_never_taken_for_ones_own():
     bench = Bench(3, instance_pace={"seconds": 60})
-    bench.emulator.outside.start(iid(1))
-    bench.clock.at(20, lambda: bench.emulator.outside.attach(iid(1), CLUSTER))
+    bench.outside.start(iid(1))
+    bench.clock.at(20, lambda: bench.outside.attach(iid(1), CLUSTER))
     with pytest.raises((EhpcError, IncompleteError), match="since this run first read it") as told:
         bench.up(1, stop_running=True)
     state = getattr(told.value, "state", None)
@@ -131,7 +129,7 @@ def test_09_a_kill_after_a_detach_does_not_look_like_an_attach(status):
 def test_10_a_kept_node_that_goes_in_mid_run_is_not_attached():
     bench = Bench(3, pace={"seconds": 200})
     state = bench.up(1)
-    bench.clock.at(40, lambda: bench.emulator.outside.detach(iid(1)))
+    bench.clock.at(40, lambda: bench.outside.detach(iid(1)))
     bench.up(1, 2, before=state)
     assert bench.harm.disk_replacements[iid(1)] == 1
 
@@ -148,23 +146,21 @@ def test_12_a_broken_node_does_not_keep_others_from_being_detached():
     bench = Bench(3)
     state = bench.up(1, 2)
     bench.nodes[iid(1)].status = "exception"
-    with pytest.raises(IncompleteError):
-        bench.up(1, before=state)
+    bench.fails(IncompleteError, 1, before=state)
     assert sorted(bench.nodes) == ids(1)
 
 
 def test_13_without_the_permission_to_tag_nothing_is_stopped_or_sent():
     bench = Bench(2)
-    bench.emulator.outside.start(iid(1))
+    bench.outside.start(iid(1))
     bench.fault("error", "TagResources", code="Forbidden.RAM", status=403, times=None)
-    with pytest.raises(EhpcError, match="TagResources"):
-        bench.up(1, stop_running=True)
+    bench.fails(EhpcError, 1, match="TagResources", stop_running=True)
     assert {"StopInstances", "AddExistedNodes"}.isdisjoint(bench.calls())
 
 
 def test_14_what_is_pending_for_another_cluster_is_not_stopped():
     bench = Bench(2)
-    world = bench.emulator.world
+    world = bench.world
     world.clusters["ehpc-hz-other"] = Cluster("ehpc-hz-other", VPC, "", "CentOS_7.6_64")
     state = bench.up(2)
     instance = world.instances[iid(1)]
@@ -174,9 +170,8 @@ def test_14_what_is_pending_for_another_cluster_is_not_stopped():
             REFERENCE_KEY: str(Reference(bench.uid, "ehpc-hz-other", state.generation + 1, "ab")),
         }
     )
-    bench.emulator.outside.start(iid(1))
-    with pytest.raises(FindingsError, match="ehpc-hz-other"):
-        bench.up(1, 2, before=state, stop_running=True)
+    bench.outside.start(iid(1))
+    bench.fails(FindingsError, 1, 2, match="ehpc-hz-other", before=state, stop_running=True)
     assert "StopInstances" not in bench.calls()
 
 
@@ -197,8 +192,7 @@ def test_15_a_generation_is_raised_only_where_every_pending_instance_is_resolved
 def test_16_what_was_tagged_and_then_refused_is_untagged():
     bench = Bench(2)
     bench.fault("error", "AddExistedNodes", code="InvalidParams", status=400, times=None)
-    with pytest.raises(EhpcError):
-        bench.up(1)
+    bench.fails(EhpcError, 1)
     assert bench.owners == {}
 
 
@@ -216,10 +210,9 @@ def test_18_facts_are_frozen_and_made_anew():
 def test_19_an_answer_that_is_cut_off_does_not_make_a_run_forget_an_owner():
     bench = Bench(3)
     bench.operations(**RIVAL).converge(bench.inputs(2))
-    bench.emulator.world.instances[iid(1)].tags["ehpc-nodes"] = "project/stack/rival"
+    bench.instance(1).tags["ehpc-nodes"] = "project/stack/rival"
     bench.fault("half_page", "DescribeInstances", times=None)
-    with pytest.raises(EhpcError):
-        bench.up(1, 3)
+    bench.fails(EhpcError, 1, 3)
     assert iid(1) not in bench.nodes
 
 

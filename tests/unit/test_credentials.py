@@ -99,9 +99,11 @@ def test_a_shared_credentials_file_without_a_profile_is_refused_by_name(cli_file
 def test_a_file_that_is_not_there_is_no_reason_to_take_another(cli_file):
     cli_file("team")
     config = {"alicloud:profile": "team", "alicloud:sharedCredentialsFile": "/nowhere/team.json"}
-    assert refused(config, KEY).startswith(
+    text = refused(config, KEY)
+    assert text.startswith(
         "No access key from profile 'team' (alicloud:profile) in /nowhere/team.json: the file does not exist."
     )
+    assert text.endswith("or run: aliyun configure.")
 
 
 @pytest.mark.parametrize(

@@ -73,16 +73,12 @@ def create_request(**more):
 # -- without a call -------------------------------------------------------------------------------
 
 
-def test_without_a_call_there_is_no_urn_no_timeout_and_no_cancellation():
+def test_without_a_call_messages_are_lines_on_stdout(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["plugin", "127.0.0.1:1"])  # an address alone is no call
     call = current_call()
     assert not call.is_attached
     assert (call.urn, call.timeout, call.old_inputs) == ("", 0.0, {})
     assert not call.cancelled.is_set()
-
-
-def test_without_a_call_messages_are_lines_on_stdout(capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["plugin", "127.0.0.1:1"])  # an address alone is no call
-    call = current_call()
     call.status("attaching")
     call.status("")
     call.info("attached")
@@ -130,10 +126,7 @@ def test_urn_and_timeout_are_the_requests():
     call = serve(create_request(timeout=90.5), Context())
     assert call.is_attached
     assert (call.urn, call.timeout, call.old_inputs) == (URN, 90.5, {})
-
-
-def test_a_request_that_knows_no_timeout_has_none():
-    call = serve(provider_pb2.CheckRequest(urn=URN), Context())
+    call = serve(provider_pb2.CheckRequest(urn=URN), Context())  # which knows no timeout
     assert (call.urn, call.timeout) == (URN, 0.0)
 
 
@@ -173,10 +166,7 @@ def test_the_user_cancels_and_the_call_knows():
     assert not call.cancelled.is_set()
     context.end()
     assert call.cancelled.is_set()
-
-
-def test_a_call_that_was_cancelled_before_is_cancelled_at_once():
-    assert serve(create_request(), Context(over=True)).cancelled.is_set()
+    assert serve(create_request(), Context(over=True)).cancelled.is_set()  # it had ended before
 
 
 # -- failing --------------------------------------------------------------------------------------

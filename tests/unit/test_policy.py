@@ -28,7 +28,7 @@ def _every_search_reaches_its_limit(monkeypatch):
 def everything(allowed):
     """Each feature once, under a key that may call just these; the errors and warnings, and the calls."""
     bench = Bench(pace={"reads": 2})
-    bench.emulator.world.default_key.allow = allowed
+    bench.world.default_key.allow = allowed
     told = []
 
     def attempt(deed):
@@ -44,11 +44,11 @@ def everything(allowed):
     def preview(*numbers, **changes):
         told.extend(note.reason for note in bench.preview(*numbers, **changes).snapshot.notes)
 
-    bench.emulator.outside.start(ids(3)[0])
+    bench.outside.start(ids(3)[0])
     own = {"image_id": "m-bp1own", "image_owner_alias": "self"}
     state = attempt(lambda: bench.up(1, 2, job_queue="gpu", **own))
     if ids(1)[0] in bench.nodes:
-        bench.emulator.outside.start_job(ids(1)[0], seconds=100)
+        bench.outside.start_job(ids(1)[0], seconds=100)
     change = {"before": state, "stop_running": True, "job_queue": "workq", "busy_nodes": "wait"}
     attempt(lambda: preview(2, 3, **change, **own))
     state = attempt(lambda: bench.up(2, 3, **change, **own))
@@ -68,7 +68,7 @@ def test_it_is_enough():
 
 def test_it_is_not_too_much():
     _, _, bench = everything(["*"])
-    called = {f"{e.service}:{e.action}" for e in bench.emulator.journal.entries}
+    called = {f"{e.service}:{e.action}" for e in bench.journal.entries}
     assert called == set(ALLOWED)
 
 

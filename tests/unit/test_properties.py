@@ -18,7 +18,6 @@ from ehpc_nodes.provider.properties import (
     is_replacement,
     known_ids,
     needs_update,
-    resource_name,
     split_unknown,
     why_due,
 )
@@ -204,15 +203,6 @@ def test_owner_tags_without_the_resource_s_name_are_written_by_the_next_update(o
     assert needs_update(outputs, news) is False
 
 
-def test_what_did_not_exist_is_not_replaced():
-    assert is_replacement({}, {"cluster_id": CLUSTER}) is False
-
-
-@pytest.mark.parametrize("name", ["job_queue", "stop_running", "instance_ids"])
-def test_what_can_be_changed_replaces_nothing(name):
-    assert is_replacement({"cluster_id": CLUSTER, name: "a"}, {name: "b"}) is False
-
-
 STATE = {
     "instance_ids": [ONE, TWO],
     "job_queue": "gpu",
@@ -293,13 +283,6 @@ def test_what_the_scheduler_says_is_told_and_is_no_drift():
 def test_without_inputs_of_before_the_state_gives_them():
     seen = state(**{ONE: {"host_name": "compute1", "status": "running", "queue": "gpu"}})
     assert inputs_of(seen, {}) == {**CHECKED, "instance_ids": {ONE: "compute1"}}
-
-
-def test_the_name_in_a_urn():
-    assert (
-        resource_name("urn:pulumi:dev::project::pulumi-python:dynamic/ehpc:AttachedNodes::nodes")
-        == "nodes"
-    )
 
 
 def test_declared_is_what_the_arguments_are():

@@ -4,7 +4,7 @@ import pytest
 
 from ehpc_nodes.errors import ClusterNotFoundError, EhpcError
 from ehpc_nodes.models import State
-from unit.emulated import CLUSTER, Bench, ids, iid, killed, lacking
+from unit.emulated import CLUSTER, Bench, ids, iid, lacking
 
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
 
@@ -12,7 +12,7 @@ FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
 def age(bench):
     """Until the state's nodes have been settled for long."""
     bench.emulator.advance(3600)
-    bench.emulator.journal.entries.clear()
+    bench.journal.entries.clear()
 
 
 # -- refresh -------------------------------------------------------------------------------------
@@ -22,9 +22,9 @@ def test_a_refresh_says_what_the_cluster_says():
     bench = Bench(4)
     state = bench.up(1, 2, job_queue="workq")
     age(bench)
-    bench.emulator.outside.move(iid(1), "gpu")
-    bench.emulator.outside.set_node_status(iid(2), "exception")
-    bench.emulator.outside.attach(iid(3), CLUSTER)
+    bench.outside.move(iid(1), "gpu")
+    bench.outside.set_node_status(iid(2), "exception")
+    bench.outside.attach(iid(3), CLUSTER)
     seen = bench.operations().refresh(state)
     assert {i: (n.status, n.queue) for i, n in seen.nodes.items()} == {
         iid(1): ("running", "gpu"),
@@ -39,18 +39,25 @@ def test_a_refresh_says_what_the_cluster_says():
     assert bench.writes() == []
 
 
-def test_what_was_detached_by_hand_leaves_the_state_within_seconds():
+def test_what_was_detached_by_hand_leaves_the_state_within_seconds_and_a_preview_warns_of_it():
     bench = Bench(3)
     state = bench.up(1, 2)
     age(bench)
-    bench.emulator.outside.detach(iid(1))
+    bench.outside.detach(iid(1))
     began = bench.clock.now()
-    assert bench.operations().refresh(state).instance_ids == ids(2)
+    refreshed = bench.operations().refresh(state)
+    assert refreshed.instance_ids == ids(2)
     assert bench.clock.now() - began <= 7
-    began = bench.clock.now()
-    preview = bench.preview(1, 2, before=state, stop_running=True)
-    assert preview.changes.attach == (iid(1),)
-    assert bench.clock.now() - began <= 7
+    for before in (state, refreshed):
+        began = bench.clock.now()
+        preview = bench.preview(1, 2, before=before, stop_running=True)
+        assert preview.changes.attach == (iid(1),)
+        assert bench.clock.now() - began <= 7
+        (warning,) = preview.findings
+        assert warning.warning
+        assert warning.reason.startswith(
+            f"compute1 ({iid(1)}) was a node of this resource and is no longer in the cluster: it is attached again"
+        )
 
 
 def test_a_resource_whose_nodes_are_all_gone_stays_and_its_next_up_waits_for_nothing():
@@ -58,16 +65,16 @@ def test_a_resource_whose_nodes_are_all_gone_stays_and_its_next_up_waits_for_not
     bench = Bench(3, detached_instance_status="Running")
     state = bench.up(1, 2)
     age(bench)
-    bench.emulator.outside.detach(iid(1))
-    bench.emulator.outside.detach(iid(2))
+    bench.outside.detach(iid(1))
+    bench.outside.detach(iid(2))
     state = bench.operations().refresh(state)
     assert (state.instance_ids, state.nodes) == ([], {})
     began = bench.clock.now()
     state = bench.up(1, 2, before=state, stop_running=True)
     assert state.instance_ids == sorted(bench.nodes) == ids(1, 2)
     assert bench.clock.now() - began < 3 * bench.grace
-    bench.emulator.outside.detach(iid(1))
-    bench.emulator.outside.detach(iid(2))
+    bench.outside.detach(iid(1))
+    bench.outside.detach(iid(2))
     bench.operations().destroy(bench.operations().refresh(state))
     assert bench.owners == {}
 
@@ -75,10 +82,10 @@ def test_a_resource_whose_nodes_are_all_gone_stays_and_its_next_up_waits_for_not
 def test_of_nodes_that_are_gone_a_refresh_says_that_scale_in_may_have_removed_them():
     bench = Bench(4)
     state = bench.up(1, 2, 3, job_queue="gpu")
-    bench.emulator.world.clusters[CLUSTER].queues["gpu"].auto_shrink = True
-    bench.emulator.world.clusters[CLUSTER].auto_scale.exclude_nodes = ids(2, 3)
+    bench.world.clusters[CLUSTER].queues["gpu"].auto_shrink = True
+    bench.world.clusters[CLUSTER].auto_scale.exclude_nodes = ids(2, 3)
     age(bench)
-    bench.emulator.outside.detach(iid(2))
+    bench.outside.detach(iid(2))
     assert bench.operations().refresh(state).instance_ids == ids(3)
     (told,) = [text for text in bench.said.infos if "scale-in" in text]
     assert told == (
@@ -97,7 +104,7 @@ def test_a_refresh_reads_nothing_of_scale_in_where_no_node_is_gone_and_needs_no_
     age(bench)
     if forbidden:
         bench.fault("error", "GetAutoScaleConfig", **FORBIDDEN)
-        bench.emulator.outside.detach(iid(1))
+        bench.outside.detach(iid(1))
     assert bench.operations().refresh(state).instance_ids == (ids(2) if forbidden else ids(1, 2))
     assert len(bench.calls("GetAutoScaleConfig")) == forbidden
     assert bench.said.warnings == []
@@ -108,8 +115,8 @@ def test_a_list_that_lags_behind_an_attach_is_waited_for():
     bench = Bench(3, list_lag={"seconds": 20})
     state = bench.up(1)
     young = {i: n.model_copy(update={"confirmed_at": 0}) for i, n in state.nodes.items()}
-    bench.emulator.outside.detach(iid(1))
-    bench.emulator.outside.attach(iid(1), CLUSTER)
+    bench.outside.detach(iid(1))
+    bench.outside.attach(iid(1), CLUSTER)
     seen = bench.operations().refresh(state.model_copy(update={"nodes": young}))
     assert seen.instance_ids == ids(1)
 
@@ -125,36 +132,17 @@ def test_a_clock_that_is_off_makes_no_refresh_forget_what_was_just_attached(ahea
     assert bench.operations().refresh(state).instance_ids == ids(1, 2)
 
 
-def test_only_a_refresh_that_sees_everything_knows_the_outcome_of_a_killed_run():
-    """Until then its generation is open, and what it sent is waited for before anything is sent."""
-    bench = Bench(3, pace={"seconds": 60})
-    saved = bench.up(1)
-    killed(bench, 1, 2, before=saved, after="AddExistedNodes")
-    rule = bench.fault("error", "DescribeInstances", **FORBIDDEN)
-    seen = bench.operations().refresh(saved)
-    assert (seen.instance_ids, seen.generation) == (ids(1), saved.generation)
-    assert rule.fired
-    bench.emulator.faults.clear()
-    seen = bench.operations().refresh(saved)
-    assert (seen.instance_ids, seen.generation) == (ids(1, 2), saved.generation)
-    assert seen.nodes[iid(2)].status in {"uninit", "attaching"}
-    state = bench.up(1, 2, before=seen)
-    assert (state.instance_ids, state.generation) == (ids(1, 2), saved.generation + 1)
-    assert sorted(bench.nodes) == ids(1, 2)
-    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
-
-
 def test_a_cluster_that_is_not_there_is_gone_where_its_instances_are_seen():
     bench = Bench(3)
     state = bench.up(1)
-    del bench.emulator.world.clusters[CLUSTER]
+    del bench.world.clusters[CLUSTER]
     assert bench.operations().refresh(state) is None
     assert bench.said.infos == [f"the cluster {CLUSTER} is gone, so nothing is attached to it"]
     bench.fault("error", "DescribeInstances", **FORBIDDEN)
     with pytest.raises(EhpcError, match="or belongs to another account"):
         bench.operations().refresh(state)
     bench.emulator.faults.clear()
-    bench.emulator.world.instances.clear()
+    bench.world.instances.clear()
     with pytest.raises(
         EhpcError, match=r"were not found with this access key; the state is unchanged"
     ):
@@ -166,14 +154,14 @@ def test_a_cluster_that_is_not_there_is_gone_where_its_instances_are_seen():
 
 def test_without_a_name_all_compute_nodes_are_read_with_their_queues():
     bench = Bench(4, attached=(1, 2))
-    bench.emulator.outside.move(iid(2), "gpu")
+    bench.outside.move(iid(2), "gpu")
     asked = State(**bench.inputs(1).model_dump()).model_copy(update={"instance_ids": []})
     seen = bench.operations().read_nodes(asked)
     assert {i: n.queue for i, n in seen.nodes.items()} == {iid(1): "workq", iid(2): "gpu"}
     named = asked.model_copy(update={"instance_ids": ids(2, 3)})
     assert bench.operations().read_nodes(named).instance_ids == ids(2)
     assert bench.clock.slept == []
-    del bench.emulator.world.clusters[CLUSTER]
+    del bench.world.clusters[CLUSTER]
     with pytest.raises(ClusterNotFoundError):
         bench.operations().read_nodes(asked)
 
@@ -205,19 +193,3 @@ def test_a_preview_and_the_up_that_follows_read_little():
     bench.preview(1, 2, 3)
     bench.up(1, 2, 3)
     assert len(bench.calls()) <= 29
-
-
-def test_after_a_refresh_a_preview_still_warns_of_a_node_that_was_detached_by_hand():
-    bench = Bench(3)
-    state = bench.up(1, 2)
-    bench.emulator.outside.detach(iid(2))
-    refreshed = bench.operations().refresh(state)
-    assert refreshed.instance_ids == ids(1)
-    for before in (state, refreshed):
-        found = bench.preview(1, 2, before=before, stop_running=True)
-        assert found.changes.attach == (iid(2),)
-        (warning,) = found.findings
-        assert warning.warning
-        assert warning.reason.startswith(
-            f"compute2 ({iid(2)}) was a node of this resource and is no longer in the cluster: it is attached again"
-        )

@@ -143,7 +143,7 @@ def test_nodes_of_the_new_image_are_those_of_a_killed_run_of_it():
 def test_in_a_cluster_that_is_gone_nothing_is_detached_first():
     bench, registry = Bench(), RunRegistry()
     registry.replace(URN, olds(1, cluster_id="ehpc-hz-nowhere"))
-    bench.emulator.world.clusters.clear()
+    bench.world.clusters.clear()
     refuse(registry, bench, 1)
 
 

@@ -51,12 +51,3 @@ def test_a_thread_is_awaited_until_the_deadline_and_for_the_least_seconds(works,
     started = time.monotonic()
     assert ends_in_time(at_work(works), Deadline.after(clock, left), least) is ends
     assert ends or time.monotonic() - started >= 0.2
-
-
-def test_cancelling_ends_the_wait_for_a_thread():
-    clock = RealClock(threading.Event())
-    threading.Timer(0.05, clock.cancelled.set).start()
-    working = at_work(60)
-    with pytest.raises(CancelledError):
-        ends_in_time(working, Deadline.after(clock, 60), 5)
-    assert working.is_alive()

@@ -10,7 +10,18 @@ from ehpc_nodes.preflight.snapshot import Desired
 from ehpc_nodes.reconcile.observer import Wanted
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.reconcile.ports import NoOtherResources
-from unit.emulated import CLUSTER, OWNER, Bench, ids, iid, killed, lacking, right_after, theirs
+from unit.emulated import (
+    CLUSTER,
+    OWNER,
+    WRITES,
+    Bench,
+    ids,
+    iid,
+    killed,
+    lacking,
+    right_after,
+    theirs,
+)
 
 SECOND = "project/stack/second"
 
@@ -21,13 +32,13 @@ def second(bench):
 
 
 def tags(bench, number):
-    return bench.emulator.world.instances[iid(number)].tags
+    return bench.instance(number).tags
 
 
 def attached(bench, *numbers):
     """A state with these nodes; what was called until then is forgotten."""
     state = bench.up(*numbers)
-    bench.emulator.journal.entries.clear()
+    bench.journal.entries.clear()
     return state
 
 
@@ -36,8 +47,10 @@ def attached(bench, *numbers):
 
 def test_adopting_writes_both_tags_by_one_call():
     bench = Bench(60, attached=range(1, 52))
-    bench.up(*range(1, 52), replace_system_disks=False)
-    calls = bench.emulator.journal.of("TagResources")
+    state = bench.up(*range(1, 52), replace_system_disks=False)
+    assert (state.task_id, state.request_id, state.tasks) == ("", "", [])
+    assert state.instance_ids == sorted(bench.owners) == ids(*range(1, 52))
+    calls = bench.journal.of("TagResources")
     assert [sum(k.startswith("ResourceId.") for k in c.params) for c in calls] == [50, 1]
     for n in (1, 51):
         assert tags(bench, n) == {
@@ -45,19 +58,7 @@ def test_adopting_writes_both_tags_by_one_call():
             "ehpc-nodes-ref": f"{bench.uid}/{CLUSTER}/0/",
         }
     assert bench.writes() == []
-
-
-def test_a_node_that_a_killed_run_adopted_is_nobodys():
-    """Somebody attached it; the program listed it for one run that never ended."""
-    bench = Bench(3, attached=(2,))
-    saved = bench.up(1)
-    killed(bench, 1, 2, before=saved, after="TagResources")
-    assert bench.owners.keys() == {*ids(1, 2)}
-    assert bench.operations().refresh(saved).instance_ids == ids(1)
-    saved = bench.up(1, before=saved)
-    assert saved.instance_ids == ids(1)
-    bench.operations().destroy(saved)
-    assert sorted(bench.nodes) == ids(2)
+    assert bench.harm.disk_replacements == {}
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -96,8 +97,7 @@ def test_of_two_stacks_that_adopt_one_node_at_once_the_last_tag_counts_and_the_o
     tags(bench, 1).update(theirs(SECOND))
     seen = bench.operations().refresh(state)
     assert seen.instance_ids == []
-    with pytest.raises(EhpcError, match=f"belongs to another resource, '{SECOND}'"):
-        bench.up(1, before=state)
+    bench.fails(EhpcError, 1, match=f"belongs to another resource, '{SECOND}'", before=state)
     bench.operations().destroy(state)
     assert sorted(bench.nodes) == ids(1)
 
@@ -121,8 +121,8 @@ def test_taking_ownership_is_shown_and_touches_no_disk():
 def test_what_another_resource_may_just_be_attaching_is_not_taken():
     bench = Bench(3)
     tags(bench, 1).update(theirs(SECOND, pending=True))
-    with pytest.raises(FindingsError, match=r"take_ownership: .*may be being attached by resource"):
-        bench.up(1, take_ownership=True)
+    words = r"take_ownership: .*may be being attached by resource"
+    bench.fails(FindingsError, 1, match=words, take_ownership=True)
     assert bench.writes() == []
 
 
@@ -182,38 +182,23 @@ def test_what_is_retained_is_shown_leaves_the_state_and_stays_attached_untagged(
     assert sorted(bench.nodes) == ids(1)
 
 
-def test_what_another_resource_has_detached_in_this_run_is_not_attached_in_it():
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "the call is under way"])
+def test_what_another_resource_detaches_in_this_run_is_neither_attached_nor_adopted_in_it(gone):
     """A program that moves an instance without saying so: its disk is not replaced behind the preview's back."""
     bench = Bench(3)
     state = attached(bench, 1, 2)
-    bench.up(2, before=state)
+    if gone:
+        bench.up(2, before=state)
+    bench.journal.entries.clear()
 
     class Others(NoOtherResources):
         def detached(self):
             return {iid(1): "nodes"}
 
+    inputs = bench.inputs(1, stop_running=True, take_ownership=not gone)
     with pytest.raises(FindingsError, match="is detached in this run by resource 'nodes'"):
-        bench.operations(name=SECOND, uid="second", others=Others()).converge(
-            bench.inputs(1, stop_running=True)
-        )
-    assert bench.writes() == ["DeleteNodes"]
-
-
-def test_what_another_resource_detaches_in_this_run_is_not_adopted_in_it():
-    """The call is under way: the node is still there."""
-    bench = Bench(3)
-    attached(bench, 1, 2)
-
-    class Others(NoOtherResources):
-        def detached(self):
-            return {iid(1): "nodes"}
-
-    bench.emulator.journal.entries.clear()
-    with pytest.raises(FindingsError, match="is detached in this run by resource 'nodes'"):
-        bench.operations(name=SECOND, uid="second", others=Others()).converge(
-            bench.inputs(1, take_ownership=True)
-        )
-    assert bench.calls("TagResources") == []
+        bench.operations(name=SECOND, uid="second", others=Others()).converge(inputs)
+    assert bench.calls(*WRITES, "TagResources") == []
 
 
 def test_a_rename_renews_the_tags_by_one_call_and_changes_nothing_else():
@@ -236,9 +221,8 @@ def test_a_rename_renews_the_tags_by_one_call_and_changes_nothing_else():
 
 def joined(bench, *numbers, before=None):
     """An up whose time is up while E-HPC works, and the next one, which joins it: the state."""
-    with pytest.raises(IncompleteError) as told:
-        bench.up(*numbers, before=before, seconds=30)
-    return bench.up(*numbers, before=told.value.state)
+    told = bench.fails(IncompleteError, *numbers, before=before, seconds=30)
+    return bench.up(*numbers, before=told.state)
 
 
 def test_what_was_joined_and_then_detached_by_hand_holds_nobody_up():
@@ -246,7 +230,7 @@ def test_what_was_joined_and_then_detached_by_hand_holds_nobody_up():
     for numbers in ((1, 3), (1, 2)):
         bench = Bench(4, pace={"seconds": 60}, detached_instance_status="Running")
         state = joined(bench, 1, 2, before=bench.up(1))
-        bench.emulator.outside.detach(iid(2))
+        bench.outside.detach(iid(2))
         bench.emulator.advance(7 * 24 * 3600)
         began = bench.clock.now()
         state = bench.operations().refresh(state)
@@ -267,23 +251,12 @@ def test_a_namesake_in_another_backend_leaves_what_was_joined_alone():
     assert "DeleteNodes" not in bench.writes()
 
 
-def test_an_old_state_that_is_put_back_makes_what_was_sent_since_pending_again():
-    """The safe side: it is waited for where it might be under way, and sent by nobody."""
-    bench = Bench(4)
-    old = bench.up(1)
-    bench.up(1, 2, before=old)
-    assert bench.up(1, 2, before=old).instance_ids == ids(1, 2)
-    assert bench.writes() == ["AddExistedNodes"] * 2
-    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
-
-
 @pytest.mark.parametrize("attached", [(), (1,)], ids=["to attach", "to adopt"])
 def test_an_instance_whose_tags_leave_no_room_is_refused_before_the_first_write(attached):
     bench = Bench(2, attached=attached)
     tags(bench, 1).update({f"cost-{n}": "x" for n in range(19)})
     told = f"compute1 ({iid(1)}) has 19 tags, and an instance takes 20. Remove 1 of them"
-    with pytest.raises(FindingsError, match=re.escape(told)):
-        bench.up(1, 2)
+    bench.fails(FindingsError, 1, 2, match=re.escape(told))
     assert bench.calls("TagResources") == [] == bench.writes()
     del tags(bench, 1)["cost-0"]
     assert bench.up(1, 2).instance_ids == ids(1, 2)
