@@ -169,8 +169,7 @@ class Operations:
         except ClusterNotFoundError as error:
             observer.notes.append(Finding("cluster_id", str(error)))
             return
-        if observer.replaced_uid:
-            observer.note_replaced()
+        observer.note_replaced()
         self._read_for_findings(observer, desired, since)
 
     def _read_all(self, observer: Observer, since: float) -> None:
