@@ -1,4 +1,4 @@
-"""One typed method for each API operation, each list read to its end; and which calls are safe to repeat.
+"""One typed method for each API operation, each list read to its end. A read is repeated, a write is sent once.
 
 E-HPC 2018-04-12 and the slice of ECS 2014-05-26 that attaching needs. A client lives as long as one
 operation of a resource: its deadline limits every repeat.
@@ -20,7 +20,6 @@ from ehpc_nodes.errors import (
     BackendError,
     CertificateError,
     ConflictError,
-    EhpcError,
     LastingError,
     NotSentError,
     NotTheServiceError,
@@ -34,7 +33,7 @@ from .transport import Exchange
 
 log = logging.getLogger("ehpc_nodes.api.client")
 
-#: Seconds for which a call is repeated before it counts as failed.
+#: Seconds for which a read is repeated before it counts as failed.
 PATIENCE = 120.0
 #: The same if there is no connection.
 UNREACHABLE = 20.0
@@ -42,8 +41,6 @@ UNREACHABLE = 20.0
 STRANGER = 8.0
 
 REPEAT_READ = (ThrottledError, ConflictError, BackendError, TransportError)
-#: A write is repeated only if it certainly had no effect.
-REPEAT_WRITE = (ThrottledError, ConflictError, NotSentError)
 
 #: DescribeInstances finds at most so many instances by tags; if it finds so many, there may be more.
 TAG_FILTER_LIMIT = 1000
@@ -195,14 +192,13 @@ class Client:
     def set_queue(
         self, cluster_id: str, queue: str, host_names: Sequence[str]
     ) -> responses.Accepted:
-        """SetQueue: moves nodes, named by host name, to a queue; at most 100; done when answered."""
+        """SetQueue: moves nodes, named by host name, to a queue; at most 100; done when answered. Sent once."""
         params = {
             "ClusterId": cluster_id,
             "QueueName": queue,
             **numbered("Node.{}.Name", host_names),
         }
-        answer = self._repeat(self._ehpc, "SetQueue", params, REPEAT_WRITE)
-        return one("SetQueue", responses.Accepted, answer)
+        return one("SetQueue", responses.Accepted, self._once(self._ehpc, "SetQueue", params))
 
     # -- ECS ------------------------------------------------------------------------------------
 
@@ -270,7 +266,7 @@ class Client:
         }
 
     def _read(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
-        return self._repeat(self._ehpc, action, params, REPEAT_READ)
+        return self._repeat(self._ehpc, action, params)
 
     def _once(self, exchange: Exchange, action: str, params: Mapping[str, str]) -> dict[str, Any]:
         """A call, unless the user stopped the run: nothing is written after that.
@@ -290,17 +286,8 @@ class Client:
         self._answered.add(exchange)
         return answer
 
-    def _repeat(
-        self,
-        exchange: Exchange,
-        action: str,
-        params: Mapping[str, str],
-        on: tuple[type[EhpcError], ...],
-    ) -> dict[str, Any]:
-        return self._repeating(on)(self._once, exchange, action, params)
-
-    def _repeating(self, on: tuple[type[EhpcError], ...]) -> Retrying:
-        """Call, and repeat after such errors: a conflict until the deadline, others for PATIENCE (InvalidOpt too).
+    def _repeat(self, exchange: Exchange, action: str, params: Mapping[str, str]) -> dict[str, Any]:
+        """A read, repeated after such errors: a conflict until the deadline, others for PATIENCE (InvalidOpt too).
 
         The time counts from the first error of its kind, and again from zero after a conflict, which the service sent.
         """
@@ -317,14 +304,15 @@ class Client:
             seconds = _patience(error)
             return limits.setdefault(seconds, self._deadline.at_most(seconds)).passed
 
-        return Retrying(
-            retry=retry_if_exception_type(on),
+        repeating = Retrying(
+            retry=retry_if_exception_type(REPEAT_READ),
             wait=lambda state: min(growing(state), self._deadline.left),
             stop=give_up,
             sleep=self._deadline.clock.sleep,
             before_sleep=lambda state: self._notice(f"trying again: {_error(state)}"),
             reraise=True,
         )
+        return repeating(self._once, exchange, action, params)
 
     # -- lists ----------------------------------------------------------------------------------
 
@@ -341,7 +329,7 @@ class Client:
         token = ""
         while True:
             query = {**params, **({"NextToken": token} if token else {})}
-            answer = self._repeat(self._ecs, action, query, REPEAT_READ)
+            answer = self._repeat(self._ecs, action, query)
             found += many(action, model, answer, path)
             token = str(answer.get("NextToken") or "")
             if not token:

@@ -130,8 +130,8 @@ class Actuator:
                     raise TroubleError(error) from error
                 if not may_have_acted(error):
                     raise
-                ledger.note_try(action, batch, error)
-                if not resolved and any(ledger.tries(action, i) >= TRIES for i in batch):
+                ledger.note_error(action, batch, error)
+                if not resolved and any(len(ledger.errors(action, i)) >= TRIES for i in batch):
                     raise
                 raise TroubleError(error) from error
 
@@ -252,8 +252,8 @@ class Actuator:
                 http_status=200,
                 request_id=answer.request_id,
             )
-            ledger.note_try("StopInstances", [part.instance_id], error)
-            if ledger.tries("StopInstances", part.instance_id) < TRIES:
+            ledger.note_error("StopInstances", [part.instance_id], error)
+            if len(ledger.errors("StopInstances", part.instance_id)) < TRIES:
                 again = error
             else:
                 ledger.fail_by([part.instance_id], error)
@@ -315,7 +315,7 @@ class Actuator:
         if in_list and not (isinstance(error, ApiError) and error.code == NO_SUCH_NODE):
             observer.ledger.fail_by(batch, error)
             return
-        observer.ledger.note_try("DeleteNodes", batch, error)
+        observer.ledger.note_error("DeleteNodes", batch, error)
         observer.forget_readings()
         if in_list:
             now = self.deadline.clock.now()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ehpc_nodes.api import responses
@@ -29,6 +28,7 @@ class Write:
         before: the tasks that ran before it: none of them is its own.
         task: as last read; None: not read, or not known to the service.
         over_at: when its task was first read as ended; None: it was not.
+        shown: an instance of it has shown that it was accepted (where it got no answer).
     """
 
     action: str
@@ -40,6 +40,7 @@ class Write:
     before: frozenset[str] = frozenset()
     task: responses.Task | None = None
     over_at: float | None = None
+    shown: bool = False
 
     @property
     def record(self) -> TaskRecord:
@@ -66,44 +67,37 @@ class Ledger:
     """The writes of one run in order, and its verdicts.
 
     Attributes:
-        errors: of the latest call about an instance that failed.
         tagged: instances whose owner tags were written, or may have been, and when that was answered (never: minus infinity).
         adopted: nodes that this run has adopted.
-        changed: instances that somebody else attached, started or tagged meanwhile.
+        task_ids: the tasks of its calls.
     """
 
     writes: list[Write] = field(default_factory=list)
     failed: dict[str, Failure] = field(default_factory=dict)
-    changed: set[str] = field(default_factory=set)
     adopted: set[str] = field(default_factory=set)
     tagged: dict[str, float] = field(default_factory=dict)
-    errors: dict[str, EhpcError] = field(default_factory=dict)
+    task_ids: set[str] = field(default_factory=set)
     _latest: dict[tuple[str, str], Write] = field(default_factory=dict)
-    _tries: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _errors: dict[tuple[str, str], list[EhpcError]] = field(default_factory=dict)
 
     def note(self, write: Write) -> None:
         """A call that was accepted, or whose result is unknown."""
         self.writes.append(write)
+        self.task_ids |= {write.task_id} - {""}
         self._latest |= {(write.action, i): write for i in write.ids}
 
-    def note_try(self, action: str, ids: Iterable[str], error: EhpcError) -> None:
+    def note_error(self, action: str, ids: Iterable[str], error: EhpcError) -> None:
         """A call that failed; it may have had its effect."""
         for instance_id in ids:
-            self._tries[action, instance_id] += 1
-            self.errors[instance_id] = error
+            self._errors.setdefault((action, instance_id), []).append(error)
 
     def latest(self, action: str, instance_id: str) -> Write | None:
         """The latest call of this action in this run about the instance."""
         return self._latest.get((action, instance_id))
 
-    def tries(self, action: str, instance_id: str) -> int:
-        """How often the action was tried for the instance."""
-        return self._tries[action, instance_id]
-
-    @property
-    def task_ids(self) -> set[str]:
-        """The tasks of this run's calls."""
-        return {write.task_id for write in self.writes if write.task_id}
+    def errors(self, action: str, instance_id: str) -> Sequence[EhpcError]:
+        """How the calls of this action about the instance failed, each try in order."""
+        return self._errors.get((action, instance_id), ())
 
     def fail(self, ids: Collection[str], code: str, reason: str) -> None:
         """Conclude that these failed; the first conclusion stays."""
@@ -116,16 +110,12 @@ class Ledger:
             ids, error.code if isinstance(error, ApiError) else type(error).__name__, str(error)
         )
 
-    def note_changed_by_other(self, instance_id: str, evidence: str) -> None:
-        """Conclude that somebody else attached, started or tagged the instance meanwhile."""
-        self.changed.add(instance_id)
-        self.fail([instance_id], CHANGED_BY_OTHER, evidence)
-
     def verdict(self, instance_id: str) -> Verdict:
         """What was concluded about the instance."""
-        if instance_id in self.changed:
-            return Verdict.CHANGED_BY_OTHER
-        return Verdict.FAILED if instance_id in self.failed else Verdict.NONE
+        failure = self.failed.get(instance_id)
+        if failure is None:
+            return Verdict.NONE
+        return Verdict.CHANGED_BY_OTHER if failure.code == CHANGED_BY_OTHER else Verdict.FAILED
 
     @property
     def has_called(self) -> bool:

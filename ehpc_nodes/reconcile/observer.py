@@ -1,4 +1,4 @@
-"""Read the cluster, its tasks and the instances, and give the facts of each instance.
+"""Read the cluster, its tasks and the instances, and keep what was read of each instance.
 
 Times are those of the clock. A read that failed changes nothing; an age counts from the end of a read. In one reading,
 tasks are read before nodes, and nodes before instances.
@@ -23,12 +23,14 @@ from ehpc_nodes.errors import (
     TransportError,
     permission,
 )
-from ehpc_nodes.models import ATTACHING, STUCK, Finding, State
+from ehpc_nodes.models import Finding, State
+from ehpc_nodes.preflight.images import ImageFacts
 
-from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, is_being_attached
+from .facts import Tag
 from .ledger import Ledger, Write
 from .owner_tags import NAME_KEY, Reference, owner_name, reference_of
 from .ports import Cloud, OtherResources
+from .records import Owners, Record
 
 T = TypeVar("T")
 #: Seconds after which a reading is too old to write by.
@@ -78,11 +80,12 @@ class Observer:
         complete: whether the first reading came to its end: the cluster exists, in this region.
         tags_read: whether all instances with this resource's name on their tags were read.
         claimed: instances that other resources of this run list.
-        last_nodes: each node that this run is about, as last read.
+        records: what this run has read of each instance.
         denied: reads for which a permission is missing, with the error.
         notes: findings of the first reading.
         jobs: on the busy nodes that were asked for; None: they cannot be read.
         planned: what the first plan attaches; None before there is one.
+        unnamed_tasks: tasks that run, may attach, and name no instance.
     """
 
     cloud: Cloud
@@ -106,37 +109,39 @@ class Observer:
     elsewhere: dict[str, str] = field(default_factory=dict)
     unlisted: list[str] = field(default_factory=list)
     jobs: list[responses.Job] | None = field(default_factory=list)
+    queues: list[responses.Queue] | None = None
+    images: dict[str, ImageFacts] | None = None
+    scaling: responses.AutoScaleConfig | None = None
     queue_exists: bool = True
     in_queue: set[str] | None = None
     nodes_begun: float = -math.inf
     nodes_ended: float = -math.inf
-    last_nodes: dict[str, responses.Node] = field(default_factory=dict)
     tags_read: bool = True
     complete: bool = False
+    records: dict[str, Record] = field(default_factory=dict)
     claimed: frozenset[str] = frozenset()
     detached_first: frozenset[str] = frozenset()
     replaced_uid: str = ""
+    unnamed_tasks: frozenset[str] = frozenset()
     _begun: float = math.inf
     _ended: float = math.inf
     _reading_began: float = -math.inf
     _elsewhere_ended: float = -math.inf
-    _own_tasks: frozenset[str] = frozenset()
-    _unnamed: frozenset[str] = frozenset()
-    _named: dict[str, responses.Task] = field(default_factory=dict)
-    _task_ended: dict[str, float] = field(default_factory=dict)
-    _status: dict[str, tuple[str, float]] = field(default_factory=dict)
-    _quiet: dict[str, tuple[float, float]] = field(default_factory=dict)
-    _awake: dict[str, tuple[float, float]] = field(default_factory=dict)
-    _read_when: dict[str, float] = field(default_factory=dict)
-    _missing: set[str] = field(default_factory=set)
-    _were_stopped: set[str] = field(default_factory=set)
-    _first_image: dict[str, str] = field(default_factory=dict)
-    _queue_known: set[str] = field(default_factory=set)
-    _shown: set[int] = field(default_factory=set)
-    _owners: dict[str, tuple[str, Reference | None, Tag]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._saved_ids = frozenset(self.saved.instance_ids if self.saved else ())
+        self.saved_ids = frozenset(self.saved.instance_ids if self.saved else ())
+        self._named_ids = self.wanted.ids | self.wanted.retained | self.saved_ids
+        for instance_id in self._named_ids:
+            self.record(instance_id)
+
+    def record(self, instance_id: str) -> Record:
+        """What is known of an instance; of one that is heard of for the first time, the list that was read."""
+        record = self.records.get(instance_id)
+        if record is None:
+            record = self.records[instance_id] = Record()
+            if self.nodes_ended > -math.inf:
+                record.listed(self.nodes.get(instance_id), self.nodes_ended)
+        return record
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -159,29 +164,11 @@ class Observer:
 
     def note_reading(self, ids: Collection[str]) -> None:
         """Note that all was read about these since the last `begin_reading`."""
-        begun, ended = self._begun, min(self._ended, self.clock.now())
+        ended = min(self._ended, self.clock.now())
         for instance_id in ids:
-            self._read_when[instance_id] = ended
             awake = is_awake(self.instances.get(instance_id))
-            hidden = instance_id not in self.nodes and not self._runs_for(instance_id)
-            self._go_on(self._quiet, instance_id, begun, ended, holds=hidden and not awake)
-            self._go_on(self._awake, instance_id, begun, ended, holds=hidden and awake)
-
-    @staticmethod
-    def _go_on(
-        spans: dict[str, tuple[float, float]],
-        instance_id: str,
-        begun: float,
-        ended: float,
-        *,
-        holds: bool,
-    ) -> None:
-        """From the end of the first reading that showed it to the begin of the last one, without a break."""
-        if holds:
-            first, _ = spans.get(instance_id, (ended, ended))
-            spans[instance_id] = (first, begun)
-        else:
-            spans.pop(instance_id, None)
+            node = instance_id in self.nodes
+            self.record(instance_id).read_whole(self._begun, ended, node=node, awake=awake)
 
     def is_fresh(self, ids: Iterable[str], *, elsewhere: bool = False) -> bool:
         """Whether each was read in the last seconds, and since the latest write that may have changed it.
@@ -192,7 +179,7 @@ class Observer:
         oldest = self.clock.now() - FRESH
         if elsewhere and self._elsewhere_ended < oldest:
             return False
-        return all(self._read_when.get(i, -math.inf) >= oldest for i in ids)
+        return all(self.record(i).read_at >= oldest for i in ids)
 
     def read_cluster(self, since: float | None = None) -> None:
         """DescribeCluster."""
@@ -211,39 +198,34 @@ class Observer:
         self.tasks = found.seen
         running = {task.task_id: task for task in self.tasks}
         attaching = {t.task_id: t.instance_ids for t in self.tasks if t.may_attach}
-        self._unnamed = frozenset(task_id for task_id, ids in attaching.items() if not ids)
-        self._named |= {i: running[task_id] for task_id, ids in attaching.items() for i in ids}
-        gone = {t.task_id for t in self._named.values() if not t.over and t.task_id not in running}
+        self.unnamed_tasks = frozenset(task_id for task_id, ids in attaching.items() if not ids)
+        for task_id, ids in attaching.items():
+            for instance_id in ids:
+                self.record(instance_id).task = running[task_id]
+        named = (record.task for record in self.records.values())
+        gone = {t.task_id for t in named if t and not t.over and t.task_id not in running}
         for write in self.ledger.writes:
             if write.task_id and write.over_at is None:
-                self._note_task(write, running)
+                write.task = (
+                    running.get(write.task_id) or self._get_task(write.task_id) or write.task
+                )
+                if write.task and write.task.over:
+                    write.over_at = self.clock.now()
+                    self._note_ended(write.task_id, write.task)
                 gone.discard(write.task_id)
         for task_id in sorted(gone):
-            self._note_ended(task_id)
+            self._note_ended(task_id, self._get_task(task_id))
 
-    def _note_task(self, write: Write, running: Mapping[str, responses.Task]) -> None:
-        task = running.get(write.task_id) or self._get_task(write.task_id)
-        if task is None:
-            return
-        write.task = task
-        if task.over:
-            write.over_at = self.clock.now()
-            self._named |= {i: task for i, t in self._named.items() if t.task_id == task.task_id}
-
-    def _note_ended(self, task_id: str) -> None:
+    def _note_ended(self, task_id: str, task: responses.Task | None) -> None:
         """A task that named instances and runs no more: how it ended; nothing where the service forgot it."""
-        task = self._get_task(task_id)
-        for instance_id in [i for i, t in self._named.items() if t.task_id == task_id]:
-            if task is None:
-                del self._named[instance_id]
-            else:
-                self._named[instance_id] = task
+        for record in self.records.values():
+            if record.task and record.task.task_id == task_id:
+                record.task = task
+                if task and task.over:
+                    record.task_ended = self.clock.now()
 
     def _get_task(self, task_id: str) -> responses.Task | None:
-        task = self.cloud.get_task(self.identity.cluster_id, task_id)
-        if task is not None and task.over:
-            self._task_ended.setdefault(task_id, self.clock.now())
-        return task
+        return self.cloud.get_task(self.identity.cluster_id, task_id)
 
     def read_nodes(self, since: float | None = None) -> None:
         """ListNodes, to its end."""
@@ -254,15 +236,8 @@ class Observer:
             return
         self.nodes = {node.id: node for node in found.seen}
         self.nodes_begun, self.nodes_ended = found.begun, found.ended
-        for instance_id in self.known:
-            node = self.nodes.get(instance_id)
-            if node:
-                self.last_nodes[instance_id] = node
-            word = node.status.lower() if node else ""
-            last = self._status.get(instance_id)
-            if last is None or last[0] != word:
-                went = node is None and last is not None and last[0] in responses.NODE_LEAVING
-                self._status[instance_id] = (word, -math.inf if went else found.ended)
+        for instance_id, record in self.records.items():
+            record.listed(self.nodes.get(instance_id), found.ended)
 
     def read_instances(self, ids: Collection[str], since: float | None = None) -> None:
         """DescribeInstances; a second time for those that the first answer lacks."""
@@ -283,20 +258,22 @@ class Observer:
             again = sorted(missing)
             found = [*found, *self.cloud.describe_instances(again)]
         self._note_instances(found)
-        self._missing |= missing - {x.instance_id for x in found}
+        for instance_id in missing - {x.instance_id for x in found}:
+            self.record(instance_id).missing = True
 
     def _note_instances(self, found: Iterable[responses.Instance]) -> None:
         for seen in found:
             self._note_instance(seen)
-            self._missing.discard(seen.instance_id)
-            self._first_image.setdefault(seen.instance_id, seen.image_id)
-            if seen.stopped:
-                self._were_stopped.add(seen.instance_id)
+            record = self.record(seen.instance_id)
+            record.missing = False
+            record.first_image = record.first_image or seen.image_id
+            record.was_stopped |= seen.stopped
 
     def _note_instance(self, seen: responses.Instance) -> None:
         name, reference = owner_name(seen), reference_of(seen)
         self.instances[seen.instance_id] = seen
-        self._owners[seen.instance_id] = name, reference, self._whose(name, reference)
+        owners = Owners(name, reference, self._whose(name, reference))
+        self.record(seen.instance_id).owners = owners
 
     def read_tagged(self, *names: str, since: float | None = None) -> None:
         """The instances whose owner tag has one of these names."""
@@ -330,12 +307,13 @@ class Observer:
         """ListNodesByQueue of the wanted queue."""
         found = self._tolerated("job_queue", partial(self._queue_nodes, self.wanted.queue, since))
         self.in_queue = None if found is None else {node.id for node in found}
-        self._queue_known = {*self.nodes}
+        for instance_id, record in self.records.items():
+            record.queue_read = instance_id in self.nodes
 
     def has_unknown_queue(self, instance_id: str) -> bool:
         """Whether it became a node after the wanted queue was read, and not by this run's call, which names the queue."""
         own = self.ledger.latest("AddExistedNodes", instance_id)
-        new = instance_id in self.nodes and instance_id not in self._queue_known
+        new = instance_id in self.nodes and not self.records[instance_id].queue_read
         return (
             bool(self.wanted.queue)
             and new
@@ -379,7 +357,8 @@ class Observer:
 
     def runs(self, instance_id: str) -> str:
         """What a node runs by the last reads, for people."""
-        return self.last_nodes[instance_id].runs(self.jobs or ())
+        node = self.records[instance_id].node
+        return node.runs(self.jobs or ()) if node else ""
 
     def read_scaling(self) -> responses.AutoScaleConfig | None:
         """GetAutoScaleConfig: for texts alone."""
@@ -439,7 +418,6 @@ class Observer:
     def begin_pass(self) -> None:
         """Before facts are asked for: what holds for all of them."""
         self.claimed = frozenset(self.others.listed())
-        self._own_tasks = frozenset(self.ledger.task_ids)
 
     def _tolerated(self, property_: str, read: Callable[[], T]) -> T | None:
         """The answer; None where a permission is missing that the first reading lacked too, which is noted."""
@@ -467,9 +445,10 @@ class Observer:
         """
         self.cache.written = self.clock.now()
         for instance_id in ids:
-            self._quiet.pop(instance_id, None)
+            record = self.record(instance_id)
+            record.quiet = None
             if not tags:
-                self._read_when.pop(instance_id, None)
+                record.read_at = -math.inf
             seen = self.instances.get(instance_id)
             if tags and seen:
                 self._note_instance(seen.with_tags(tags))
@@ -484,97 +463,16 @@ class Observer:
 
     def forget_readings(self) -> None:
         """No reading counts for a write any more: much may have happened since."""
-        self._read_when.clear()
+        for record in self.records.values():
+            record.read_at = -math.inf
 
-    # -- what is known of an instance ------------------------------------------------------------------------------
+    # -- what is known ---------------------------------------------------------------------------------------------
 
     @property
     def known(self) -> set[str]:
-        """The instances that this run is about."""
-        return {*self.wanted.ids, *self.wanted.retained, *self._saved_ids, *self._ours}
-
-    @property
-    def _ours(self) -> set[str]:
-        """The instances with this resource's tags that were read, in no state, wanted or not."""
+        """The instances that this run is about: those of program and state, and what has this resource's tags."""
         ours = (Tag.MINE, Tag.SAME_NAME)
-        return {i for i, (_, _, tag) in self._owners.items() if tag in ours}
-
-    def facts(self, instance_id: str) -> Facts:
-        """All that is known of the instance."""
-        if instance_id in self.detached_first:
-            ecs = self._ecs(instance_id, self.instances.get(instance_id))
-            return Facts(wanted=instance_id in self.wanted.ids, ecs=ecs, absence_counts=True)
-        word = self.nodes[instance_id].status.lower() if instance_id in self.nodes else ""
-        self._status.setdefault(instance_id, (word, self.nodes_ended))
-        instance, node = self.instances.get(instance_id), self.nodes.get(instance_id)
-        name, reference, tag = self._owners.get(instance_id, ("", None, Tag.NONE))
-        sent = self.ledger.latest("AddExistedNodes", instance_id)
-        detached = self.ledger.latest("DeleteNodes", instance_id)
-        saved = self._saved(instance_id)
-        if instance is None and "DescribeInstances" in self.denied and saved is not Saved.NO:
-            tag = Tag.MINE
-        now = self.clock.now()
-        ecs = self._ecs(instance_id, instance)
-        wanted = instance_id in self.wanted.ids
-        steady = self._steady(instance_id)
-        return Facts(
-            wanted=wanted,
-            retained=instance_id in self.wanted.retained and not wanted,
-            take_ownership=self.wanted.take_ownership,
-            claimed=instance_id in self.claimed,
-            planned=None if self.planned is None else instance_id in self.planned,
-            tag=tag,
-            generation=self._generation(instance_id, reference, tag),
-            former_name=instance is not None and name != self.identity.name,
-            for_other_cluster=reference is not None
-            and reference.cluster_id != self.identity.cluster_id,
-            saved=saved,
-            confirmed=self._confirmed_at(instance_id) > 0,
-            node=_node_is(node),
-            is_compute=node is None or node.is_compute,
-            busy=node is not None and node.busy,
-            joining=sent is not None and self._joins(steady, node),
-            misplaced=self._misplaced(instance_id),
-            steady=steady,
-            seen_node=instance_id in self.last_nodes,
-            absence_counts=self._absence_counts(instance_id, steady, detached),
-            task=self._task(instance_id),
-            unnamed_task=self._has_unnamed_task(sent),
-            in_other_cluster=instance_id in self.elsewhere,
-            ecs=ecs,
-            image_changed=instance is not None
-            and instance.image_id != self._first_image.get(instance_id),
-            image_replaced=self._image_replaced(instance_id, instance, reference),
-            known_stuck=self._is_known_stuck(instance_id),
-            tagged=now - self.ledger.tagged.get(instance_id, -math.inf) < self.grace,
-            woke=instance_id in self._were_stopped and ecs in (EcsIs.STARTING, EcsIs.RUNNING),
-            awake_for=_length(self._awake.get(instance_id)),
-            quiet=_length(self._quiet.get(instance_id)),
-            sent=_call(sent, 0.0, now),
-            detached=_call(detached, self.grace, now),
-            detached_age=now - detached.at if detached else 0.0,
-            mate_shows=sent is not None and not sent.answered and self._shows(sent),
-            verdict=self.ledger.verdict(instance_id),
-            tries=self.ledger.tries("DeleteNodes" if node else "AddExistedNodes", instance_id),
-            unreadable=self._unreadable(instance_id, wanted=wanted, saved=saved),
-        )
-
-    def _saved(self, instance_id: str) -> Saved:
-        if instance_id in self.ledger.adopted:
-            return Saved.NODE
-        if self.saved is None or instance_id not in self._saved_ids:
-            return Saved.NO
-        node = self.saved.nodes.get(instance_id)
-        coming = node is not None and is_being_attached(node.status, node.confirmed_at)
-        return Saved.ATTACHING if coming else Saved.NODE
-
-    def _is_known_stuck(self, instance_id: str) -> bool:
-        node = self.saved.nodes.get(instance_id) if self.saved else None
-        return node is not None and node.status == STUCK
-
-    def _confirmed_at(self, instance_id: str) -> int:
-        node = self.saved.nodes.get(instance_id) if self.saved else None
-        return node.confirmed_at if node else 0
+        return {i for i, r in self.records.items() if i in self._named_ids or r.owners.tag in ours}
 
     def _whose(self, name: str, reference: Reference | None) -> Tag:
         uid, ours = self.identity.uid, self.identity.name
@@ -587,156 +485,23 @@ class Observer:
             return Tag.NONE
         return Tag.SAME_NAME
 
-    def _generation(self, instance_id: str, reference: Reference | None, tag: Tag) -> Generation:
-        if reference is None:
-            return Generation.NONE
-        written = instance_id in self.ledger.tagged
-        if tag is Tag.MINE and written and reference.run == self.identity.run:
-            return Generation.THIS_RUN
-        if reference.leaving:
-            return Generation.LEAVING
-        if reference.generation == 0:
-            return Generation.ADOPTED
-        known = self.saved.generation if self.saved and tag is Tag.MINE else 0
-        return Generation.RESOLVED if reference.generation <= known else Generation.PENDING
-
-    def _steady(self, instance_id: str) -> float:
-        since = self._status.get(instance_id, ("", math.inf))[1]
-        task = self.task_about(instance_id)
-        ended = self._task_ended.get(task.task_id, -math.inf) if task else -math.inf
-        return max(0.0, self.nodes_begun - max(since, ended))
-
-    def _absence_counts(self, instance_id: str, steady: float, detached: Write | None) -> bool:
-        if instance_id in self.nodes or self._status.get(instance_id, ("?", 0.0))[0] != "":
-            return False
-        if detached is not None and detached.answered:
-            return True
-        needed = self.grace
-        confirmed_at = self._confirmed_at(instance_id)  # by another machine's clock, perhaps
-        settled_for = self.clock.wall() - confirmed_at - LARGEST_SKEW
-        forgotten = self._saved(instance_id) is Saved.NO  # an earlier report has told its absence
-        if self.reporting and (forgotten or (confirmed_at and settled_for > self.grace)):
-            needed = min(needed, REPORTED_AFTER)
-        return steady >= needed
-
-    def _joins(self, steady: float, node: responses.Node | None) -> bool:
-        runs = node is not None and node.in_status(responses.NODE_READY) and not node.active
-        return runs and steady < self.scheduler_seconds
-
-    def _misplaced(self, instance_id: str) -> bool:
-        moved = self.ledger.latest("SetQueue", instance_id)
-        if not self.wanted.queue or self.in_queue is None or instance_id not in self.nodes:
-            return False
-        known = instance_id in self._queue_known
-        return known and instance_id not in self.in_queue and not (moved and moved.answered)
-
-    def _runs_for(self, instance_id: str) -> bool:
-        task = self._named.get(instance_id)
-        return task is not None and not task.over
-
-    def _task(self, instance_id: str) -> TaskIs:
-        task = self._named.get(instance_id)
-        if task is None:
-            return TaskIs.NONE
-        return TaskIs.OVER if task.over else TaskIs.RUNNING
-
-    def _has_unnamed_task(self, sent: Write | None) -> bool:
-        """Whether a task runs that may be an earlier run's call, or this run's that got no answer."""
-        others = self._own_tasks | (sent.before if sent and not sent.answered else frozenset())
-        return not self._unnamed <= others
-
-    def task_about(self, instance_id: str) -> responses.Task | None:
-        """The task of this run's call about the instance, else one that names it."""
+    def write_about(self, instance_id: str) -> Write | None:
+        """The latest call of this run about the instance whose task was read."""
         for action in ("DeleteNodes", "AddExistedNodes"):
             write = self.ledger.latest(action, instance_id)
             if write and write.task:
-                return write.task
-        return self._named.get(instance_id)
+                return write
+        return None
 
-    def _shows(self, write: Write) -> bool:
-        """Whether any instance of an unanswered call shows that it was accepted."""
-        if id(write) not in self._shown and any(self._has_evidence(i) for i in write.ids):
-            self._shown.add(id(write))
-        return id(write) in self._shown
-
-    def _has_evidence(self, instance_id: str) -> bool:
-        instance = self.instances.get(instance_id)
-        changed = instance is not None and instance.image_id != self._first_image.get(instance_id)
-        return (
-            instance_id in self.nodes
-            or self._runs_for(instance_id)
-            or changed
-            or is_awake(instance)
-        )
-
-    def _image_replaced(
-        self, instance_id: str, instance: responses.Instance | None, reference: Reference | None
-    ) -> bool:
-        if instance is None:
-            return False
-        if reference is not None:
-            return not reference.had_image(instance.image_id)
-        node = self.saved.nodes.get(instance_id) if self.saved else None
-        before = node.image_id if node and node.status in {ATTACHING, STUCK} else ""
-        return before not in {"", instance.image_id}
-
-    def _ecs(self, instance_id: str, instance: responses.Instance | None) -> EcsIs:
-        if instance_id in self._missing:
-            return EcsIs.NOT_FOUND
-        if instance is None:
-            return EcsIs.UNREAD
-        status = instance.status.lower()
-        if status in responses.INSTANCE_COMING:
-            return EcsIs.STARTING
-        if status == "stopped":
-            return EcsIs.STOPPED
-        stop = self.ledger.latest("StopInstances", instance_id)
-        sent = self.ledger.latest("AddExistedNodes", instance_id)
-        old = stop and not sent and self.clock.now() - stop.at < self.grace
-        return EcsIs.STOPPING if old or status == responses.INSTANCE_STOPPING else EcsIs.RUNNING
-
-    def _unreadable(self, instance_id: str, *, wanted: bool, saved: Saved) -> bool:
-        """Whether a permission is missing for what decides about it."""
-        if "ListNodes" in self.denied:
-            return True
-        if instance_id not in self.nodes:
-            return bool({"ListTasks", "DescribeInstances"} & self.denied.keys())
-        no_tags = "DescribeInstances" in self.denied and instance_id not in self.instances
-        refresh = self.reporting and not self.wanted.ids  # keeps a node, whatever its tags say
-        return no_tags and not (wanted and saved is not Saved.NO) and not refresh
+    def task_about(self, instance_id: str) -> responses.Task | None:
+        """The task of this run's call about the instance, else one that names it."""
+        write = self.write_about(instance_id)
+        return write.task if write else self.record(instance_id).task
 
 
 def is_awake(instance: responses.Instance | None) -> bool:
     """Whether it is neither Stopped nor Stopping, by ECS."""
     return instance is not None and instance.awake
-
-
-def _length(span: tuple[float, float] | None) -> float:
-    return max(0.0, span[1] - span[0]) if span else 0.0
-
-
-def _call(write: Write | None, grace: float, now: float) -> Call:
-    """What became of a call; its task counts as over ``grace`` seconds after its end."""
-    if write is None:
-        return Call.NONE
-    if not write.answered:
-        return Call.UNANSWERED
-    over = write.over_at is not None and now - write.over_at >= grace
-    return Call.OVER if over else Call.ANSWERED
-
-
-def _node_is(node: responses.Node | None) -> NodeIs:
-    if node is None:
-        return NodeIs.ABSENT
-    for words, meaning in (
-        (responses.NODE_READY | responses.NODE_STOPPED, NodeIs.READY),
-        (responses.NODE_INITIAL, NodeIs.INITIAL),
-        (responses.NODE_FAILED, NodeIs.EXCEPTION),
-        (responses.NODE_LEAVING, NodeIs.RELEASING),
-    ):
-        if node.in_status(words):
-            return meaning
-    return NodeIs.OTHER
 
 
 def members_of_others(

@@ -165,23 +165,20 @@ class Operations:
         """What this process has begun to read since then does for a first reading."""
         return max(self.deadline.clock.now() - FRESH, self.reads.next_after_writes)
 
-    def _first_reading(self, observer: Observer, desired: Desired) -> Snapshot:
+    def _first_reading(self, observer: Observer, desired: Desired) -> None:
         """Read all that the plan depends on; what this process has read does as well while it is fresh."""
         self.reporter.status("reading the cluster")
         since = self._fresh_since
-        snapshot = Snapshot(notes=observer.notes, read_at=self.deadline.clock.wall())
         try:
             observer.read_cluster(since)
-            snapshot.cluster = observer.cluster
-            if snapshot.is_wrong_region(desired):
-                return snapshot  # its instances can't be asked for in the region that is set
+            if snapshot_of(observer).is_wrong_region(desired):
+                return  # its instances can't be asked for in the region that is set
             self._read_all(observer, since)
         except ClusterNotFoundError as error:
             observer.notes.append(Finding("cluster_id", str(error)))
-            return snapshot
+            return
         observer.keep_what_replacement_attached()
-        self._read_for_findings(observer, desired, snapshot, since)
-        return self._snapshot(observer, snapshot)
+        self._read_for_findings(observer, desired, since)
 
     def _read_all(self, observer: Observer, since: float) -> None:
         """Tasks, nodes, and the instances that this run is about.
@@ -198,46 +195,25 @@ class Operations:
         observer.note_reading(observer.known)
         observer.complete = True
 
-    def _read_for_findings(
-        self, observer: Observer, desired: Desired, snapshot: Snapshot, since: float
-    ) -> None:
+    def _read_for_findings(self, observer: Observer, desired: Desired, since: float) -> None:
         """What only preflight needs, and only where something would be attached or moved."""
-        cloud = self.cloud
-        new = observer.wanted.ids - observer.nodes.keys() | (
-            observer.wanted.ids & observer.detached_first
-        )
+        cloud, wanted = self.cloud, observer.wanted.ids
+        new = wanted - observer.nodes.keys() | (wanted & observer.detached_first)
         if desired.job_queue:
-            snapshot.queues = observer.read("queues", "job_queue", cloud.list_queues)
-            known = {q.queue_name for q in snapshot.queues or ()}
-            observer.queue_exists = snapshot.queues is None or desired.job_queue in known
-            if observer.queue_exists and observer.wanted.ids & observer.nodes.keys():
+            observer.queues = observer.read("queues", "job_queue", cloud.list_queues)
+            known = {q.queue_name for q in observer.queues or ()}
+            observer.queue_exists = observer.queues is None or desired.job_queue in known
+            if observer.queue_exists and wanted & observer.nodes.keys():
                 observer.read_queue(since)
         if new or desired.later:
-            image = snapshot.image_of(desired)
-            snapshot.images = observer.read(
+            image = snapshot_of(observer).image_of(desired)
+            observer.images = observer.read(
                 "images", "image_id", lambda _: list_images(cloud, *image), *image
             )
         if new:
             observer.read_other_clusters(since)
             if observer.unlisted:
                 observer.notes.append(Finding("instance_ids", not_listed(observer.unlisted)))
-
-    @staticmethod
-    def _snapshot(observer: Observer, snapshot: Snapshot) -> Snapshot:
-        if not observer.complete:
-            return snapshot
-        denied = observer.denied
-        gone = observer.detached_first
-        snapshot.nodes = (
-            None
-            if "ListNodes" in denied
-            else {i: n for i, n in observer.nodes.items() if i not in gone}
-        )
-        snapshot.tasks = None if "ListTasks" in denied else observer.tasks
-        snapshot.instances = None if "DescribeInstances" in denied else observer.instances
-        snapshot.in_queue = observer.in_queue
-        snapshot.elsewhere = {i: c for i, c in observer.elsewhere.items() if i not in gone}
-        return snapshot
 
     # -- preview ---------------------------------------------------------------------------------------------------
 
@@ -263,36 +239,18 @@ class Operations:
         observer = self._observer(desired.cluster_id, wanted, saved)
         observer.reporting, observer.detached_first = True, frozenset(replaced)
         observer.replaced_uid = replaced_uid
-        snapshot = self._first_reading(observer, desired)
+        self._first_reading(observer, desired)
         opt_in = {"stop_running": desired.stop_running, "busy_nodes": desired.busy_nodes}
         inputs = NO_INPUTS.model_copy(update=opt_in)
         reconciler = self._reconciler(observer, inputs, lambda _: None)
         if not observer.complete:
-            return self._planned(observer, Plan({}), snapshot, desired)
+            return planned_by(observer, Plan({}), desired)
         plan = reconciler.wait_for_absences()
-        self._snapshot(observer, snapshot)
-        self._read_for_warnings(observer, snapshot, changes_of(plan))
-        return self._planned(observer, plan, snapshot, desired)
-
-    @staticmethod
-    def _read_for_warnings(observer: Observer, snapshot: Snapshot, changes: Changes) -> None:
-        """What only a preview shows."""
-        observer.read_jobs(changes.detach)
-        snapshot.jobs = observer.jobs
-        if changes.attach or changes.adopt:
-            snapshot.scaling = observer.read_scaling()
-
-    def _planned(
-        self, observer: Observer, plan: Plan, snapshot: Snapshot, desired: Desired
-    ) -> Planned:
-        image_id, alias = snapshot.image_of(desired)
-        desired = replace(desired, image_id=image_id, image_owner_alias=alias)
         changes = changes_of(plan)
-        found = [
-            *api_findings(snapshot, desired, changes),
-            *owner_findings(observer, plan, snapshot, changes),
-        ]
-        return Planned(desired, snapshot, changes, found)
+        observer.read_jobs(changes.detach)
+        if changes.attach or changes.adopt:
+            observer.scaling = observer.read_scaling()
+        return planned_by(observer, plan, desired)
 
     def _probe_tags(self) -> None:
         """Whether owner tags may be written, by a call about an instance that does not exist: before anything is stopped.
@@ -315,10 +273,8 @@ class Operations:
         """
         observer = self._observer("", Wanted(frozenset(wanted)), None)
         observer.read_instances(wanted)
-        now = self.deadline.clock.wall()
-        snapshot = Snapshot(instances=observer.instances, notes=observer.notes, read_at=now)
-        if "DescribeInstances" in observer.denied:
-            snapshot.instances = None
+        observer.complete = True  # nothing else can be read
+        snapshot = snapshot_of(observer)
         stop = [i for i in sorted(wanted) if i in observer.instances and not snapshot.is_stopped(i)]
         changes = Changes(attach=tuple(sorted(wanted)), stop=tuple(stop))
         return Planned(desired, snapshot, changes, of_instances(snapshot, desired, changes))
@@ -336,7 +292,7 @@ class Operations:
         reconciler = self._reconciler(observer, saved, lambda _: None, destroy=True)
         changes = changes_of(reconciler.plan())
         observer.read_jobs(changes.detach)
-        snapshot = self._snapshot(observer, Snapshot(jobs=observer.jobs, notes=observer.notes))
+        snapshot = snapshot_of(observer)
         desired = Desired(cluster_id=saved.cluster_id, busy_nodes=saved.busy_nodes)
         return Planned(desired, snapshot, changes, api_findings(snapshot, desired, changes))
 
@@ -356,11 +312,11 @@ class Operations:
         desired = Desired(**inputs.model_dump(include={*Desired.__annotations__}))
         wanted = wanted_of(inputs)
         observer = self._observer(inputs.cluster_id, wanted, saved)
-        snapshot = self._first_reading(observer, desired)
+        self._first_reading(observer, desired)
         first = frozenset(observer.nodes)
 
         def check(plan: Plan) -> None:
-            planned = self._planned(observer, plan, snapshot, desired)
+            planned = planned_by(observer, plan, desired)
             stop_at(planned.findings)
             refuse_before_writes(observer, plan)
             if planned.changes.stop:
@@ -638,6 +594,44 @@ class Operations:
             raise IncompleteError(state, reasons(observer, state))
         gone = [i for i in reconciler.decisions if observer.ledger.latest("DeleteNodes", i)]
         self.reporter.status(f"{counted(len(gone), 'node')} detached")
+
+
+def planned_by(observer: Observer, plan: Plan, desired: Desired) -> Planned:
+    """A plan with its findings, by what was read so far."""
+    snapshot = snapshot_of(observer)
+    image_id, alias = snapshot.image_of(desired)
+    desired = replace(desired, image_id=image_id, image_owner_alias=alias)
+    changes = changes_of(plan)
+    found = [
+        *api_findings(snapshot, desired, changes),
+        *owner_findings(observer, plan, snapshot, changes),
+    ]
+    return Planned(desired, snapshot, changes, found)
+
+
+def snapshot_of(observer: Observer) -> Snapshot:
+    """What was read so far, for preflight."""
+    read = Snapshot(
+        cluster=observer.cluster,
+        queues=observer.queues,
+        in_queue=observer.in_queue,
+        images=observer.images,
+        jobs=observer.jobs,
+        scaling=observer.scaling,
+        read_at=observer.clock.wall(),
+        notes=observer.notes,
+    )
+    if not observer.complete:
+        return read
+    gone, denied = observer.detached_first, observer.denied
+    nodes = {i: n for i, n in observer.nodes.items() if i not in gone} if gone else observer.nodes
+    return replace(
+        read,
+        nodes=None if "ListNodes" in denied else nodes,
+        tasks=None if "ListTasks" in denied else observer.tasks,
+        instances=None if "DescribeInstances" in denied else observer.instances,
+        elsewhere={i: c for i, c in observer.elsewhere.items() if i not in gone},
+    )
 
 
 def refuse_before_writes(observer: Observer, plan: Plan, *, destroy: bool = False) -> None:

@@ -125,7 +125,7 @@ def _is_gone_for_good(f: Facts, grace: float) -> bool:
     return absent and _task_is_over(f) and f.detached is Call.NONE
 
 
-def _was_a_node(f: Facts) -> bool:
+def was_a_node(f: Facts) -> bool:
     """Whether it is wanted, and its tags are those of a node, whoever's: a run whose outcome is known wrote them."""
     over = {Generation.ADOPTED, Generation.LEAVING, Generation.RESOLVED}
     return f.wanted and f.generation in over
@@ -229,7 +229,7 @@ PHASES: tuple[PhaseRow, ...] = (
     (
         Phase.ABSENCE_UNCONFIRMED,
         "in the state, a node in this run, or wanted and tagged as one; its absence does not count yet",
-        lambda f, _: not f.absence_counts and (_is_saved(f) or f.seen_node or _was_a_node(f)),
+        lambda f, _: not f.absence_counts and (_is_saved(f) or f.seen_node or was_a_node(f)),
     ),
     (Phase.NOT_FOUND, "ECS does not know it", lambda f, _: f.ecs is EcsIs.NOT_FOUND),
     (Phase.STARTING, "Pending or Starting", lambda f, _: f.ecs is EcsIs.STARTING),

@@ -347,3 +347,31 @@ def kept_as(decision: Decision) -> Kept:
     if kept is Kept.AS_IT_WAS and f.saved is Saved.NO:
         return Kept.NOTHING
     return kept
+
+
+# -- the end of a run --------------------------------------------------------------------------------------------
+
+
+class LastTags(Word):
+    """Whether the owner tags of an instance are removed when the run ends."""
+
+    STAY = "they stay"
+    REMOVE = "they are removed"
+    DISOWN = (
+        "`unknown` in the uid's place: somebody may be attaching the instance, and no list shows it"
+    )
+    READ_AGAIN = "not known while a list shows the node that is being detached"
+
+
+def last_tags(decision: Decision) -> LastTags:
+    """Whether the owner tags of an instance are removed that the state does not keep, or that leaves the resource."""
+    f = decision.facts
+    shown = f.node is not NodeIs.ABSENT or f.task is TaskIs.RUNNING
+    if f.tag is not Tag.MINE or decision.owner is Owner.OTHER or f.ecs is EcsIs.NOT_FOUND:
+        return LastTags.STAY
+    if f.verdict is Verdict.CHANGED_BY_OTHER:
+        hidden = (f.woke or f.image_changed) and not shown
+        return LastTags.DISOWN if hidden else LastTags.REMOVE
+    if f.retained or not shown:
+        return LastTags.REMOVE
+    return LastTags.READ_AGAIN if decision.phase is Phase.DETACHING else LastTags.STAY

@@ -11,7 +11,7 @@ from ehpc_nodes.preflight.snapshot import Changes, Snapshot
 from .facts import Facts, Generation, NodeIs, Saved, Tag
 from .observer import Observer
 from .owner_tags import NAME_KEY, REFERENCE_KEY, owner_name, reference_of
-from .phases import Owner, Phase
+from .phases import Owner, Phase, was_a_node
 from .plan import Action, Decision, Plan
 
 #: How many tags an instance takes (ECS).
@@ -81,10 +81,10 @@ def _leaves(f: Facts) -> bool:
     return not f.wanted and not f.retained
 
 
-def _was_detached(f: Facts) -> bool:
-    """Of what is no node: whether the state has it as one, or, after a refresh, its owner tags are those of one."""
-    known = f.generation in {Generation.ADOPTED, Generation.RESOLVED}
-    return f.saved is Saved.NODE or (f.tag is Tag.MINE and known)
+def _was_detached(d: Decision) -> bool:
+    """Whether it is attached again: a node by the state or, after a refresh, by this resource's tags."""
+    known = d.facts.saved is Saved.NODE or (d.facts.tag is Tag.MINE and was_a_node(d.facts))
+    return known and d.to_attach and d.phase is not Phase.DETACHING
 
 
 def owner_findings(
@@ -199,7 +199,7 @@ def _of_earlier_runs(
             " checks this first, and detaches it if it becomes a node",
             warning=True,
         )
-    elif decision.to_attach and _was_detached(facts) and decision.phase is not Phase.DETACHING:
+    elif _was_detached(decision):
         yield Finding(
             "instance_ids",
             f"{name} was a node of this resource and is no longer in the cluster: it is attached again, and its system disk"

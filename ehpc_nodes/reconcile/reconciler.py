@@ -28,8 +28,9 @@ from ehpc_nodes.errors import (
 )
 
 from .actuator import Actuator, TroubleError, may_have_acted
-from .facts import Call, EcsIs, NodeIs, Tag, TaskIs, Verdict
-from .ledger import NODE_DISAPPEARED, Ledger
+from .evidence import facts_of
+from .facts import Call, EcsIs, NodeIs, TaskIs
+from .ledger import CHANGED_BY_OTHER, NODE_DISAPPEARED, Ledger
 from .observer import REPORTED_AFTER, Observer, is_awake
 from .owner_tags import owner_name
 from .phases import Owner, Phase
@@ -38,12 +39,14 @@ from .plan import (
     Action,
     Decision,
     Guard,
+    LastTags,
     Next,
     Plan,
     Rules,
     Step,
     decide,
     guard,
+    last_tags,
     next_step,
 )
 from .ports import Reporter
@@ -159,7 +162,7 @@ class Reconciler:
         self._decided = lru_cache(maxsize=1000)(decide)
 
     def _decision(self, instance_id: str) -> Decision:
-        return self._decided(self.observer.facts(instance_id), self.rules)
+        return self._decided(facts_of(self.observer, instance_id), self.rules)
 
     @property
     def ledger(self) -> Ledger:
@@ -209,46 +212,25 @@ class Reconciler:
         Raises:
             EhpcError: some tags stay.
         """
-        left = [*ids]
+        left = {*ids}
         self.pacing.restart()
         while left:
             self.observer.read_whole(left)
             self.observer.begin_pass()
-            free = [i for i in left if self._may_untag(i)]
-            going = [i for i in left if i not in free and self._is_going(i)]
-            hidden = [i for i in free if self._may_be_coming(i)]
+            last = {i: last_tags(self._decision(i)) for i in sorted(left)}
             try:
-                self.actuator.disown([i for i in hidden if i not in self.actuator.untagged])
-                self.actuator.untag([i for i in free if i not in hidden])
+                self.actuator.disown([i for i in last if last[i] is LastTags.DISOWN])
+                self.actuator.untag([i for i in last if last[i] is LastTags.REMOVE])
             except TroubleError as trouble:
                 self.pacing.after(trouble.error)
             else:
+                going = [i for i in last if last[i] is LastTags.READ_AGAIN]
+                if going and self.deadline.passed:
+                    raise WaitTimeoutError(f"waiting for {listed(going)}", self.deadline.elapsed)
                 if going:
-                    self._wait_for(going)
-            left = [*going, *(i for i in free if i not in self.actuator.untagged)]
-
-    def _is_going(self, instance_id: str) -> bool:
-        """Whether a list still shows, or shows again, a node that is being detached."""
-        return self._decision(instance_id).phase is Phase.DETACHING
-
-    def _wait_for(self, ids: list[str]) -> None:
-        if self.deadline.passed:
-            raise WaitTimeoutError(f"waiting for {listed(sorted(ids))}", self.deadline.elapsed)
-        self.pacing.sleep(self.pacing.grown())
-
-    def _may_untag(self, instance_id: str) -> bool:
-        decision = self._decision(instance_id)
-        facts, theirs = decision.facts, decision.owner is Owner.OTHER
-        nothing = facts.node is NodeIs.ABSENT and facts.task is not TaskIs.RUNNING
-        mine = facts.tag is Tag.MINE and not theirs and facts.ecs is not EcsIs.NOT_FOUND
-        return mine and (facts.retained or facts.verdict is Verdict.CHANGED_BY_OTHER or nothing)
-
-    def _may_be_coming(self, instance_id: str) -> bool:
-        """Whether somebody else's attach may be under way, though no list shows it yet."""
-        facts = self.observer.facts(instance_id)
-        in_list = facts.node is not NodeIs.ABSENT or facts.task is TaskIs.RUNNING
-        changed = facts.woke or facts.image_changed
-        return facts.verdict is Verdict.CHANGED_BY_OTHER and changed and not in_list
+                    self.pacing.sleep(self.pacing.grown())
+            done = self.actuator.untagged
+            left = {i for i in left if last[i] is not LastTags.STAY and i not in done}
 
     def plan(self) -> Plan:
         """Decide again about all whose decision is not final."""
@@ -290,7 +272,7 @@ class Reconciler:
             )
             self.ledger.fail([instance_id], NODE_DISAPPEARED, reason)
         elif broken is Guard.CHANGED:
-            self.ledger.note_changed_by_other(instance_id, self._evidence(instance_id, decision))
+            self._fail_as_changed(instance_id, decision)
         elif self.observer.planned is not None and decision.action is Action.REFUSE:
             self._conclude_refused(instance_id, decision)
         elif self.observer.planned is not None and decision.action is Action.FAIL:
@@ -304,14 +286,14 @@ class Reconciler:
 
     def host(self, instance_id: str) -> str:
         """The host name, as far as it was read."""
-        node = self.observer.nodes.get(instance_id) or self.observer.last_nodes.get(instance_id)
+        node = self.observer.records[instance_id].node
         instance = self.observer.instances.get(instance_id)
         return (node.host_name if node else "") or (instance.host_name if instance else "")
 
     # -- conclusions -----------------------------------------------------------------------------------------------
 
-    def _evidence(self, instance_id: str, decision: Decision) -> str:
-        """How somebody else's change shows."""
+    def _fail_as_changed(self, instance_id: str, decision: Decision) -> None:
+        """Conclude that somebody else attached, started or tagged the instance meanwhile, and how that shows."""
         facts, observer = decision.facts, self.observer
         instance = observer.instances.get(instance_id)
         if facts.node is not NodeIs.ABSENT or facts.task is TaskIs.RUNNING:
@@ -326,16 +308,17 @@ class Reconciler:
             what = "it was released"
         else:
             what = f"it became {instance.status if instance else 'another'}"
-        return (
+        text = (
             f"not attached: since this run first read it, {what}. If the console shows a task for it, wait until that"
             " task ends; then run pulumi up again, or remove it from instance_ids"
         )
+        self.ledger.fail([instance_id], CHANGED_BY_OTHER, text)
 
     def _conclude_refused(self, instance_id: str, decision: Decision) -> None:
         """A refusal after the first write: for this instance alone."""
         facts = decision.facts
         if facts.wanted and decision.phase not in {Phase.NOT_COMPUTE, Phase.UNREADABLE}:
-            self.ledger.note_changed_by_other(instance_id, self._evidence(instance_id, decision))
+            self._fail_as_changed(instance_id, decision)
         elif decision.phase is Phase.NOT_COMPUTE:
             self.ledger.fail(
                 [instance_id], "NotCompute", "it is no compute node by now: not changed"
@@ -362,8 +345,10 @@ class Reconciler:
             self.ledger.fail(
                 [instance_id], "Stuck", STUCK_UNWANTED_TEXT if not facts.wanted else STUCK_TEXT
             )
-        elif facts.tries and instance_id in self.ledger.errors:
-            self.ledger.fail_by([instance_id], self.ledger.errors[instance_id])
+        elif errors := self.ledger.errors(
+            "DeleteNodes" if node else "AddExistedNodes", instance_id
+        ):
+            self.ledger.fail_by([instance_id], errors[-1])
         elif facts.detached is not Call.NONE and node:
             reason = f"still a node ({node.status}) after its detach; {ended or 'its task ended'}"
             self.ledger.fail([instance_id], code, reason)

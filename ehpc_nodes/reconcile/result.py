@@ -98,7 +98,7 @@ def _node_state(
     if kept is Kept.NOTHING:
         return None
     if kept is Kept.AS_IT_WAS or (kept is Kept.NODE and node is None):
-        last = observer.last_nodes.get(instance_id)
+        last = observer.records[instance_id].node
         if last is None or before is not None:
             return before or NodeState()
         node = last

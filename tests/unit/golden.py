@@ -344,3 +344,34 @@ def next_of(instances: dict[str, dict[str, Any]], *, failed: bool = False) -> st
     decisions = {name.partition("@")[0]: decided(facts) for name, facts in instances.items()}
     following = plan.next_step(plan.Plan(decisions, hosts, failed=failed))
     return f"{following.step.name} {' '.join(following.ids)}" if following else ""
+
+
+#: What becomes of the owner tags when the run ends.
+TAKEN = {**PREPARED, "verdict": Verdict.CHANGED_BY_OTHER}
+LAST_TAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("REMOVE", "prepared, and not sent", {**PREPARED}),
+    ("REMOVE", "sent, and failed", {**PREPARED, "verdict": Verdict.FAILED}),
+    ("REMOVE", "detached", {**FREE_GOES}),
+    ("REMOVE", "detached here, and listed by another resource", {**FREE_GOES, "claimed": True, "detached": Call.OVER}),
+    ("REMOVE", "a node that is retained", {**MINE, **READY, **UNWANTED, "retained": True}),
+    ("REMOVE", "attached by somebody else", {**TAKEN, **READY}),
+    ("REMOVE", "being attached by somebody else", {**TAKEN, "task": TaskIs.RUNNING}),
+    ("REMOVE", "the same, on another image by now", {**TAKEN, "image_changed": True, "task": TaskIs.RUNNING}),
+    ("REMOVE", "a node of somebody else's, and started", {**TAKEN, **READY, "woke": True}),
+    ("REMOVE", "tagged by somebody else for a moment", {**TAKEN}),
+    ("DISOWN", "started by somebody else", {**TAKEN, **RUNS, "woke": True}),
+    ("DISOWN", "on another image, and not by this run", {**TAKEN, "image_changed": True}),
+    ("REMOVE", "started, and failed otherwise", {**PREPARED, **RUNS, "woke": True, "verdict": Verdict.FAILED}),
+    ("STAY", "no tag", {**STOPPED, **UNWANTED, "saved": Saved.NODE}),
+    ("STAY", "another's tag", {**OTHERS, **STOPPED}),
+    ("STAY", "listed by another resource", {**FREE_GOES, "claimed": True}),
+    ("STAY", "not found", {**FREE_GOES, "ecs": EcsIs.NOT_FOUND}),
+    ("STAY", "a node that is not detached", {**MINE, **READY, **UNWANTED}),
+    ("STAY", "a task attaches it", {**THIS_RUN, **RUNS, "task": TaskIs.RUNNING}),
+    ("READ_AGAIN", "being detached", {**LEAVES}),
+)  # fmt: skip
+
+
+def last_of(facts: dict[str, Any]) -> str:
+    """What becomes of the tags."""
+    return plan.last_tags(decided(facts)).name

@@ -168,6 +168,9 @@ def is_noticed() -> str:
         for said, about, facts in golden.CASES:
             if golden.said_of(facts) != said:
                 return about
+        for said, about, facts in golden.LAST_TAGS:
+            if golden.last_of(facts) != said:
+                return f"tags: {about}"
         for following, instances in golden.PLANS:
             if golden.next_of(instances) != following:
                 return f"next: {following}"

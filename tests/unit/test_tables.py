@@ -56,6 +56,14 @@ def test_the_next_step_of(following, instances):
     assert golden.next_of(instances) == following
 
 
+@pytest.mark.parametrize(
+    ("said", "facts"),
+    [pytest.param(said, facts, id=about) for said, about, facts in golden.LAST_TAGS],
+)
+def test_what_becomes_of_the_tags_of(said, facts):
+    assert golden.last_of(facts) == said
+
+
 def test_a_failure_earlier_in_the_run_keeps_what_is_left_in_the_cluster():
     assert golden.next_of({"a": golden.GOES}, failed=True) == ""
     assert golden.next_of({"a": golden.COMES, "b": golden.GOES}, failed=True) == "AWAIT_ATTACHED a"
