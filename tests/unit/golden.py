@@ -75,6 +75,7 @@ CASES: tuple[Case, ...] = (
     ("MINE NOT_COMPUTE REFUSE NOTHING", "a manager, not wanted", {**MINE, **MANAGER, **UNWANTED}),
     ("MINE NOT_COMPUTE REFUSE NOTHING", "a manager, in a destroy", {**MINE, **MANAGER, **DESTROY}),
     ("MINE NOT_COMPUTE REFUSE NOTHING", "a manager that nobody may read", {**MINE, **MANAGER, "unreadable": True}),
+    ("NOBODY STOPPED PREPARE NOTHING", "no node, whatever its role", {**STOPPED, "is_compute": False}),
     ("MINE UNREADABLE REFUSE AS_IT_WAS", "not readable", {**MINE, **READY, "unreadable": True}),
     ("MINE UNREADABLE REFUSE AS_IT_WAS", "not readable, not wanted", {**MINE, **READY, **UNWANTED, "unreadable": True}),
     ("MINE UNREADABLE REFUSE AS_IT_WAS", "not readable, in a destroy", {**MINE, **READY, **DESTROY, "unreadable": True}),
