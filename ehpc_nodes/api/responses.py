@@ -423,9 +423,9 @@ class Instance(Wire):
         return [lock.lock_reason for lock in self.operation_locks.lock_reason if lock.lock_reason]
 
     def with_tags(self, tags: Mapping[str, str]) -> Instance:
-        """The same with these tags, by key; other tags are kept."""
+        """The same with these tags, by key, and without those whose value is empty; other tags are kept."""
         kept = [tag for tag in self.tags.tag if tag.tag_key not in tags]
-        new = [_Tag(tag_key=key, tag_value=value) for key, value in tags.items()]
+        new = [_Tag(tag_key=key, tag_value=value) for key, value in tags.items() if value]
         return replace(self, tags=_Tags(tag=[*kept, *new]))
 
     def tag(self, key: str) -> str:

@@ -1,6 +1,6 @@
 """The writes, each for the instances of one step. The result of a call is noted in the ledger.
 
-Nothing here decides: the reconciler reads and decides right before, and again after each failure.
+What comes next is not decided here: the reconciler reads and decides right before, and again after each failure.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .ledger import Write
 from .observer import Observer
 from .owner_tags import LEAVING, NAME_KEY, REFERENCE_KEY, UNKNOWN, Reference, reference_of
 from .plan import TRIES, Step
-from .ports import Cloud, OtherResources, Reporter
+from .ports import Cloud, Reporter
 
 #: A write that ended with one of these had no effect.
 HARMLESS = (ThrottledError, ConflictError, NotSentError)
@@ -68,18 +68,19 @@ class Actuator:
 
     Attributes:
         generation: of this run: above every one that was read.
-        known_generation: up to which the state knows the outcome.
+        tags_done: instances whose tags were removed, or disowned, at the end.
     """
 
-    cloud: Cloud
     observer: Observer
     deadline: Deadline
     reporter: Reporter
-    others: OtherResources
     inputs: Inputs
     generation: int = 1
-    known_generation: int = 1
-    untagged: set[str] = field(default_factory=set)
+    tags_done: set[str] = field(default_factory=set)
+
+    @property
+    def cloud(self) -> Cloud:
+        return self.observer.cloud
 
     def do(self, step: Step, ids: Sequence[str]) -> None:
         """Take one step for these instances, in batches, as long as the reads that allow it are fresh.
@@ -108,15 +109,17 @@ class Actuator:
         call: Callable[[list[str]], None],
         *,
         resolved: bool = False,
+        elsewhere: bool = False,
     ) -> None:
         """Call for each batch while the reads are fresh; the rest comes again.
 
         Args:
+            elsewhere: those of the other clusters, too.
             resolved: the next reads show whether a call without an answer was accepted; else the third one raises.
         """
         ledger = self.observer.ledger
-        for number, batch in enumerate(chunks(ids, size)):
-            if number and not self.observer.is_fresh(batch):
+        for batch in chunks(ids, size):
+            if not self.observer.is_fresh(batch, elsewhere=elsewhere):
                 return
             if self.deadline.passed:
                 text = f"{action} not sent yet for {listed(batch, 3)}"
@@ -185,9 +188,9 @@ class Actuator:
         would leave a reference by which the instance, which runs and is no node, counts as sent.
         """
         identity = self.observer.identity
-        reference = Reference(
-            identity.uid, identity.cluster_id, max(1, self.known_generation), LEAVING
-        )
+        saved = self.observer.saved
+        known = max(1, saved.generation if saved else 0)
+        reference = Reference(identity.uid, identity.cluster_id, known, LEAVING)
         self._tag(ids, lambda _: str(reference))
 
     def _prepare(self, ids: Sequence[str]) -> None:
@@ -213,7 +216,7 @@ class Actuator:
         reference = Reference(UNKNOWN, identity.cluster_id, self.generation, identity.run)
         self._tag(ids, lambda _: str(reference))
         written = ((i, self._reference(i)) for i in ids)
-        self.untagged.update(i for i, read in written if read and read.uid == UNKNOWN)
+        self.tags_done.update(i for i, read in written if read and read.uid == UNKNOWN)
 
     def untag(self, ids: Sequence[str]) -> None:
         """Remove both owner tags, which were read right before.
@@ -224,8 +227,8 @@ class Actuator:
 
         def untag(batch: list[str]) -> None:
             self.cloud.untag_instances(batch, NAME_KEY, REFERENCE_KEY)
-            self.untagged.update(batch)
-            self.observer.written(batch)
+            self.tags_done.update(batch)
+            self.observer.written(batch, {NAME_KEY: "", REFERENCE_KEY: ""})
 
         self._batches("UntagResources", ids, TAG_BATCH, untag)
 
@@ -262,7 +265,9 @@ class Actuator:
 
     def _attach(self, ids: Sequence[str]) -> None:
         self.reporter.status(f"attaching {counted(len(ids), 'instance')}")
-        self._batches("AddExistedNodes", ids, BATCH, self._attach_batch, resolved=True)
+        self._batches(
+            "AddExistedNodes", ids, BATCH, self._attach_batch, resolved=True, elsewhere=True
+        )
 
     def _attach_batch(self, batch: list[str]) -> None:
         inputs, ledger = self.inputs, self.observer.ledger
@@ -277,13 +282,13 @@ class Actuator:
         except EhpcError as error:
             if may_have_acted(error):
                 self._unanswered("AddExistedNodes", batch, error, before)
-            elif _is_rejection(error) and not any(map(self._may_be_sent, batch)):
+            elif _is_rejection(error) and not any(map(self._had_no_answer, batch)):
                 ledger.fail_by(batch, error)
                 return
             raise
         self._note("AddExistedNodes", batch, accepted, before=before)
 
-    def _may_be_sent(self, instance_id: str) -> bool:
+    def _had_no_answer(self, instance_id: str) -> bool:
         """Whether an earlier call of this run got no answer: the refusal of a later one shows nothing about it."""
         earlier = self.observer.ledger.latest("AddExistedNodes", instance_id)
         return earlier is not None and not earlier.answered
@@ -293,7 +298,7 @@ class Actuator:
         self._batches("DeleteNodes", ids, BATCH, self._detach_batch, resolved=True)
 
     def _detach_batch(self, batch: list[str]) -> None:
-        self.others.detaching(batch)
+        self.observer.others.detaching(batch)
         try:
             accepted = self.cloud.delete_nodes(self.inputs.cluster_id, batch)
         except EhpcError as error:
@@ -334,10 +339,7 @@ class Actuator:
                 "SetQueue", batch, self.cloud.set_queue(self.inputs.cluster_id, queue, names)
             )
 
-        try:
-            self._batches("SetQueue", ids, BATCH, move)
-        finally:  # without an answer, the queue tells whether it was accepted
-            self.observer.read_queue()
+        self._batches("SetQueue", ids, BATCH, move)
 
     # -- notes -----------------------------------------------------------------------------------------------------
 

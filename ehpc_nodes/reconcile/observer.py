@@ -37,7 +37,7 @@ T = TypeVar("T")
 FRESH = 10.0
 #: Seconds between two whole lists that lack a node which the state has as confirmed, for a report of its absence.
 REPORTED_AFTER = 5.0
-#: Seconds that the clocks of two machines may be apart: the services refuse calls of one that is 15 minutes off.
+#: Seconds that the clocks of two machines may be apart: the services refuse calls of one that is over 15 minutes off.
 LARGEST_SKEW = 1800.0
 
 
@@ -46,7 +46,7 @@ class Identity:
     """Whose run this is.
 
     Attributes:
-        name: the resource's name on owner tags; empty: not known (nothing is written then).
+        name: the resource's name on owner tags.
         uid: the resource's.
         run: letters in the references that this run writes before it sends.
     """
@@ -441,7 +441,7 @@ class Observer:
 
         Args:
             ids: that it was about: what was quiet before it counts no more.
-            tags: that they have by an answered call.
+            tags: that they have by an answered call; an empty value: not any more.
         """
         self.cache.written = self.clock.now()
         for instance_id in ids:

@@ -139,16 +139,8 @@ class Operations:
         *,
         destroy: bool = False,
     ) -> Reconciler:
-        known = observer.saved.generation if observer.saved else 0
         actuator = Actuator(
-            self.cloud,
-            observer,
-            self.deadline,
-            self.reporter,
-            self.others,
-            inputs,
-            generation=highest_generation(observer) + 1,
-            known_generation=known,
+            observer, self.deadline, self.reporter, inputs, highest_generation(observer) + 1
         )
         rules = Rules(
             self.grace,
@@ -340,12 +332,12 @@ class Operations:
             if not observer.ledger.has_called and not observer.ledger.adopted:
                 self._untag(observer, reconciler, cancelled=cancelled)
                 raise
-            state = self._state(reconciler, read=not cancelled)
             self._untag(observer, reconciler, cancelled=cancelled)
+            state = self._state(reconciler, read=not cancelled)
             told = ended_by(observer, reconciler.decisions, error)
             raise IncompleteError(state, [*reasons(observer, state), told]) from error
-        state = self._state(reconciler, read=True)
         self._untag(observer, reconciler)
+        state = self._state(reconciler, read=True)
         self._report_left(observer, reconciler.decisions)
         self._report_image(reconciler, first)
         self._report_inactive(reconciler)

@@ -1,6 +1,7 @@
 """The two owner tags of an instance: which resource manages it, and by which numbered run it was sent.
 
-Written by one call, before an instance is sent and when a node is adopted; removed when it is detached.
+Written by one call, before an instance is sent and when a node is adopted or gets another name; removed when it is
+detached. Two special references: `leaving` before a detach, `unknown` where somebody else may be attaching the instance.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ehpc_nodes.api.responses import Instance
 
 #: ``project/stack/name`` of the resource, for people and for finding all of one name.
 NAME_KEY = "ehpc-nodes"
-#: ``uid/cluster/generation/image-before``.
+#: ``uid/cluster/generation-run/image-before``.
 REFERENCE_KEY = "ehpc-nodes-ref"
 #: The longest value of a tag (ECS TagResources).
 LONGEST = 128

@@ -255,7 +255,8 @@ PHASES: tuple[PhaseRow, ...] = (
         lambda f, _: f.ecs is EcsIs.STOPPED and f.tagged,
     ),
     (Phase.STOPPED, "Stopped", lambda f, _: f.ecs is EcsIs.STOPPED),
-    (Phase.RUNNING, "anything else", lambda _f, _g: True),
+    (Phase.RUNNING, "Running, or any other status", lambda f, _: f.ecs is EcsIs.RUNNING),
+    (Phase.UNREADABLE, "anything else: ECS was not asked", lambda _f, _g: True),
 )
 
 

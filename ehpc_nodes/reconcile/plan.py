@@ -144,16 +144,16 @@ def _action(f: Facts, owner: Owner, phase: Phase, rules: Rules) -> Action:
     if row.wanted is A.KEEP:
         return _of_node(f, owner)
     if phase is Phase.BROKEN and owner is Owner.NOBODY:
-        return A.ADOPT
+        return _of_node(f, owner)
     if row.wanted is A.STOP and not rules.stop_running:
         return A.REFUSE
     return A.FAIL if row.wanted is A.ATTACH and f.tries >= TRIES else row.wanted
 
 
 def _of_node(f: Facts, owner: Owner) -> Action:
-    """A wanted node: its tags first, then its queue."""
+    """A wanted node: its tags first, then its queue. What ECS does not know has no tags."""
     if owner is Owner.NOBODY:
-        return A.ADOPT
+        return A.REFUSE if f.ecs is EcsIs.NOT_FOUND else A.ADOPT
     if (f.tag is not Tag.MINE or f.former_name) and f.ecs is not EcsIs.NOT_FOUND:
         return A.RENEW
     return A.MOVE if f.misplaced else A.KEEP
@@ -332,12 +332,14 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
 
 
 def kept_as(decision: Decision) -> Kept:
-    """What the state keeps of the instance: the last column of the table.
+    """What the state keeps of the instance: nothing of what is not this resource's; else by the last column of the table.
 
-    Only what is this resource's is kept, and what an earlier state holds and nobody else has by now.
+    A retained one is this resource's until its tags are removed.
     """
     f = decision.facts
-    if decision.owner is not Owner.MINE or f.retained or f.verdict is Verdict.CHANGED_BY_OTHER:
+    if decision.owner is not Owner.MINE or f.verdict is Verdict.CHANGED_BY_OTHER:
+        return Kept.NOTHING
+    if f.retained and f.tag is not Tag.MINE:
         return Kept.NOTHING
     kept = TABLE[decision.phase].kept
     if decision.phase is Phase.FAILED and f.node is NodeIs.ABSENT:

@@ -145,6 +145,15 @@ def _of_owner(
             " was renamed. To take it over (no disk is replaced), set take_ownership=True for one up, and move it to"
             " retain_ids of the other resource",
         )
+    elif (
+        decision.phase in {Phase.ATTACHED, Phase.BROKEN}
+        and decision.action is Action.REFUSE
+        and facts.wanted
+    ):
+        yield Finding(
+            "instance_ids",
+            f"{name} is a node of the cluster, but does not exist in ECS in this region: remove it from instance_ids",
+        )
     elif facts.tag is Tag.SAME_NAME and facts.node is not NodeIs.ABSENT:
         whose = (
             "by a create that was killed, by this resource before it was replaced or its state was lost, or by a resource"

@@ -202,7 +202,7 @@ class Reconciler:
             self.reporter.status(
                 f"reading again: {listed(ids)} may be missing because the list is late"
             )
-            self.pacing.sleep(self._pause(ids))
+            self.pacing.sleep(max(REPORTED_AFTER / EARLIEST, self.pacing.grown()))
             self.observer.read_whole(ids)
         return plan
 
@@ -229,7 +229,7 @@ class Reconciler:
                     raise WaitTimeoutError(f"waiting for {listed(going)}", self.deadline.elapsed)
                 if going:
                     self.pacing.sleep(self.pacing.grown())
-            done = self.actuator.untagged
+            done = self.actuator.tags_done
             left = {i for i in left if last[i] is not LastTags.STAY and i not in done}
 
     def plan(self) -> Plan:
@@ -252,9 +252,10 @@ class Reconciler:
         return Plan(decisions, self._hosts(decisions), failed=self._failed)
 
     def decide_again(self) -> None:
-        """Decide about all whose decision is not final, by what was read and written so far: the run ends here."""
+        """Decide about all whose decision is not final, and about what leaves the resource: the run ends here."""
         self.observer.begin_pass()
-        for instance_id in sorted(self._active):
+        retained = {i for i, d in self.decisions.items() if d.facts.retained}
+        for instance_id in sorted(self._active | retained):
             self.decisions[instance_id] = self._decision(instance_id)
 
     def _is_in_unknown_queue(self, instance_id: str) -> bool:
@@ -367,16 +368,21 @@ class Reconciler:
         if following.step is not self._step:
             self._step = following.step
             self.pacing.restart()
+        before = following.step in BEFORE_ATTACH  # then the next step's are read with it
+        writes = following.step in WRITES
+        if writes and self.observer.is_fresh(following.ids, elsewhere=before):
+            self._write(following)
+            return
         try:
-            if following.step not in WRITES:
+            if not writes:
                 self._wait(following)
                 return
-            before = following.step in BEFORE_ATTACH  # then the next step's are read with it
-            if self.observer.is_fresh(following.ids, elsewhere=before):
-                self._write(following)
-            else:
-                new = [i for i in self._active if before and self.decisions[i].to_attach]
-                self.read_whole({*following.ids, *new}, elsewhere=before)
+            new = [i for i in self._active if before and self.decisions[i].to_attach]
+            self.read_whole({*following.ids, *new}, elsewhere=before)
+            if (
+                following.step is Step.MOVE
+            ):  # without an answer, the queue tells whether it was accepted
+                self.observer.read_queue()
         except UNREAD as error:
             if not self.ledger.has_called or self.deadline.passed:
                 raise
@@ -427,8 +433,6 @@ class Reconciler:
 
     def _pause(self, ids: Collection[str]) -> float:
         decisions = [self.decisions[i] for i in ids]
-        if self.observer.reporting:
-            return max(REPORTED_AFTER / EARLIEST, self.pacing.grown())
         if all(d.phase in {Phase.ATTACHING, Phase.DETACHING} for d in decisions):
             waited = self.deadline.clock.now() - self.pacing.began
             tasks = [self.observer.task_about(i) for i in ids]

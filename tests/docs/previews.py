@@ -146,6 +146,12 @@ def of_node(number, *has, uid="uid1"):
     return plan(bench, [ONE, *ids(*has)], saved).findings
 
 
+def of_node_without_instance():
+    bench = Bench(attached=(1,))
+    del bench.emulator.world.instances[ONE]
+    return plan(bench).findings
+
+
 def of_detached():
     bench = Bench(attached=(1, 2))
     saved = bench.up(1, 2)
@@ -208,6 +214,7 @@ OTHERS = {
     "a node with this name and another uid": lambda: of_node(2, 3, uid="other"),
     "a wanted node with this name and another uid": lambda: of_node(1, uid="other"),
     "a node that was detached by another program": of_detached,
+    "a node that ECS does not know": of_node_without_instance,
     "attached by an interrupted run": lambda: of_node(2, 3),
     "being attached to another cluster": lambda: of_tagged(
         1, cluster_id="ehpc-hz-other", status="Running"

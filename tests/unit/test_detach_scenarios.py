@@ -367,3 +367,62 @@ def test_nodes_that_cannot_be_moved_are_told_after_three_calls():
     bench.fault("reset_before", "SetQueue", times=None)
     bench.fails(EhpcError, 1, 2, match="SetQueue", before=state, job_queue="gpu")
     assert bench.writes() == ["SetQueue"] * 3
+
+
+def test_nodes_that_cannot_be_moved_end_a_run_that_has_attached_others_after_three_calls():
+    bench = Bench(3)
+    state = attached(bench, 1, 2, job_queue="workq")
+    bench.fault("reset_before", "SetQueue", times=None)
+    with pytest.raises(IncompleteError, match="SetQueue") as told:
+        bench.up(1, 2, 3, before=state, job_queue="gpu")
+    assert bench.calls("AddExistedNodes", "SetQueue") == ["AddExistedNodes"] + ["SetQueue"] * 3
+    assert told.value.state.instance_ids == ids(1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds"),
+    [({"kind": "throttle"}, 120), ({"kind": "error", "code": "Throttling"}, 120)],
+)
+def test_a_write_that_has_no_effect_is_given_up_after_two_minutes_also_after_another_write(
+    fault, seconds
+):
+    bench = Bench(2)
+    bench.emulator.world.instances[iid(1)].status = "Running"
+    bench.emulator.faults.add({"action": "TagResources", "times": None, "after": 1, **fault})
+    began = bench.clock.now()
+    with pytest.raises(EhpcError, match="Throttling"):
+        bench.up(1, 2, stop_running=True)
+    assert bench.writes()[0] == "StopInstances"
+    assert seconds <= bench.clock.now() - began < 2 * seconds + 60
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_retained_node_stays_in_the_state_until_its_tags_are_removed(stays):
+    bench = Bench(3)
+    state = attached(bench, 1, 2)
+    bench.fault("error", "UntagResources", **FORBIDDEN)
+    state = bench.up(1, before=state, retain_ids=[iid(2)])
+    assert state.instance_ids == ids(1, 2)
+    assert "were not removed" in " ".join(bench.said.warnings)
+    bench.emulator.faults.clear()
+    state = bench.up(1, before=state, retain_ids=[iid(2)] if stays else [iid(2), iid(3)])
+    assert state.instance_ids == ids(1)
+    assert bench.nodes.keys() == {*ids(1, 2)}
+    assert bench.writes() == []
+
+
+def test_a_cancelled_run_keeps_a_retained_node_whose_tags_are_not_removed():
+    bench = paced(Bench(3), seconds=300)
+    state = bench.up(1, 2)
+    bench.clock.cancel_at(60)
+    with pytest.raises(IncompleteError) as told:
+        bench.up(1, 3, before=state, retain_ids=[iid(2)])
+    assert told.value.state.instance_ids == ids(1, 2, 3)
+
+
+def test_a_node_that_ecs_does_not_know_is_not_adopted():
+    bench = Bench(2, attached=[1])
+    del bench.emulator.world.instances[iid(1)]
+    with pytest.raises(EhpcError, match=f"{iid(1)}.*does not exist in ECS"):
+        bench.up(1, 2)
+    assert bench.writes() == [] == bench.calls("TagResources")
