@@ -198,6 +198,7 @@ CASES: tuple[Case, ...] = (
     ("NOBODY STOPPED PREPARE NOTHING", "never a node", {**STOPPED, "absence_counts": False}),
     # free
     ("NOBODY NOT_FOUND REFUSE NOTHING", "no such instance", {"ecs": EcsIs.NOT_FOUND}),
+    ("MINE NOT_FOUND REFUSE NOTHING", "in the state, and no such instance", {**MINE, "ecs": EcsIs.NOT_FOUND, "absence_counts": True}),
     ("MINE NOT_FOUND UNTAG NOTHING", "no such instance, not wanted", {**MINE, **UNWANTED, "ecs": EcsIs.NOT_FOUND, "absence_counts": True}),
     ("MINE NOT_FOUND UNTAG NOTHING", "no such instance, in a destroy", {**MINE, **DESTROY, "ecs": EcsIs.NOT_FOUND, "absence_counts": True}),
     ("NOBODY STARTING REFUSE NOTHING", "starting", {"ecs": EcsIs.STARTING, "stop_running": True}),

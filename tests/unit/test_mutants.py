@@ -18,6 +18,7 @@ EQUIVALENT = {
     "PHASES 14 ": "other statuses of the instance",
     "PHASES 15 ": "other statuses of the instance",
     "PHASES 16 ": "other statuses of the instance",
+    "PHASES 19 ": "other statuses of the instance",
     "TABLE FAILED.unwanted": "FAILED is the same in all columns, and read from the first",
     "only_runs: dropped: f.awake": "only what is awake has been so for long",
     "_is_gone_for_good: dropped: f.node is": "the absence of a node that is there does not count",
