@@ -88,6 +88,7 @@ CASES: tuple[Case, ...] = (
     ("MINE NOT_COMPUTE REFUSE NOTHING", "a manager, not wanted", {**MINE, **MANAGER, **UNWANTED}),
     ("MINE NOT_COMPUTE REFUSE NOTHING", "a manager, in a destroy", {**MINE, **MANAGER, **DESTROY}),
     ("MINE NOT_COMPUTE REFUSE NOTHING", "a manager that nobody may read", {**MINE, **MANAGER, "unreadable": True}),
+    ("NOBODY STOPPED PREPARE NOTHING", "no node, whatever its role", {**STOPPED, "is_compute": False}),
     ("MINE UNREADABLE REFUSE AS_IT_WAS", "not readable", {**MINE, **READY, "unreadable": True}),
     ("MINE UNREADABLE REFUSE AS_IT_WAS", "not readable, not wanted", {**MINE, **READY, **UNWANTED, "unreadable": True}),
     ("MINE UNREADABLE REFUSE AS_IT_WAS", "not readable, in a destroy", {**MINE, **READY, **DESTROY, "unreadable": True}),
@@ -119,6 +120,7 @@ CASES: tuple[Case, ...] = (
     ("MINE ATTACHED REFUSE NODE", "not wanted, busy", {**MINE, **READY, **UNWANTED, "busy": True}),
     ("MINE ATTACHED WAIT NODE", "not wanted, busy, and waited for", {**MINE, **READY, **UNWANTED, "busy": True, "busy_nodes": "wait"}),
     ("MINE ATTACHED WAIT NODE", "in a destroy, busy, and waited for", {**MINE, **READY, **DESTROY, "busy": True, "busy_nodes": "wait"}),
+    ("MINE ATTACHED UNTAG NODE", "retained, busy, if busy ones are waited for", {**MINE, **READY, **UNWANTED, "retained": True, "busy": True, "busy_nodes": "wait"}),
     ("MINE BROKEN WAIT NODE", "in exception, not wanted, busy, and waited for", {**MINE, **BROKEN, **UNWANTED, "busy": True, "busy_nodes": "wait"}),
     ("MINE ATTACHED FAIL NODE", "not wanted, tried three times", {**MINE, **READY, **UNWANTED, "tries": 3}),
     ("MINE ATTACHED FAIL NODE", "not wanted, busy, tried three times", {**MINE, **READY, **UNWANTED, "busy": True, "tries": 3}),
@@ -209,6 +211,7 @@ CASES: tuple[Case, ...] = (
     ("NOBODY STOPPED PREPARE NOTHING", "never a node", {**STOPPED, "absence_counts": False}),
     # free
     ("NOBODY NOT_FOUND REFUSE NOTHING", "no such instance", {"ecs": EcsIs.NOT_FOUND}),
+    ("MINE NOT_FOUND REFUSE NOTHING", "in the state, and no such instance", {**MINE, "ecs": EcsIs.NOT_FOUND, "absence_counts": True}),
     ("MINE NOT_FOUND UNTAG NOTHING", "no such instance, not wanted", {**MINE, **UNWANTED, "ecs": EcsIs.NOT_FOUND, "absence_counts": True}),
     ("MINE NOT_FOUND UNTAG NOTHING", "no such instance, in a destroy", {**MINE, **DESTROY, "ecs": EcsIs.NOT_FOUND, "absence_counts": True}),
     ("NOBODY STARTING REFUSE NOTHING", "starting", {"ecs": EcsIs.STARTING, "stop_running": True}),

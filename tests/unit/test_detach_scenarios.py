@@ -387,7 +387,7 @@ def test_a_write_that_has_no_effect_is_given_up_after_two_minutes_also_after_ano
     fault, seconds
 ):
     bench = Bench(2)
-    bench.emulator.world.instances[iid(1)].status = "Running"
+    bench.instance(1).status = "Running"
     bench.emulator.faults.add({"action": "TagResources", "times": None, "after": 1, **fault})
     began = bench.clock.now()
     with pytest.raises(EhpcError, match="Throttling"):
@@ -422,7 +422,7 @@ def test_a_cancelled_run_keeps_a_retained_node_whose_tags_are_not_removed():
 
 def test_a_node_that_ecs_does_not_know_is_not_adopted():
     bench = Bench(2, attached=[1])
-    del bench.emulator.world.instances[iid(1)]
+    del bench.world.instances[iid(1)]
     with pytest.raises(EhpcError, match=f"{iid(1)}.*does not exist in ECS"):
         bench.up(1, 2)
     assert bench.writes() == [] == bench.calls("TagResources")
