@@ -200,11 +200,13 @@ def guard(decision: Decision) -> Guard | None:
 
 
 def _changed(decision: Decision) -> bool:
-    """Whether a planned instance is not as it was, and not by what an earlier run of this resource may have sent."""
+    """Whether a planned instance is not as it was, and not by what an earlier run may have sent: such a node is adopted."""
     f = decision.facts
     if f.pending:
         tagged = f.generation is Generation.THIS_RUN
         return tagged and f.image_changed and decision.phase in FREE
+    if f.node is not NodeIs.ABSENT and f.generation is Generation.ADOPTED:
+        return False
     new_node = f.node not in {NodeIs.ABSENT, NodeIs.RELEASING}
     new_node = new_node and f.saved is Saved.NO
     return new_node or f.task is TaskIs.RUNNING or f.woke or f.image_changed

@@ -14,6 +14,7 @@ from ehpc_nodes.models import Finding, check_form
 from ehpc_nodes.provider.engine import EngineCall
 from ehpc_nodes.provider.preview import preview_replacement, preview_unread
 from ehpc_nodes.reconcile.owner_tags import NAME_KEY, REFERENCE_KEY
+from ehpc_nodes.reconcile.ports import NoOtherResources
 from ehpc_nodes.testing.worlds import CLUSTER, ids
 from engine.program import declare
 from unit.emulated import OWNER, Bench
@@ -152,6 +153,20 @@ def of_node_without_instance():
     return plan(bench).findings
 
 
+def of_claimed():
+    bench = Bench(attached=(1, 2))
+    saved = bench.up(1, 2)
+    bench.others = type("Others", (NoOtherResources,), {"listed": lambda _: [TWO]})()
+    return plan(bench, saved=saved).findings
+
+
+def of_unknown():
+    bench = Bench(attached=(1,))
+    tags = {NAME_KEY: "unknown", REFERENCE_KEY: f"unknown/{CLUSTER}/7-ab/"}
+    bench.emulator.world.instances[ONE].tags |= tags
+    return plan(bench).findings
+
+
 def of_detached():
     bench = Bench(attached=(1, 2))
     saved = bench.up(1, 2)
@@ -210,6 +225,8 @@ OTHERS = {
     "scale-in that cannot be read": lambda: plan(without("GetAutoScaleConfig")).findings,
     "listed by two resources": lambda: of_second([1], [1]),
     "a host name in two resources": lambda: of_second([1], [3]),
+    "in the list of another resource of the program": of_claimed,
+    "attached by somebody else while it was prepared": of_unknown,
     "detached in this run by another resource": lambda: of_second([1], [1], detaches),
     "a node with this name and another uid": lambda: of_node(2, 3, uid="other"),
     "a wanted node with this name and another uid": lambda: of_node(1, uid="other"),

@@ -14,6 +14,7 @@ from ehpc_nodes.emulator import Dropped, Emulator
 from ehpc_nodes.models import Inputs
 from ehpc_nodes.preflight.snapshot import Desired
 from ehpc_nodes.reconcile.operations import Operations, wanted_of
+from ehpc_nodes.reconcile.ports import NoOtherResources
 from ehpc_nodes.testing.cloud import WRITES
 from ehpc_nodes.testing.worlds import CLUSTER, IMAGE, OLD_IMAGE, VPC, ids, iid
 from ehpc_nodes.testing.worlds import small_world as world
@@ -71,6 +72,7 @@ class Bench:
     uid = ""
     creates = 0
     creating = False
+    others = NoOtherResources()
     sent_before = 0
 
     def __init__(self, instances=6, attached=(), *, grace=30.0, name=OWNER, **knobs):
@@ -175,7 +177,7 @@ class Bench:
         deadline = Deadline.after(self.clock, seconds)
         ehpc, ecs = self.exchange("2018-04-12"), self.exchange("2014-05-26")
         cloud = Client(ehpc, ecs, region="cn-hangzhou", deadline=deadline)
-        about = {"name": self.name, "uid": self.uid, **changes}
+        about = {"name": self.name, "uid": self.uid, "others": self.others, **changes}
         return Operations(cloud, deadline, self.said, self.grace, **about)
 
     def inputs(self, *numbers, **changes):

@@ -3,7 +3,7 @@
 import pytest
 
 from ehpc_nodes.api.cache import ReadCache
-from ehpc_nodes.errors import RefusedError, WaitTimeoutError
+from ehpc_nodes.errors import EhpcError, RefusedError, WaitTimeoutError
 from ehpc_nodes.reconcile.operations import IncompleteError
 from ehpc_nodes.reconcile.ports import NoOtherResources
 from unit.emulated import CLUSTER, IMAGE, OWNER, Bench, ids, iid, right_after
@@ -187,10 +187,16 @@ def test_what_another_resource_of_the_run_lists_is_not_detached_by_this_one(at):
             asked.append(1)
             return ids(2) if len(asked) > (0 if at == "the start" else 2) else ()
 
-    after = bench.operations(others=Others()).converge(bench.inputs(1, 3), saved)
-    assert sorted(bench.nodes) == ids(1, 2, 3)
-    assert after.instance_ids == ids(1, 3)
-    assert any(text.startswith(f"{ids(2)[0]} stays attached: ") for text in bench.said.infos)
+    with pytest.raises(
+        EhpcError, match=f"{iid(2)}.* another resource of the program lists it"
+    ) as told:
+        bench.operations(others=Others()).converge(bench.inputs(1, 3), saved)
+    late = at == "the end"
+    assert sorted(bench.nodes) == ids(1, 2, *([3] if late else []))
+    assert late == isinstance(told.value, IncompleteError)
+    if isinstance(told.value, IncompleteError):
+        assert told.value.state.instance_ids == ids(1, 2, 3)
+        assert told.value.state.failed.keys() == {iid(2)}
 
 
 def test_a_create_right_after_the_destroy_of_a_replacement_attaches_in_the_same_process():

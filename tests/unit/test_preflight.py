@@ -161,10 +161,6 @@ ROWS: dict[str, Any] = {
     "host name of a node": (instance(1, host_name="LOGIN0"), {}),
     "locked": (instance(1, locks=["financial", "security"]), {}),
     "owned by another resource": (instance(1, tags=THEIRS), {}),
-    "possibly being attached by another resource": (
-        instance(1, tags=SENDING),
-        {"take_ownership": True},
-    ),
     "a node of another cluster": (in_another_cluster, {}),
     "another cluster that cannot be listed": (another_cluster_unseen, {}),
     "image of another architecture": (image(architecture="arm64"), OWN),
@@ -269,7 +265,7 @@ REFUSED = {
         "owned by another resource": (
             f"{C1} belongs to another resource, 'other/prod/nodes': remove it from instance_ids, or add an alias if this resource"
             " was renamed. To take it over (no disk is replaced), set take_ownership=True for one up, and move it to retain_ids"
-            " of the other resource"
+            " of the other resource if there still is one"
         ),
         "a node of another cluster": f"{C1} is a node of cluster ehpc-hz-other, or is being attached to it: detach it there first",
         "another cluster that cannot be listed": (
@@ -282,12 +278,7 @@ REFUSED = {
         "a login node in an older state": f"login0 (i-bp1login) is not a compute node of {CLUSTER} but Login, {NEVER} Add it to retain_ids",
         "host names within the set": f"{TWO} has the same host name as {ONE}, 'compute1': rename one of them",
     },
-    "take_ownership": {
-        "possibly being attached by another resource": (
-            f"{C1} may be being attached by resource 'other/prod/nodes'. Run pulumi up again when it is a node; if the console"
-            " shows no task for it, remove its ECS tags 'ehpc-nodes' and 'ehpc-nodes-ref'"
-        ),
-    },
+    "take_ownership": {},
     "image_id": {
         "image not found": f"image m-none {NOT_AMONG.format('self')}",
         "image under another alias": f"image m-bp1own {NOT_AMONG.format('system')}",

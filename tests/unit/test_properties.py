@@ -322,4 +322,6 @@ def test_a_refresh_names_the_nodes_that_are_gone():
         }
     )
     found = state(**{ONE: {"host_name": "compute1", **confirmed}})
-    assert drift_messages(before, found, "") == [f"compute2 ({TWO}) is no longer a node"]
+    assert drift_messages(before, found, "") == [
+        f"compute2 ({TWO}) is no longer a node of this resource"
+    ]

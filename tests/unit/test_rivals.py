@@ -7,7 +7,8 @@ import pytest
 from ehpc_nodes.api.cache import ReadCache
 from ehpc_nodes.emulator.knobs import Pace
 from ehpc_nodes.errors import EhpcError
-from ehpc_nodes.reconcile.operations import IncompleteError
+from ehpc_nodes.models import State
+from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.reconcile.ports import NoOtherResources
 from unit.emulated import CLUSTER, IMAGE, OWNER, Bench, ids, iid, killed, right_after, theirs
 
@@ -271,20 +272,54 @@ def test_what_another_stack_has_tagged_and_sent_while_it_was_tried_whether_tags_
 
 
 @pytest.mark.slow
-def test_what_another_stack_sent_at_the_same_moment_is_never_detached(monkeypatch):
-    """Nobody knows whose it is: our tag replaced the other one. Where the program still lists it, it is adopted."""
-    for numbers in ((2,), (1, 2)):
-        bench = Bench(3, pace={"seconds": 300}, **HIDDEN)
-        saved = bench.up(2)
-        during(bench, monkeypatch, lambda b=bench: tagged_and_sent_by_another(b), announcing=True)
-        told = bench.fails(IncompleteError, 1, 2, before=saved)
-        assert told.state.instance_ids == ids(2)
-        state = bench.up(*numbers, before=told.state, stop_running=True)
-        assert state.instance_ids == ids(*numbers)
-        bench.emulator.advance(600)
-        assert sorted(bench.nodes) == ids(1, 2)
-        assert "DeleteNodes" not in bench.writes()
-        assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
+def test_what_another_stack_sent_at_the_same_moment_is_neither_adopted_unasked_nor_detached(
+    monkeypatch,
+):
+    """Nobody knows whose it is: our tags replaced the other ones, and are replaced by tags that name nobody."""
+    bench = Bench(3, pace={"seconds": 300}, **HIDDEN)
+    saved = bench.up(2)
+    during(bench, monkeypatch, lambda: tagged_and_sent_by_another(bench), announcing=True)
+    state = bench.fails(IncompleteError, 1, 2, before=saved).state
+    assert state.instance_ids == ids(2)
+    assert bench.owners == {iid(1): "unknown", iid(2): OWNER}
+    words = f"{iid(1)}.* was attached by somebody else while a run prepared it"
+    bench.fails(FindingsError, 1, 2, match=words, before=state)
+    bench.emulator.advance(600)
+    state = bench.up(2, before=state)
+    assert sorted(bench.nodes) == ids(1, 2)
+    state = bench.up(1, 2, before=state, take_ownership=True)
+    assert bench.owners == dict.fromkeys(ids(1, 2), OWNER)
+    assert "DeleteNodes" not in bench.writes()
+    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left", [(), (1,)], ids=["destroyed", "one less"])
+def test_of_two_stacks_that_race_for_instances_the_one_that_sent_keeps_them(monkeypatch, left):
+    bench = Bench(3, pace={"seconds": 300})
+    came: dict[str, State] = {}
+
+    def sent_by_another():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bench.emulator, "call", call)
+            came["winner"] = bench.operations(name=SECOND, uid="second").converge(
+                bench.inputs(1, 2)
+            )
+
+    call = bench.emulator.call
+    during(bench, monkeypatch, sent_by_another, announcing=True)
+    bench.fails(EhpcError, 1, 2, match="not attached: since this run first read it")
+    bench.fails(FindingsError, 1, 2, match="was attached by somebody else")
+    assert came["winner"].instance_ids == ids(1, 2)
+    winner = bench.operations(name=SECOND, uid="second")
+    if left:
+        after = winner.converge(bench.inputs(*left), came["winner"])
+        assert after.instance_ids == ids(*left)
+        assert bench.owners == dict.fromkeys(ids(*left), SECOND)
+    else:
+        winner.destroy(came["winner"])
+    assert sorted(bench.nodes) == ids(*left)
+    assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
 
 
 # -- looks at queues that two resources share ----------------------------------------------------

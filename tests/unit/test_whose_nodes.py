@@ -12,6 +12,7 @@ from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
 from ehpc_nodes.reconcile.ports import NoOtherResources
 from unit.emulated import (
     CLUSTER,
+    IMAGE,
     OWNER,
     WRITES,
     Bench,
@@ -118,12 +119,22 @@ def test_taking_ownership_is_shown_and_touches_no_disk():
     assert bench.writes() == ["DeleteNodes"]
 
 
-def test_what_another_resource_may_just_be_attaching_is_not_taken():
-    bench = Bench(3)
+@pytest.mark.parametrize("sent", [True, False])
+def test_what_another_resource_may_just_be_attaching_is_waited_for_before_it_is_taken(sent):
+    bench = Bench(3, pace={"seconds": 120}, nodes_listed="at_end", task_listed=False)
+    cloud = bench.operations().cloud
     tags(bench, 1).update(theirs(SECOND, pending=True))
-    words = r"take_ownership: .*may be being attached by resource"
-    bench.fails(FindingsError, 1, match=words, take_ownership=True)
-    assert bench.writes() == []
+    tags(bench, 1)["ehpc-nodes-ref"] += bench.instance(1).image_id
+    if sent:
+        bench.clock.at(
+            9, lambda: cloud.add_existed_nodes(CLUSTER, ids(1), image=(IMAGE, "system"), queue="")
+        )
+    bench.fails(FindingsError, 1, match="belongs to another resource")
+    state = bench.up(1, take_ownership=True)
+    assert state.instance_ids == sorted(bench.nodes) == ids(1)
+    assert bench.owners == {iid(1): OWNER}
+    assert bench.harm.disk_replacements == {iid(1): 1}
+    assert bench.harm.double_attach == []
 
 
 def test_a_list_that_lacks_anothers_node_for_seconds_does_not_let_it_be_wiped_when_it_is_taken(
