@@ -188,6 +188,7 @@ DESTROY_CONTINUES = (
     "What was sent continues in E-HPC; run the same command again to finish. To keep the nodes, run pulumi up --refresh"
     " with the resource in the program: it attaches detached instances again and replaces their system disks."
 )
+NOTHING_DETACHED = "Nothing was detached. Run the same command again."
 
 
 class WaitTimeoutError(EhpcError):

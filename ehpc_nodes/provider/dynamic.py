@@ -86,6 +86,8 @@ DELETE_TIMEOUT = 1800.0
 READ_TIMEOUT = 600.0
 #: Less is a slip: time would be up after the first reading, with a write still to come.
 LEAST_TIMEOUT = 1.0
+#: A delete waits for the grace period, and for its task.
+LEAST_DELETE_TIMEOUT = 120.0
 
 STALE_CONFIG = " After a change in the stack config, refresh and destroy still use that of the last up: add --run-program."
 
@@ -164,18 +166,18 @@ class AttachedNodesProvider(ResourceProvider):
             if self._is_unchanged(call, checked, olds, wanted):
                 return []
             found = preview(operations_in, checked, wanted, saved)
-        self._registry.detach(call.urn, found.detach)
         findings = self._show(call, found, again=again)
         if all(finding.warning for finding in findings):
+            self._registry.detach(call.urn, found.detach)
             findings += self._named_like_others(call.urn, checked)
         return findings
 
-    @staticmethod
     def _is_unchanged(
-        call: EngineCall, checked: Properties, olds: Properties, wanted: set[str] | None
+        self, call: EngineCall, checked: Properties, olds: Properties, wanted: set[str] | None
     ) -> bool:
         """Whether an update would have nothing to do, so that nothing has to be read."""
         same = wanted == known_ids(olds)
+        same = same and not known_ids(olds) & self._registry.detached_by_others(call.urn).keys()
         same = same and checked.get("job_queue", "") == olds.get("job_queue", "")
         renamed = lacks_name(call.old_outputs, name_of(call.urn))
         return bool(olds) and same and not has_drifted(olds) and not renamed
@@ -263,7 +265,9 @@ class AttachedNodesProvider(ResourceProvider):
             saved = call.old_inputs.get("busy_nodes", _props.get("busy_nodes", "refuse"))
             chosen = self._busy_nodes.get(urn, saved)  # by the program, where it was run
             state = State.model_validate({**_props, "busy_nodes": chosen})
-            operations = self._operations(call, state.region, _timeout(call, DELETE_TIMEOUT))
+            # the limits are those of the state, so that a slip there could not be corrected
+            seconds = max(LEAST_DELETE_TIMEOUT, call.timeout or DELETE_TIMEOUT)
+            operations = self._operations(call, state.region, seconds)
             operations.destroy(state)
             self._registry.deleted(urn, state.instance_ids)
 
@@ -328,7 +332,7 @@ def _timeout(call: EngineCall, usual: float) -> float:
     if call.timeout and call.timeout < LEAST_TIMEOUT:
         raise ConfigError(
             f"custom_timeouts give {call.timeout:g} s, in which nothing can be done: give minutes (the default is"
-            f" {usual / 60:.0f}) and run pulumi up; a destroy uses those of the last up."
+            f" {usual / 60:.0f}) and run pulumi up."
         )
     return call.timeout or usual
 

@@ -12,6 +12,7 @@ from ehpc_nodes.api.settings import SCHEDULER_SECONDS
 from ehpc_nodes.clock import Deadline
 from ehpc_nodes.errors import (
     DESTROY_CONTINUES,
+    NOTHING_DETACHED,
     ApiError,
     AuthError,
     CancelledError,
@@ -401,7 +402,8 @@ class Operations:
                 continue
             if decision.owner is not Owner.MINE and instance_id in saved:
                 owner = owner_name(instance) if instance else ""
-                owner = f"resource {owner!r}" if owner else "another resource"
+                same = " with another uid" if owner == self.name else ""
+                owner = f"resource {owner!r}{same}" if owner else "another resource"
                 self.reporter.warning(f"{instance_id} stays attached: {owner} has it now")
             elif decision.owner is Owner.MINE and decision.phase is Phase.STUCK:
                 self.reporter.warning(f"{instance_id} {STUCK_UNWANTED_TEXT}.")
@@ -554,14 +556,18 @@ class Operations:
             EhpcError: not all could be detached; a later try does the rest.
         """
         observer = self._observer(saved.cluster_id, Wanted(), saved)
+
+        def then() -> str:
+            return DESTROY_CONTINUES if observer.ledger.has_called else NOTHING_DETACHED
+
         try:
             self._destroy(observer, saved)
         except ClusterNotFoundError as error:
             self._confirm_gone(saved, error)
         except WaitTimeoutError as error:
-            raise WaitTimeoutError(error.what, error.elapsed, DESTROY_CONTINUES) from error
+            raise WaitTimeoutError(error.what, error.elapsed, then()) from error
         except CancelledError as error:
-            raise CancelledError(f"{error} {DESTROY_CONTINUES}") from error
+            raise CancelledError(f"{error} {then()}") from error
         except (IncompleteError, RefusedError):
             raise
         except EhpcError as error:

@@ -15,8 +15,8 @@ from ehpc_nodes.provider.preview import (
     preview_unread,
     preview_without_cluster,
 )
-from ehpc_nodes.provider.properties import known_ids
-from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid
+from ehpc_nodes.provider.properties import UID, known_ids
+from unit.emulated import CLUSTER, IMAGE, VPC, Bench, Killed, ids, iid, right_after
 
 ONE, TWO = ids(1, 2)
 FORBIDDEN = {"status": 403, "code": "NotAuthorized", "message": "No.", "times": None}
@@ -395,3 +395,22 @@ def test_a_node_that_is_retained_leaves_without_a_call():
     it = told(bench, bag_of(1, retain_ids=[TWO]), [ONE], bench.up(1, 2))
     assert it.findings == []
     assert it.line == "keep 1; retain 1 (stay attached, leave this resource): compute2; no call"
+
+
+@pytest.mark.parametrize("refreshed", [True, False])
+def test_a_replacement_whose_delete_was_killed_shows_that_it_attaches(refreshed):
+    """After a refresh the state has no node any more; the tags still name the old resource."""
+    bench = Bench()
+    state = bench.up(1, 2)
+
+    def die():
+        raise Killed
+
+    with right_after(bench, "DeleteNodes", die), pytest.raises(Killed):
+        bench.operations().destroy(state)
+    bench.clock.advance(60)
+    old = {**bag_of(*(() if refreshed else (1, 2)), image_id=IMAGE), UID: bench.uid}
+    bench.journal.entries.clear()
+    it, _ = replaced(bench, bag_of(1, 2, **OWN, stop_running=True), old)
+    wiped = "system disk replaced by m-bp1own"
+    assert it.line == f"stop 2: compute1, compute2; attach 2 ({wiped}): compute1, compute2; 2 calls"
