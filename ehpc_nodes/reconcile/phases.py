@@ -50,11 +50,6 @@ PhaseRow = tuple[Phase, str, Callable[[Facts, float], bool]]
 
 OWNERS: tuple[OwnerRow, ...] = (
     (
-        Owner.OTHER,
-        "another resource of this run lists it, and this one retains it",
-        lambda f: f.claimed and f.retained,
-    ),
-    (
         Owner.MINE,
         "the uid is mine, and the state holds it or a run of mine sent it (generation above 0)",
         lambda f: (

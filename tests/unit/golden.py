@@ -42,7 +42,7 @@ Case = tuple[str, str, dict[str, Any]]
 #: What the tables say (owner, phase, action, kept, guard), what it is about, and the facts.
 CASES: tuple[Case, ...] = (
     # whose
-    ("OTHER ATTACHED LEAVE NOTHING", "listed by another resource of the run, and retained", {**MINE, **READY, **UNWANTED, "claimed": True, "retained": True}),
+    ("MINE ATTACHED UNTAG NODE", "listed by another resource of the run, and retained", {**MINE, **READY, **UNWANTED, "claimed": True, "retained": True}),
     ("MINE ATTACHED REFUSE NODE", "listed by another resource of the run", {**MINE, **READY, **UNWANTED, "claimed": True}),
     ("MINE ATTACHED REFUSE NODE", "the same, and DeleteNodes got no answer long ago", {**MINE, **READY, **UNWANTED, "claimed": True, "detached": Call.UNANSWERED, "detached_age": 30.0}),
     ("MINE STOPPED LEAVE NOTHING", "free, and listed by another resource of the run", {**MINE, **STOPPED, **UNWANTED, "claimed": True}),

@@ -167,8 +167,6 @@ def may_be_an_earlier_runs(f: Any) -> bool:
 
 def is_anothers(f: Any) -> bool:
     """Whether another resource has it, or may have it."""
-    if f.claimed and f.retained:
-        return True
     known = f.tag is Tag.UNKNOWN and f.saved is not Saved.NO
     if f.tag not in {Tag.OTHER, Tag.UNKNOWN} or known:
         return False
@@ -354,7 +352,7 @@ RULES: tuple[Rule, ...] = (
         lambda f, _: (
             f.tag is Tag.MINE
             and (f.retained or is_positively_free(f))
-            and (not f.claimed or f.detached in {Call.ANSWERED, Call.OVER})
+            and (f.retained or not f.claimed or f.detached in {Call.ANSWERED, Call.OVER})
         ),
     ),
     (

@@ -151,6 +151,11 @@ def decisions_met():
 KINDS = decisions_met()
 
 
+def is_pending(d):
+    """Whether its tags have to be written before it is detached; what ECS does not know has none."""
+    return d.facts.pending and d.facts.ecs is not EcsIs.NOT_FOUND
+
+
 def step_is_right(decisions, hosts, failed, following):
     """What must hold of the next step, whatever the plan."""
     if following is None:
@@ -172,7 +177,7 @@ def step_is_right(decisions, hosts, failed, following):
     first = {i for i in going if hosts[i] and hosts[i] in names}
     earlier = {
         "adopting": is_there(Action.ADOPT, Action.RENEW),
-        "pending ones to detach": any(decisions[i].facts.pending for i in going),
+        "pending ones to detach": any(is_pending(decisions[i]) for i in going),
         "a host name": bool(first),
         "a result that is unknown": unclear or leaving,
         "stopping": is_there(Action.STOP),
@@ -209,7 +214,7 @@ def step_is_right(decisions, hosts, failed, following):
     late = not last or not (
         has_failed or coming or is_there(Action.ATTACH, Action.PREPARE, Action.STOP)
     )
-    settled = step not in {Step.CLEAR, Step.DETACH} or not any(d.facts.pending for d in those)
+    settled = step not in {Step.CLEAR, Step.DETACH} or not any(map(is_pending, those))
     return fits and not too_early and late and moves_first and settled
 
 
