@@ -632,10 +632,12 @@ def snapshot_of(observer: Observer) -> Snapshot:
 
 
 def refuse_before_writes(observer: Observer, plan: Plan, *, destroy: bool = False) -> None:
-    """Refuse to detach managers and login nodes ever, busy nodes without opt-in, and what may not be read.
+    """Refuse to detach managers and login nodes ever, busy nodes without opt-in, what another resource of the program
+    lists, and what was not read.
 
     Raises:
         RefusedError: names the nodes and their jobs.
+        EhpcError: something was not read.
     """
     going = {i: d for i, d in plan.decisions.items() if d.action is Action.REFUSE and not d.wanted}
     nodes = observer.nodes
@@ -647,11 +649,14 @@ def refuse_before_writes(observer: Observer, plan: Plan, *, destroy: bool = Fals
     if others:
         raise RefusedError("instance_ids", f"no compute nodes, never detached: {listed(others)}")
     unread = sorted(i for i, d in going.items() if d.phase is Phase.UNREADABLE)
-    if unread and observer.denied:
-        raise next(iter(observer.denied.values()))
+    for error in observer.denied.values() if unread else ():
+        raise error
+    if unread:
+        raise EhpcError(f"{listed(unread)} could not be read. Run the command again.")
     elsewhere = sorted(i for i, d in going.items() if is_listed_elsewhere(d))
     if elsewhere:
-        raise RefusedError("instance_ids", f"{listed(elsewhere)} {LISTED_ELSEWHERE}.")
+        told = listed([f"{i} {LISTED_ELSEWHERE}" for i in elsewhere], 3, between=". ")
+        raise RefusedError("instance_ids", f"{told}.")
     busy = sorted(going)
     if busy:
         then = ", run pulumi up, then destroy again" if destroy else ""
