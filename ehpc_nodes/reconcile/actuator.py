@@ -90,6 +90,7 @@ class Actuator:
             EhpcError: nothing more is done.
         """
         write = {
+            Step.DISOWN: self.disown,
             Step.ADOPT: self._adopt,
             Step.TAG_LEAVING: self._tag_leaving,
             Step.CLEAR: self._detach,

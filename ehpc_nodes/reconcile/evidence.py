@@ -31,6 +31,7 @@ def facts_of(seen: Observer, instance_id: str) -> Facts:
     before = seen.saved.nodes.get(instance_id) if seen.saved else None
     confirmed_at = before.confirmed_at if before else 0
     absent = steady if record.status == "" else -math.inf
+    gone = saved is Saved.NODE and node is None
     return Facts(
         wanted=wanted,
         retained=instance_id in seen.wanted.retained and not wanted,
@@ -38,10 +39,11 @@ def facts_of(seen: Observer, instance_id: str) -> Facts:
         claimed=instance_id in seen.claimed,
         planned=None if seen.planned is None else instance_id in seen.planned,
         tag=tag,
-        generation=_generation(seen, instance_id, reference, tag),
+        generation=_generation(seen, instance_id, reference, tag, gone=gone),
         former_name=instance is not None and record.owners.name != seen.identity.name,
         for_other_cluster=reference is not None
-        and reference.cluster_id != seen.identity.cluster_id,
+        and reference.cluster_id != seen.identity.cluster_id
+        and tag is not Tag.UNKNOWN,
         saved=saved,
         confirmed=confirmed_at > 0,
         node=node_is(node),
@@ -84,10 +86,17 @@ def _saved(seen: Observer, instance_id: str) -> Saved:
 
 
 def _generation(
-    seen: Observer, instance_id: str, reference: Reference | None, tag: Tag
+    seen: Observer, instance_id: str, reference: Reference | None, tag: Tag, *, gone: bool
 ) -> Generation:
+    """By which run the reference was written.
+
+    Args:
+        gone: the state has it as a node, which it is no more: nobody may be attaching it.
+    """
     if reference is None:
         return Generation.NONE
+    if tag is Tag.UNKNOWN:
+        return Generation.RESOLVED if gone else Generation.PENDING
     written = instance_id in seen.ledger.tagged
     if tag is Tag.MINE and written and reference.run == seen.identity.run:
         return Generation.THIS_RUN

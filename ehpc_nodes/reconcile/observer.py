@@ -157,9 +157,9 @@ class Observer:
         self.begin_reading()
         self.read_tasks(since)
         self.read_nodes(since)
-        if elsewhere:
-            self.read_other_clusters(since)
         self.read_instances(ids, since)
+        if elsewhere:  # last: of ten thousand instances, the read takes longer than a read is fresh
+            self.read_other_clusters(since)
         self.note_reading(ids)
 
     def note_reading(self, ids: Collection[str]) -> None:
@@ -457,7 +457,8 @@ class Observer:
         """What a replacement detaches first: what its tags name, whatever the state has; not what the new one has made."""
         references = {i: r.owners.reference for i, r in self.records.items()}
         named = {i for i, r in references.items() if r and r.uid == self.replaced_uid}
-        made = {i for i in self.detached_first & self.nodes.keys() if references.get(i)}
+        ours = {i for i, r in references.items() if r and r.uid != UNKNOWN}
+        made = self.detached_first & self.nodes.keys() & ours
         self.detached_first = (self.detached_first - made) | named
 
     def forget_readings(self) -> None:

@@ -345,7 +345,7 @@ class Operations:
         if not state.failed:
             self.reporter.status(f"done: {counted(len(state.nodes), 'node')} in the resource")
             return state
-        if observer.ledger.has_called or state.nodes:
+        if saved or observer.ledger.has_called or state.nodes:
             raise IncompleteError(state, reasons(observer, state))
         raise EhpcError("\n".join(reasons(observer, state)))
 

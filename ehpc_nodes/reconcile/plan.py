@@ -168,7 +168,8 @@ def _of_unwanted(f: Facts, owner: Owner, row: Row, rules: Rules) -> Action:
     if f.retained and action is A.DETACH:
         return A.UNTAG if f.tag is Tag.MINE else A.LEAVE
     if f.claimed and f.detached not in {Call.ANSWERED, Call.OVER}:
-        action = {A.UNTAG: A.LEAVE, A.DETACH: A.REFUSE}.get(action, action)
+        coming = {A.WAIT: A.REFUSE} if row.kept is K.ATTACHING else {}
+        action = {A.UNTAG: A.LEAVE, A.DETACH: A.REFUSE, **coming}.get(action, action)
     if action is A.DETACH and f.tries >= TRIES:
         return A.FAIL
     if action is A.DETACH and f.busy:
@@ -218,6 +219,7 @@ def _changed(decision: Decision) -> bool:
 class Step(Word):
     """One step of a run, in this order; the first that has instances is the next."""
 
+    DISOWN = "write tags that name nobody on what somebody else has attached"
     ADOPT = "adopt, renew the tags"
     TAG_LEAVING = "write on the tags of what is to be detached that it leaves"
     CLEAR = "detach what has the host name of an instance to attach"
@@ -297,6 +299,8 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
         )
 
     going = where(A.DETACH)
+    failed = where(A.FAIL)
+    yield Step.DISOWN, tuple(i for i in failed if last_tags(decisions[i]) is LastTags.DISOWN)
     yield Step.ADOPT, where(A.ADOPT, A.RENEW)
     yield (
         Step.TAG_LEAVING,
@@ -375,7 +379,8 @@ def last_tags(decision: Decision) -> LastTags:
         return LastTags.STAY
     if f.verdict is Verdict.CHANGED_BY_OTHER:
         theirs = shown or f.in_other_cluster or f.woke or f.image_changed
-        return LastTags.DISOWN if theirs else LastTags.REMOVE
+        tagged = f.generation is Generation.THIS_RUN
+        return LastTags.DISOWN if theirs and tagged else LastTags.REMOVE
     if f.retained or not shown:
         return LastTags.REMOVE
     return LastTags.READ_AGAIN if decision.phase is Phase.DETACHING else LastTags.STAY

@@ -31,7 +31,7 @@ LISTED_ELSEWHERE = (
 def is_listed_elsewhere(decision: Decision) -> bool:
     """Whether it is not detached because another resource of the program lists it."""
     refused = decision.action is Action.REFUSE and not decision.wanted and decision.facts.claimed
-    return refused and decision.phase in {Phase.ATTACHED, Phase.BROKEN}
+    return refused and decision.phase not in {Phase.NOT_COMPUTE, Phase.UNREADABLE}
 
 
 def changes_of(plan: Plan) -> Changes:
@@ -155,8 +155,8 @@ def _of_owner(
         yield Finding(
             "instance_ids",
             f"{name} belongs to another resource, {owner!r}: remove it from instance_ids, or add an alias if this resource"
-            " was renamed. To take it over (no disk is replaced), set take_ownership=True for one up, and move it to"
-            " retain_ids of the other resource if there still is one",
+            " was renamed. To take it over (no disk is replaced), set take_ownership=True for one up, and move it to retain_ids of the"
+            " other resource if there still is one",
         )
     elif is_listed_elsewhere(decision):
         yield Finding("instance_ids", f"{name} {LISTED_ELSEWHERE}")

@@ -72,6 +72,7 @@ EARLIEST = 0.9
 #: Steps that write.
 WRITES = frozenset(
     {
+        Step.DISOWN,
         Step.ADOPT,
         Step.TAG_LEAVING,
         Step.CLEAR,
@@ -248,7 +249,7 @@ class Reconciler:
         decisions = {i: self.decisions[i] for i in self._active}
         self._failed |= Plan(decisions).has_failed
         if observer.planned is not None:
-            decisions = {i: d for i, d in decisions.items() if d.action not in FINAL}
+            decisions = {i: d for i, d in decisions.items() if not is_final(d)}
             self._active = {*decisions}
         return Plan(decisions, self._hosts(decisions), failed=self._failed)
 
@@ -382,6 +383,8 @@ class Reconciler:
             if not writes:
                 self._wait(following)
                 return
+            if self.deadline.passed:
+                raise WaitTimeoutError(self.waiting_for(following.ids), self.deadline.elapsed)
             new = [i for i in self._active if before and self.decisions[i].to_attach]
             self.read_whole({*following.ids, *new}, elsewhere=before)
             if (
@@ -558,6 +561,11 @@ def not_listed(clusters: list[str]) -> str:
         f"the nodes of {listed(clusters)} in the same VPC cannot be listed, and an instance may already be a node there."
         " Run again when ehpc-nodes nodes works for it, or delete that cluster if it is permanently broken."
     )
+
+
+def is_final(decision: Decision) -> bool:
+    """Whether nothing more is decided about the instance, and nothing more is done before the end of the run."""
+    return decision.action in FINAL and last_tags(decision) is not LastTags.DISOWN
 
 
 def waits_for_jobs(decision: Decision) -> bool:

@@ -46,7 +46,8 @@ CASES: tuple[Case, ...] = (
     ("MINE ATTACHED REFUSE NODE", "listed by another resource of the run", {**MINE, **READY, **UNWANTED, "claimed": True}),
     ("MINE ATTACHED REFUSE NODE", "the same, and DeleteNodes got no answer long ago", {**MINE, **READY, **UNWANTED, "claimed": True, "detached": Call.UNANSWERED, "detached_age": 30.0}),
     ("MINE STOPPED LEAVE NOTHING", "free, and listed by another resource of the run", {**MINE, **STOPPED, **UNWANTED, "claimed": True}),
-    ("MINE ATTACHING WAIT ATTACHING", "being attached, and listed by another resource of the run", {**PENDING, **INITIAL, **UNWANTED, "claimed": True}),
+    ("MINE DETACHING WAIT NODE", "releasing, and listed by another resource of the run", {**MINE, **RELEASING, **UNWANTED, "claimed": True}),
+    ("MINE ATTACHING REFUSE ATTACHING", "being attached, and listed by another resource of the run", {**PENDING, **INITIAL, **UNWANTED, "claimed": True}),
     ("OTHER ATTACHED REFUSE NOTHING", "a node of somebody that is not known", {**UNKNOWN_OWNER, **READY}),
     ("OTHER ATTACHED LEAVE NOTHING", "the same, not wanted", {**UNKNOWN_OWNER, **READY, **UNWANTED}),
     ("NOBODY ATTACHED ADOPT NOTHING", "the same, with take_ownership", {**UNKNOWN_OWNER, **READY, "take_ownership": True}),
@@ -73,6 +74,7 @@ CASES: tuple[Case, ...] = (
     ("NOBODY ATTACHED LEAVE NOTHING", "this name with another uid, in the state, not wanted", {**READY, **UNWANTED, "tag": Tag.SAME_NAME, "saved": Saved.NODE}),
     # failed
     ("MINE FAILED FAIL NODE", "this run says so", {**MINE, **READY, "verdict": Verdict.FAILED}),
+    ("MINE FAILED FAIL NOTHING", "the same, tagged by this run", {**THIS_RUN, **READY, "verdict": Verdict.CHANGED_BY_OTHER}),
     ("MINE FAILED FAIL NOTHING", "taken by somebody", {**MINE, **READY, "verdict": Verdict.CHANGED_BY_OTHER}),
     ("OTHER FAILED FAIL NOTHING", "another's that this run took for its own", {**OTHERS, **STOPPED, "verdict": Verdict.CHANGED_BY_OTHER}),
     ("MINE FAILED FAIL NOTHING", "its task has ended, and it is absent", {**THIS_RUN, **RUNS, "sent": Call.OVER, "steady": 30.0}),
@@ -321,6 +323,14 @@ REFUSED_BOUND = {**OTHERS, **STOPPED}
 
 #: The next step and its instances, and the instances of the plan. What ends in ``@`` and a name has this host name.
 PLANS: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
+    (
+        "DISOWN a",
+        {
+            "a": {**THIS_RUN, **READY, "verdict": Verdict.CHANGED_BY_OTHER},
+            "b": ADOPTED,
+            "c": FAILED,
+        },
+    ),
     ("ADOPT a b", {"b": ADOPTED, "a": RENEWED, "c@x": PENDING_GOES, "d@x": PREPARED}),
     ("TAG_LEAVING b", {"a": GOES, "b": PENDING_GOES, "c": PREPARED}),
     ("TAG_LEAVING b", {"a": KEPT, "b": PENDING_GOES}),
@@ -379,6 +389,7 @@ LAST_TAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("REMOVE", "a node that is retained", {**MINE, **READY, **UNWANTED, "retained": True}),
     ("DISOWN", "attached by somebody else", {**TAKEN, **READY}),
     ("DISOWN", "being attached by somebody else", {**TAKEN, "task": TaskIs.RUNNING}),
+    ("REMOVE", "a node that this run has taken over, and somebody changed", {**TAKEN, **READY, "generation": G.ADOPTED}),
     ("DISOWN", "attached to another cluster by somebody else", {**TAKEN, "in_other_cluster": True}),
     ("REMOVE", "tagged by somebody else for a moment", {**TAKEN}),
     ("DISOWN", "started by somebody else", {**TAKEN, **RUNS, "woke": True}),

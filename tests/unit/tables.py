@@ -132,7 +132,9 @@ def is_possible(f: Any) -> bool:
             f.tag is Tag.MINE
             and f.generation is Generation.NONE,  # the uid stands in the reference
             f.tag is Tag.NONE and f.generation is not Generation.NONE,
-            f.tag is Tag.UNKNOWN and f.generation is not Generation.PENDING,  # no run knows it
+            f.tag is Tag.UNKNOWN  # no run knows it
+            and (f.generation is not Generation.RESOLVED or f.node is not NodeIs.ABSENT)
+            and f.generation is not Generation.PENDING,
             f.generation is Generation.NONE and f.for_other_cluster,
             f.node is not NodeIs.ABSENT and f.absence_counts,
             f.node is not NodeIs.ABSENT and not f.seen_node,

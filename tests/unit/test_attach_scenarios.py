@@ -361,3 +361,21 @@ def test_a_node_is_ready_though_its_task_hangs_soon_after_the_nodes_were_read():
     began = bench.clock.now()
     assert bench.up(1).instance_ids == sorted(bench.nodes) == ids(1)
     assert bench.clock.now() - began < (SELDOM + 2) * bench.grace
+
+
+@pytest.mark.slow
+def test_instances_whose_read_takes_longer_than_a_read_is_fresh_are_attached():
+    bench = Bench(230)
+    call = bench.emulator.call
+
+    def slow(action, version, params):
+        answer = call(action, version, params)
+        if action == "DescribeInstances":
+            bench.clock.advance(4)
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.emulator, "call", slow)
+        state = bench.up(*range(1, 231), seconds=3600)
+    assert len(state.instance_ids) == 230
+    assert bench.harm.double_attach == []

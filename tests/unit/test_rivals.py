@@ -203,7 +203,7 @@ def test_a_node_that_is_given_away_while_it_is_being_attached_is_not_sent_again(
     told = bench.fails(IncompleteError, 1, 2, seconds=60)
     first, second = bench.operations(), bench.operations(name=SECOND, uid="second")
     first.others, second.others = Listing(2), Listing(1)
-    with suppress(IncompleteError):
+    with suppress(EhpcError):
         first.converge(bench.inputs(1), told.state)
     with suppress(EhpcError):
         second.converge(bench.inputs(2, stop_running=True))
@@ -291,6 +291,19 @@ def test_what_another_stack_sent_at_the_same_moment_is_neither_adopted_unasked_n
     assert bench.owners == dict.fromkeys(ids(1, 2), OWNER)
     assert "DeleteNodes" not in bench.writes()
     assert bench.harm.disk_replacements == dict.fromkeys(ids(1, 2), 1)
+
+
+@pytest.mark.parametrize("ends", ["timeout", "cancelled"])
+def test_what_another_stack_sent_is_disowned_at_once_though_the_run_ends_before_its_end(
+    monkeypatch, ends
+):
+    bench = Bench(3, pace={"seconds": 300})
+    during(bench, monkeypatch, lambda: tagged_and_sent_by_another(bench), announcing=True)
+    if ends == "cancelled":
+        bench.clock.cancel_at(90)
+    told = bench.fails(IncompleteError, 1, 3, seconds=60 if ends == "timeout" else 3600)
+    assert told.state.instance_ids == ids(3)
+    assert bench.owners == {iid(1): "unknown", iid(3): OWNER}
 
 
 @pytest.mark.slow

@@ -121,6 +121,7 @@ def test_attach_stands_in_one_cell_and_detach_in_two():
 # -- the order of steps ------------------------------------------------------------------------------------------
 
 ACTIONS = {
+    Step.DISOWN: {Action.FAIL},
     Step.ADOPT: {Action.ADOPT, Action.RENEW},
     Step.TAG_LEAVING: {Action.DETACH},
     Step.CLEAR: {Action.DETACH},
@@ -136,13 +137,20 @@ ACTIONS = {
 }
 
 
+def is_disowned(d):
+    return d.action is Action.FAIL and plan.last_tags(d) is plan.LastTags.DISOWN
+
+
 def decisions_met():
     """Decisions that occur, each kind once: in a sample, and of the named facts."""
     met = {}
     named = [golden.decided(facts) for _, _, facts in golden.CASES]
     for d in [*named, *(judge(f).decision for f in some(3_000, seed=5, verdict=Verdict.NONE))]:
         f = d.facts
-        kind = (d.owner, d.phase, d.action, f.wanted, f.pending, f.sent, f.ecs is EcsIs.NOT_FOUND)
+        kind = (
+            *(d.owner, d.phase, d.action, f.wanted, f.pending, f.sent, f.ecs is EcsIs.NOT_FOUND),
+            is_disowned(d),
+        )
         if kind not in met:
             met[kind] = d
     return [*met.values()]
@@ -176,6 +184,7 @@ def step_is_right(decisions, hosts, failed, following):
     names = {hosts[i] for i, d in decisions.items() if d.wanted and d.action is Action.ATTACH}
     first = {i for i in going if hosts[i] and hosts[i] in names}
     earlier = {
+        "what somebody else attached": any(map(is_disowned, every)),
         "adopting": is_there(Action.ADOPT, Action.RENEW),
         "pending ones to detach": any(is_pending(decisions[i]) for i in going),
         "a host name": bool(first),
@@ -187,12 +196,12 @@ def step_is_right(decisions, hosts, failed, following):
         "a move": is_there(Action.MOVE),
     }
     nothing_of = {
-        Step.ADOPT: 0,
-        Step.TAG_LEAVING: 1,
-        Step.CLEAR: 2,
-        Step.STOP: 4,
-        Step.PREPARE: 6,
-        Step.ATTACH: 7,
+        Step.ADOPT: 1,
+        Step.TAG_LEAVING: 2,
+        Step.CLEAR: 3,
+        Step.STOP: 5,
+        Step.PREPARE: 7,
+        Step.ATTACH: 8,
     }
     too_early = any([*earlier.values()][: nothing_of.get(step, 0)])
     fits = all(d.action in ACTIONS[step] for d in those)
@@ -240,4 +249,4 @@ def test_a_run_ends_only_where_nothing_is_left_or_something_failed():
     for d in KINDS:
         assert isinstance(d, Decision)
         following = plan.next_step(plan.Plan({"a": d}, {"a": ""}))
-        assert (following is not None) == (d.action in left), d
+        assert (following is not None) == (d.action in left or is_disowned(d)), d
