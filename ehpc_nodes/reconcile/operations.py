@@ -404,7 +404,8 @@ class Operations:
                 owner = owner_name(instance) if instance else ""
                 same = " with another uid" if owner == self.name else ""
                 owner = f"resource {owner!r}{same}" if owner else "another resource"
-                self.reporter.warning(f"{instance_id} stays attached: {owner} has it now")
+                report = self.reporter.info if decision.facts.claimed else self.reporter.warning
+                report(f"{instance_id} stays attached: {owner} has it now")
             elif decision.owner is Owner.MINE and decision.phase is Phase.STUCK:
                 self.reporter.warning(f"{instance_id} {STUCK_UNWANTED_TEXT}.")
 
