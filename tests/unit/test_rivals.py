@@ -403,3 +403,31 @@ def test_a_run_that_sends_nothing_knows_nothing_of_what_another_one_sends_meanwh
     assert state.instance_ids == sorted(bench.nodes) == ids(1, 3)
     assert bench.harm.disk_replacements[iid(3)] == 1
     assert bench.harm.double_attach == []
+
+
+@pytest.mark.parametrize("cluster", [CLUSTER, "ehpc-hz-other"])
+def test_a_node_with_tags_that_name_nobody_is_gone_when_it_is_detached_by_hand(cluster):
+    """They tell nothing of a run that may be attaching it, nor of a cluster."""
+    bench = Bench(3)
+    state = bench.up(1, 2)
+    tags = {"ehpc-nodes": "unknown", "ehpc-nodes-ref": f"unknown/{cluster}/7-ab/"}
+    bench.instance(1).tags |= tags
+    bench.outside.detach(iid(1))
+    bench.clock.advance(60)
+    assert bench.operations().refresh(state).instance_ids == ids(2)
+    assert bench.preview(1, 2, before=state, stop_running=True).changes.attach == (iid(1),)
+
+
+def test_an_update_that_lost_its_last_node_to_another_stack_does_not_keep_it(monkeypatch):
+    bench = Bench(3, pace={"seconds": 300})
+    state = bench.up(1)
+    bench.outside.detach(iid(1))
+    bench.instance(1).tags.clear()
+    bench.instance(1).status = "Stopped"
+    bench.clock.advance(60)
+    during(bench, monkeypatch, lambda: tagged_and_sent_by_another(bench), announcing=True)
+    told = bench.fails(IncompleteError, 1, before=state)
+    assert told.state.instance_ids == []
+    bench.clock.advance(600)
+    bench.operations().destroy(told.state)
+    assert sorted(bench.nodes) == ids(1)
