@@ -199,7 +199,7 @@ def _image_replaced(
 
 
 def _call(write: Write | None, grace: float, now: float) -> Call:
-    """What became of a call; its task counts as over ``grace`` seconds after its end."""
+    """The result of a call; its task counts as over ``grace`` seconds after its end."""
     if write is None:
         return Call.NONE
     if not write.answered:

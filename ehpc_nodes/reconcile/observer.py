@@ -112,7 +112,6 @@ class Observer:
     queues: list[responses.Queue] | None = None
     images: dict[str, ImageFacts] | None = None
     scaling: responses.AutoScaleConfig | None = None
-    queue_exists: bool = True
     in_queue: set[str] | None = None
     nodes_begun: float = -math.inf
     nodes_ended: float = -math.inf
@@ -140,7 +139,7 @@ class Observer:
         if record is None:
             record = self.records[instance_id] = Record()
             if self.nodes_ended > -math.inf:
-                record.listed(self.nodes.get(instance_id), self.nodes_ended)
+                record.note_listed(self.nodes.get(instance_id), self.nodes_ended)
         return record
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -168,7 +167,7 @@ class Observer:
         for instance_id in ids:
             awake = is_awake(self.instances.get(instance_id))
             node = instance_id in self.nodes
-            self.record(instance_id).read_whole(self._begun, ended, node=node, awake=awake)
+            self.record(instance_id).note_reading(self._begun, ended, node=node, awake=awake)
 
     def is_fresh(self, ids: Iterable[str], *, elsewhere: bool = False) -> bool:
         """Whether each was read in the last seconds, and since the latest write that may have changed it.
@@ -237,7 +236,7 @@ class Observer:
         self.nodes = {node.id: node for node in found.seen}
         self.nodes_begun, self.nodes_ended = found.begun, found.ended
         for instance_id, record in self.records.items():
-            record.listed(self.nodes.get(instance_id), found.ended)
+            record.note_listed(self.nodes.get(instance_id), found.ended)
 
     def read_instances(self, ids: Collection[str], since: float | None = None) -> None:
         """DescribeInstances; a second time for those that the first answer lacks."""
@@ -309,6 +308,11 @@ class Observer:
         self.in_queue = None if found is None else {node.id for node in found}
         for instance_id, record in self.records.items():
             record.queue_read = instance_id in self.nodes
+
+    @property
+    def queue_exists(self) -> bool:
+        """Whether the cluster has the wanted queue; so where its queues were not read."""
+        return self.queues is None or self.wanted.queue in {q.queue_name for q in self.queues}
 
     def has_unknown_queue(self, instance_id: str) -> bool:
         """Whether it became a node after the wanted queue was read, and not by this run's call, which names the queue."""

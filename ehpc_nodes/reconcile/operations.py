@@ -194,8 +194,6 @@ class Operations:
         new = wanted - observer.nodes.keys() | (wanted & observer.detached_first)
         if desired.job_queue:
             observer.queues = observer.read("queues", "job_queue", cloud.list_queues)
-            known = {q.queue_name for q in observer.queues or ()}
-            observer.queue_exists = observer.queues is None or desired.job_queue in known
             if observer.queue_exists and wanted & observer.nodes.keys():
                 observer.read_queue(since)
         if new or desired.later:
@@ -337,7 +335,7 @@ class Operations:
             state = self._state(reconciler, read=not cancelled)
             told = ended_by(observer, reconciler.decisions, error)
             raise IncompleteError(state, [*reasons(observer, state), told]) from error
-        self._untag(observer, reconciler)
+        self._untag(observer, reconciler)  # first: what is retained leaves the state with its tags
         state = self._state(reconciler, read=True)
         self._report_left(observer, reconciler.decisions)
         self._report_image(reconciler, first)
@@ -650,10 +648,9 @@ def refuse_before_writes(observer: Observer, plan: Plan, *, destroy: bool = Fals
     if others:
         raise RefusedError("instance_ids", f"no compute nodes, never detached: {listed(others)}")
     unread = sorted(i for i, d in going.items() if d.phase is Phase.UNREADABLE)
-    for error in observer.denied.values() if unread else ():
-        raise error
     if unread:
-        raise EhpcError(f"{listed(unread)} could not be read. Run the command again.")
+        unknown = EhpcError(f"{listed(unread)} could not be read. Run the command again.")
+        raise next(iter(observer.denied.values()), unknown)
     elsewhere = sorted(i for i, d in going.items() if is_listed_elsewhere(d))
     if elsewhere:
         told = listed([f"{i} {LISTED_ELSEWHERE}" for i in elsewhere], 3, between=". ")

@@ -141,9 +141,7 @@ def _action(f: Facts, owner: Owner, phase: Phase, rules: Rules) -> Action:
         return A.REFUSE if f.wanted else A.LEAVE
     if not f.wanted:
         return _of_unwanted(f, owner, row, rules)
-    if row.wanted is A.KEEP:
-        return _of_node(f, owner)
-    if phase is Phase.BROKEN and owner is Owner.NOBODY:
+    if row.wanted is A.KEEP or (phase is Phase.BROKEN and owner is Owner.NOBODY):
         return _of_node(f, owner)
     if row.wanted is A.STOP and not rules.stop_running:
         return A.REFUSE
@@ -367,7 +365,7 @@ class LastTags(Word):
 
     STAY = "they stay"
     REMOVE = "they are removed"
-    DISOWN = "they name nobody: somebody else attached it, whose tags may be overwritten"
+    DISOWN = "at once, they name nobody: somebody else attached it, whose tags may be overwritten"
     READ_AGAIN = "not known while a list shows the node that is being detached"
 
 

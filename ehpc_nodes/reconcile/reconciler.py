@@ -387,9 +387,8 @@ class Reconciler:
                 raise WaitTimeoutError(self.waiting_for(following.ids), self.deadline.elapsed)
             new = [i for i in self._active if before and self.decisions[i].to_attach]
             self.read_whole({*following.ids, *new}, elsewhere=before)
-            if (
-                following.step is Step.MOVE
-            ):  # without an answer, the queue tells whether it was accepted
+            if following.step is Step.MOVE:
+                # without an answer, the queue tells whether it was accepted
                 self.observer.read_queue()
         except UNREAD as error:
             if not self.ledger.has_called or self.deadline.passed:

@@ -67,7 +67,7 @@ class Record:
     awake: Span | None = None
     read_at: float = -math.inf
 
-    def listed(self, node: responses.Node | None, at: float) -> None:
+    def note_listed(self, node: responses.Node | None, at: float) -> None:
         """Note what a list has of it."""
         self.node = node or self.node
         status = node.status.lower() if node else ""
@@ -75,7 +75,7 @@ class Record:
             left = not status and self.status in responses.NODE_LEAVING
             self.status, self.since = status, -math.inf if left else at
 
-    def read_whole(self, begun: float, ended: float, *, node: bool, awake: bool) -> None:
+    def note_reading(self, begun: float, ended: float, *, node: bool, awake: bool) -> None:
         """Note that all about it was read.
 
         Args:
@@ -89,7 +89,7 @@ class Record:
 
     @property
     def task_is(self) -> TaskIs:
-        """What became of the task that names it."""
+        """Whether the task that names it runs."""
         if self.task is None:
             return TaskIs.NONE
         return TaskIs.OVER if self.task.over else TaskIs.RUNNING
