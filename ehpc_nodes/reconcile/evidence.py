@@ -13,6 +13,10 @@ from .observer import LARGEST_SKEW, REPORTED_AFTER, Observer, is_awake
 from .owner_tags import Reference
 from .records import Record, length, node_is
 
+#: Seconds for which an instance on another image may stay without a node before its attach counts as failed, and
+#: for which one that only runs is taken for one that is being attached.
+LONGEST_HIDDEN = 600.0
+
 
 def facts_of(seen: Observer, instance_id: str) -> Facts:
     """All that is known of the instance."""
@@ -51,7 +55,7 @@ def facts_of(seen: Observer, instance_id: str) -> Facts:
         busy=node is not None and node.busy,
         joining=sent is not None and _joins(seen, steady, node),
         misplaced=_misplaced(seen, instance_id, record),
-        steady=steady,
+        steady=steady >= seen.grace,
         seen_node=record.node is not None,
         absence_counts=_absence_counts(seen, absent, saved, detached, confirmed_at),
         task=record.task_is,
@@ -63,11 +67,11 @@ def facts_of(seen: Observer, instance_id: str) -> Facts:
         known_stuck=before is not None and before.status == STUCK,
         tagged=now - seen.ledger.tagged.get(instance_id, -math.inf) < seen.grace,
         woke=record.was_stopped and ecs in (EcsIs.STARTING, EcsIs.RUNNING),
-        awake_for=length(record.awake),
-        quiet=length(record.quiet),
-        sent=_call(sent, 0.0, now),
-        detached=_call(detached, seen.grace, now),
-        detached_age=now - detached.at if detached else 0.0,
+        awake_for_minutes=length(record.awake) >= LONGEST_HIDDEN,
+        quiet=length(record.quiet) >= seen.grace,
+        quiet_for_minutes=length(record.quiet) >= LONGEST_HIDDEN,
+        sent=_sent(sent),
+        detached=_detached(detached, now - seen.grace),
         mate_shows=sent is not None and not sent.answered and _shows(seen, sent),
         verdict=seen.ledger.verdict(instance_id),
         tries=len(seen.ledger.errors("DeleteNodes" if node else "AddExistedNodes", instance_id)),
@@ -198,11 +202,20 @@ def _image_replaced(
     return image not in {"", instance.image_id}
 
 
-def _call(write: Write | None, grace: float, now: float) -> Call:
-    """The result of a call; its task counts as over ``grace`` seconds after its end."""
+def _sent(write: Write | None) -> Call:
+    """The result of an AddExistedNodes."""
     if write is None:
         return Call.NONE
     if not write.answered:
         return Call.UNANSWERED
-    over = write.over_at is not None and now - write.over_at >= grace
-    return Call.OVER if over else Call.ANSWERED
+    return Call.ANSWERED if write.over_at is None else Call.OVER
+
+
+def _detached(write: Write | None, long_ago: float) -> Call:
+    """The result of a DeleteNodes, which a list may not show yet if it was later than ``long_ago``."""
+    result = _sent(write)
+    if write is None or result is Call.ANSWERED:
+        return result
+    if result is Call.UNANSWERED:
+        return Call.EXPIRED if write.at <= long_ago else result
+    return Call.ANSWERED if (write.over_at or 0.0) > long_ago else result

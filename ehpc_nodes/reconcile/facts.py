@@ -81,6 +81,7 @@ class Call(Word):
     ANSWERED = "answered; its task is not known to have ended"
     OVER = "answered, and its task has ended (of DeleteNodes: a grace period ago)"
     UNANSWERED = "without an answer"
+    EXPIRED = "of DeleteNodes: without an answer, a grace period ago"
 
 
 class Saved(Word):
@@ -101,7 +102,7 @@ class Verdict(Word):
 
 # of all immutable kinds, a named tuple is made, hashed and compared fastest
 class Facts(NamedTuple):
-    """One instance as it is known now. Times are seconds; they never run backwards.
+    """One instance as it is known now. *For long* is for the grace period, for which a list may be out of date.
 
     Attributes:
         wanted: the program lists it.
@@ -113,11 +114,11 @@ class Facts(NamedTuple):
         former_name: its name tag names this resource, not under its present name.
         for_other_cluster: its reference names another cluster.
         node, is_compute, busy, misplaced: of the node; misplaced: known to be in another queue than the wanted one.
-        steady: for how long the node has had this status (or been absent); no longer than since its task's end.
+        steady: for long, the node has had this status (or been absent), and its task has been over.
         joining: this run attached it, it runs, and the scheduler does not use it yet; not for longer than ehpc:schedulerSeconds.
         confirmed: the state has the node as attached, once and for all.
         seen_node: it was a node in this run.
-        absence_counts: whole lists have lacked the node for long enough.
+        absence_counts: whole lists have lacked the node for long, or for a report long enough.
         task: the task that names it.
         unnamed_task: a task runs that names nobody, may attach, and is not known to be another call's.
         in_other_cluster: a node of another cluster, or being attached to it.
@@ -127,10 +128,10 @@ class Facts(NamedTuple):
         known_stuck: by the state, a run has waited for it in vain.
         tagged: this run's TagResources about it was answered less than the grace ago.
         woke: it was Stopped in this run, and is not any more.
-        awake_for: for how long it has been running without a node or a task.
-        quiet: for how long whole reads have shown no evidence of an attach.
+        awake_for_minutes: it has been running for ten minutes, without a node or a task.
+        quiet: for long, whole reads have shown no evidence of an attach.
+        quiet_for_minutes: the same, for ten minutes.
         sent, detached: this run's latest calls about it.
-        detached_age: seconds since the latest DeleteNodes.
         mate_shows: an instance of the same unanswered call shows that it was accepted.
         verdict: what this run has concluded about it.
         tries: how often this run's AddExistedNodes (of a node: DeleteNodes) was tried in vain.
@@ -153,7 +154,7 @@ class Facts(NamedTuple):
     busy: bool = False
     joining: bool = False
     misplaced: bool = False
-    steady: float = 0.0
+    steady: bool = False
     seen_node: bool = False
     absence_counts: bool = False
     task: TaskIs = TaskIs.NONE
@@ -165,11 +166,11 @@ class Facts(NamedTuple):
     known_stuck: bool = False
     tagged: bool = False
     woke: bool = False
-    awake_for: float = 0.0
-    quiet: float = 0.0
+    awake_for_minutes: bool = False
+    quiet: bool = False
+    quiet_for_minutes: bool = False
     sent: Call = Call.NONE
     detached: Call = Call.NONE
-    detached_age: float = 0.0
     mate_shows: bool = False
     verdict: Verdict = Verdict.NONE
     tries: int = 0

@@ -144,7 +144,6 @@ class Operations:
             observer, self.deadline, self.reporter, inputs, highest_generation(observer) + 1
         )
         rules = Rules(
-            self.grace,
             destroy=destroy,
             stop_running=inputs.stop_running,
             busy_nodes=inputs.busy_nodes,

@@ -1,4 +1,4 @@
-"""The first table: whose an instance is, and in which phase. Pure: no I/O, no clock.
+"""The first table: whose an instance is, and in which phase. Pure: no I/O, no clock, no numbers.
 
 `OWNERS` and `PHASES` are read from the top; the first row that holds decides.
 """
@@ -8,10 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, Verdict, Word
-
-#: Seconds for which an instance on another image may stay without a node before its attach counts as failed, and
-#: for which one that only runs is taken for one that is being attached.
-LONGEST_HIDDEN = 600.0
 
 
 class Owner(Word):
@@ -46,7 +42,7 @@ class Phase(Word):
 
 
 OwnerRow = tuple[Owner, str, Callable[[Facts], bool]]
-PhaseRow = tuple[Phase, str, Callable[[Facts, float], bool]]
+PhaseRow = tuple[Phase, str, Callable[[Facts], bool]]
 
 OWNERS: tuple[OwnerRow, ...] = (
     (
@@ -112,14 +108,14 @@ def _task_is_over(f: Facts) -> bool:
     return f.task is TaskIs.OVER or f.sent is Call.OVER
 
 
-def _is_final(f: Facts, grace: float) -> bool:
+def _is_final(f: Facts) -> bool:
     """Whether a node's status is its last: its task has ended, it has lasted, or nothing is known to be under way."""
     unsent = f.task is TaskIs.NONE and f.sent is Call.NONE
-    return _task_is_over(f) or f.steady >= grace or unsent
+    return _task_is_over(f) or f.steady or unsent
 
 
-def _is_gone_for_good(f: Facts, grace: float) -> bool:
-    absent = f.node is NodeIs.ABSENT and f.absence_counts and f.steady >= grace
+def _is_gone_for_good(f: Facts) -> bool:
+    absent = f.node is NodeIs.ABSENT and f.absence_counts and f.steady
     return absent and _task_is_over(f) and f.detached is Call.NONE
 
 
@@ -129,71 +125,65 @@ def was_a_node(f: Facts) -> bool:
     return f.wanted and f.generation in over
 
 
-def _result_is_unknown(f: Facts, grace: float) -> bool:
+def _result_is_unknown(f: Facts) -> bool:
     if not _may_have_been_sent(f):
         return False
-    replaced = f.image_replaced and f.quiet < LONGEST_HIDDEN
-    return f.quiet < grace or f.unnamed_task or replaced or f.ecs is EcsIs.STOPPING
+    replaced = f.image_replaced and not f.quiet_for_minutes
+    return not f.quiet or f.unnamed_task or replaced or f.ecs is EcsIs.STOPPING
 
 
 PHASES: tuple[PhaseRow, ...] = (
     (
         Phase.FAILED,
         "this run has concluded so; or it is no node though its task has ended and nobody detached it here, for the grace period",
-        lambda f, grace: f.verdict is not Verdict.NONE or _is_gone_for_good(f, grace),
+        lambda f: f.verdict is not Verdict.NONE or _is_gone_for_good(f),
     ),
     (
         Phase.FAILED,
         "still a node a grace period after the task that was to detach it",
-        lambda f, _: f.node is not NodeIs.ABSENT and f.detached is Call.OVER,
+        lambda f: f.node is not NodeIs.ABSENT and f.detached is Call.OVER,
     ),
     (
         Phase.NOT_COMPUTE,
         "a node with another role than compute",
-        lambda f, _: f.node is not NodeIs.ABSENT and not f.is_compute,
+        lambda f: f.node is not NodeIs.ABSENT and not f.is_compute,
     ),
-    (Phase.UNREADABLE, "a permission to read is missing", lambda f, _: f.unreadable),
+    (Phase.UNREADABLE, "a permission to read is missing", lambda f: f.unreadable),
     (
         Phase.DETACHING,
         "the node is releasing; or this run's DeleteNodes was answered, or got no answer less than the grace ago",
-        lambda f, grace: (
+        lambda f: (
             f.node is NodeIs.RELEASING
-            or (
-                f.node is not NodeIs.ABSENT
-                and (
-                    f.detached is Call.ANSWERED
-                    or (f.detached is Call.UNANSWERED and f.detached_age < grace)
-                )
-            )
+            or (f.node is not NodeIs.ABSENT and f.detached in {Call.ANSWERED, Call.UNANSWERED})
         ),
     ),
     (
         Phase.ATTACHING,
         "this run attached it and it runs, but it is not active in the scheduler, for less than ehpc:schedulerSeconds",
-        lambda f, _: f.joining,
+        lambda f: f.joining,
     ),
     (
         Phase.ATTACHED,
         "the state has the node as confirmed, and its status is not exception",
-        lambda f, _: f.node not in {NodeIs.ABSENT, NodeIs.EXCEPTION} and f.confirmed,
+        lambda f: f.node not in {NodeIs.ABSENT, NodeIs.EXCEPTION} and f.confirmed,
     ),
     (
         Phase.ATTACHED,
         "the node is running or stopped; its task has ended, or the status has lasted for the grace, or nobody sent it",
-        lambda f, grace: f.node is NodeIs.READY and _is_final(f, grace),
+        lambda f: f.node is NodeIs.READY and _is_final(f),
     ),
     (
         Phase.BROKEN,
         "the node's status is exception, in the same way; or uninit or initing a grace period after its task's end",
-        lambda f, grace: (
-            (f.node is NodeIs.EXCEPTION and _is_final(f, grace))
-            or (f.node is NodeIs.INITIAL and _task_is_over(f) and f.steady >= grace)
+        lambda f: (
+            (f.node is NodeIs.EXCEPTION and _is_final(f))
+            or (f.node is NodeIs.INITIAL and _task_is_over(f) and f.steady)
         ),
     ),
     (
         Phase.OTHER_CLUSTER,
         "a node of another cluster of the VPC, or being attached to it; or pending for another cluster, not Stopped",
-        lambda f, _: (
+        lambda f: (
             f.node is NodeIs.ABSENT
             and (
                 f.in_other_cluster
@@ -204,17 +194,15 @@ PHASES: tuple[PhaseRow, ...] = (
     (
         Phase.STUCK,
         "pending, and the only evidence is that it runs: for ten minutes, or a run has waited for it in vain, by the state",
-        lambda f, _: (
-            only_runs(f) and (f.awake_for >= LONGEST_HIDDEN or f.known_stuck) and not f.unnamed_task
-        ),
+        lambda f: only_runs(f) and (f.awake_for_minutes or f.known_stuck) and not f.unnamed_task,
     ),
     (
         Phase.ATTACHING,
         "any other node; a task names it, or did less than the grace ago; this run's call was answered; or a pending call shows evidence",
-        lambda f, grace: (
+        lambda f: (
             f.node is not NodeIs.ABSENT
             or f.task is TaskIs.RUNNING
-            or (f.task is TaskIs.OVER and f.detached is Call.NONE and f.steady < grace)
+            or (f.task is TaskIs.OVER and f.detached is Call.NONE and not f.steady)
             or f.sent in {Call.ANSWERED, Call.OVER}
             or (_may_have_been_sent(f) and (_shows(f) or f.mate_shows))
         ),
@@ -227,19 +215,19 @@ PHASES: tuple[PhaseRow, ...] = (
     (
         Phase.ABSENCE_UNCONFIRMED,
         "in the state, a node in this run, or wanted and tagged as one; its absence does not count yet",
-        lambda f, _: not f.absence_counts and (_is_saved(f) or f.seen_node or was_a_node(f)),
+        lambda f: not f.absence_counts and (_is_saved(f) or f.seen_node or was_a_node(f)),
     ),
-    (Phase.NOT_FOUND, "ECS does not know it", lambda f, _: f.ecs is EcsIs.NOT_FOUND),
-    (Phase.STARTING, "Pending or Starting", lambda f, _: f.ecs is EcsIs.STARTING),
+    (Phase.NOT_FOUND, "ECS does not know it", lambda f: f.ecs is EcsIs.NOT_FOUND),
+    (Phase.STARTING, "Pending or Starting", lambda f: f.ecs is EcsIs.STARTING),
     (
         Phase.STOPPING,
         "Stopping; or still Running less than the grace after this run's StopInstances",
-        lambda f, _: f.ecs is EcsIs.STOPPING,
+        lambda f: f.ecs is EcsIs.STOPPING,
     ),
     (
         Phase.PREPARED,
         "Stopped on the image that it first had, with this run's reference, for this cluster",
-        lambda f, _: (
+        lambda f: (
             f.ecs is EcsIs.STOPPED
             and f.tag is Tag.MINE
             and f.generation is Generation.THIS_RUN
@@ -250,11 +238,11 @@ PHASES: tuple[PhaseRow, ...] = (
     (
         Phase.TAGGED,
         "Stopped, and this run's TagResources was answered less than the grace ago",
-        lambda f, _: f.ecs is EcsIs.STOPPED and f.tagged,
+        lambda f: f.ecs is EcsIs.STOPPED and f.tagged,
     ),
-    (Phase.STOPPED, "Stopped", lambda f, _: f.ecs is EcsIs.STOPPED),
-    (Phase.RUNNING, "Running, or any other status", lambda f, _: f.ecs is EcsIs.RUNNING),
-    (Phase.UNREADABLE, "anything else: ECS was not asked", lambda _f, _g: True),
+    (Phase.STOPPED, "Stopped", lambda f: f.ecs is EcsIs.STOPPED),
+    (Phase.RUNNING, "Running, or any other status", lambda f: f.ecs is EcsIs.RUNNING),
+    (Phase.UNREADABLE, "anything else: ECS was not asked", lambda _: True),
 )
 
 
@@ -263,10 +251,6 @@ def owner_of(facts: Facts) -> Owner:
     return next(owner for owner, _, holds in OWNERS if holds(facts))
 
 
-def phase_of(facts: Facts, grace: float) -> Phase:
-    """The phase that the instance is in: the first row of `PHASES` that holds.
-
-    Args:
-        grace: seconds for which a list may be out of date.
-    """
-    return next(phase for phase, _, holds in PHASES if holds(facts, grace))
+def phase_of(facts: Facts) -> Phase:
+    """The phase that the instance is in: the first row of `PHASES` that holds."""
+    return next(phase for phase, _, holds in PHASES if holds(facts))

@@ -97,12 +97,10 @@ class Rules:
     """What holds for all instances of an operation.
 
     Attributes:
-        grace: seconds for which a list may be out of date.
         destroy: nothing is wanted, the resource goes.
         stop_running, busy_nodes: the program's arguments.
     """
 
-    grace: float
     destroy: bool = False
     stop_running: bool = False
     busy_nodes: BusyNodes = "refuse"
@@ -129,7 +127,7 @@ class Decision:
 
 def decide(facts: Facts, rules: Rules) -> Decision:
     """The decision about one instance."""
-    owner, phase = owner_of(facts), phase_of(facts, rules.grace)
+    owner, phase = owner_of(facts), phase_of(facts)
     return Decision(facts, owner, phase, _action(facts, owner, phase, rules))
 
 

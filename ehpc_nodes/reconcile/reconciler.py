@@ -485,7 +485,7 @@ class Reconciler:
         is running or stopped is read again after the grace.
         """
         ready = any(self.decisions[i].facts.node is NodeIs.READY for i in ids)
-        pause = self.rules.grace * (1 if ready else SELDOM)
+        pause = self.observer.grace * (1 if ready else SELDOM)
         if self.deadline.clock.now() - self.observer.nodes_ended >= pause:
             return True
         tasks = (self.observer.task_about(i) for i in ids)

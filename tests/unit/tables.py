@@ -27,17 +27,11 @@ from ehpc_nodes.reconcile.facts import (
 from ehpc_nodes.reconcile.phases import Owner, Phase
 from ehpc_nodes.reconcile.plan import Action, Decision, Guard, Kept, Rules
 
-GRACE = 30.0
 YES_NO = (True, False)
-SHORT, LONG = (0.0, GRACE), (0.0, 600.0)
 #: The values of each fact that make a difference; of the rules, too.
 VALUES: dict[str, tuple[Any, ...]] = {
     **{name: YES_NO for name, kind in get_type_hints(Facts).items() if kind is bool},
     "planned": (None, *YES_NO),
-    "steady": SHORT,
-    "detached_age": SHORT,
-    "awake_for": LONG,
-    "quiet": (0.0, GRACE, 600.0),
     "tries": (0, 3),
     "tag": tuple(Tag),
     "generation": tuple(Generation),
@@ -58,8 +52,6 @@ ALL = prod(len(values) for values in VALUES.values())
 
 class Open:
     """Facts and rules that are chosen when they are read: those of the trail first, then the first value of each."""
-
-    grace = GRACE
 
     def __init__(self, trail: list[list[Any]], **known: Any) -> None:
         self.trail = trail
@@ -145,7 +137,8 @@ def is_possible(f: Any) -> bool:
             f.saved is Saved.NO and f.confirmed,
             f.known_stuck and f.saved is not Saved.ATTACHING,
             f.mate_shows and f.sent is not Call.UNANSWERED,
-            f.quiet > 0 and (f.awake_for > 0 or f.task is TaskIs.RUNNING),
+            f.quiet and (f.awake_for_minutes or f.task is TaskIs.RUNNING),
+            f.sent is Call.EXPIRED,  # the reads tell whether it was accepted
         )
     )
 
@@ -191,13 +184,13 @@ def is_positively_free(f: Any) -> bool:
         return False
     if f.sent in {Call.ANSWERED, Call.OVER}:
         return False
-    if f.task is TaskIs.OVER and f.detached is Call.NONE and f.steady < GRACE:
+    if f.task is TaskIs.OVER and f.detached is Call.NONE and not f.steady:
         return False
     known = f.saved is not Saved.NO or f.seen_node or is_tagged_as_a_node(f)
     if known and not f.absence_counts:
         return False
     if f.sent is Call.UNANSWERED or may_be_an_earlier_runs(f):
-        if f.quiet < GRACE or f.unnamed_task or (f.image_replaced and f.quiet < 600):
+        if not f.quiet or f.unnamed_task or (f.image_replaced and not f.quiet_for_minutes):
             return False
         if f.ecs not in {EcsIs.STOPPED, EcsIs.NOT_FOUND, EcsIs.UNREAD}:
             return False
@@ -228,7 +221,7 @@ def detach_is_safe(f: Any) -> bool:
     known = f.tag in {Tag.NONE, Tag.UNKNOWN} and f.saved is not Saved.NO
     over = f.task is TaskIs.OVER or f.sent is Call.OVER
     unsent = f.task is TaskIs.NONE and f.sent is Call.NONE
-    settled = f.confirmed or over or unsent or f.steady >= GRACE
+    settled = f.confirmed or over or unsent or f.steady
     return (
         (mine or known)
         and f.node in {NodeIs.READY, NodeIs.INITIAL, NodeIs.EXCEPTION, NodeIs.OTHER}
@@ -236,7 +229,7 @@ def detach_is_safe(f: Any) -> bool:
         and not (f.wanted or f.retained or f.claimed or f.unreadable)
         and (f.busy_nodes == "detach" or not f.busy)
         and f.verdict is Verdict.NONE
-        and (f.detached is Call.NONE or (f.detached is Call.UNANSWERED and f.detached_age >= GRACE))
+        and f.detached in {Call.NONE, Call.EXPIRED}
         and f.tries < 3
         and settled
     )
