@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ehpc_nodes.api import responses
-from ehpc_nodes.preflight.images import facts_of
+from ehpc_nodes.preflight.images import image_facts
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Image:
     @classmethod
     def of(cls, image: responses.SystemImage | responses.CustomImage, alias: str) -> Image:
         """From an entry of ListImages, or of ListCustomImages of this owner alias."""
-        facts = facts_of(image)
+        facts = image_facts(image)
         name = image.image_name if isinstance(image, responses.CustomImage) else ""
         return cls(
             image_id=image.image_id,

@@ -18,7 +18,7 @@ class ImageFacts:
     os_tag: str = ""
 
 
-def facts_of(image: responses.SystemImage | responses.CustomImage) -> ImageFacts:
+def image_facts(image: responses.SystemImage | responses.CustomImage) -> ImageFacts:
     """The facts that a list has about an image."""
     if isinstance(image, responses.SystemImage):
         system = system_of(image.platform, image.version, image.os_tag)

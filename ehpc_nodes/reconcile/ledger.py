@@ -10,11 +10,7 @@ from ehpc_nodes.errors import ApiError, EhpcError
 from ehpc_nodes.models import Failure, TaskRecord
 
 from .facts import Verdict
-
-#: The code of an instance that somebody else attached, started or tagged meanwhile.
-CHANGED_BY_OTHER = "ChangedByOther"
-#: The code of a node that somebody detached meanwhile.
-NODE_DISAPPEARED = "NodeDisappeared"
+from .plan import Conclusion
 
 
 @dataclass
@@ -62,6 +58,12 @@ class Write:
         )
 
 
+def failure_by(error: EhpcError) -> Failure:
+    """A failure by the error of a call."""
+    code = error.code if isinstance(error, ApiError) else type(error).__name__
+    return Failure(code=code, reason=str(error))
+
+
 @dataclass
 class Ledger:
     """The writes of one run in order, and its verdicts.
@@ -99,23 +101,25 @@ class Ledger:
         """How the calls of this action about the instance failed, each try in order."""
         return self._errors.get((action, instance_id), ())
 
-    def fail(self, ids: Collection[str], code: str, reason: str) -> None:
+    def fail(self, ids: Collection[str], failure: Failure) -> None:
         """Conclude that these failed; the first conclusion stays."""
         for instance_id in ids:
-            self.failed.setdefault(instance_id, Failure(code=code, reason=reason))
+            self.failed.setdefault(instance_id, failure)
 
     def fail_by(self, ids: Collection[str], error: EhpcError) -> None:
         """The same, by an error."""
-        self.fail(
-            ids, error.code if isinstance(error, ApiError) else type(error).__name__, str(error)
-        )
+        self.fail(ids, failure_by(error))
 
     def verdict(self, instance_id: str) -> Verdict:
         """What was concluded about the instance."""
         failure = self.failed.get(instance_id)
         if failure is None:
             return Verdict.NONE
-        return Verdict.CHANGED_BY_OTHER if failure.code == CHANGED_BY_OTHER else Verdict.FAILED
+        return (
+            Verdict.CHANGED_BY_OTHER
+            if failure.code == Conclusion.CHANGED_BY_OTHER.value
+            else Verdict.FAILED
+        )
 
     @property
     def has_called(self) -> bool:

@@ -27,19 +27,28 @@ from ehpc_nodes.errors import (
 from ehpc_nodes.models import Finding, Inputs, State
 from ehpc_nodes.preflight import findings as api_findings
 from ehpc_nodes.preflight import of_instances
-from ehpc_nodes.preflight.images import ImageFacts, facts_of
+from ehpc_nodes.preflight.images import ImageFacts, image_facts
 from ehpc_nodes.preflight.snapshot import Changes, Desired, Snapshot, describe
 
 from .actuator import Actuator
+from .changes import LISTED_ELSEWHERE, changes_of, owner_findings
 from .ledger import Ledger
 from .observer import FRESH, Identity, Observer, Wanted
 from .owner_tags import NAME_KEY, new_run, new_uid, owner_name, reference_of
 from .phases import Owner, Phase
-from .plan import Action, Decision, Kept, Plan, Rules, kept_as
-from .planning import LISTED_ELSEWHERE, changes_of, is_listed_elsewhere, owner_findings
+from .plan import Action, Conclusion, Decision, Kept, Plan, Rules, conclusion, kept_as
 from .ports import Cloud, NoOtherResources, OtherResources, Reporter
-from .reconciler import STUCK_UNWANTED_TEXT, Reconciler, not_listed
-from .result import build_state, called, ended_by, exceptions, node_state, queues_of, reasons
+from .reconciler import Reconciler, not_listed
+from .result import (
+    STUCK_UNWANTED_TEXT,
+    build_state,
+    called,
+    ended_by,
+    exceptions,
+    node_state,
+    queues_of,
+    reasons,
+)
 
 #: For what is only planned.
 NO_INPUTS = Inputs.model_construct(cluster_id="", region="", instance_ids=[])
@@ -327,10 +336,9 @@ class Operations:
             raise
         except EhpcError as error:
             cancelled = isinstance(error, CancelledError)
-            if not observer.ledger.has_called and not observer.ledger.adopted:
-                self._untag(observer, reconciler, cancelled=cancelled)
-                raise
             self._untag(observer, reconciler, cancelled=cancelled)
+            if not observer.ledger.has_called and not observer.ledger.adopted:
+                raise
             state = self._state(reconciler, read=not cancelled)
             told = ended_by(observer, reconciler.decisions, error)
             raise IncompleteError(state, [*reasons(observer, state), told]) from error
@@ -637,25 +645,25 @@ def refuse_before_writes(observer: Observer, plan: Plan, *, destroy: bool = Fals
         RefusedError: names the nodes and their jobs.
         EhpcError: something was not read.
     """
-    going = {i: d for i, d in plan.decisions.items() if d.action is Action.REFUSE and not d.wanted}
     nodes = observer.nodes
-    others = [
-        f"{i} ({', '.join(nodes[i].roles.role)})"
-        for i, d in sorted(going.items())
-        if d.phase is Phase.NOT_COMPUTE
-    ]
-    if others:
-        raise RefusedError("instance_ids", f"no compute nodes, never detached: {listed(others)}")
-    unread = sorted(i for i, d in going.items() if d.phase is Phase.UNREADABLE)
-    if unread:
+    refused: dict[Conclusion, list[str]] = {}
+    for instance_id, decision in sorted(plan.decisions.items()):
+        if (
+            decision.action is Action.REFUSE
+            and not decision.wanted
+            and (why := conclusion(decision))
+        ):
+            refused.setdefault(why, []).append(instance_id)
+    if others := refused.get(Conclusion.NOT_COMPUTE):
+        told = listed([f"{i} ({', '.join(nodes[i].roles.role)})" for i in others])
+        raise RefusedError("instance_ids", f"no compute nodes, never detached: {told}")
+    if unread := refused.get(Conclusion.UNREADABLE):
         unknown = EhpcError(f"{listed(unread)} could not be read. Run the command again.")
         raise next(iter(observer.denied.values()), unknown)
-    elsewhere = sorted(i for i, d in going.items() if is_listed_elsewhere(d))
-    if elsewhere:
+    if elsewhere := refused.get(Conclusion.LISTED_ELSEWHERE):
         told = listed([f"{i} {LISTED_ELSEWHERE}" for i in elsewhere], 3, between=". ")
         raise RefusedError("instance_ids", f"{told}.")
-    busy = sorted(going)
-    if busy:
+    if busy := refused.get(Conclusion.BUSY):
         then = ", run pulumi up, then destroy again" if destroy else ""
         observer.read_jobs(busy)
         told = listed(
@@ -703,4 +711,4 @@ def list_images(cloud: Cloud, image_id: str, alias: str) -> dict[str, ImageFacts
         return None
     images: list[responses.SystemImage] | list[responses.CustomImage]
     images = cloud.list_system_images() if alias == "system" else cloud.list_custom_images(alias)
-    return {image.image_id: facts_of(image) for image in images}
+    return {image.image_id: image_facts(image) for image in images}

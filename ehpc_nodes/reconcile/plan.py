@@ -175,30 +175,54 @@ def _of_unwanted(f: Facts, owner: Owner, row: Row, rules: Rules) -> Action:
     return action
 
 
-# -- guards over the table ---------------------------------------------------------------------------------------
+# -- conclusions -------------------------------------------------------------------------------------------------
 
 
-class Guard(Word):
-    """How an instance differs by now from the first plan of the run."""
+class Conclusion(Word):
+    """Why nothing more is done about an instance in this run: its code in `failed`. FAILED has the code of its task or call."""
 
-    CHANGED = "planned to be attached, and somebody else attached, started or tagged it, or changed its image"
-    NEW = "not planned to be attached, and attached to nothing by now: the preview did not show it"
+    NODE_DISAPPEARED = "NodeDisappeared"
+    CHANGED_BY_OTHER = "ChangedByOther"
+    NOT_COMPUTE = "NotCompute"
+    UNREADABLE = "Unreadable"
+    LISTED_ELSEWHERE = "ListedElsewhere"
+    BUSY = "Busy"
+    STUCK = "Stuck"
+    FAILED = ""
 
 
-def guard(decision: Decision) -> Guard | None:
-    """What forbids to continue with an instance, after the first plan was made."""
-    f = decision.facts
-    if f.planned is None or not f.wanted or f.verdict is not Verdict.NONE:
+def conclusion(decision: Decision) -> Conclusion | None:
+    """What a refusal or a failure is by; None: there is none, or it was drawn before.
+
+    What the first plan does not attach may be attached to nothing later; what it attaches, only this run may change.
+    """
+    f, phase = decision.facts, decision.phase
+    if f.verdict is not Verdict.NONE:
         return None
-    if not f.planned:
-        return Guard.NEW if decision.phase in FREE else None
-    theirs = decision.owner is Owner.OTHER
-    return Guard.CHANGED if theirs or (f.sent is Call.NONE and _changed(decision)) else None
+    if f.wanted and f.planned is False and phase in FREE:
+        return Conclusion.NODE_DISAPPEARED
+    if f.wanted and f.planned and _has_changed(decision):
+        return Conclusion.CHANGED_BY_OTHER
+    if decision.action is A.FAIL:
+        return Conclusion.STUCK if phase is Phase.STUCK else Conclusion.FAILED
+    return _why_refused(decision) if decision.action is A.REFUSE else None
 
 
-def _changed(decision: Decision) -> bool:
-    """Whether a planned instance is not as it was, and not by what an earlier run may have sent: such a node is adopted."""
+def _why_refused(decision: Decision) -> Conclusion:
+    if decision.phase is Phase.NOT_COMPUTE:
+        return Conclusion.NOT_COMPUTE
+    if decision.phase is Phase.UNREADABLE:
+        return Conclusion.UNREADABLE
+    if decision.wanted:  # by the first plan it was not
+        return Conclusion.CHANGED_BY_OTHER
+    return Conclusion.LISTED_ELSEWHERE if decision.facts.claimed else Conclusion.BUSY
+
+
+def _has_changed(decision: Decision) -> bool:
+    """Whether a planned instance is not as it was, and not by what this or an earlier run may have sent."""
     f = decision.facts
+    if f.sent is not Call.NONE:
+        return False
     if f.pending:
         tagged = f.generation is Generation.THIS_RUN
         return tagged and f.image_changed and decision.phase in FREE
@@ -353,6 +377,22 @@ def kept_as(decision: Decision) -> Kept:
     if kept is Kept.AS_IT_WAS and f.saved is Saved.NO:
         return Kept.NOTHING
     return kept
+
+
+def is_resolved(decision: Decision) -> bool:
+    """Whether nothing is unknown any more of an earlier run of this resource: the instance was not sent by one, is a
+    node, in the state as attaching, or positively nothing.
+
+    One that is being attached and in no state may have mates that the list of tags lacks.
+    """
+    f, phase = decision.facts, decision.phase
+    if not f.pending or f.tag in {Tag.SAME_NAME, Tag.OTHER, Tag.UNKNOWN}:
+        return True
+    if phase in {Phase.UNREADABLE, Phase.ABSENCE_UNCONFIRMED, Phase.OTHER_CLUSTER}:
+        return False
+    in_state = f.saved is not Saved.NO and kept_as(decision) is Kept.ATTACHING
+    open_ = {Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.STUCK, Phase.PREPARED}
+    return phase not in open_ or in_state
 
 
 # -- the end of a run --------------------------------------------------------------------------------------------

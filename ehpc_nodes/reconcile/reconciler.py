@@ -29,28 +29,27 @@ from ehpc_nodes.errors import (
 
 from .actuator import Actuator, TroubleError, may_have_acted
 from .evidence import facts_of
-from .facts import Call, EcsIs, NodeIs, TaskIs
-from .ledger import CHANGED_BY_OTHER, NODE_DISAPPEARED, Ledger
+from .facts import Call, NodeIs, TaskIs
+from .ledger import Ledger
 from .observer import REPORTED_AFTER, Observer, is_awake
-from .owner_tags import owner_name
-from .phases import Owner, Phase
+from .phases import Phase
 from .plan import (
     TABLE,
     Action,
+    Conclusion,
     Decision,
-    Guard,
     LastTags,
     Next,
     Plan,
     Rules,
     Step,
+    conclusion,
     decide,
-    guard,
     last_tags,
     next_step,
 )
-from .planning import LISTED_ELSEWHERE, is_listed_elsewhere
 from .ports import Reporter
+from .result import failure_of
 
 #: A read that ended with one of these told nothing: read again.
 UNREAD = (TransportError, BackendError, ThrottledError)
@@ -267,21 +266,12 @@ class Reconciler:
 
     def _decide(self, instance_id: str) -> Decision:
         decision = self._decision(instance_id)
-        broken = guard(decision)
-        if broken is Guard.NEW:
-            reason = (
-                "not attached: the preview did not show that it would be, because it was a node or was being attached when"
-                " this run began. Run pulumi up again and check its preview"
-            )
-            self.ledger.fail([instance_id], NODE_DISAPPEARED, reason)
-        elif broken is Guard.CHANGED:
-            self._fail_as_changed(instance_id, decision)
-        elif self.observer.planned is not None and decision.action is Action.REFUSE:
-            self._conclude_refused(instance_id, decision)
-        elif self.observer.planned is not None and decision.action is Action.FAIL:
-            self._fail(instance_id, decision)
-        else:
+        why = None if self.observer.planned is None else conclusion(decision)
+        if why is None:
             return decision
+        if why is Conclusion.BUSY:
+            self.observer.read_jobs(i for i in self._active if not self.decisions[i].wanted)
+        self.ledger.fail([instance_id], failure_of(self.observer, instance_id, decision, why))
         return self._decision(instance_id)
 
     def _hosts(self, ids: Iterable[str]) -> dict[str, str]:
@@ -292,81 +282,6 @@ class Reconciler:
         node = self.observer.records[instance_id].node
         instance = self.observer.instances.get(instance_id)
         return (node.host_name if node else "") or (instance.host_name if instance else "")
-
-    # -- conclusions -----------------------------------------------------------------------------------------------
-
-    def _fail_as_changed(self, instance_id: str, decision: Decision) -> None:
-        """Conclude that somebody else attached, started or tagged the instance meanwhile, and how that shows."""
-        facts, observer = decision.facts, self.observer
-        instance = observer.instances.get(instance_id)
-        if facts.node is not NodeIs.ABSENT or facts.task is TaskIs.RUNNING:
-            what = f"it appeared in cluster {observer.identity.cluster_id}"
-        elif facts.in_other_cluster:
-            what = f"it appeared in cluster {observer.elsewhere[instance_id]}"
-        elif decision.owner is Owner.OTHER and instance:
-            what = f"resource {owner_name(instance)!r} set its owner tag"
-        elif facts.image_changed:
-            what = "it got another image"
-        elif facts.ecs is EcsIs.NOT_FOUND:
-            what = "it was released"
-        else:
-            what = f"it became {instance.status if instance else 'another'}"
-        text = (
-            f"not attached: since this run first read it, {what}. If the console shows a task for it, wait until that"
-            " task ends; then run pulumi up again, or remove it from instance_ids"
-        )
-        self.ledger.fail([instance_id], CHANGED_BY_OTHER, text)
-
-    def _conclude_refused(self, instance_id: str, decision: Decision) -> None:
-        """A refusal after the first write: for this instance alone."""
-        facts = decision.facts
-        if facts.wanted and decision.phase not in {Phase.NOT_COMPUTE, Phase.UNREADABLE}:
-            self._fail_as_changed(instance_id, decision)
-        elif decision.phase is Phase.NOT_COMPUTE:
-            self.ledger.fail(
-                [instance_id], "NotCompute", "it is no compute node by now: not changed"
-            )
-        elif decision.phase is Phase.UNREADABLE:
-            denied = next(iter(self.observer.denied.values()), None)
-            self.ledger.fail([instance_id], "Unreadable", str(denied or "it may not be read"))
-        elif is_listed_elsewhere(decision):
-            self.ledger.fail(
-                [instance_id], "ListedElsewhere", f"not detached: it {LISTED_ELSEWHERE}"
-            )
-        else:
-            self.observer.read_jobs(i for i in self._active if not self.decisions[i].wanted)
-            text = f"not detached: by now it {self.observer.runs(instance_id)}"
-            fix = (
-                'Wait until its jobs end, or set busy_nodes="wait" or "detach" (the jobs are lost)'
-            )
-            self.ledger.fail([instance_id], "Busy", f"{text}. {fix}")
-
-    def _fail(self, instance_id: str, decision: Decision) -> None:
-        """Note why an instance failed: by its node, its task, or the call."""
-        observer, facts = self.observer, decision.facts
-        node = observer.nodes.get(instance_id)
-        task = observer.task_about(instance_id)
-        ended = f"task {task.task_id} ended with {task.status}: {task.reason}" if task else ""
-        code = task.status if task and task.over else "exception"
-        if decision.phase is Phase.STUCK:
-            self.ledger.fail(
-                [instance_id], "Stuck", STUCK_UNWANTED_TEXT if not facts.wanted else STUCK_TEXT
-            )
-        elif errors := self.ledger.errors(
-            "DeleteNodes" if node else "AddExistedNodes", instance_id
-        ):
-            self.ledger.fail_by([instance_id], errors[-1])
-        elif facts.detached is not Call.NONE and node:
-            reason = f"still a node ({node.status}) after its detach; {ended or 'its task ended'}"
-            self.ledger.fail([instance_id], code, reason)
-        elif node:
-            status = f"the node has status {node.status}"
-            fix = "repair it in the console, or remove it from instance_ids to detach it"
-            self.ledger.fail([instance_id], code, f"{status}{'; ' + ended if ended else ''}: {fix}")
-        else:
-            again = "Run pulumi up again: it attaches the instance again, and its system disk will be replaced again"
-            reason = f"not attached, not among the cluster's nodes; {ended}. {again}"
-            self.ledger.fail([instance_id], code, reason)
 
     # -- one step --------------------------------------------------------------------------------------------------
 
@@ -541,17 +456,6 @@ class Reconciler:
             return "Stopping"
         awake = is_awake(self.observer.instances.get(instance_id))
         return "no node yet, runs" if awake else "no node yet"
-
-
-#: Of an instance that may have been sent, and of which nothing else shows it than that it runs.
-STUCK_TEXT = (
-    "may have been sent by an interrupted run, and runs, though neither a node nor a task shows it. If the console shows"
-    " no task for it, stop the instance; the next pulumi up attaches it"
-)
-STUCK_UNWANTED_TEXT = (
-    "may have been sent by an interrupted run, and runs, though neither a node nor a task shows it. If the console shows"
-    " no task for it, remove its ECS tags 'ehpc-nodes' and 'ehpc-nodes-ref'"
-)
 
 
 def not_listed(clusters: list[str]) -> str:

@@ -15,17 +15,17 @@ from ehpc_nodes.errors import (
 )
 from ehpc_nodes.models import ATTACHING, STUCK, Failure, Inputs, NodeState, State
 
-from .facts import Saved, Tag
+from .changes import LISTED_ELSEWHERE
+from .facts import Call, EcsIs, NodeIs, Saved, Tag, TaskIs
+from .ledger import failure_by
 from .observer import Observer
-from .owner_tags import reference_of
-from .phases import Phase
-from .plan import Decision, Kept, kept_as
+from .owner_tags import owner_name, reference_of
+from .phases import Owner, Phase
+from .plan import Conclusion, Decision, Kept, is_resolved, kept_as
 from .ports import Reporter
 
 #: More failed nodes than this are reported in groups.
 BULLETS = 10
-#: What these tags are on, no run of this resource has sent: its outcome is none of this resource's generations.
-_OF_OTHERS = frozenset({Tag.SAME_NAME, Tag.OTHER, Tag.UNKNOWN})
 
 
 def build_state(
@@ -60,31 +60,16 @@ def build_state(
         nodes=nodes,
         failed={**exceptions(nodes, inputs.instance_ids), **ledger.failed},
         owner=observer.identity.name,
-        generation=max(known, generation) if is_resolved(observer, decisions) else known,
+        generation=max(known, generation) if _all_is_known(observer, decisions) else known,
     )
 
 
-def is_resolved(observer: Observer, decisions: Mapping[str, Decision]) -> bool:
-    """Whether the outcome of every earlier run is known: each pending instance is a node, in the state as attaching,
-    or positively nothing. One that is being attached and in no state may have mates that the list of tags lacks.
-    """
-    if not observer.tags_read or observer.denied.keys() & {
-        "ListNodes",
-        "ListTasks",
-        "DescribeInstances",
-    }:
+def _all_is_known(observer: Observer, decisions: Mapping[str, Decision]) -> bool:
+    """Whether the outcome of every earlier run is known."""
+    needed = {"ListNodes", "ListTasks", "DescribeInstances"}
+    if not observer.tags_read or observer.denied.keys() & needed:
         return False
-    sent = (d for d in decisions.values() if d.facts.pending and d.facts.tag not in _OF_OTHERS)
-    return all(_is_resolved(d) for d in sent)
-
-
-def _is_resolved(decision: Decision) -> bool:
-    unresolved = {Phase.UNREADABLE, Phase.ABSENCE_UNCONFIRMED, Phase.OTHER_CLUSTER}
-    if decision.phase in unresolved:
-        return False
-    open_ = {Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.STUCK, Phase.PREPARED}
-    in_state = decision.facts.saved is not Saved.NO and kept_as(decision) is Kept.ATTACHING
-    return decision.phase not in open_ or in_state
+    return all(map(is_resolved, decisions.values()))
 
 
 def _node_state(
@@ -189,6 +174,88 @@ def ended_by(observer: Observer, decisions: Mapping[str, Decision], error: EhpcE
         f"{error} E-HPC continues to attach {listed(going)} (task {listed(tasks)})."
         " Run pulumi up again: it waits for this task."
     )
+
+
+# -- why an instance failed --------------------------------------------------------------------------------------
+
+#: Of an instance that may have been sent, and of which nothing else shows it than that it runs.
+STUCK_TEXT = (
+    "may have been sent by an interrupted run, and runs, though neither a node nor a task shows it. If the console shows"
+    " no task for it, stop the instance; the next pulumi up attaches it"
+)
+STUCK_UNWANTED_TEXT = (
+    "may have been sent by an interrupted run, and runs, though neither a node nor a task shows it. If the console shows"
+    " no task for it, remove its ECS tags 'ehpc-nodes' and 'ehpc-nodes-ref'"
+)
+
+
+def failure_of(
+    observer: Observer, instance_id: str, decision: Decision, why: Conclusion
+) -> Failure:
+    """A conclusion for people."""
+    if why is Conclusion.FAILED:
+        return _of_call(observer, instance_id, decision)
+    if why is Conclusion.CHANGED_BY_OTHER:
+        text = (
+            f"not attached: since this run first read it, {_change(observer, instance_id, decision)}. If the console"
+            " shows a task for it, wait until that task ends; then run pulumi up again, or remove it from instance_ids"
+        )
+    elif why is Conclusion.NODE_DISAPPEARED:
+        text = (
+            "not attached: the preview did not show that it would be, because it was a node or was being attached when"
+            " this run began. Run pulumi up again and check its preview"
+        )
+    elif why is Conclusion.NOT_COMPUTE:
+        text = "it is no compute node by now: not changed"
+    elif why is Conclusion.UNREADABLE:
+        text = str(next(iter(observer.denied.values()), "it may not be read"))
+    elif why is Conclusion.LISTED_ELSEWHERE:
+        text = f"not detached: it {LISTED_ELSEWHERE}"
+    elif why is Conclusion.BUSY:
+        text = (
+            f"not detached: by now it {observer.runs(instance_id)}. Wait until its jobs end, or set"
+            ' busy_nodes="wait" or "detach" (the jobs are lost)'
+        )
+    else:
+        text = STUCK_TEXT if decision.wanted else STUCK_UNWANTED_TEXT
+    return Failure(code=why.value, reason=text)
+
+
+def _change(observer: Observer, instance_id: str, decision: Decision) -> str:
+    """What somebody else did to a planned instance."""
+    facts, instance = decision.facts, observer.instances.get(instance_id)
+    if facts.node is not NodeIs.ABSENT or facts.task is TaskIs.RUNNING:
+        return f"it appeared in cluster {observer.identity.cluster_id}"
+    if facts.in_other_cluster:
+        return f"it appeared in cluster {observer.elsewhere[instance_id]}"
+    if facts.tag is Tag.UNKNOWN:
+        return "another run found it attached by somebody else"
+    if decision.owner is Owner.OTHER and instance:
+        return f"resource {owner_name(instance)!r} set its owner tag"
+    if facts.image_changed:
+        return "it got another image"
+    if facts.ecs is EcsIs.NOT_FOUND:
+        return "it was released"
+    return f"it became {instance.status if instance else 'another'}"
+
+
+def _of_call(observer: Observer, instance_id: str, decision: Decision) -> Failure:
+    """Why it failed: by its node, its task, or the call."""
+    node, task = observer.nodes.get(instance_id), observer.task_about(instance_id)
+    action = "DeleteNodes" if node else "AddExistedNodes"
+    if errors := observer.ledger.errors(action, instance_id):
+        return failure_by(errors[-1])
+    ended = f"task {task.task_id} ended with {task.status}: {task.reason}" if task else ""
+    code = task.status if task and task.over else "exception"
+    if node and decision.facts.detached is not Call.NONE:
+        text = f"still a node ({node.status}) after its detach; {ended or 'its task ended'}"
+    elif node:
+        fix = "repair it in the console, or remove it from instance_ids to detach it"
+        text = f"the node has status {node.status}{'; ' + ended if ended else ''}: {fix}"
+    else:
+        again = "Run pulumi up again: it attaches the instance again, and its system disk will be replaced again"
+        text = f"not attached, not among the cluster's nodes; {ended}. {again}"
+    return Failure(code=code, reason=text)
 
 
 def reasons(observer: Observer, state: State) -> list[str]:

@@ -156,7 +156,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def rival_goes(self):
         """What is the other resource's by now, and only that, is detached."""
-        before = {*self.bench.nodes}
+        since = len(self.bench.journal.entries)
         mine = {i for i, name in self.bench.owners.items() if name == OWNER}
         try:
             state = self.rivals.model_copy(update={"busy_nodes": "detach"})
@@ -167,7 +167,8 @@ class Histories(RuleBasedStateMachine):
             self.kills += 1
             return
         finally:
-            assert not (before - {*self.bench.nodes}) & mine, "detached by a rival"
+            sent = [e for e in self.bench.journal.entries[since:] if e.action == "DeleteNodes"]
+            assert not {i for e in sent for i in e.params.values()} & mine, "detached by a rival"
         self.rivals = None
 
     def _of_rival(self):

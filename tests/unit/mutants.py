@@ -171,6 +171,9 @@ def is_noticed() -> str:
         for said, about, facts in golden.LAST_TAGS:
             if golden.last_of(facts) != said:
                 return f"tags: {about}"
+        for resolved, about, facts in golden.RESOLVED:
+            if plan.is_resolved(golden.decided(facts)) != resolved:
+                return f"resolved: {about}"
         for following, instances in golden.PLANS:
             if golden.next_of(instances) != following:
                 return f"next: {following}"

@@ -25,7 +25,7 @@ from ehpc_nodes.reconcile.facts import (
     Verdict,
 )
 from ehpc_nodes.reconcile.phases import Owner, Phase
-from ehpc_nodes.reconcile.plan import Action, Decision, Guard, Kept, Rules
+from ehpc_nodes.reconcile.plan import Action, Conclusion, Decision, Kept, Rules
 
 YES_NO = (True, False)
 #: The values of each fact that make a difference; of the rules, too.
@@ -242,8 +242,8 @@ class Judged:
     decision: Decision
 
     @property
-    def guard(self) -> Guard | None:
-        return plan.guard(self.decision)
+    def conclusion(self) -> Conclusion | None:
+        return plan.conclusion(self.decision)
 
     @property
     def kept(self) -> Kept:
@@ -269,10 +269,10 @@ def _of_planned(f: Any, said: Judged) -> bool:
     if f.planned is None:
         return True
     if not f.planned:
-        return said.guard is not None
+        return said.conclusion is not None
     theirs = f.task is TaskIs.RUNNING or f.woke or f.image_changed
     known = f.sent is not Call.NONE or may_be_an_earlier_runs(f)
-    return not (theirs and not known) or said.guard is not None
+    return not (theirs and not known) or said.conclusion is not None
 
 
 Rule = tuple[str, set[Action], Callable[[Any, Judged], bool]]

@@ -11,7 +11,7 @@ from ehpc_nodes import errors, resource
 from ehpc_nodes.api import settings
 from ehpc_nodes.emulator import __main__ as emulator_command
 from ehpc_nodes.models import NodeState, State, TaskRecord
-from ehpc_nodes.reconcile import ledger
+from ehpc_nodes.reconcile.plan import Conclusion
 
 ROOT = Path(__file__).parents[2]
 PAGES = {
@@ -128,10 +128,7 @@ def test_codes_of_the_service():
 
 def test_codes_in_failed():
     documented = set(words(RECOVERY, "| code | meaning | what to do |"))
-    constants = {ledger.CHANGED_BY_OTHER, ledger.NODE_DISAPPEARED}
-    named = {*re.findall(r'\.fail\(\s*\[\w+\],\s*"([A-Z]\w+)"', SOURCES), *constants}
-    assert named >= {"Busy", "NotCompute", "Unreadable"}
-    assert named <= documented
+    assert {conclusion.value for conclusion in Conclusion} - {""} <= documented
 
 
 # -- commands --------------------------------------------------------------------------------------

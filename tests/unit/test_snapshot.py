@@ -3,7 +3,7 @@
 import pytest
 
 from ehpc_nodes.api import responses
-from ehpc_nodes.preflight.images import ImageFacts, facts_of, system_of
+from ehpc_nodes.preflight.images import ImageFacts, image_facts, system_of
 from ehpc_nodes.preflight.snapshot import Changes, Desired, Snapshot, describe
 from unit.emulated import ids, iid
 
@@ -113,13 +113,13 @@ def test_family_and_version_of_a_system(platform, version, tag, system):
 
 def test_the_facts_of_images():
     system = responses.SystemImage(image_id="i", os_tag="CentOS_7.6_64", architecture="arm64")
-    assert facts_of(system) == ImageFacts("centos", "7.6", "arm64", "Available", "CentOS_7.6_64")
+    assert image_facts(system) == ImageFacts("centos", "7.6", "arm64", "Available", "CentOS_7.6_64")
     base = responses.OsTag(platform="Ubuntu", version="20.04", architecture="x86_64")
     custom = responses.CustomImage(image_id="i", base_os_tag=base, status="Creating")
-    assert facts_of(custom) == ImageFacts("ubuntu", "20.04", "x86_64", "Creating")
+    assert image_facts(custom) == ImageFacts("ubuntu", "20.04", "x86_64", "Creating")
     own = responses.OsTag(platform="CentOS", version="7.6", architecture="arm64")
     custom = responses.CustomImage(image_id="i", os_tag=own, base_os_tag=base)
-    assert facts_of(custom) == ImageFacts("centos", "7.6", "arm64", "Available")
+    assert image_facts(custom) == ImageFacts("centos", "7.6", "arm64", "Available")
 
 
 def test_a_plan_names_verbs_images_and_calls():

@@ -64,6 +64,14 @@ def test_what_becomes_of_the_tags_of(said, facts):
     assert golden.last_of(facts) == said
 
 
+@pytest.mark.parametrize(
+    ("resolved", "facts"),
+    [pytest.param(resolved, facts, id=about) for resolved, about, facts in golden.RESOLVED],
+)
+def test_whether_all_is_known_of_earlier_runs_about(resolved, facts):
+    assert plan.is_resolved(golden.decided(facts)) == resolved
+
+
 def test_a_failure_earlier_in_the_run_keeps_what_is_left_in_the_cluster():
     assert golden.next_of({"a": golden.GOES}, failed=True) == ""
     assert golden.next_of({"a": golden.COMES, "b": golden.GOES}, failed=True) == "AWAIT_ATTACHED a"

@@ -12,7 +12,7 @@ from .facts import Facts, NodeIs, Saved, Tag
 from .observer import Observer
 from .owner_tags import NAME_KEY, REFERENCE_KEY, owner_name, reference_of
 from .phases import Owner, Phase, was_a_node
-from .plan import Action, Decision, Plan
+from .plan import Action, Conclusion, Decision, Plan, conclusion
 
 #: How many tags an instance takes (ECS).
 MOST_TAGS = 20
@@ -26,12 +26,6 @@ LISTED_ELSEWHERE = (
     "leaves this resource, and another resource of the program lists it: add it to retain_ids here, and set"
     " take_ownership=True there; it stays attached"
 )
-
-
-def is_listed_elsewhere(decision: Decision) -> bool:
-    """Whether it is not detached because another resource of the program lists it."""
-    refused = decision.action is Action.REFUSE and not decision.wanted and decision.facts.claimed
-    return refused and decision.phase not in {Phase.NOT_COMPUTE, Phase.UNREADABLE}
 
 
 def changes_of(plan: Plan) -> Changes:
@@ -158,7 +152,7 @@ def _of_owner(
             " was renamed. To take it over (no disk is replaced), set take_ownership=True for one up, and move it to retain_ids of the"
             " other resource if there still is one",
         )
-    elif is_listed_elsewhere(decision):
+    elif conclusion(decision) is Conclusion.LISTED_ELSEWHERE:
         yield Finding("instance_ids", f"{name} {LISTED_ELSEWHERE}")
     elif (
         decision.phase in {Phase.ATTACHED, Phase.BROKEN}
