@@ -162,25 +162,23 @@ def _of(module: ModuleType, name: str, statement: ast.stmt) -> Iterator[Mutant]:
         number += 1
 
 
+def _checks() -> Iterator[tuple[str, Any, Any]]:
+    """What each is about, what the tables say, and what is right."""
+    for said, about, facts in golden.CASES:
+        yield about, golden.said_of(facts), said
+    for said, about, facts in golden.LAST_TAGS:
+        yield f"tags: {about}", golden.last_of(facts), said
+    for resolved, about, facts in golden.RESOLVED:
+        yield f"resolved: {about}", plan.is_resolved(golden.decided(facts)), resolved
+    for following, instances in golden.PLANS:
+        yield f"next: {following}", golden.next_of(instances), following
+    yield "next: nothing after a failure", golden.next_of({"a": golden.GOES}, failed=True), ""
+    yield "a sample of all facts", tables.violations(tables.some(1_000, **PREPARED)), {}
+
+
 def is_noticed() -> str:
     """By which check the tables as they are now are wrong; empty: by none."""
     try:
-        for said, about, facts in golden.CASES:
-            if golden.said_of(facts) != said:
-                return about
-        for said, about, facts in golden.LAST_TAGS:
-            if golden.last_of(facts) != said:
-                return f"tags: {about}"
-        for resolved, about, facts in golden.RESOLVED:
-            if plan.is_resolved(golden.decided(facts)) != resolved:
-                return f"resolved: {about}"
-        for following, instances in golden.PLANS:
-            if golden.next_of(instances) != following:
-                return f"next: {following}"
-        if golden.next_of({"a": golden.GOES}, failed=True):
-            return "next: nothing after a failure"
-        if tables.violations(tables.some(1_000, **PREPARED)):
-            return "a sample of all facts"
+        return next((about for about, said, right in _checks() if said != right), "")
     except Exception as error:  # noqa: BLE001  # a mutant may raise whatever it likes
         return repr(error)
-    return ""
