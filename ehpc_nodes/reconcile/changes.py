@@ -23,8 +23,8 @@ _COMING = frozenset({Phase.ATTACHING, Phase.STUCK})
 
 #: Of a node that leaves one resource of the program for another one.
 LISTED_ELSEWHERE = (
-    "leaves this resource, and another resource of the program lists it: add it to retain_ids here, and set"
-    " take_ownership=True there; it stays attached"
+    "leaves this resource, and another resource of the program lists it: set take_ownership=True there and, if this"
+    " resource stays in the program, add it to retain_ids here; it stays attached"
 )
 
 
@@ -143,14 +143,14 @@ def _of_owner(
         yield Finding(
             "instance_ids",
             f"{name} was attached by somebody else while a run prepared it, as its owner tags show: remove it from"
-            " instance_ids. To take it over (no disk is replaced), set take_ownership=True for one up",
+            " instance_ids. To take it over (a node's disk is not replaced), set take_ownership=True for one up",
         )
     elif facts.wanted and decision.owner is Owner.OTHER:
         yield Finding(
             "instance_ids",
             f"{name} belongs to another resource, {owner!r}: remove it from instance_ids, or add an alias if this resource"
-            " was renamed. To take it over (no disk is replaced), set take_ownership=True for one up, and move it to retain_ids of the"
-            " other resource if there still is one",
+            " was renamed. To take it over (a node's disk is not replaced), set take_ownership=True for one up, and move it to retain_ids of"
+            " the other resource if there still is one",
         )
     elif conclusion(decision) is Conclusion.LISTED_ELSEWHERE:
         yield Finding("instance_ids", f"{name} {LISTED_ELSEWHERE}")

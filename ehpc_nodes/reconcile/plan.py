@@ -161,7 +161,8 @@ def _of_unwanted(f: Facts, owner: Owner, row: Row, rules: Rules) -> Action:
     action = row.unwanted
     if rules.destroy and action is A.LEAVE and row.kept is K.ATTACHING:
         return A.FAIL  # no state would remember that it may have been sent
-    if f.retained and action is A.DETACH:
+    hangs = row.kept is K.ATTACHING and f.node is not NodeIs.ABSENT and f.steady
+    if f.retained and (action is A.DETACH or hangs):
         return A.UNTAG if f.tag is Tag.MINE else A.LEAVE
     if f.claimed and f.detached not in {Call.ANSWERED, Call.OVER}:
         coming = {A.WAIT: A.REFUSE} if row.kept is K.ATTACHING else {}

@@ -397,10 +397,11 @@ class Reconciler:
 
     def _nodes_are_due(self, ids: Collection[str]) -> bool:
         """Where a task runs for each instance, only the task is read, and the nodes seldom: it may hang. One whose status
-        is running or stopped is read again after the grace.
+        is running or stopped, or that is retained, is read again after the grace.
         """
-        ready = any(self.decisions[i].facts.node is NodeIs.READY for i in ids)
-        pause = self.observer.grace * (1 if ready else SELDOM)
+        facts = [self.decisions[i].facts for i in ids]
+        soon = any(f.node is NodeIs.READY or f.retained for f in facts)
+        pause = self.observer.grace * (1 if soon else SELDOM)
         if self.deadline.clock.now() - self.observer.nodes_ended >= pause:
             return True
         tasks = (self.observer.task_about(i) for i in ids)

@@ -264,7 +264,7 @@ REFUSED = {
         "locked": f"{C1} is locked (financial, security): unlock it first",
         "owned by another resource": (
             f"{C1} belongs to another resource, 'other/prod/nodes': remove it from instance_ids, or add an alias if this resource"
-            " was renamed. To take it over (no disk is replaced), set take_ownership=True for one up, and move it to retain_ids"
+            " was renamed. To take it over (a node's disk is not replaced), set take_ownership=True for one up, and move it to retain_ids"
             " of the other resource if there still is one"
         ),
         "a node of another cluster": f"{C1} is a node of cluster ehpc-hz-other, or is being attached to it: detach it there first",

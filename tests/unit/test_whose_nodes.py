@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from ehpc_nodes.errors import EhpcError
+from ehpc_nodes.errors import EhpcError, WaitTimeoutError
 from ehpc_nodes.preflight.snapshot import Desired
 from ehpc_nodes.reconcile.observer import Wanted
 from ehpc_nodes.reconcile.operations import FindingsError, IncompleteError
@@ -287,6 +287,25 @@ def test_a_preview_shows_what_is_retained_also_where_the_taker_was_checked_befor
     assert (
         planned.line == "keep 1; retain 1 (stay attached, leave this resource): compute2; no call"
     )
+
+
+def test_a_node_whose_attach_never_ends_can_be_left_and_the_rest_destroyed():
+    bench = Bench(3, attached=(1,))
+    state = bench.up(1)
+    bench.fault("task_never_ends", "AddExistedNodes")
+    with pytest.raises(IncompleteError) as ended:
+        bench.up(1, 2, before=state)
+    hanging = ended.value.state
+    with pytest.raises(WaitTimeoutError):
+        bench.operations().destroy(hanging)
+    began = bench.clock.now()
+    state = bench.up(1, before=hanging, retain_ids=ids(2))
+    assert bench.clock.now() - began < 3 * bench.grace
+    assert state.instance_ids == ids(1)
+    assert iid(2) not in bench.owners
+    bench.operations().destroy(state)
+    assert sorted(bench.nodes) == ids(2)
+    assert bench.harm.releases == bench.harm.double_attach == []
 
 
 def test_what_was_never_this_resources_is_not_shown_as_retained():
