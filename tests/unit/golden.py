@@ -137,7 +137,7 @@ CASES: tuple[Case, ...] = (
     ("MINE ATTACHING UNTAG ATTACHING", "the same, and nothing changes for the grace period", {**PENDING, **INITIAL, **UNWANTED, "retained": True, "steady": True}),
     ("MINE ATTACHING WAIT ATTACHING", "the same, not retained", {**PENDING, **INITIAL, **UNWANTED, "steady": True}),
     ("MINE ATTACHING WAIT ATTACHING", "retained, a task names it, and it is no node for long", {**PENDING, **RUNS, **UNWANTED, "retained": True, "steady": True, "task": TaskIs.RUNNING}),
-    ("MINE DETACHING WAIT NODE", "retained, and being detached", {**MINE, **RELEASING, **UNWANTED, "retained": True}),
+    ("MINE DETACHING WAIT NODE", "retained, and being detached", {**MINE, **RELEASING, **UNWANTED, "retained": True, "steady": True}),
     ("MINE ATTACHED RENEW NODE", "under a former name", {**MINE, **READY, "former_name": True}),
     ("MINE ATTACHED KEEP NODE", "under a former name, and ECS does not know it", {**MINE, **READY, "ecs": EcsIs.NOT_FOUND, "former_name": True}),
     ("MINE ATTACHED MOVE NODE", "in another queue", {**MINE, **READY, "misplaced": True}),
