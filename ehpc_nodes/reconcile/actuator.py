@@ -358,7 +358,7 @@ class Actuator:
         self.observer.ledger.note(
             Write(action, tuple(batch), now, accepted.task_id, accepted.request_id, before=before)
         )
-        self.observer.cache.written = now
+        self.observer.written(batch)
 
     def _unanswered(
         self,

@@ -11,7 +11,7 @@ from ehpc_nodes.preflight.snapshot import Changes, Snapshot
 from .facts import Facts, NodeIs, Saved, Tag
 from .observer import Observer
 from .owner_tags import NAME_KEY, REFERENCE_KEY, owner_name, reference_of
-from .phases import Owner, Phase, was_a_node
+from .phases import Owner, Phase, is_tagged_as_node
 from .plan import Action, Conclusion, Decision, Plan, conclusion
 
 #: How many tags an instance takes (ECS).
@@ -92,7 +92,9 @@ def _leaves(f: Facts) -> bool:
 
 def _was_detached(d: Decision) -> bool:
     """Whether it is attached again: a node by the state or, after a refresh, by this resource's tags."""
-    known = d.facts.saved is Saved.NODE or (d.facts.tag is Tag.MINE and was_a_node(d.facts))
+    known = d.facts.saved is Saved.NODE or (
+        d.facts.tag is Tag.MINE and d.wanted and is_tagged_as_node(d.facts)
+    )
     return known and d.to_attach and d.phase is not Phase.DETACHING
 
 

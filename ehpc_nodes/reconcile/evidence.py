@@ -29,13 +29,13 @@ def facts_of(seen: Observer, instance_id: str) -> Facts:
     sent = seen.ledger.latest("AddExistedNodes", instance_id)
     detached = seen.ledger.latest("DeleteNodes", instance_id)
     saved = _saved(seen, instance_id)
-    if instance is None and "DescribeInstances" in seen.denied and saved is not Saved.NO:
-        tag = Tag.MINE
+    gone = saved is Saved.NODE and node is None
+    generation = _generation(seen, instance_id, reference, tag, gone=gone)
+    resent = sent is not None or generation in {Generation.PENDING, Generation.THIS_RUN}
     now, steady = seen.clock.now(), _steady(seen, instance_id, record)
     before = seen.saved.nodes.get(instance_id) if seen.saved else None
     confirmed_at = before.confirmed_at if before else 0
     absent = steady if record.status == "" else -math.inf
-    gone = saved is Saved.NODE and node is None
     return Facts(
         wanted=wanted,
         retained=instance_id in seen.wanted.retained and not wanted,
@@ -43,13 +43,13 @@ def facts_of(seen: Observer, instance_id: str) -> Facts:
         claimed=instance_id in seen.claimed,
         planned=None if seen.planned is None else instance_id in seen.planned,
         tag=tag,
-        generation=_generation(seen, instance_id, reference, tag, gone=gone),
+        generation=generation,
         former_name=instance is not None and record.owners.name != seen.identity.name,
         for_other_cluster=reference is not None
         and reference.cluster_id != seen.identity.cluster_id
         and tag is not Tag.UNKNOWN,
         saved=saved,
-        confirmed=confirmed_at > 0,
+        confirmed=confirmed_at > 0 and not resent,
         node=node_is(node),
         is_compute=node is None or node.is_compute,
         busy=node is not None and node.busy,
@@ -155,8 +155,8 @@ def _misplaced(seen: Observer, instance_id: str, record: Record) -> bool:
 
 def _has_unnamed_task(seen: Observer, sent: Write | None) -> bool:
     """Whether a task runs that may be an earlier run's call, or this run's that got no answer."""
-    others = seen.ledger.task_ids | (sent.before if sent and not sent.answered else frozenset())
-    return not seen.unnamed_tasks <= others
+    before = sent.before if sent and not sent.answered else frozenset()
+    return not seen.unnamed_tasks <= seen.ledger.task_ids | before
 
 
 def _shows(seen: Observer, write: Write) -> bool:

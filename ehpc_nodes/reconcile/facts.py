@@ -114,9 +114,9 @@ class Facts(NamedTuple):
         former_name: its name tag names this resource, not under its present name.
         for_other_cluster: its reference names another cluster.
         node, is_compute, busy, misplaced: of the node; misplaced: known to be in another queue than the wanted one.
-        steady: for long, the node has had this status (or been absent), and its task has been over.
+        steady: for long, the node has had this status (or been absent); of a task that has ended, since its end.
         joining: this run attached it, it runs, and the scheduler does not use it yet; not for longer than ehpc:schedulerSeconds.
-        confirmed: the state has the node as attached, once and for all.
+        confirmed: the state has the node as attached, and no run has sent it since.
         seen_node: it was a node in this run.
         absence_counts: whole lists have lacked the node for long, or for a report long enough.
         task: the task that names it.
@@ -182,8 +182,13 @@ class Facts(NamedTuple):
         return self.ecs in {EcsIs.STARTING, EcsIs.RUNNING}
 
     @property
+    def is_saved(self) -> bool:
+        """Whether the state has it."""
+        return self.saved is not Saved.NO
+
+    @property
     def pending(self) -> bool:
-        """Whether an earlier run may have sent it, as far as the state knows."""
+        """Whether an earlier run may have sent it, as far as the state knows: also after this run has tagged it again."""
         if self.generation is Generation.PENDING:
             return True
         if self.saved is not Saved.ATTACHING or self.generation is Generation.LEAVING:

@@ -144,21 +144,18 @@ class Observer:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def read_whole(
-        self, ids: Collection[str], *, elsewhere: bool = False, since: float | None = None
-    ) -> None:
+    def read_whole(self, ids: Collection[str], *, elsewhere: bool = False) -> None:
         """Read all about these instances: tasks, nodes, and their status in ECS.
 
         Args:
             elsewhere: the other clusters of the VPC, too: before an attach.
-            since: reads of this process that were begun then, or later, do as well.
         """
         self.begin_reading()
-        self.read_tasks(since)
-        self.read_nodes(since)
-        self.read_instances(ids, since)
+        self.read_tasks()
+        self.read_nodes()
+        self.read_instances(ids)
         if elsewhere:  # last: of ten thousand instances, the read takes longer than a read is fresh
-            self.read_other_clusters(since)
+            self.read_other_clusters()
         self.note_reading(ids)
 
     def note_reading(self, ids: Collection[str]) -> None:
@@ -251,7 +248,7 @@ class Observer:
         )
         if found is None:
             return
-        self.denied.pop("DescribeInstances", None)
+        self.denied.pop("DescribeInstances", None)  # instances by id may be read, those by tag not
         missing = {*ordered} - {x.instance_id for x in found}
         if missing:
             again = sorted(missing)
@@ -492,7 +489,7 @@ class Observer:
         return Tag.SAME_NAME
 
     def write_about(self, instance_id: str) -> Write | None:
-        """The latest call of this run about the instance whose task was read."""
+        """The run's DeleteNodes about the instance, else its AddExistedNodes, if its task was read."""
         for action in ("DeleteNodes", "AddExistedNodes"):
             write = self.ledger.latest(action, instance_id)
             if write and write.task:
@@ -535,6 +532,8 @@ def members_of_others(
             found |= dict.fromkeys(responses.attached_by(tasks), other.id)
         except ClusterNotFoundError:  # deleted meanwhile
             continue
-        except (BackendError, TransportError):
+        except (AuthError, BackendError, TransportError) as error:
+            if isinstance(error, AuthError) and not error.forbidden:
+                raise
             unlisted.append(other.id)
     return found, unlisted

@@ -36,7 +36,7 @@ from .ledger import Ledger
 from .observer import FRESH, Identity, Observer, Wanted
 from .owner_tags import NAME_KEY, new_run, new_uid, owner_name, reference_of
 from .phases import Owner, Phase
-from .plan import Action, Conclusion, Decision, Kept, Plan, Rules, conclusion, kept_as
+from .plan import Action, Conclusion, Decision, LastTags, Plan, Rules, conclusion, last_tags
 from .ports import Cloud, NoOtherResources, OtherResources, Reporter
 from .reconciler import Reconciler, not_listed
 from .result import (
@@ -336,13 +336,13 @@ class Operations:
             raise
         except EhpcError as error:
             cancelled = isinstance(error, CancelledError)
-            self._untag(observer, reconciler, cancelled=cancelled)
+            self._untag(reconciler, cancelled=cancelled)
             if not observer.ledger.has_called and not observer.ledger.adopted:
                 raise
             state = self._state(reconciler, read=not cancelled)
             told = ended_by(observer, reconciler.decisions, error)
             raise IncompleteError(state, [*reasons(observer, state), told]) from error
-        self._untag(observer, reconciler)  # first: what is retained leaves the state with its tags
+        self._untag(reconciler)  # first: what is retained leaves the state with its tags
         state = self._state(reconciler, read=True)
         self._report_left(observer, reconciler.decisions)
         self._report_image(reconciler, first)
@@ -371,20 +371,11 @@ class Operations:
             generation=actuator.generation if sent else actuator.generation - 1,
         )
 
-    def _untag(
-        self, observer: Observer, reconciler: Reconciler, *, cancelled: bool = False
-    ) -> None:
+    def _untag(self, reconciler: Reconciler, *, cancelled: bool = False) -> None:
         """Remove the owner tags of what is free, after they were read again; if they stay, that is a warning."""
-        ids = [
-            i
-            for i, d in reconciler.decisions.items()
-            if d.action is Action.UNTAG
-            or (
-                i in observer.ledger.tagged
-                and d.action is not Action.KEEP
-                and kept_as(d) is not Kept.ATTACHING
-            )
-        ]
+        reconciler.decide_again()
+        stay = {LastTags.STAY, LastTags.LEAVING}
+        ids = [i for i, d in reconciler.decisions.items() if last_tags(d) not in stay]
         if not ids or cancelled:
             return
         try:
@@ -590,7 +581,7 @@ class Operations:
             destroy=True,
         )
         reconciler.run()
-        self._untag(observer, reconciler)
+        self._untag(reconciler)
         self._report_left(observer, reconciler.decisions)
         if observer.ledger.failed:
             state = saved.model_copy(update={"failed": observer.ledger.failed})

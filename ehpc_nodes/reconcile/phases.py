@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, Verdict, Word
+from .facts import Call, EcsIs, Facts, Generation, NodeIs, Tag, TaskIs, Word
 
 
 class Owner(Word):
@@ -21,7 +21,7 @@ class Owner(Word):
 class Phase(Word):
     """What an instance is to the cluster, from this resource's point of view."""
 
-    FAILED = "failed in this run"
+    FAILED = "its task has ended, and it is not what it was to be"
     NOT_COMPUTE = "a manager or login node"
     UNREADABLE = "what decides may not be read"
     DETACHING = "being detached"
@@ -47,42 +47,25 @@ PhaseRow = tuple[Phase, str, Callable[[Facts], bool]]
 OWNERS: tuple[OwnerRow, ...] = (
     (
         Owner.MINE,
-        "the uid is mine, and the state holds it or a run of mine sent it (generation above 0)",
-        lambda f: (
-            f.tag is Tag.MINE
-            and (f.saved is not Saved.NO or f.generation is not Generation.ADOPTED)
-        ),
-    ),
-    (
-        Owner.NOBODY,
-        "the uid is mine otherwise: a run that was killed had adopted it",
-        lambda f: f.tag is Tag.MINE,
+        "the uid is mine, and a run of mine sent it (its generation is not 0)",
+        lambda f: f.tag is Tag.MINE and f.generation is not Generation.ADOPTED,
     ),
     (
         Owner.MINE,
-        "no owner tag, or one that names nobody, and in the state",
-        lambda f: f.tag in {Tag.NONE, Tag.UNKNOWN} and _is_saved(f),
-    ),
-    (
-        Owner.NOBODY,
-        "the program lists it, and takes ownership of what others have",
-        lambda f: f.wanted and f.take_ownership,
+        "the state holds it, and its tags name this resource, nobody, or are missing",
+        lambda f: f.is_saved and f.tag in {Tag.MINE, Tag.NONE, Tag.UNKNOWN},
     ),
     (
         Owner.OTHER,
-        "another name, or nobody's: somebody's who attached it",
-        lambda f: f.tag in {Tag.OTHER, Tag.UNKNOWN},
+        "they name another resource, or nobody: somebody else attached it; and the program does not take ownership of it",
+        lambda f: f.tag in {Tag.OTHER, Tag.UNKNOWN} and not (f.wanted and f.take_ownership),
     ),
     (
         Owner.NOBODY,
-        "no owner tag; or this name with another uid (a killed create's, a lost state's, another backend's)",
+        "anything else: no tags, or this name with another uid (a killed create's, a lost state's, another backend's)",
         lambda _: True,
     ),
 )
-
-
-def _is_saved(f: Facts) -> bool:
-    return f.saved is not Saved.NO
 
 
 def _shows(f: Facts) -> bool:
@@ -95,7 +78,7 @@ def _shows(f: Facts) -> bool:
 
 
 def _may_have_been_sent(f: Facts) -> bool:
-    return f.sent is Call.UNANSWERED or f.pending
+    return (f.sent is Call.UNANSWERED or f.pending) and not _is_gone_for_good(f)
 
 
 def only_runs(f: Facts) -> bool:
@@ -116,13 +99,16 @@ def _is_final(f: Facts) -> bool:
 
 def _is_gone_for_good(f: Facts) -> bool:
     absent = f.node is NodeIs.ABSENT and f.absence_counts and f.steady
-    return absent and _task_is_over(f) and f.detached is Call.NONE
+    return absent and _task_is_over(f)
 
 
-def was_a_node(f: Facts) -> bool:
-    """Whether it is wanted, and its tags are those of a node, whoever's: a run whose outcome is known wrote them."""
-    over = {Generation.ADOPTED, Generation.LEAVING, Generation.RESOLVED}
-    return f.wanted and f.generation in over
+def is_tagged_as_node(f: Facts) -> bool:
+    """Whether its tags are those of a node, whoever's: a run whose outcome is known wrote them."""
+    return f.generation in {Generation.ADOPTED, Generation.LEAVING, Generation.RESOLVED}
+
+
+def _was_a_node(f: Facts) -> bool:
+    return f.is_saved or f.seen_node or (f.wanted and is_tagged_as_node(f))
 
 
 def _result_is_unknown(f: Facts) -> bool:
@@ -135,8 +121,8 @@ def _result_is_unknown(f: Facts) -> bool:
 PHASES: tuple[PhaseRow, ...] = (
     (
         Phase.FAILED,
-        "this run has concluded so; or it is no node though its task has ended and nobody detached it here, for the grace period",
-        lambda f: f.verdict is not Verdict.NONE or _is_gone_for_good(f),
+        "wanted, and no node for the grace period, though the task that attached it has ended",
+        lambda f: f.wanted and _is_gone_for_good(f),
     ),
     (
         Phase.FAILED,
@@ -215,7 +201,7 @@ PHASES: tuple[PhaseRow, ...] = (
     (
         Phase.ABSENCE_UNCONFIRMED,
         "in the state, a node in this run, or wanted and tagged as one; its absence does not count yet",
-        lambda f: not f.absence_counts and (_is_saved(f) or f.seen_node or was_a_node(f)),
+        lambda f: not f.absence_counts and _was_a_node(f),
     ),
     (Phase.NOT_FOUND, "ECS does not know it", lambda f: f.ecs is EcsIs.NOT_FOUND),
     (Phase.STARTING, "Pending or Starting", lambda f: f.ecs is EcsIs.STARTING),

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from ehpc_nodes.models import BusyNodes
 
-from .facts import Call, EcsIs, Facts, Generation, NodeIs, Saved, Tag, TaskIs, Verdict, Word
-from .phases import Owner, Phase, only_runs, owner_of, phase_of
+from .facts import Call, EcsIs, Facts, Generation, NodeIs, Tag, TaskIs, Verdict, Word
+from .phases import Owner, Phase, owner_of, phase_of
 
 #: How often a write is tried; the next failure is the instance's.
 TRIES = 3
@@ -88,7 +88,7 @@ FREE = frozenset(
         Phase.PREPARED,
     }
 )
-#: The phases of one that this run attaches, unless reads show that it is a node, or becomes one.
+#: The phases of one that is attached to nothing, or may be soon.
 TO_ATTACH = FREE | {Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED, Phase.DETACHING}
 
 
@@ -121,7 +121,7 @@ class Decision:
 
     @property
     def to_attach(self) -> bool:
-        """Whether it is wanted, and this run attaches it."""
+        """Whether it is wanted, and this run attaches it, unless reads show that it is a node, or becomes one."""
         return self.wanted and self.phase in TO_ATTACH and self.owner is not Owner.OTHER
 
 
@@ -133,8 +133,8 @@ def decide(facts: Facts, rules: Rules) -> Decision:
 
 def _action(f: Facts, owner: Owner, phase: Phase, rules: Rules) -> Action:
     row = TABLE[phase]
-    if phase is Phase.FAILED:  # a conclusion of this run holds whoever owns it
-        return row.wanted
+    if f.verdict is not Verdict.NONE:
+        return A.FAIL
     if owner is Owner.OTHER:
         return A.REFUSE if f.wanted else A.LEAVE
     if not f.wanted:
@@ -147,10 +147,11 @@ def _action(f: Facts, owner: Owner, phase: Phase, rules: Rules) -> Action:
 
 
 def _of_node(f: Facts, owner: Owner) -> Action:
-    """A wanted node: its tags first, then its queue. What ECS does not know has no tags."""
+    """A wanted node: its tags first, then its queue. What ECS does not know, or was not asked about, has no tags."""
     if owner is Owner.NOBODY:
         return A.REFUSE if f.ecs is EcsIs.NOT_FOUND else A.ADOPT
-    if (f.tag is not Tag.MINE or f.former_name) and f.ecs is not EcsIs.NOT_FOUND:
+    unread = f.ecs in {EcsIs.NOT_FOUND, EcsIs.UNREAD}
+    if (f.tag is not Tag.MINE or f.former_name) and not unread:
         return A.RENEW
     return A.MOVE if f.misplaced else A.KEEP
 
@@ -222,15 +223,15 @@ def _why_refused(decision: Decision) -> Conclusion:
 def _has_changed(decision: Decision) -> bool:
     """Whether a planned instance is not as it was, and not by what this or an earlier run may have sent."""
     f = decision.facts
-    if f.sent is not Call.NONE:
+    adopted = f.node is not NodeIs.ABSENT and f.generation is Generation.ADOPTED
+    if f.sent is not Call.NONE or adopted:
         return False
-    if f.pending:
+    if (
+        f.pending
+    ):  # an earlier run's call explains all but another image of what this run has tagged
         tagged = f.generation is Generation.THIS_RUN
         return tagged and f.image_changed and decision.phase in FREE
-    if f.node is not NodeIs.ABSENT and f.generation is Generation.ADOPTED:
-        return False
-    new_node = f.node not in {NodeIs.ABSENT, NodeIs.RELEASING}
-    new_node = new_node and f.saved is Saved.NO
+    new_node = f.node not in {NodeIs.ABSENT, NodeIs.RELEASING} and not f.is_saved
     return new_node or f.task is TaskIs.RUNNING or f.woke or f.image_changed
 
 
@@ -253,6 +254,12 @@ class Step(Word):
     MOVE = "move to the queue"
     DETACH = "detach"
     AWAIT_DETACHED = "wait until they are gone, and until busy ones run no jobs: then detach these"
+
+
+#: Steps that write nothing.
+WAITS = frozenset(
+    {Step.AWAIT_CLEARED, Step.AWAIT_STOPPED, Step.AWAIT_ATTACHED, Step.AWAIT_DETACHED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,28 +377,28 @@ def kept_as(decision: Decision) -> Kept:
         return Kept.NOTHING
     if f.retained and f.tag is not Tag.MINE:
         return Kept.NOTHING
-    kept = TABLE[decision.phase].kept
-    if decision.phase is Phase.FAILED and f.node is NodeIs.ABSENT:
-        return Kept.ATTACHING if only_runs(f) else Kept.NOTHING
-    if decision.phase is Phase.PREPARED and f.sent is Call.NONE:
-        return Kept.NOTHING
-    if kept is Kept.AS_IT_WAS and f.saved is Saved.NO:
-        return Kept.NOTHING
-    return kept
+    kept, no_node = TABLE[decision.phase].kept, f.node is NodeIs.ABSENT
+    unsent = f.sent is Call.NONE or f.verdict is not Verdict.NONE
+    nothing = (
+        (decision.phase is Phase.FAILED and no_node)
+        or (decision.phase is Phase.PREPARED and unsent)
+        or (kept is Kept.AS_IT_WAS and not f.is_saved)
+    )
+    return Kept.NOTHING if nothing else kept
 
 
 def is_resolved(decision: Decision) -> bool:
     """Whether nothing is unknown any more of an earlier run of this resource: the instance was not sent by one, is a
     node, in the state as attaching, or positively nothing.
 
-    One that is being attached and in no state may have mates that the list of tags lacks.
+    One that is being attached, and was not in the state before, may have mates that the list of tags lacks.
     """
     f, phase = decision.facts, decision.phase
     if not f.pending or f.tag in {Tag.SAME_NAME, Tag.OTHER, Tag.UNKNOWN}:
         return True
     if phase in {Phase.UNREADABLE, Phase.ABSENCE_UNCONFIRMED, Phase.OTHER_CLUSTER}:
         return False
-    in_state = f.saved is not Saved.NO and kept_as(decision) is Kept.ATTACHING
+    in_state = f.is_saved and kept_as(decision) is Kept.ATTACHING
     open_ = {Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.STUCK, Phase.PREPARED}
     return phase not in open_ or in_state
 
@@ -405,19 +412,23 @@ class LastTags(Word):
     STAY = "they stay"
     REMOVE = "they are removed"
     DISOWN = "at once, they name nobody: somebody else attached it, whose tags may be overwritten"
-    READ_AGAIN = "not known while a list shows the node that is being detached"
+    UNREAD = "this run has written them, and they are not read yet"
+    LEAVING = "not known while a list shows the node that is being detached"
 
 
 def last_tags(decision: Decision) -> LastTags:
     """Whether the owner tags of an instance are removed that the state does not keep, or that leaves the resource."""
-    f = decision.facts
+    f, kept = decision.facts, kept_as(decision)
     shown = f.node is not NodeIs.ABSENT or f.task is TaskIs.RUNNING
     if f.tag is not Tag.MINE or f.ecs is EcsIs.NOT_FOUND or decision.action is A.LEAVE:
-        return LastTags.STAY
+        return LastTags.UNREAD if f.tagged and f.tag is not Tag.MINE else LastTags.STAY
     if f.verdict is Verdict.CHANGED_BY_OTHER:
         theirs = shown or f.in_other_cluster or f.woke or f.image_changed
-        tagged = f.generation is Generation.THIS_RUN
-        return LastTags.DISOWN if theirs and tagged else LastTags.REMOVE
-    if f.retained or not shown:
+        if theirs and f.generation is Generation.THIS_RUN:
+            return LastTags.DISOWN
+        return LastTags.STAY if f.generation is Generation.PENDING else LastTags.REMOVE
+    if decision.action is A.UNTAG:
         return LastTags.REMOVE
-    return LastTags.READ_AGAIN if decision.phase is Phase.DETACHING else LastTags.STAY
+    if decision.phase is Phase.DETACHING:
+        return LastTags.LEAVING
+    return LastTags.STAY if shown or kept is not Kept.NOTHING else LastTags.REMOVE

@@ -35,6 +35,7 @@ from .observer import REPORTED_AFTER, Observer, is_awake
 from .phases import Phase
 from .plan import (
     TABLE,
+    WAITS,
     Action,
     Conclusion,
     Decision,
@@ -68,21 +69,7 @@ SELDOM = 10
 SHARED = 0.9
 #: The part of a pause that it lasts at least (`jittered`).
 EARLIEST = 0.9
-#: Steps that write.
-WRITES = frozenset(
-    {
-        Step.DISOWN,
-        Step.ADOPT,
-        Step.TAG_LEAVING,
-        Step.CLEAR,
-        Step.STOP,
-        Step.PREPARE,
-        Step.ATTACH,
-        Step.MOVE,
-        Step.DETACH,
-    }
-)
-#: Of these, the ones before which nobody else may have taken the instance.
+#: Steps before which nobody else may have taken the instance.
 BEFORE_ATTACH = frozenset({Step.STOP, Step.PREPARE, Step.ATTACH})
 #: Actions after which nothing is decided about an instance for the rest of the run.
 FINAL = frozenset({Action.KEEP, Action.LEAVE, Action.FAIL, Action.UNTAG})
@@ -218,17 +205,18 @@ class Reconciler:
         while left:
             self.observer.read_whole(left)
             self.observer.begin_pass()
-            last = {i: last_tags(self._decision(i)) for i in sorted(left)}
+            self.decisions |= {i: self._decision(i) for i in left}
+            last = {i: last_tags(self.decisions[i]) for i in sorted(left)}
             try:
                 self.actuator.disown([i for i in last if last[i] is LastTags.DISOWN])
                 self.actuator.untag([i for i in last if last[i] is LastTags.REMOVE])
             except TroubleError as trouble:
                 self.pacing.after(trouble.error)
             else:
-                going = [i for i in last if last[i] is LastTags.READ_AGAIN]
-                if going and self.deadline.passed:
-                    raise WaitTimeoutError(f"waiting for {listed(going)}", self.deadline.elapsed)
-                if going:
+                unclear = [i for i in last if last[i] in {LastTags.UNREAD, LastTags.LEAVING}]
+                if unclear and self.deadline.passed:
+                    raise WaitTimeoutError(f"waiting for {listed(unclear)}", self.deadline.elapsed)
+                if unclear:
                     self.pacing.sleep(self.pacing.grown())
             done = self.actuator.tags_done
             left = {i for i in left if last[i] is not LastTags.STAY and i not in done}
@@ -290,7 +278,7 @@ class Reconciler:
             self._step = following.step
             self.pacing.restart()
         before = following.step in BEFORE_ATTACH  # then the next step's are read with it
-        writes = following.step in WRITES
+        writes = following.step not in WAITS
         if writes and self.observer.is_fresh(following.ids, elsewhere=before):
             self._write(following)
             return

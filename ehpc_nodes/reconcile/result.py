@@ -16,7 +16,7 @@ from ehpc_nodes.errors import (
 from ehpc_nodes.models import ATTACHING, STUCK, Failure, Inputs, NodeState, State
 
 from .changes import LISTED_ELSEWHERE
-from .facts import Call, EcsIs, NodeIs, Saved, Tag, TaskIs
+from .facts import Call, EcsIs, NodeIs, Tag, TaskIs
 from .ledger import failure_by
 from .observer import Observer
 from .owner_tags import owner_name, reference_of
@@ -88,12 +88,11 @@ def _node_state(
             return before or NodeState()
         node = last
     if node is None:
-        stuck = decision.phase in {Phase.STUCK, Phase.FAILED}
-        status = STUCK if stuck else ATTACHING
+        status = STUCK if decision.phase is Phase.STUCK else ATTACHING
         return NodeState(status=status, image_id=_image_before(instance, before))
     address = instance.private_ip if instance else ""
     settled = decision.phase is Phase.ATTACHED
-    confirmed_at = before.confirmed_at if before and decision.facts.saved is not Saved.NO else 0
+    confirmed_at = before.confirmed_at if before and decision.facts.confirmed else 0
     now = max(1, int(observer.clock.wall()))
     moved = observer.ledger.latest("SetQueue", instance_id)  # its answer is newer than any list
     queue = observer.wanted.queue if moved else queue or (before.queue if before else "")

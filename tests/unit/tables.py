@@ -59,7 +59,7 @@ class Open:
         self.__dict__.update(known)
 
     def __getattr__(self, name: str) -> Any:
-        if name in {"awake", "pending"}:
+        if name in {"awake", "is_saved", "pending"}:
             value = getattr(Facts, name).fget(self)
         else:
             if self.read == len(self.trail):
@@ -189,7 +189,8 @@ def is_positively_free(f: Any) -> bool:
     known = f.saved is not Saved.NO or f.seen_node or is_tagged_as_a_node(f)
     if known and not f.absence_counts:
         return False
-    if f.sent is Call.UNANSWERED or may_be_an_earlier_runs(f):
+    over = f.task is TaskIs.OVER and f.steady and f.absence_counts
+    if f.sent is Call.UNANSWERED or (may_be_an_earlier_runs(f) and not over):
         if not f.quiet or f.unnamed_task or (f.image_replaced and not f.quiet_for_minutes):
             return False
         if f.ecs not in {EcsIs.STOPPED, EcsIs.NOT_FOUND, EcsIs.UNREAD}:

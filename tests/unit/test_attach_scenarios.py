@@ -379,3 +379,27 @@ def test_instances_whose_read_takes_longer_than_a_read_is_fresh_are_attached():
         state = bench.up(*range(1, 231), seconds=3600)
     assert len(state.instance_ids) == 230
     assert bench.harm.double_attach == []
+
+
+def test_a_node_of_the_state_that_is_attached_again_is_waited_for():
+    bench = Bench(2, nodes_listed="at_acceptance", pace={"seconds": 40})
+    state = bench.up(1)
+    before = state.nodes[iid(1)].confirmed_at
+    bench.outside.detach(iid(1))
+    bench.clock.advance(3600)
+    state = bench.up(1, before=state, stop_running=True)
+    assert bench.nodes[iid(1)].status == state.nodes[iid(1)].status == "running"
+    assert state.nodes[iid(1)].confirmed_at > before + 3600
+    assert {task.status for task in state.tasks if task.action == "AddExistedNodes"} == {"Success"}
+
+
+def test_what_was_sent_and_shows_nothing_yet_keeps_its_tags_where_a_later_batch_ends_the_run():
+    bench = Bench(101, nodes_listed="at_end", task_listed=False, pace={"seconds": 300})
+    bench.fault("error", "AddExistedNodes", code="Forbidden.RAM", status=403, after=1, times=1)
+    state = bench.fails(IncompleteError, *range(1, 102)).state
+    (sent,) = bench.emulator.journal.of("AddExistedNodes")[:1]
+    first = {v for k, v in sent.params.items() if k.startswith("Instance.")}
+    assert first == {*state.instance_ids} == {*bench.owners}
+    state = bench.up(*range(1, 102), before=state, stop_running=True)
+    assert bench.harm.double_attach == []
+    assert state.failed == {}

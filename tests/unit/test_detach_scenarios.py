@@ -7,6 +7,7 @@ import pytest
 from ehpc_nodes.emulator.knobs import Pace
 from ehpc_nodes.errors import CancelledError, EhpcError, RefusedError, WaitTimeoutError
 from ehpc_nodes.reconcile.operations import IncompleteError
+from ehpc_nodes.reconcile.ports import NoOtherResources
 from unit.emulated import CLUSTER, OWNER, Bench, Killed, ids, iid, right_after
 
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
@@ -426,3 +427,31 @@ def test_a_node_that_ecs_does_not_know_is_not_adopted():
     with pytest.raises(EhpcError, match=f"{iid(1)}.*does not exist in ECS"):
         bench.up(1, 2)
     assert bench.writes() == [] == bench.calls("TagResources")
+
+
+@pytest.mark.parametrize("verb", ["update", "destroy"])
+def test_an_attach_that_fails_after_it_is_no_longer_wanted_is_no_failure(verb):
+    bench = Bench(3, pace={"seconds": 300})
+    bench.fault("fail_nodes", "AddExistedNodes", instances=ids(2), status="absent")
+    state = bench.fails(IncompleteError, 1, 2, seconds=60).state
+    if verb == "destroy":
+        bench.operations().destroy(state)
+        assert bench.nodes == bench.owners == {}
+    else:
+        state = bench.up(1, before=state)
+        assert (state.instance_ids, state.failed) == (ids(1), {})
+        assert bench.owners == {iid(1): OWNER}
+
+
+def test_what_is_being_attached_stays_in_the_state_where_another_resource_lists_it_meanwhile():
+    bench = Bench(3, nodes_listed="at_end", pace={"seconds": 600})
+    state = bench.fails(IncompleteError, 1, 2, seconds=60).state
+
+    class Others(NoOtherResources):
+        def listed(self):
+            return ids(2) if bench.clock.now() > began + 100 else ()
+
+    bench.others, began = Others(), bench.clock.now()
+    told = bench.fails(IncompleteError, 1, before=state, match="another resource of the program")
+    assert told.state.instance_ids == ids(1, 2)
+    assert iid(2) in bench.owners
