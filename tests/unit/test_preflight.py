@@ -115,10 +115,15 @@ def in_another_cluster(bench):
     world.add_node(world.clusters["ehpc-hz-other"], Node(ONE, "compute1", status="stopped"))
 
 
-def another_cluster_unseen(bench):
+def another_cluster_forbidden(bench):
+    """The access key may list the nodes of some clusters only."""
+    another_cluster_unseen(bench, code="Forbidden.RAM", status=403)
+
+
+def another_cluster_unseen(bench, code="ManagerNotFound", status=400):
     world = bench.world
     world.clusters["ehpc-hz-other"] = Cluster("ehpc-hz-other", VPC, IMAGE, "CentOS_7.6_64")
-    bench.fault("error", "ListNodes", after=1, code="ManagerNotFound", status=400, times=None)
+    bench.fault("error", "ListNodes", after=1, code=code, status=status, times=None)
 
 
 def of_older_state(*instance_ids):
@@ -128,6 +133,10 @@ def of_older_state(*instance_ids):
     )
 
 
+UNLISTED = (
+    "the nodes of ehpc-hz-other in the same VPC cannot be listed, and an instance may already be a node there. Run again"
+    " when ehpc-nodes nodes works for it, or delete that cluster if it is permanently broken."
+)
 THEIRS = {"ehpc-nodes": "other/prod/nodes"}
 SENDING = {**THEIRS, "ehpc-nodes-ref": f"other/{CLUSTER}/1-ab/m-1"}
 THE_CLUSTERS = "the cluster's"
@@ -163,6 +172,7 @@ ROWS: dict[str, Any] = {
     "owned by another resource": (instance(1, tags=THEIRS), {}),
     "a node of another cluster": (in_another_cluster, {}),
     "another cluster that cannot be listed": (another_cluster_unseen, {}),
+    "another cluster that may not be listed": (another_cluster_forbidden, {}),
     "image of another architecture": (image(architecture="arm64"), OWN),
     "instances of another architecture": (instance(1, instance_type="ecs.g8y.large"), OWN),
     "image not found": (None, {**OWN, "image_id": "m-none"}),
@@ -268,10 +278,8 @@ REFUSED = {
             " of the other resource if there still is one"
         ),
         "a node of another cluster": f"{C1} is a node of cluster ehpc-hz-other, or is being attached to it: detach it there first",
-        "another cluster that cannot be listed": (
-            "the nodes of ehpc-hz-other in the same VPC cannot be listed, and an instance may already be a node there. Run again"
-            " when ehpc-nodes nodes works for it, or delete that cluster if it is permanently broken."
-        ),
+        "another cluster that cannot be listed": UNLISTED,
+        "another cluster that may not be listed": UNLISTED,
         "an instance that is not there": f"{NOWHERE} does not exist in cn-hangzhou: check the id and the region",
         "a manager": f"scheduler0 (i-bp1manager) is not a compute node of {CLUSTER} but Scheduler, {NEVER} Remove it from instance_ids",
         "a login node": f"login0 (i-bp1login) is not a compute node of {CLUSTER} but Login, {NEVER} Remove it from instance_ids",
