@@ -77,29 +77,30 @@ def _shows(f: Facts) -> bool:
     return f.awake or (f.sent is not Call.NONE and f.image_changed)
 
 
+def _task_is_over(f: Facts) -> bool:
+    return f.task is TaskIs.OVER or f.sent is Call.OVER
+
+
+def _is_gone_for_good(f: Facts) -> bool:
+    """Whether its attach has failed: the task has ended, and lists have lacked the node for long since."""
+    absent = f.node is NodeIs.ABSENT and f.absence_counts and f.steady
+    return absent and _task_is_over(f)
+
+
 def _may_have_been_sent(f: Facts) -> bool:
     return (f.sent is Call.UNANSWERED or f.pending) and not _is_gone_for_good(f)
 
 
-def only_runs(f: Facts) -> bool:
+def _only_runs(f: Facts) -> bool:
     """Pending, and the only evidence is that it runs."""
     unsent = f.sent is Call.NONE and f.pending
     return unsent and f.node is NodeIs.ABSENT and f.task is TaskIs.NONE and f.awake
-
-
-def _task_is_over(f: Facts) -> bool:
-    return f.task is TaskIs.OVER or f.sent is Call.OVER
 
 
 def _is_final(f: Facts) -> bool:
     """Whether a node's status is its last: its task has ended, it has lasted, or nothing is known to be under way."""
     unsent = f.task is TaskIs.NONE and f.sent is Call.NONE
     return _task_is_over(f) or f.steady or unsent
-
-
-def _is_gone_for_good(f: Facts) -> bool:
-    absent = f.node is NodeIs.ABSENT and f.absence_counts and f.steady
-    return absent and _task_is_over(f)
 
 
 def is_tagged_as_node(f: Facts) -> bool:

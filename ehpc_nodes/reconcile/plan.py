@@ -226,9 +226,7 @@ def _has_changed(decision: Decision) -> bool:
     adopted = f.node is not NodeIs.ABSENT and f.generation is Generation.ADOPTED
     if f.sent is not Call.NONE or adopted:
         return False
-    if (
-        f.pending
-    ):  # an earlier run's call explains all but another image of what this run has tagged
+    if f.pending:  # by an earlier run's call, all but another image since this run tagged it
         tagged = f.generation is Generation.THIS_RUN
         return tagged and f.image_changed and decision.phase in FREE
     new_node = f.node not in {NodeIs.ABSENT, NodeIs.RELEASING} and not f.is_saved
