@@ -181,7 +181,7 @@ PHASES: tuple[PhaseRow, ...] = (
     (
         Phase.STUCK,
         "pending, and the only evidence is that it runs: for ten minutes, or a run has waited for it in vain, by the state",
-        lambda f: only_runs(f) and (f.awake_for_minutes or f.known_stuck) and not f.unnamed_task,
+        lambda f: _only_runs(f) and (f.awake_for_minutes or f.known_stuck) and not f.unnamed_task,
     ),
     (
         Phase.ATTACHING,

@@ -18,7 +18,7 @@ EQUIVALENT = {
     "PHASES 15 ": "other statuses of the instance",
     "PHASES 16 ": "other statuses of the instance",
     "PHASES 19 ": "other statuses of the instance",
-    "only_runs: dropped: f.awake": "only what is awake has been so for long",
+    "_only_runs: dropped: f.awake": "only what is awake has been so for long",
     "_is_gone_for_good: dropped: f.node is": "the absence of a node that is there does not count",
     "Plan: dropped: d.phase in DETACHABLE": "what is not detached is not in this step",
     "Plan: dropped: not d.wanted": "wanted ones are waited for in the same step",
