@@ -418,8 +418,11 @@ def last_tags(decision: Decision) -> LastTags:
     """Whether the owner tags of an instance are removed that the state does not keep, or that leaves the resource."""
     f, kept = decision.facts, kept_as(decision)
     shown = f.node is not NodeIs.ABSENT or f.task is TaskIs.RUNNING
-    if f.tag is not Tag.MINE or f.ecs is EcsIs.NOT_FOUND or decision.action is A.LEAVE:
-        return LastTags.UNREAD if f.tagged and f.tag is not Tag.MINE else LastTags.STAY
+    in_vain = decision.phase is Phase.FAILED and decision.owner is Owner.NOBODY  # a killed create's
+    if f.tag is not Tag.MINE and not (in_vain and f.tag is not Tag.NONE):
+        return LastTags.UNREAD if f.tagged else LastTags.STAY
+    if f.ecs is EcsIs.NOT_FOUND or decision.action is A.LEAVE:
+        return LastTags.STAY
     if f.verdict is Verdict.CHANGED_BY_OTHER:
         theirs = shown or f.in_other_cluster or f.woke or f.image_changed
         if theirs and f.generation is Generation.THIS_RUN:

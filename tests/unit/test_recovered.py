@@ -235,6 +235,19 @@ def test_what_a_killed_create_sent_gets_the_uid_of_the_create_that_joins_it(list
     assert bench.up(2, before=state).instance_ids == sorted(bench.nodes) == ids(2)
 
 
+def test_what_a_killed_create_sent_in_vain_is_retried_at_once():
+    """The error asks for that; the tags are the killed create's."""
+    bench = Bench(pace={"seconds": 60}, instances_start="at_acceptance")
+    bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1), status="absent")
+    killed(bench, 1, 2, after="AddExistedNodes")
+    bench.fails(IncompleteError, 1, 2, match="Run pulumi up again: it attaches the instance again")
+    assert iid(1) not in bench.owners
+    began = bench.clock.now()
+    state = bench.up(1, 2, stop_running=True)
+    assert (state.instance_ids, state.failed) == (ids(1, 2), {})
+    assert bench.clock.now() - began < 60 + 2 * bench.grace
+
+
 def test_a_failed_node_that_was_detached_by_hand_is_retried_at_once():
     bench = Bench(detached_instance_status="Running")
     bench.fault("fail_nodes", "AddExistedNodes", instances=ids(1))
