@@ -375,13 +375,18 @@ class Operations:
         """Remove the owner tags of what is free, after they were read again; if they stay, that is a warning."""
         reconciler.decide_again()
         stay = {LastTags.STAY, LastTags.LEAVING}
-        ids = [i for i, d in reconciler.decisions.items() if last_tags(d) not in stay]
-        if not ids or cancelled:
-            return
-        try:
-            reconciler.untag(ids)
-        except EhpcError as error:
-            self._tags_stay(ids, error)
+        while not cancelled:  # the reads for some may show that others are gone
+            done = reconciler.actuator.tags_done
+            last = {i: last_tags(d) for i, d in reconciler.decisions.items() if i not in done}
+            ids = [i for i, tags in last.items() if tags not in stay]
+            if not ids:
+                return
+            try:
+                reconciler.untag(ids)
+            except EhpcError as error:
+                self._tags_stay(ids, error)
+                return
+            reconciler.decide_again()
 
     def _tags_stay(self, ids: Collection[str], error: EhpcError) -> None:
         told = listed(sorted(ids))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ehpc_nodes.models import BusyNodes
 
 from .facts import Call, EcsIs, Facts, Generation, NodeIs, Tag, TaskIs, Verdict, Word
-from .phases import Owner, Phase, owner_of, phase_of
+from .phases import Owner, Phase, is_tagged_as_node, owner_of, phase_of
 
 #: How often a write is tried; the next failure is the instance's.
 TRIES = 3
@@ -157,16 +157,16 @@ def _of_node(f: Facts, owner: Owner) -> Action:
 
 
 def _of_unwanted(f: Facts, owner: Owner, row: Row, rules: Rules) -> Action:
-    if owner is Owner.NOBODY:
-        return A.LEAVE
     action = row.unwanted
+    if owner is Owner.NOBODY and action is not A.UNTAG:
+        return A.LEAVE
     if rules.destroy and action is A.LEAVE and row.kept is K.ATTACHING:
         return A.FAIL  # no state would remember that it may have been sent
     hangs = row.kept is K.ATTACHING and f.node is not NodeIs.ABSENT and f.steady
     if f.retained and (action is A.DETACH or hangs):
         return A.UNTAG if f.tag is Tag.MINE else A.LEAVE
     if f.claimed and f.detached not in {Call.ANSWERED, Call.OVER}:
-        coming = {A.WAIT: A.REFUSE} if row.kept is K.ATTACHING else {}
+        coming = {A.WAIT: A.REFUSE} if row.kept is K.ATTACHING and not f.retained else {}
         action = {A.UNTAG: A.LEAVE, A.DETACH: A.REFUSE, **coming}.get(action, action)
     if action is A.DETACH and f.tries >= TRIES:
         return A.FAIL
@@ -222,15 +222,23 @@ def _why_refused(decision: Decision) -> Conclusion:
 
 def _has_changed(decision: Decision) -> bool:
     """Whether a planned instance is not as it was, and not by what this or an earlier run may have sent."""
-    f = decision.facts
-    adopted = f.node is not NodeIs.ABSENT and f.generation is Generation.ADOPTED
-    if f.sent is not Call.NONE or adopted:
+    f, free = decision.facts, decision.phase in FREE
+    if f.sent is not Call.NONE:
         return False
     if f.pending:  # by an earlier run's call, all but another image since this run tagged it
-        tagged = f.generation is Generation.THIS_RUN
-        return tagged and f.image_changed and decision.phase in FREE
-    new_node = f.node not in {NodeIs.ABSENT, NodeIs.RELEASING} and not f.is_saved
-    return new_node or f.task is TaskIs.RUNNING or f.woke or f.image_changed
+        return f.generation is Generation.THIS_RUN and f.image_changed and free
+    ours = f.is_saved or (f.tag is Tag.MINE and is_tagged_as_node(f))
+    new_node = f.node not in {NodeIs.ABSENT, NodeIs.RELEASING} and not ours
+    return new_node or f.task is TaskIs.RUNNING or (free and (f.woke or f.image_changed))
+
+
+def _is_anothers(f: Facts) -> bool:
+    """Whether somebody else attached, started or changed what this run has prepared, and not sent or in vain."""
+    prepared = f.generation is Generation.THIS_RUN and f.sent is Call.NONE
+    attached = f.node is not NodeIs.ABSENT or f.task is TaskIs.RUNNING or f.in_other_cluster
+    if f.verdict is Verdict.CHANGED_BY_OTHER:
+        return prepared and (attached or f.woke or f.image_changed)
+    return prepared and attached and not f.is_saved
 
 
 # -- what comes next ---------------------------------------------------------------------------------------------
@@ -371,7 +379,8 @@ def kept_as(decision: Decision) -> Kept:
     A retained one is this resource's until its tags are removed.
     """
     f = decision.facts
-    if decision.owner is not Owner.MINE or f.verdict is Verdict.CHANGED_BY_OTHER:
+    theirs = f.verdict is Verdict.CHANGED_BY_OTHER or _is_anothers(f)
+    if decision.owner is not Owner.MINE or theirs:
         return Kept.NOTHING
     if f.retained and f.tag is not Tag.MINE:
         return Kept.NOTHING
@@ -389,16 +398,18 @@ def is_resolved(decision: Decision) -> bool:
     """Whether nothing is unknown any more of an earlier run of this resource: the instance was not sent by one, is a
     node, in the state as attaching, or positively nothing.
 
-    One that is being attached, and was not in the state before, may have mates that the list of tags lacks.
+    One that is being attached, and was not in the state before, may have mates that the list of tags lacks. What this run
+    has tagged and not sent must not seem to have been a node.
     """
     f, phase = decision.facts, decision.phase
+    unread = f.tagged and f.tag is Tag.NONE
+    if f.sent is Call.NONE and (f.generation is Generation.THIS_RUN or unread):
+        return False
     if not f.pending or f.tag in {Tag.SAME_NAME, Tag.OTHER, Tag.UNKNOWN}:
         return True
     if phase in {Phase.UNREADABLE, Phase.ABSENCE_UNCONFIRMED, Phase.OTHER_CLUSTER}:
         return False
-    in_state = f.is_saved and kept_as(decision) is Kept.ATTACHING
-    open_ = {Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.STUCK, Phase.PREPARED}
-    return phase not in open_ or in_state
+    return f.is_saved or phase not in {Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.STUCK}
 
 
 # -- the end of a run --------------------------------------------------------------------------------------------
@@ -416,20 +427,19 @@ class LastTags(Word):
 
 def last_tags(decision: Decision) -> LastTags:
     """Whether the owner tags of an instance are removed that the state does not keep, or that leaves the resource."""
-    f, kept = decision.facts, kept_as(decision)
-    shown = f.node is not NodeIs.ABSENT or f.task is TaskIs.RUNNING
-    in_vain = decision.phase is Phase.FAILED and decision.owner is Owner.NOBODY  # a killed create's
+    f, phase = decision.facts, decision.phase
+    in_vain = phase is Phase.FAILED and decision.owner is Owner.NOBODY  # a killed create's
     if f.tag is not Tag.MINE and not (in_vain and f.tag is not Tag.NONE):
         return LastTags.UNREAD if f.tagged else LastTags.STAY
     if f.ecs is EcsIs.NOT_FOUND or decision.action is A.LEAVE:
         return LastTags.STAY
+    if _is_anothers(f):
+        return LastTags.DISOWN
     if f.verdict is Verdict.CHANGED_BY_OTHER:
-        theirs = shown or f.in_other_cluster or f.woke or f.image_changed
-        if theirs and f.generation is Generation.THIS_RUN:
-            return LastTags.DISOWN
         return LastTags.STAY if f.generation is Generation.PENDING else LastTags.REMOVE
     if decision.action is A.UNTAG:
         return LastTags.REMOVE
-    if decision.phase is Phase.DETACHING:
+    if phase is Phase.DETACHING:
         return LastTags.LEAVING
-    return LastTags.STAY if shown or kept is not Kept.NOTHING else LastTags.REMOVE
+    free = phase in FREE | {Phase.FAILED} and kept_as(decision) is Kept.NOTHING
+    return LastTags.REMOVE if free else LastTags.STAY

@@ -25,7 +25,7 @@ from ehpc_nodes.reconcile.facts import (
     Verdict,
 )
 from ehpc_nodes.reconcile.phases import Owner, Phase
-from ehpc_nodes.reconcile.plan import Action, Conclusion, Decision, Kept, Rules
+from ehpc_nodes.reconcile.plan import Action, Conclusion, Decision, Kept, LastTags, Rules
 
 YES_NO = (True, False)
 #: The values of each fact that make a difference; of the rules, too.
@@ -250,6 +250,10 @@ class Judged:
     def kept(self) -> Kept:
         return plan.kept_as(self.decision)
 
+    @property
+    def last(self) -> LastTags:
+        return plan.last_tags(self.decision)
+
 
 def judge(f: Any) -> Judged:
     """Ask the tables."""
@@ -274,6 +278,21 @@ def _of_planned(f: Any, said: Judged) -> bool:
     theirs = f.task is TaskIs.RUNNING or f.woke or f.image_changed
     known = f.sent is not Call.NONE or may_be_an_earlier_runs(f)
     return not (theirs and not known) or said.conclusion is not None
+
+
+def _of_last_tags(f: Any, said: Judged) -> bool:
+    """Tags are removed of what is free, retained, or another's, and never of what the state keeps; what this run has
+    prepared, and somebody else attached, gets others.
+    """
+    if said.last is LastTags.REMOVE:
+        leaves = f.retained and not f.wanted
+        theirs = f.verdict is Verdict.CHANGED_BY_OTHER and f.generation is not Generation.PENDING
+        free = is_positively_free(f) and said.kept is Kept.NOTHING
+        in_vain = f.task is TaskIs.OVER or f.sent is Call.OVER
+        return leaves or theirs or free or (in_vain and said.decision.phase is Phase.FAILED)
+    if said.last is LastTags.DISOWN:
+        return f.generation is Generation.THIS_RUN and f.sent is Call.NONE
+    return True
 
 
 Rule = tuple[str, set[Action], Callable[[Any, Judged], bool]]
@@ -351,6 +370,7 @@ RULES: tuple[Rule, ...] = (
             and (f.retained or not f.claimed or f.detached in {Call.ANSWERED, Call.OVER})
         ),
     ),
+    ("the last tags are right", {*Action}, _of_last_tags),
     (
         "of nodes to detach, only busy ones are waited for, and only if the program says so",
         {Action.WAIT},

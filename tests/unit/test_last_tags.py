@@ -1,0 +1,210 @@
+"""Which owner tags stay when a run ends, and how: what is not positively free keeps them, what is another's gets others."""
+
+from contextlib import suppress
+
+import pytest
+
+from ehpc_nodes.emulator.world import Cluster, Queue
+from ehpc_nodes.errors import CancelledError, EhpcError
+from ehpc_nodes.reconcile.operations import IncompleteError
+from ehpc_nodes.reconcile.ports import NoOtherResources
+from unit.emulated import (
+    CLUSTER,
+    IMAGE,
+    OLD_IMAGE,
+    OWNER,
+    VPC,
+    Bench,
+    ids,
+    iid,
+    killed,
+    lacking,
+    right_after,
+)
+
+FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": 1}
+
+
+def ended(bench, *numbers, before=None, **changes):
+    """An up that fails: the state that holds then."""
+    try:
+        return bench.up(*numbers, before=before, **changes)
+    except EhpcError as error:
+        return getattr(error, "state", before)
+
+
+@pytest.mark.parametrize("attached", [(), (1, 2)], ids=["sent", "adopted"])
+def test_a_node_that_a_list_lacks_for_a_moment_keeps_its_tags_where_the_run_ends(attached):
+    """It is in no state, since a refresh saw such a list: its tags alone keep the next run from sending it again."""
+    bench = Bench(3, attached)
+    state = bench.up(1, 2)
+    bench.clock.advance(7200)
+    bench.outside.start(iid(3))
+    with pytest.MonkeyPatch.context() as patch:
+        lacking(bench, patch, 28, 1)
+        state = bench.operations().refresh(state)
+        bench.fault("error", "StopInstances", **FORBIDDEN)
+        ended(bench, 1, 2, 3, before=state, stop_running=True)
+        assert bench.owners == dict.fromkeys(ids(1, 2), OWNER)
+        bench.up(1, 2, 3, before=state, stop_running=True)
+    assert bench.harm.double_attach == []
+
+
+@pytest.mark.parametrize("times", [1, None], ids=["in mid-run", "throughout"])
+def test_a_node_of_a_killed_run_keeps_its_tags_where_tasks_may_not_be_read(times):
+    bench = Bench(4)
+    state = bench.up(1)
+    killed(bench, 1, 2, before=state, after="AddExistedNodes")
+    bench.clock.advance(600)
+    bench.fault("error", "DeleteNodes", code="ConflictOpt", status=403, times=1)
+    if times is None:
+        bench.fault("error", "ListTasks", **{**FORBIDDEN, "times": None})
+
+    def meanwhile():
+        lacking(bench, patch, 25 if times else 5, 2)
+        if times:
+            bench.fault("error", "ListTasks", **FORBIDDEN, after=2)
+
+    with pytest.MonkeyPatch.context() as patch, right_after(bench, "DeleteNodes", meanwhile):
+        state = ended(bench, 1, before=state)
+    assert bench.owners == dict.fromkeys(sorted(bench.nodes), OWNER)
+
+
+def test_what_is_seen_in_another_cluster_keeps_the_tags_that_tell_of_it():
+    bench = Bench(4)
+    for name in ("ehpc-hz-b", "ehpc-hz-c"):
+        queues = {"workq": Queue("workq")}
+        bench.world.clusters[name] = Cluster(name, VPC, IMAGE, "CentOS_7.6_64", queues=queues)
+    state = bench.up(1)
+    tags = {
+        "ehpc-nodes": OWNER,
+        "ehpc-nodes-ref": f"{bench.uid}/ehpc-hz-b/5-aaaa/{OLD_IMAGE}",
+    }
+    bench.instance(2).tags = dict(tags)
+    call = bench.emulator.call
+
+    def refused(action, version, params):
+        if action == "ListNodes" and params["ClusterId"] == "ehpc-hz-c":
+            bench.emulator.faults.clear()
+            bench.fault("error", "ListNodes", **FORBIDDEN)
+        return call(action, version, params)
+
+    def appears():
+        bench.outside.attach(iid(2), "ehpc-hz-b")
+        patch.setattr(bench.emulator, "call", refused)
+
+    bench.clock.at(20, appears)
+    with pytest.MonkeyPatch.context() as patch:
+        ended(bench, 1, 2, 3, before=state, stop_running=True)
+    assert bench.instance(2).tags == tags
+
+
+def test_an_own_node_that_a_refresh_dropped_and_that_is_listed_again_in_mid_run_is_kept():
+    bench = Bench(3)
+    state = bench.up(1, 2)
+    bench.clock.advance(7200)
+    with pytest.MonkeyPatch.context() as patch:
+        lacking(bench, patch, 25, 1)
+        state = bench.operations().refresh(state)
+        assert state.instance_ids == ids(2)
+        state = bench.up(1, 2, before=state, stop_running=True)
+    assert state.instance_ids == sorted(bench.owners) == ids(1, 2)
+    assert bench.writes() == ["AddExistedNodes"]
+
+
+def test_a_node_of_the_state_that_somebody_starts_while_a_list_lacks_it_is_kept():
+    bench = Bench(3)
+    state = bench.up(1, 2)
+    bench.clock.advance(7200)
+    bench.outside.stop(iid(1))
+    with pytest.MonkeyPatch.context() as patch:
+        lacking(bench, patch, 25, 1)
+        bench.clock.at(8, lambda: bench.outside.start(iid(1)))
+        state = bench.up(1, 2, 3, before=state, stop_running=True)
+    assert state.instance_ids == sorted(bench.owners) == ids(1, 2, 3)
+
+
+PERSON = {
+    "the call is rejected": {"code": "InvalidStatus", "status": 400, "times": 1},
+    "the run ends": FORBIDDEN,
+}
+
+
+@pytest.mark.parametrize("fault", PERSON.values(), ids=PERSON)
+def test_what_somebody_attaches_after_a_call_that_failed_is_never_detached(fault):
+    bench = Bench(4)
+    state = bench.up(1)
+    bench.fault("error", "AddExistedNodes", **fault)
+    with right_after(bench, "AddExistedNodes", lambda: bench.outside.attach(iid(2), CLUSTER)):
+        state = ended(bench, 1, 2, before=state)
+    assert state.instance_ids == ids(1)
+    bench.clock.advance(100)
+    bench.up(1, before=state)
+    assert iid(2) in bench.nodes
+
+
+def test_what_somebody_attaches_of_a_batch_that_was_never_sent_is_never_detached():
+    bench = Bench(120)
+    bench.fault("error", "AddExistedNodes", **FORBIDDEN, after=1)
+    with right_after(bench, "AddExistedNodes", lambda: bench.outside.attach(iid(120), CLUSTER)):
+        state = bench.fails(IncompleteError, *range(1, 121)).state
+    assert iid(120) not in state.instance_ids
+    bench.clock.advance(100)
+    bench.up(*range(1, 101), before=state)
+    assert iid(120) in bench.nodes
+
+
+def test_a_node_that_a_run_drops_at_its_end_loses_its_tags():
+    bench = Bench(4)
+    state = bench.up(1, 2, 3)
+    bench.fault("error", "ListNodes", **FORBIDDEN, after=1)
+    state = ended(bench, 1, before=state, retain_ids=ids(3))
+    assert sorted(bench.owners) == state.instance_ids
+
+
+def test_an_adopted_node_whose_detach_was_killed_loses_its_tags_in_the_next_run():
+    bench = Bench(4, attached=(1, 2))
+    state = bench.up(1, 2)
+    killed(bench, 2, before=state, after="DeleteNodes")
+    bench.clock.advance(4000)
+    state = bench.operations().refresh(state)
+    bench.up(2, before=state)
+    assert bench.owners == {iid(2): OWNER}
+
+
+def test_what_was_prepared_and_not_sent_before_ctrl_c_is_not_taken_for_a_lost_node():
+    bench = Bench(120)
+    sleep = bench.clock.sleep
+
+    def cancelled(seconds):
+        if bench.calls("AddExistedNodes"):
+            raise CancelledError("Cancelled.")
+        sleep(seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.clock, "sleep", cancelled)
+        state = bench.fails(IncompleteError, *range(1, 121)).state
+    bench.clock.advance(600)
+    told = bench.preview(*range(1, 121), before=state)
+    assert not [f for f in told.findings if "was a node of this resource" in f.reason]
+    state = bench.up(*range(1, 121), before=state)
+    assert len(state.instance_ids) == 120
+    assert bench.harm.double_attach == []
+
+
+def test_a_hanging_attach_can_be_handed_over():
+    """It is in retain_ids, as the error asks where another resource lists it."""
+    bench = Bench(4, attached=(1,))
+    state = bench.up(1)
+    bench.fault("task_never_ends", "AddExistedNodes")
+    state = bench.fails(IncompleteError, 1, 2, before=state, seconds=300).state
+
+    class Others(NoOtherResources):
+        def listed(self):
+            return ids(2)
+
+    bench.others = Others()
+    with suppress(EhpcError):
+        bench.up(1, before=state)
+    state = bench.up(1, before=state, retain_ids=ids(2))
+    assert state.instance_ids == sorted(bench.owners) == ids(1)
