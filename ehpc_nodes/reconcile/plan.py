@@ -398,18 +398,16 @@ def is_resolved(decision: Decision) -> bool:
     """Whether nothing is unknown any more of an earlier run of this resource: the instance was not sent by one, is a
     node, in the state as attaching, or positively nothing.
 
-    One that is being attached, and was not in the state before, may have mates that the list of tags lacks. What this run
-    has tagged and not sent must not seem to have been a node.
+    One that is being attached, and was not in the state before, may have mates that the list of tags lacks.
     """
     f, phase = decision.facts, decision.phase
-    unread = f.tagged and f.tag is Tag.NONE
-    if f.sent is Call.NONE and (f.generation is Generation.THIS_RUN or unread):
-        return False
     if not f.pending or f.tag in {Tag.SAME_NAME, Tag.OTHER, Tag.UNKNOWN}:
         return True
     if phase in {Phase.UNREADABLE, Phase.ABSENCE_UNCONFIRMED, Phase.OTHER_CLUSTER}:
         return False
-    return f.is_saved or phase not in {Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.STUCK}
+    in_state = f.is_saved and kept_as(decision) is Kept.ATTACHING
+    open_ = {Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.STUCK, Phase.PREPARED}
+    return phase not in open_ or in_state
 
 
 # -- the end of a run --------------------------------------------------------------------------------------------

@@ -119,6 +119,8 @@ def is_possible(f: Any) -> bool:
         (
             f.destroy and (f.wanted or f.retained),  # a destroy has no program
             f.wanted and f.retained,  # `wanted_of` takes the wanted ones out
+            f.wanted and f.detached is not Call.NONE,  # only what is not wanted is detached
+            not f.wanted and f.sent is not Call.NONE,  # and only what is wanted is sent
             f.wanted and f.claimed,  # an instance that two resources list is refused before
             f.generation is Generation.THIS_RUN and f.tag is not Tag.MINE,  # the run is part of it
             f.tag is Tag.MINE

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 from ehpc_nodes.emulator.world import Cluster, Queue
-from ehpc_nodes.errors import CancelledError, EhpcError
+from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.reconcile.operations import IncompleteError
 from ehpc_nodes.reconcile.ports import NoOtherResources
 from unit.emulated import (
@@ -170,26 +170,6 @@ def test_an_adopted_node_whose_detach_was_killed_loses_its_tags_in_the_next_run(
     state = bench.operations().refresh(state)
     bench.up(2, before=state)
     assert bench.owners == {iid(2): OWNER}
-
-
-def test_what_was_prepared_and_not_sent_before_ctrl_c_is_not_taken_for_a_lost_node():
-    bench = Bench(120)
-    sleep = bench.clock.sleep
-
-    def cancelled(seconds):
-        if bench.calls("AddExistedNodes"):
-            raise CancelledError("Cancelled.")
-        sleep(seconds)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.clock, "sleep", cancelled)
-        state = bench.fails(IncompleteError, *range(1, 121)).state
-    bench.clock.advance(600)
-    told = bench.preview(*range(1, 121), before=state)
-    assert not [f for f in told.findings if "was a node of this resource" in f.reason]
-    state = bench.up(*range(1, 121), before=state)
-    assert len(state.instance_ids) == 120
-    assert bench.harm.double_attach == []
 
 
 def test_a_hanging_attach_can_be_handed_over():
