@@ -374,24 +374,27 @@ class Operations:
     def _untag(self, reconciler: Reconciler, *, cancelled: bool = False) -> None:
         """Remove the owner tags of what is free, after they were read again; if they stay, that is a warning."""
         reconciler.decide_again()
-        stay = {LastTags.STAY, LastTags.LEAVING}
-        while not cancelled:  # the reads for some may show that others are gone
-            done = reconciler.actuator.tags_done
-            last = {i: last_tags(d) for i, d in reconciler.decisions.items() if i not in done}
-            ids = [i for i, tags in last.items() if tags not in stay]
-            if not ids:
-                return
+        while ids := self._to_untag(reconciler):  # the reads for some may show that others are gone
             try:
+                if cancelled:
+                    raise CancelledError("Cancelled.")
                 reconciler.untag(ids)
             except EhpcError as error:
-                self._tags_stay(ids, error)
+                self._tags_stay(self._to_untag(reconciler), error)
                 return
             reconciler.decide_again()
+
+    @staticmethod
+    def _to_untag(reconciler: Reconciler) -> list[str]:
+        stay, done = {LastTags.STAY, LastTags.LEAVING}, reconciler.actuator.tags_done
+        last = {i: last_tags(d) for i, d in reconciler.decisions.items() if i not in done}
+        return [i for i, tags in last.items() if tags not in stay]
 
     def _tags_stay(self, ids: Collection[str], error: EhpcError) -> None:
         told = listed(sorted(ids))
         self.reporter.warning(
-            f"The tags ehpc-nodes and ehpc-nodes-ref were not removed from {told}; remove them in the ECS console: {error}"
+            f"The tags ehpc-nodes and ehpc-nodes-ref were not removed from {told}; run pulumi up again, or remove them in the"
+            f" ECS console: {error}"
         )
 
     def _report_left(self, observer: Observer, decisions: Mapping[str, Decision]) -> None:

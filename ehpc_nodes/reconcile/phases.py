@@ -109,7 +109,7 @@ def is_tagged_as_node(f: Facts) -> bool:
 
 
 def _was_a_node(f: Facts) -> bool:
-    return f.is_saved or f.seen_node or (f.wanted and is_tagged_as_node(f))
+    return f.is_saved or f.seen_node or ((f.wanted or f.tag is Tag.MINE) and is_tagged_as_node(f))
 
 
 def _result_is_unknown(f: Facts) -> bool:
@@ -201,7 +201,7 @@ PHASES: tuple[PhaseRow, ...] = (
     ),
     (
         Phase.ABSENCE_UNCONFIRMED,
-        "in the state, a node in this run, or wanted and tagged as one; its absence does not count yet",
+        "in the state, a node in this run, or tagged as one (by this resource, or wanted); its absence does not count yet",
         lambda f: not f.absence_counts and _was_a_node(f),
     ),
     (Phase.NOT_FOUND, "ECS does not know it", lambda f: f.ecs is EcsIs.NOT_FOUND),

@@ -138,7 +138,7 @@ def _action(f: Facts, owner: Owner, phase: Phase, rules: Rules) -> Action:
     if owner is Owner.OTHER:
         return A.REFUSE if f.wanted else A.LEAVE
     if not f.wanted:
-        return _of_unwanted(f, owner, row, rules)
+        return _of_unwanted(f, owner, phase, rules)
     if row.wanted is A.KEEP or (phase is Phase.BROKEN and owner is Owner.NOBODY):
         return _of_node(f, owner)
     if row.wanted is A.STOP and not rules.stop_running:
@@ -156,9 +156,10 @@ def _of_node(f: Facts, owner: Owner) -> Action:
     return A.MOVE if f.misplaced else A.KEEP
 
 
-def _of_unwanted(f: Facts, owner: Owner, row: Row, rules: Rules) -> Action:
-    action = row.unwanted
-    if owner is Owner.NOBODY and action is not A.UNTAG:
+def _of_unwanted(f: Facts, owner: Owner, phase: Phase, rules: Rules) -> Action:
+    row, action = TABLE[phase], TABLE[phase].unwanted
+    gone = action is A.UNTAG or phase is Phase.ABSENCE_UNCONFIRMED
+    if owner is Owner.NOBODY and not (gone and f.tag is Tag.MINE):
         return A.LEAVE
     if rules.destroy and action is A.LEAVE and row.kept is K.ATTACHING:
         return A.FAIL  # no state would remember that it may have been sent
@@ -229,7 +230,8 @@ def _has_changed(decision: Decision) -> bool:
         return f.generation is Generation.THIS_RUN and f.image_changed and free
     ours = f.is_saved or (f.tag is Tag.MINE and is_tagged_as_node(f))
     new_node = f.node not in {NodeIs.ABSENT, NodeIs.RELEASING} and not ours
-    return new_node or f.task is TaskIs.RUNNING or (free and (f.woke or f.image_changed))
+    new_task = f.task is TaskIs.RUNNING and not (ours and f.generation is not Generation.THIS_RUN)
+    return new_node or new_task or (free and (f.woke or f.image_changed))
 
 
 def _is_anothers(f: Facts) -> bool:

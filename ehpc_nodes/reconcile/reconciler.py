@@ -105,8 +105,11 @@ class Pacing:
         self.pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, LATENESS * (now - self.began), left))
         return self.pause
 
-    def after(self, error: EhpcError) -> None:
+    def after(self, error: EhpcError, longest: float = math.inf) -> None:
         """Wait before a write is tried again.
+
+        Args:
+            longest: seconds, where less than the patience with such an error.
 
         Raises:
             EhpcError: the error, where patience is over.
@@ -118,7 +121,7 @@ class Pacing:
         if kind is ConflictError:
             self.troubled.clear()
         since = self.troubled.setdefault(kind, now)
-        if now - since >= patience or self.deadline.passed:
+        if now - since >= min(patience, longest) or self.deadline.passed:
             raise error
         self.sleep(self.grown())
 
@@ -211,7 +214,7 @@ class Reconciler:
                 self.actuator.disown([i for i in last if last[i] is LastTags.DISOWN])
                 self.actuator.untag([i for i in last if last[i] is LastTags.REMOVE])
             except TroubleError as trouble:
-                self.pacing.after(trouble.error)
+                self.pacing.after(trouble.error, longest=PATIENCE[-1][1])
             else:
                 unclear = [i for i in last if last[i] in {LastTags.UNREAD, LastTags.LEAVING}]
                 if unclear and self.deadline.passed:

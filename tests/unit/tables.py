@@ -171,8 +171,8 @@ def is_anothers(f: Any) -> bool:
 
 
 def is_tagged_as_a_node(f: Any) -> bool:
-    """Whether the program wants it, and an earlier run has made it a node, as its tags say, whoever's they are."""
-    named = f.wanted and f.tag is not Tag.NONE
+    """Whether a run has made it a node, as its tags say: this resource's, or where the program wants it, anybody's."""
+    named = f.tag is Tag.MINE or (f.wanted and f.tag is not Tag.NONE)
     return named and f.generation not in {
         Generation.NONE,
         Generation.PENDING,

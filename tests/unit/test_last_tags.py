@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 from ehpc_nodes.emulator.world import Cluster, Queue
-from ehpc_nodes.errors import EhpcError
+from ehpc_nodes.errors import CancelledError, EhpcError
 from ehpc_nodes.reconcile.operations import IncompleteError
 from ehpc_nodes.reconcile.ports import NoOtherResources
 from unit.emulated import (
@@ -122,6 +122,91 @@ def test_a_node_of_the_state_that_somebody_starts_while_a_list_lacks_it_is_kept(
         bench.clock.at(8, lambda: bench.outside.start(iid(1)))
         state = bench.up(1, 2, 3, before=state, stop_running=True)
     assert state.instance_ids == sorted(bench.owners) == ids(1, 2, 3)
+
+
+@pytest.mark.parametrize("killed_before", [False, True], ids=["refreshed", "of a killed run"])
+@pytest.mark.parametrize("verb", ["update", "destroy"])
+def test_a_node_that_the_program_drops_while_a_list_lacks_it_is_detached(verb, killed_before):
+    """It is in no state: its tags stay until its absence counts, and it is this resource's if it is listed again."""
+    bench = Bench(3)
+    state = bench.up(2) if killed_before else bench.up(1, 2)
+    if killed_before:
+        killed(bench, 1, 2, before=state, after="AddExistedNodes")
+    bench.clock.advance(7200)
+    with pytest.MonkeyPatch.context() as patch:
+        lacking(bench, patch, 25, 1)
+        state = bench.operations().refresh(state)
+        if verb == "update":
+            state = bench.up(2, before=state)
+            bench.up(1, 2, before=state, stop_running=True)
+        else:
+            bench.operations().destroy(state)
+    assert bench.harm.double_attach == []
+    assert sorted(bench.nodes) == sorted(bench.owners) == (ids(1, 2) if verb == "update" else [])
+
+
+@pytest.mark.parametrize("verb", ["update", "destroy"])
+def test_one_list_that_lacks_a_node_is_not_the_end_of_its_detach(verb):
+    bench = Bench(3)
+    state = bench.up(1, 2)
+    bench.fault("task_never_ends", "DeleteNodes")
+    call, due = bench.emulator.call, [0.0]
+
+    def lacks_it(action, version, params):
+        answer = call(action, version, params)
+        if action == "ListNodes" and "DeleteNodes" in bench.calls():
+            due[0] = due[0] or bench.clock.now() + 10
+            rows = answer.body["Nodes"]["NodeInfo"]
+            left = [r for r in rows if r["Id"] != iid(1) or bench.clock.now() > due[0]]
+            answer.body |= {"Nodes": {"NodeInfo": left}, "TotalCount": len(left)}
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch, suppress(EhpcError):
+        patch.setattr(bench.emulator, "call", lacks_it)
+        if verb == "update":
+            state = ended(bench, 2, before=state, seconds=900)
+        else:
+            bench.operations(900).destroy(state)
+    assert sorted(bench.owners) == state.instance_ids == sorted(bench.nodes) == ids(1, 2)
+
+
+def test_an_own_node_whose_task_is_listed_before_it_is_kept():
+    bench = Bench(3)
+    bench.fault("task_never_ends", "AddExistedNodes")
+    bench.clock.at(20, lambda: bench.outside.set_node_status(iid(1), "running"))
+    state = bench.up(1)
+    bench.clock.advance(7200)
+    call, over = bench.emulator.call, bench.clock.now() + 6
+
+    def hidden(action, version, params):
+        answer = call(action, version, params)
+        if action == "ListTasks" and "TaskId" not in params and bench.clock.now() < over:
+            answer.body |= {"Tasks": [], "TotalCount": 0}
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.emulator, "call", hidden)
+        lacking(bench, patch, 20, 1)
+        state = bench.up(1, 2, before=state, stop_running=True)
+    assert state.instance_ids == sorted(bench.owners) == ids(1, 2)
+    assert bench.harm.double_attach == []
+
+
+def test_ctrl_c_warns_of_the_tags_that_stay_on_what_was_not_sent():
+    bench = Bench(120)
+    sleep = bench.clock.sleep
+
+    def cancelled(seconds):
+        if bench.calls("AddExistedNodes"):
+            raise CancelledError("Cancelled.")
+        sleep(seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.clock, "sleep", cancelled)
+        state = bench.fails(IncompleteError, *range(1, 121)).state
+    assert len(state.instance_ids) == 100
+    (warning,) = [w for w in bench.said.warnings if "were not removed from" in w]
+    assert iid(101) in warning
 
 
 PERSON = {

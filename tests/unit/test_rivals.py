@@ -431,23 +431,3 @@ def test_an_update_that_lost_its_last_node_to_another_stack_does_not_keep_it(mon
     bench.clock.advance(600)
     bench.operations().destroy(told.state)
     assert sorted(bench.nodes) == ids(1)
-
-
-def test_what_somebody_attaches_in_the_place_of_a_lost_node_is_not_detached_later():
-    """The error asks to remove it from instance_ids; its tags from before are removed, so that this detaches nothing."""
-    bench = Bench(3, nodes_listed="at_end", pace={"seconds": 300})
-    state = bench.up(1, 2)
-    bench.outside.detach(iid(1))
-    bench.clock.advance(60)
-    cloud = bench.operations().cloud
-
-    def attach():
-        cloud.add_existed_nodes(CLUSTER, ids(1), image=(IMAGE, "system"), queue="")
-
-    with right_after(bench, "StopInstances", attach):
-        told = bench.fails(IncompleteError, 1, 2, before=state, stop_running=True)
-    assert told.state.failed[iid(1)].code == "ChangedByOther"
-    assert bench.owners == {iid(2): OWNER}
-    bench.clock.advance(600)
-    bench.up(2, before=told.state)
-    assert sorted(bench.nodes) == ids(1, 2)
