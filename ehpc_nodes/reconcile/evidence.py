@@ -131,7 +131,7 @@ def _absence_counts(
     """
     if absent < 0:
         return False
-    if detached is not None and detached.answered and (detached.over_at or not detached.task_id):
+    if detached is not None and detached.has_succeeded:
         return True
     needed = seen.grace
     settled_for = seen.clock.wall() - confirmed_at - LARGEST_SKEW

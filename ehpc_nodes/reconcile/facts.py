@@ -109,7 +109,7 @@ class Facts(NamedTuple):
         retained: the program lets it leave and stay attached (`retain_ids`).
         take_ownership: the program takes what another resource's tag is on.
         claimed: another resource of this run lists it.
-        planned: the first plan of this run attaches it; None before there is one.
+        planned: the first plan of this run attaches it, or if it is not wanted, may detach it; None before there is one.
         tag, generation: by its owner tags.
         former_name: its name tag names this resource, not under its present name.
         for_other_cluster: its reference names another cluster.

@@ -39,6 +39,12 @@ class Write:
     shown: bool = False
 
     @property
+    def has_succeeded(self) -> bool:
+        """Whether it was answered, and its task, if it has one, has ended well."""
+        ended_well = self.task is not None and self.task.status == "Success"
+        return self.answered and (ended_well or not self.task_id)
+
+    @property
     def record(self) -> TaskRecord:
         """As the state keeps it."""
         task = self.task

@@ -84,7 +84,7 @@ class Observer:
         denied: reads for which a permission is missing, with the error.
         notes: findings of the first reading.
         jobs: on the busy nodes that were asked for; None: they cannot be read.
-        planned: what the first plan attaches; None before there is one.
+        planned: what the first plan attaches, or may detach; None before there is one.
         unnamed_tasks: tasks that run, may attach, and name no instance.
     """
 

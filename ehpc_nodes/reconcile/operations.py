@@ -36,7 +36,18 @@ from .ledger import Ledger
 from .observer import FRESH, Identity, Observer, Wanted
 from .owner_tags import NAME_KEY, new_run, new_uid, owner_name, reference_of
 from .phases import Owner, Phase
-from .plan import Action, Conclusion, Decision, LastTags, Plan, Rules, conclusion, last_tags
+from .plan import (
+    Action,
+    Conclusion,
+    Decision,
+    Kept,
+    LastTags,
+    Plan,
+    Rules,
+    conclusion,
+    kept_as,
+    last_tags,
+)
 from .ports import Cloud, NoOtherResources, OtherResources, Reporter
 from .reconciler import Reconciler, not_listed
 from .result import (
@@ -288,8 +299,9 @@ class Operations:
         self._read_all(observer, self._fresh_since)
         if "ListNodes" in observer.denied:
             raise observer.denied["ListNodes"]
+        observer.reporting = True
         reconciler = self._reconciler(observer, saved, lambda _: None, destroy=True)
-        plan = reconciler.plan()
+        plan = reconciler.wait_for_absences()
         observer.read_jobs(changes_of(plan).detach)
         return planned_by(
             observer, plan, Desired(cluster_id=saved.cluster_id, busy_nodes=saved.busy_nodes)
@@ -380,7 +392,7 @@ class Operations:
                     raise CancelledError("Cancelled.")
                 reconciler.untag(ids)
             except EhpcError as error:
-                self._tags_stay(self._to_untag(reconciler), error)
+                self._tags_stay(self._to_untag(reconciler) or ids, error)
                 return
             reconciler.decide_again()
 
@@ -393,8 +405,8 @@ class Operations:
     def _tags_stay(self, ids: Collection[str], error: EhpcError) -> None:
         told = listed(sorted(ids))
         self.reporter.warning(
-            f"The tags ehpc-nodes and ehpc-nodes-ref were not removed from {told}; run pulumi up again, or remove them in the"
-            f" ECS console: {error}"
+            f"The tags ehpc-nodes and ehpc-nodes-ref were not removed from {told}; the next pulumi up does it, after a"
+            f" destroy do it in the ECS console: {error}"
         )
 
     def _report_left(self, observer: Observer, decisions: Mapping[str, Decision]) -> None:
@@ -591,6 +603,9 @@ class Operations:
         reconciler.run()
         self._untag(reconciler)
         self._report_left(observer, reconciler.decisions)
+        kept = {i for i, d in reconciler.decisions.items() if kept_as(d) is not Kept.NOTHING}
+        if again := sorted(kept - observer.ledger.failed.keys()):
+            raise EhpcError(f"{listed(again)} is listed as a node again after its detach.")
         if observer.ledger.failed:
             state = saved.model_copy(update={"failed": observer.ledger.failed})
             raise IncompleteError(state, reasons(observer, state))

@@ -120,6 +120,14 @@ class Decision:
         return self.facts.wanted
 
     @property
+    def planned(self) -> bool:
+        """Whether the first plan attaches it; of one that is not wanted, whether it may be detached: the state has it, or
+        reads show it.
+        """
+        absent = self.phase is Phase.ABSENCE_UNCONFIRMED and not self.facts.is_saved
+        return self.to_attach if self.wanted else not absent
+
+    @property
     def to_attach(self) -> bool:
         """Whether it is wanted, and this run attaches it, unless reads show that it is a node, or becomes one."""
         return self.wanted and self.phase in TO_ATTACH and self.owner is not Owner.OTHER
@@ -185,6 +193,7 @@ class Conclusion(Word):
     """Why nothing more is done about an instance in this run: its code in `failed`. FAILED has the code of its task or call."""
 
     NODE_DISAPPEARED = "NodeDisappeared"
+    NODE_APPEARED = "NodeAppeared"
     CHANGED_BY_OTHER = "ChangedByOther"
     NOT_COMPUTE = "NotCompute"
     UNREADABLE = "Unreadable"
@@ -197,13 +206,16 @@ class Conclusion(Word):
 def conclusion(decision: Decision) -> Conclusion | None:
     """What a refusal or a failure is by; None: there is none, or it was drawn before.
 
-    What the first plan does not attach may be attached to nothing later; what it attaches, only this run may change.
+    What the first plan does not attach may be attached to nothing later; what it attaches, only this run may change; and
+    what it had for no node is not detached.
     """
     f, phase = decision.facts, decision.phase
     if f.verdict is not Verdict.NONE:
         return None
     if f.wanted and f.planned is False and phase in FREE:
         return Conclusion.NODE_DISAPPEARED
+    if f.planned is False and decision.action is A.DETACH:
+        return Conclusion.NODE_APPEARED
     if f.wanted and f.planned and _has_changed(decision):
         return Conclusion.CHANGED_BY_OTHER
     if decision.action is A.FAIL:
@@ -261,7 +273,7 @@ class Step(Word):
     AWAIT_ATTACHED = "wait until they are nodes"
     MOVE = "move to the queue"
     DETACH = "detach"
-    AWAIT_DETACHED = "wait until they are gone, and until busy ones run no jobs: then detach these"
+    AWAIT_DETACHED = "wait until they are gone (what a list lacks, too), and until busy ones run no jobs: then detach these"
 
 
 #: Steps that write nothing.
@@ -366,13 +378,12 @@ def _steps(plan: Plan) -> Iterable[tuple[Step, tuple[str, ...]]]:
         yield Step.AWAIT_STOPPED, where(A.WAIT, phases=arriving)
         yield Step.PREPARE, where(A.PREPARE)
         yield Step.ATTACH, where(A.ATTACH)
-    coming = (Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED)
-    yield Step.AWAIT_ATTACHED, where(A.WAIT, phases=coming)
+    yield Step.AWAIT_ATTACHED, where(A.WAIT, phases=(Phase.ATTACHING, Phase.RESULT_UNKNOWN))
     if plan.has_failed:
         return
     yield Step.MOVE, where(A.MOVE)
     yield Step.DETACH, going
-    yield Step.AWAIT_DETACHED, where(A.WAIT, phases=DETACHABLE)
+    yield Step.AWAIT_DETACHED, where(A.WAIT, phases=(*DETACHABLE, Phase.ABSENCE_UNCONFIRMED))
 
 
 def kept_as(decision: Decision) -> Kept:

@@ -169,7 +169,7 @@ class Reconciler:
         """
         plan = self.plan()
         self.check(plan)
-        self.observer.planned = frozenset(i for i, d in plan.decisions.items() if d.to_attach)
+        self.observer.planned = frozenset(i for i, d in plan.decisions.items() if d.planned)
         self.pacing.restart()
         while following := next_step(self.plan()):
             try:

@@ -39,7 +39,7 @@ class Record:
 
     Attributes:
         status: of the node by the latest list, in lower case; empty: the list lacks it; None: no list was read.
-        since: when a list had shown this status first; minus infinity: it was `releasing` before that.
+        since: when a list had shown this status first.
         node: as last listed.
         queue_read: whether it was a node when the wanted queue was read.
         task: names it, and may attach it; as last read.
@@ -72,8 +72,7 @@ class Record:
         self.node = node or self.node
         status = node.status.lower() if node else ""
         if status != self.status:
-            left = not status and self.status in responses.NODE_LEAVING
-            self.status, self.since = status, -math.inf if left else at
+            self.status, self.since = status, at
 
     def note_reading(self, begun: float, ended: float, *, node: bool, awake: bool) -> None:
         """Note that all about it was read.

@@ -204,6 +204,11 @@ def failure_of(
             "not attached: the preview did not show that it would be, because it was a node or was being attached when"
             " this run began. Run pulumi up again and check its preview"
         )
+    elif why is Conclusion.NODE_APPEARED:
+        text = (
+            "not detached: it was no node when this run began, and is one by now. Run the command again and check its"
+            " preview: it is detached"
+        )
     elif why is Conclusion.NOT_COMPUTE:
         text = "it is no compute node by now: not changed"
     elif why is Conclusion.UNREADABLE:

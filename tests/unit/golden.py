@@ -124,6 +124,8 @@ CASES: tuple[Case, ...] = (
     ("MINE ATTACHING WAIT ATTACHING", "a task names it, and running just now", {**PENDING, **READY, "task": TaskIs.RUNNING}),
     ("MINE ATTACHED DETACH NODE", "not wanted", {**MINE, **READY, **UNWANTED}),
     ("MINE ATTACHED DETACH NODE", "not wanted, sent by an interrupted run", {**PENDING, **READY, **UNWANTED}),
+    ("MINE ATTACHED DETACH NODE NODE_APPEARED", "not wanted, and absent by the first plan", {**MINE, **READY, **UNWANTED, **UNPLANNED}),
+    ("MINE ATTACHED DETACH NODE", "not wanted, and in the first plan", {**MINE, **READY, **UNWANTED, **PLANNED}),
     ("MINE ATTACHED DETACH NODE", "in a destroy", {**MINE, **READY, **DESTROY}),
     ("MINE ATTACHED REFUSE NODE BUSY", "not wanted, busy", {**MINE, **READY, **UNWANTED, "busy": True}),
     ("MINE ATTACHED WAIT NODE", "not wanted, busy, and waited for", {**MINE, **READY, **UNWANTED, "busy": True, "busy_nodes": "wait"}),
@@ -374,8 +376,13 @@ PLANS: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
     ("AWAIT_STOPPED a", {"a": ABSENT_GOES, "b": PREPARED}),
     ("PREPARE a", {"a": TO_PREPARE, "b": PREPARED, "c": COMES, "d": LEAVES}),
     (
-        "AWAIT_ATTACHED a c d",
+        "AWAIT_ATTACHED a c",
         {"a": COMES, "b": TO_MOVE, "c": COMES_GOES, "d": ABSENT_GOES, "e": GOES},
+    ),
+    ("DETACH e", {"d": ABSENT_GOES, "e": GOES}),
+    (
+        "AWAIT_DETACHED a d",
+        {"a": LEAVES, "d": ABSENT_GOES},
     ),
     ("AWAIT_ATTACHED a", {"a": UNKNOWN_GOES, "b": GOES}),
     ("AWAIT_ATTACHED a", {"a": COMES, "b": FAILED, "c": GOES}),
@@ -483,6 +490,20 @@ RESOLVED: tuple[tuple[bool, str, dict[str, Any]], ...] = (
     (False, "the same, in the state", {**PENDING, **STOPPED, **ATTACHING, "absence_counts": False}),
     (False, "attached to another cluster", {**PENDING, **STOPPED, "quiet": True, "in_other_cluster": True}),
     (False, "the same, in the state", {**PENDING, **STOPPED, **ATTACHING, "in_other_cluster": True}),
+)  # fmt: skip
+
+
+#: Whether the first plan attaches it, or may detach it.
+FIRST_PLAN: tuple[tuple[bool, str, dict[str, Any]], ...] = (
+    (True, "to attach", {**STOPPED}),
+    (False, "a node", {**MINE, **READY}),
+    (False, "wanted, and another resource's", {**OTHERS, **STOPPED}),
+    (True, "a node that goes", {**GOES}),
+    (True, "being attached, and not wanted", {**COMES_GOES}),
+    (True, "in the state, absent just now, and not wanted", {**ABSENT_GOES}),
+    (False, "a node by its tags, in no state, absent just now, and not wanted", {**ABSENT_GOES, "saved": Saved.NO}),
+    (True, "the same, and wanted", {**ABSENT, "saved": Saved.NO}),
+    (True, "free, and not wanted", {**FREE_GOES, "saved": Saved.NO}),
 )  # fmt: skip
 
 

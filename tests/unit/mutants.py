@@ -170,6 +170,8 @@ def _checks() -> Iterator[tuple[str, Any, Any]]:
         yield f"tags: {about}", golden.last_of(facts), said
     for resolved, about, facts in golden.RESOLVED:
         yield f"resolved: {about}", plan.is_resolved(golden.decided(facts)), resolved
+    for planned, about, facts in golden.FIRST_PLAN:
+        yield f"first plan: {about}", golden.decided(facts).planned, planned
     for following, instances in golden.PLANS:
         yield f"next: {following}", golden.next_of(instances), following
     yield "next: nothing after a failure", golden.next_of({"a": golden.GOES}, failed=True), ""

@@ -124,25 +124,131 @@ def test_a_node_of_the_state_that_somebody_starts_while_a_list_lacks_it_is_kept(
     assert state.instance_ids == sorted(bench.owners) == ids(1, 2, 3)
 
 
-@pytest.mark.parametrize("killed_before", [False, True], ids=["refreshed", "of a killed run"])
 @pytest.mark.parametrize("verb", ["update", "destroy"])
-def test_a_node_that_the_program_drops_while_a_list_lacks_it_is_detached(verb, killed_before):
-    """It is in no state: its tags stay until its absence counts, and it is this resource's if it is listed again."""
+def test_a_node_that_a_refresh_and_the_program_drop_while_a_list_lacks_it_is_not_lost(verb):
+    """Its tags stay until its absence counts; listed again, it is detached by the next run, whose preview shows it."""
     bench = Bench(3)
-    state = bench.up(2) if killed_before else bench.up(1, 2)
-    if killed_before:
-        killed(bench, 1, 2, before=state, after="AddExistedNodes")
+    state = bench.up(1, 2)
     bench.clock.advance(7200)
     with pytest.MonkeyPatch.context() as patch:
         lacking(bench, patch, 25, 1)
         state = bench.operations().refresh(state)
-        if verb == "update":
-            state = bench.up(2, before=state)
-            bench.up(1, 2, before=state, stop_running=True)
-        else:
-            bench.operations().destroy(state)
+        run = bench.operations()
+        again = {
+            "update": lambda: run.converge(bench.inputs(2), state),
+            "destroy": lambda: run.destroy(state),
+        }
+        with pytest.raises(IncompleteError, match="not detached: it was no node when this run"):
+            again[verb]()
+    assert bench.owners[iid(1)] == OWNER
+    assert iid(1) in bench.nodes
+    assert bench.preview(2, before=state).changes.detach == (iid(1),)
+    bench.operations().destroy(state)
+    assert bench.nodes == bench.owners == {}
+
+
+def test_a_node_that_a_list_lacks_while_an_update_without_it_runs_is_not_sent_again():
+    bench = Bench(3)
+    state = bench.up(1, 2)
+    bench.clock.advance(7200)
+    with pytest.MonkeyPatch.context() as patch:
+        lacking(bench, patch, 28, 1)
+        state = bench.operations().refresh(state)
+        state = ended(bench, 2, before=state)
+        ended(bench, 1, 2, before=state, stop_running=True)
     assert bench.harm.double_attach == []
-    assert sorted(bench.nodes) == sorted(bench.owners) == (ids(1, 2) if verb == "update" else [])
+
+
+def test_what_somebody_attaches_while_its_absence_is_awaited_is_not_detached_in_that_run():
+    bench = Bench(4)
+    state = bench.up(1, 2)
+    bench.fault("error", "UntagResources", **FORBIDDEN)
+    state = bench.up(2, before=state)
+    bench.clock.advance(7200)
+    bench.clock.at(10, lambda: bench.outside.attach(iid(1), CLUSTER))
+    ended(bench, 2, 3, before=state)
+    assert sorted(bench.nodes) == ids(1, 2, 3)
+
+
+def failing_detach(bench, patch, lacks, *, failed=True):
+    """The task of DeleteNodes fails, and its nodes stay; lists lack these where ``lacks`` says so of the n-th list."""
+    bench.fault("task_never_ends", "DeleteNodes")
+    call, number = bench.emulator.call, [0]
+
+    def fail():
+        for task in [*bench.world.open_tasks.values()]:
+            task.status = "Failed"
+            del bench.world.open_tasks[task.id]
+        for node in bench.nodes.values():
+            node.status = "running"
+
+    def listed(action, version, params):
+        answer = call(action, version, params)
+        if action == "ListNodes" and "DeleteNodes" in bench.calls():
+            number[0] += 1
+            rows = answer.body["Nodes"]["NodeInfo"]
+            left = [r for r in rows if not (r["Id"] in ids(1, 2) and lacks(number[0]))]
+            answer.body |= {"Nodes": {"NodeInfo": left}, "TotalCount": len(left)}
+        return answer
+
+    if failed:
+        bench.clock.at(5, fail)
+    patch.setattr(bench.emulator, "call", listed)
+
+
+@pytest.mark.parametrize("failed", [True, False], ids=["its task failed", "its task runs"])
+@pytest.mark.parametrize("verb", ["update", "destroy"])
+@pytest.mark.parametrize("first", [1, 2])
+def test_a_detach_has_not_ended_where_a_list_lacks_the_node_once(verb, failed, first):
+    bench = Bench(3)
+    state = bench.up(1, 2)
+    bench.clock.advance(7200)
+    with pytest.MonkeyPatch.context() as patch:
+        failing_detach(bench, patch, lambda n: n == first, failed=failed)
+        if verb == "update":
+            state = ended(bench, 2, before=state, seconds=900)
+            assert state.instance_ids == ids(1, 2)
+        else:
+            with pytest.raises(EhpcError):
+                bench.operations(900).destroy(state)
+    assert sorted(bench.owners) == sorted(bench.nodes) == ids(1, 2)
+
+
+def test_a_node_that_leaves_is_not_sent_again_as_soon_as_a_list_lacks_it():
+    """A killed run's detach is under way, and the program lists the node again."""
+    bench = Bench(4)
+    state = bench.up(1, 2)
+    bench.clock.advance(7200)
+    bench.fault("task_never_ends", "DeleteNodes")
+    killed(bench, 2, before=state, after="DeleteNodes")
+    bench.clock.advance(60)
+    call, number = bench.emulator.call, [0]
+
+    def listed(action, version, params):
+        answer = call(action, version, params)
+        if action == "ListNodes":
+            number[0] += 1
+            rows = answer.body["Nodes"]["NodeInfo"]
+            left = [r for r in rows if r["Id"] != iid(1) or number[0] not in range(2, 6)]
+            answer.body |= {"Nodes": {"NodeInfo": left}, "TotalCount": len(left)}
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.emulator, "call", listed)
+        ended(bench, 1, 2, before=state, stop_running=True, seconds=900)
+    assert bench.harm.double_attach == []
+    assert bench.writes().count("AddExistedNodes") == 1
+
+
+def test_tags_that_another_run_left_do_not_hold_up_a_detach():
+    bench = Bench(4)
+    state = bench.up(1, 2)
+    bench.fault("error", "UntagResources", **FORBIDDEN)
+    state = bench.up(2, before=state)
+    bench.clock.advance(3600)
+    with suppress(EhpcError):
+        bench.operations(20).destroy(state)
+    assert bench.nodes == {}
 
 
 @pytest.mark.parametrize("verb", ["update", "destroy"])

@@ -65,6 +65,14 @@ def test_what_becomes_of_the_tags_of(said, facts):
 
 
 @pytest.mark.parametrize(
+    ("planned", "facts"),
+    [pytest.param(planned, facts, id=about) for planned, about, facts in golden.FIRST_PLAN],
+)
+def test_whether_the_first_plan_attaches_or_may_detach(planned, facts):
+    assert golden.decided(facts).planned == planned
+
+
+@pytest.mark.parametrize(
     ("resolved", "facts"),
     [pytest.param(resolved, facts, id=about) for resolved, about, facts in golden.RESOLVED],
 )
@@ -183,8 +191,9 @@ def step_is_right(decisions, hosts, failed, following):
         return any(d.action in actions and d.phase in phases for d in every)
 
     unclear = is_there(Action.WAIT, phases=[Phase.RESULT_UNKNOWN])
-    coming = [Phase.STOPPING, Phase.TAGGED, Phase.ABSENCE_UNCONFIRMED]
-    arriving = is_there(Action.WAIT, phases=coming)
+    arriving = is_there(
+        Action.WAIT, phases=[Phase.STOPPING, Phase.TAGGED, Phase.ABSENCE_UNCONFIRMED]
+    )
     leaving = any(
         d.wanted and d.phase is Phase.DETACHING and d.action is Action.WAIT for d in every
     )
@@ -224,9 +233,7 @@ def step_is_right(decisions, hosts, failed, following):
         for d in every
     )
     last = step in {Step.MOVE, Step.DETACH, Step.AWAIT_DETACHED}
-    coming = is_there(
-        Action.WAIT, phases=[Phase.ATTACHING, Phase.RESULT_UNKNOWN, Phase.ABSENCE_UNCONFIRMED]
-    )
+    coming = is_there(Action.WAIT, phases=[Phase.ATTACHING, Phase.RESULT_UNKNOWN])
     moves_first = step not in {Step.DETACH, Step.AWAIT_DETACHED} or not earlier["a move"]
     late = not last or not (
         has_failed or coming or is_there(Action.ATTACH, Action.PREPARE, Action.STOP)
