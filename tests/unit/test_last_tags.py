@@ -170,30 +170,29 @@ def test_what_somebody_attaches_while_its_absence_is_awaited_is_not_detached_in_
     assert sorted(bench.nodes) == ids(1, 2, 3)
 
 
-def failing_detach(bench, patch, lacks, *, failed=True):
-    """The task of DeleteNodes fails, and its nodes stay; lists lack these where ``lacks`` says so of the n-th list."""
-    bench.fault("task_never_ends", "DeleteNodes")
-    call, number = bench.emulator.call, [0]
-
-    def fail():
-        for task in [*bench.world.open_tasks.values()]:
-            task.status = "Failed"
-            del bench.world.open_tasks[task.id]
-        for node in bench.nodes.values():
-            node.status = "running"
+def lists_lack(bench, patch, *numbers, when):
+    """The n-th list of nodes after a DeleteNodes lacks these, where ``when`` says so of n."""
+    call, lists = bench.emulator.call, [0]
 
     def listed(action, version, params):
         answer = call(action, version, params)
         if action == "ListNodes" and "DeleteNodes" in bench.calls():
-            number[0] += 1
+            lists[0] += 1
             rows = answer.body["Nodes"]["NodeInfo"]
-            left = [r for r in rows if not (r["Id"] in ids(1, 2) and lacks(number[0]))]
+            left = [r for r in rows if r["Id"] not in ids(*numbers) or not when(lists[0])]
             answer.body |= {"Nodes": {"NodeInfo": left}, "TotalCount": len(left)}
         return answer
 
-    if failed:
-        bench.clock.at(5, fail)
     patch.setattr(bench.emulator, "call", listed)
+
+
+def all_tasks_fail(bench):
+    """Those that run; their nodes stay."""
+    for task in [*bench.world.open_tasks.values()]:
+        task.status = "Failed"
+        del bench.world.open_tasks[task.id]
+    for node in bench.nodes.values():
+        node.status = "running"
 
 
 @pytest.mark.parametrize("failed", [True, False], ids=["its task failed", "its task runs"])
@@ -203,8 +202,11 @@ def test_a_detach_has_not_ended_where_a_list_lacks_the_node_once(verb, failed, f
     bench = Bench(3)
     state = bench.up(1, 2)
     bench.clock.advance(7200)
+    bench.fault("task_never_ends", "DeleteNodes")
+    if failed:
+        bench.clock.at(5, lambda: all_tasks_fail(bench))
     with pytest.MonkeyPatch.context() as patch:
-        failing_detach(bench, patch, lambda n: n == first, failed=failed)
+        lists_lack(bench, patch, 1, 2, when=lambda n: n == first)
         if verb == "update":
             state = ended(bench, 2, before=state, seconds=900)
             assert state.instance_ids == ids(1, 2)
@@ -222,19 +224,8 @@ def test_a_node_that_leaves_is_not_sent_again_as_soon_as_a_list_lacks_it():
     bench.fault("task_never_ends", "DeleteNodes")
     killed(bench, 2, before=state, after="DeleteNodes")
     bench.clock.advance(60)
-    call, number = bench.emulator.call, [0]
-
-    def listed(action, version, params):
-        answer = call(action, version, params)
-        if action == "ListNodes":
-            number[0] += 1
-            rows = answer.body["Nodes"]["NodeInfo"]
-            left = [r for r in rows if r["Id"] != iid(1) or number[0] not in range(2, 6)]
-            answer.body |= {"Nodes": {"NodeInfo": left}, "TotalCount": len(left)}
-        return answer
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.emulator, "call", listed)
+        lists_lack(bench, patch, 1, when=lambda n: n in range(2, 6))
         ended(bench, 1, 2, before=state, stop_running=True, seconds=900)
     assert bench.harm.double_attach == []
     assert bench.writes().count("AddExistedNodes") == 1
@@ -249,31 +240,6 @@ def test_tags_that_another_run_left_do_not_hold_up_a_detach():
     with suppress(EhpcError):
         bench.operations(20).destroy(state)
     assert bench.nodes == {}
-
-
-@pytest.mark.parametrize("verb", ["update", "destroy"])
-def test_one_list_that_lacks_a_node_is_not_the_end_of_its_detach(verb):
-    bench = Bench(3)
-    state = bench.up(1, 2)
-    bench.fault("task_never_ends", "DeleteNodes")
-    call, due = bench.emulator.call, [0.0]
-
-    def lacks_it(action, version, params):
-        answer = call(action, version, params)
-        if action == "ListNodes" and "DeleteNodes" in bench.calls():
-            due[0] = due[0] or bench.clock.now() + 10
-            rows = answer.body["Nodes"]["NodeInfo"]
-            left = [r for r in rows if r["Id"] != iid(1) or bench.clock.now() > due[0]]
-            answer.body |= {"Nodes": {"NodeInfo": left}, "TotalCount": len(left)}
-        return answer
-
-    with pytest.MonkeyPatch.context() as patch, suppress(EhpcError):
-        patch.setattr(bench.emulator, "call", lacks_it)
-        if verb == "update":
-            state = ended(bench, 2, before=state, seconds=900)
-        else:
-            bench.operations(900).destroy(state)
-    assert sorted(bench.owners) == state.instance_ids == sorted(bench.nodes) == ids(1, 2)
 
 
 def test_an_own_node_whose_task_is_listed_before_it_is_kept():
