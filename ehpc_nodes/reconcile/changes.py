@@ -92,9 +92,7 @@ def _leaves(f: Facts) -> bool:
 
 def _was_detached(d: Decision) -> bool:
     """Whether it is attached again: a node by the state or, after a refresh, by this resource's tags."""
-    known = d.facts.saved is Saved.NODE or (
-        d.facts.tag is Tag.MINE and d.wanted and is_tagged_as_node(d.facts)
-    )
+    known = d.facts.saved is Saved.NODE or (d.facts.tag is Tag.MINE and is_tagged_as_node(d.facts))
     return known and d.to_attach and d.phase is not Phase.DETACHING
 
 

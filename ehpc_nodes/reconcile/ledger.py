@@ -12,6 +12,9 @@ from ehpc_nodes.models import Failure, TaskRecord
 from .facts import Verdict
 from .plan import Conclusion
 
+#: The status of a task that has done what it was to do.
+SUCCESS = "Success"
+
 
 @dataclass
 class Write:
@@ -41,7 +44,7 @@ class Write:
     @property
     def has_succeeded(self) -> bool:
         """Whether it was answered, and its task, if it has one, has ended well."""
-        ended_well = self.task is not None and self.task.status == "Success"
+        ended_well = self.task is not None and self.task.status == SUCCESS
         return self.answered and (ended_well or not self.task_id)
 
     @property
@@ -53,7 +56,7 @@ class Write:
             status = "Unknown"
         elif task:
             status = task.status
-        ended_badly = task is not None and task.over and task.status != "Success"
+        ended_badly = task is not None and task.over and task.status != SUCCESS
         return TaskRecord(
             action=self.action,
             task_id=self.task_id,

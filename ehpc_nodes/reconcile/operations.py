@@ -37,7 +37,6 @@ from .observer import FRESH, Identity, Observer, Wanted
 from .owner_tags import NAME_KEY, new_run, new_uid, owner_name, reference_of
 from .phases import Owner, Phase
 from .plan import (
-    Action,
     Conclusion,
     Decision,
     Kept,
@@ -660,14 +659,10 @@ def refuse_before_writes(observer: Observer, plan: Plan, *, destroy: bool = Fals
         EhpcError: something was not read.
     """
     nodes = observer.nodes
-    refused: dict[Conclusion, list[str]] = {}
+    refused: dict[Conclusion | None, list[str]] = {}
     for instance_id, decision in sorted(plan.decisions.items()):
-        if (
-            decision.action is Action.REFUSE
-            and not decision.wanted
-            and (why := conclusion(decision))
-        ):
-            refused.setdefault(why, []).append(instance_id)
+        if not decision.wanted:
+            refused.setdefault(conclusion(decision), []).append(instance_id)
     if others := refused.get(Conclusion.NOT_COMPUTE):
         told = listed([f"{i} ({', '.join(nodes[i].roles.role)})" for i in others])
         raise RefusedError("instance_ids", f"no compute nodes, never detached: {told}")

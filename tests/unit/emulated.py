@@ -29,11 +29,13 @@ __all__ = [
     "WRITES",
     "Bench",
     "Killed",
+    "ctrl_c_when",
     "ids",
     "iid",
     "killed",
     "lacking",
     "late",
+    "lists_lack",
     "right_after",
     "theirs",
     "world",
@@ -251,20 +253,38 @@ def late(bench, seconds):
         yield
 
 
-def lacking(bench, patch, seconds, *numbers):
-    """For so many seconds no list of nodes has these, though they had them before."""
-    call, over = bench.emulator.call, bench.clock.now() + seconds
+def lists_lack(bench, patch, *numbers, when):
+    """A list of nodes lacks these where ``when()`` holds, which is asked once for each list."""
+    call = bench.emulator.call
 
-    def backwards(action, version, params):
+    def listed(action, version, params):
         answer = call(action, version, params)
-        if action.startswith("ListNodes") and answer.status == 200 and bench.clock.now() < over:
+        if action.startswith("ListNodes") and answer.status == 200 and when():
             rows = [r for r in answer.body["Nodes"]["NodeInfo"] if r["Id"] not in ids(*numbers)]
             answer.body["Nodes"]["NodeInfo"] = rows
             if "TotalCount" in answer.body:
                 answer.body["TotalCount"] = len(rows)
         return answer
 
-    patch.setattr(bench.emulator, "call", backwards)
+    patch.setattr(bench.emulator, "call", listed)
+
+
+def lacking(bench, patch, seconds, *numbers):
+    """For so many seconds no list of nodes has these, though they had them before."""
+    over = bench.clock.now() + seconds
+    lists_lack(bench, patch, *numbers, when=lambda: bench.clock.now() < over)
+
+
+def ctrl_c_when(bench, patch, due):
+    """From then on no pause comes to its end, as with the plugin's clock."""
+    sleep = bench.clock.sleep
+
+    def interrupted(seconds):
+        if due():
+            raise errors.CancelledError("Cancelled while waiting.")
+        sleep(seconds)
+
+    patch.setattr(bench.clock, "sleep", interrupted)
 
 
 def killed(bench, *numbers, before=None, after, **changes):

@@ -1,11 +1,12 @@
 """Which owner tags stay when a run ends, and how: what is not positively free keeps them, what is another's gets others."""
 
 from contextlib import suppress
+from itertools import count
 
 import pytest
 
 from ehpc_nodes.emulator.world import Cluster, Queue
-from ehpc_nodes.errors import CancelledError, EhpcError
+from ehpc_nodes.errors import EhpcError
 from ehpc_nodes.reconcile.operations import IncompleteError
 from ehpc_nodes.reconcile.ports import NoOtherResources
 from unit.emulated import (
@@ -15,14 +16,24 @@ from unit.emulated import (
     OWNER,
     VPC,
     Bench,
+    ctrl_c_when,
     ids,
     iid,
     killed,
     lacking,
+    lists_lack,
     right_after,
 )
 
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": 1}
+
+
+def settled(instances=3, attached=()):
+    """Nodes 1 and 2 that have been this resource's for hours: the bench and the state."""
+    bench = Bench(instances, attached)
+    state = bench.up(1, 2)
+    bench.clock.advance(7200)
+    return bench, state
 
 
 def ended(bench, *numbers, before=None, **changes):
@@ -36,9 +47,7 @@ def ended(bench, *numbers, before=None, **changes):
 @pytest.mark.parametrize("attached", [(), (1, 2)], ids=["sent", "adopted"])
 def test_a_node_that_a_list_lacks_for_a_moment_keeps_its_tags_where_the_run_ends(attached):
     """It is in no state, since a refresh saw such a list: its tags alone keep the next run from sending it again."""
-    bench = Bench(3, attached)
-    state = bench.up(1, 2)
-    bench.clock.advance(7200)
+    bench, state = settled(attached=attached)
     bench.outside.start(iid(3))
     with pytest.MonkeyPatch.context() as patch:
         lacking(bench, patch, 28, 1)
@@ -100,9 +109,7 @@ def test_what_is_seen_in_another_cluster_keeps_the_tags_that_tell_of_it():
 
 
 def test_an_own_node_that_a_refresh_dropped_and_that_is_listed_again_in_mid_run_is_kept():
-    bench = Bench(3)
-    state = bench.up(1, 2)
-    bench.clock.advance(7200)
+    bench, state = settled()
     with pytest.MonkeyPatch.context() as patch:
         lacking(bench, patch, 25, 1)
         state = bench.operations().refresh(state)
@@ -113,9 +120,7 @@ def test_an_own_node_that_a_refresh_dropped_and_that_is_listed_again_in_mid_run_
 
 
 def test_a_node_of_the_state_that_somebody_starts_while_a_list_lacks_it_is_kept():
-    bench = Bench(3)
-    state = bench.up(1, 2)
-    bench.clock.advance(7200)
+    bench, state = settled()
     bench.outside.stop(iid(1))
     with pytest.MonkeyPatch.context() as patch:
         lacking(bench, patch, 25, 1)
@@ -127,9 +132,7 @@ def test_a_node_of_the_state_that_somebody_starts_while_a_list_lacks_it_is_kept(
 @pytest.mark.parametrize("verb", ["update", "destroy"])
 def test_a_node_that_a_refresh_and_the_program_drop_while_a_list_lacks_it_is_not_lost(verb):
     """Its tags stay until its absence counts; listed again, it is detached by the next run, whose preview shows it."""
-    bench = Bench(3)
-    state = bench.up(1, 2)
-    bench.clock.advance(7200)
+    bench, state = settled()
     with pytest.MonkeyPatch.context() as patch:
         lacking(bench, patch, 25, 1)
         state = bench.operations().refresh(state)
@@ -148,9 +151,7 @@ def test_a_node_that_a_refresh_and_the_program_drop_while_a_list_lacks_it_is_not
 
 
 def test_a_node_that_a_list_lacks_while_an_update_without_it_runs_is_not_sent_again():
-    bench = Bench(3)
-    state = bench.up(1, 2)
-    bench.clock.advance(7200)
+    bench, state = settled()
     with pytest.MonkeyPatch.context() as patch:
         lacking(bench, patch, 28, 1)
         state = bench.operations().refresh(state)
@@ -170,20 +171,10 @@ def test_what_somebody_attaches_while_its_absence_is_awaited_is_not_detached_in_
     assert sorted(bench.nodes) == ids(1, 2, 3)
 
 
-def lists_lack(bench, patch, *numbers, when):
-    """The n-th list of nodes after a DeleteNodes lacks these, where ``when`` says so of n."""
-    call, lists = bench.emulator.call, [0]
-
-    def listed(action, version, params):
-        answer = call(action, version, params)
-        if action == "ListNodes" and "DeleteNodes" in bench.calls():
-            lists[0] += 1
-            rows = answer.body["Nodes"]["NodeInfo"]
-            left = [r for r in rows if r["Id"] not in ids(*numbers) or not when(lists[0])]
-            answer.body |= {"Nodes": {"NodeInfo": left}, "TotalCount": len(left)}
-        return answer
-
-    patch.setattr(bench.emulator, "call", listed)
+def after_detach(bench, holds):
+    """For `lists_lack`: whether ``holds`` says so of the number of the list, counted from a DeleteNodes on."""
+    lists = count(1)
+    return lambda: "DeleteNodes" in bench.calls() and holds(next(lists))
 
 
 def all_tasks_fail(bench):
@@ -199,14 +190,12 @@ def all_tasks_fail(bench):
 @pytest.mark.parametrize("verb", ["update", "destroy"])
 @pytest.mark.parametrize("first", [1, 2])
 def test_a_detach_has_not_ended_where_a_list_lacks_the_node_once(verb, failed, first):
-    bench = Bench(3)
-    state = bench.up(1, 2)
-    bench.clock.advance(7200)
+    bench, state = settled()
     bench.fault("task_never_ends", "DeleteNodes")
     if failed:
         bench.clock.at(5, lambda: all_tasks_fail(bench))
     with pytest.MonkeyPatch.context() as patch:
-        lists_lack(bench, patch, 1, 2, when=lambda n: n == first)
+        lists_lack(bench, patch, 1, 2, when=after_detach(bench, lambda n: n == first))
         if verb == "update":
             state = ended(bench, 2, before=state, seconds=900)
             assert state.instance_ids == ids(1, 2)
@@ -218,14 +207,12 @@ def test_a_detach_has_not_ended_where_a_list_lacks_the_node_once(verb, failed, f
 
 def test_a_node_that_leaves_is_not_sent_again_as_soon_as_a_list_lacks_it():
     """A killed run's detach is under way, and the program lists the node again."""
-    bench = Bench(4)
-    state = bench.up(1, 2)
-    bench.clock.advance(7200)
+    bench, state = settled(4)
     bench.fault("task_never_ends", "DeleteNodes")
     killed(bench, 2, before=state, after="DeleteNodes")
     bench.clock.advance(60)
     with pytest.MonkeyPatch.context() as patch:
-        lists_lack(bench, patch, 1, when=lambda n: n in range(2, 6))
+        lists_lack(bench, patch, 1, when=after_detach(bench, lambda n: n in range(2, 6)))
         ended(bench, 1, 2, before=state, stop_running=True, seconds=900)
     assert bench.harm.double_attach == []
     assert bench.writes().count("AddExistedNodes") == 1
@@ -266,15 +253,8 @@ def test_an_own_node_whose_task_is_listed_before_it_is_kept():
 
 def test_ctrl_c_warns_of_the_tags_that_stay_on_what_was_not_sent():
     bench = Bench(120)
-    sleep = bench.clock.sleep
-
-    def cancelled(seconds):
-        if bench.calls("AddExistedNodes"):
-            raise CancelledError("Cancelled.")
-        sleep(seconds)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.clock, "sleep", cancelled)
+        ctrl_c_when(bench, patch, lambda: bench.calls("AddExistedNodes"))
         state = bench.fails(IncompleteError, *range(1, 121)).state
     assert len(state.instance_ids) == 100
     (warning,) = [w for w in bench.said.warnings if "were not removed from" in w]

@@ -6,9 +6,9 @@ import pytest
 
 from ehpc_nodes.emulator.knobs import Pace
 from ehpc_nodes.emulator.world import Cluster, Queue
-from ehpc_nodes.errors import CancelledError, EhpcError, NoCredentialsError, NotSentError, api_error
+from ehpc_nodes.errors import EhpcError, NoCredentialsError, NotSentError, api_error
 from ehpc_nodes.reconcile.operations import IncompleteError
-from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ids, iid, lacking, right_after
+from unit.emulated import CLUSTER, IMAGE, VPC, Bench, ctrl_c_when, ids, iid, lacking, right_after
 
 CONFLICT = {"status": 403, "code": "ConflictOpt"}
 FORBIDDEN = {"code": "Forbidden.RAM", "status": 403, "times": None}
@@ -16,18 +16,6 @@ DOWN = {"code": "ServiceUnavailable", "status": 503, "times": None}
 
 
 # -- Ctrl-C, and the end of the time ------------------------------------------------------------
-
-
-def ctrl_c_when(bench, patch, due):
-    """From then on no pause comes to its end, as with the plugin's clock."""
-    sleep = bench.clock.sleep
-
-    def interrupted(seconds):
-        if due():
-            raise CancelledError("Cancelled while waiting.")
-        sleep(seconds)
-
-    patch.setattr(bench.clock, "sleep", interrupted)
 
 
 def ctrl_c(bench, patch):
